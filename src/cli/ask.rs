@@ -1,0 +1,249 @@
+//! One request from the command line, decided from files or by a server.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::str::FromStr as _;
+
+use cedar_policy::EntityUid;
+use clap::Args;
+use prost_types::value::Kind;
+use serde::Deserialize;
+use tonic::Code;
+use tonic_types::StatusExt as _;
+
+use super::Exit;
+use super::output::{self, Format};
+use super::sources::SourceArgs;
+use crate::app;
+use crate::engine::datum::Datum;
+use crate::engine::request::AuthzRequest;
+use crate::pdp::Pdp;
+use crate::server::pb::authorization_service_client::AuthorizationServiceClient;
+use crate::server::{pb, wire};
+
+/// A request: a file, or its parts.
+#[derive(Debug, Args)]
+pub struct Ask {
+    #[command(flatten)]
+    sources: SourceArgs,
+    /// Ask a server instead of deciding from files: http://127.0.0.1:4466.
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// File with the request as JSON, as `mandate example` prints it; `-` for standard input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["principal", "action", "resource", "context", "arguments"])]
+    request: Option<PathBuf>,
+    /// Who acts: 'Mandate::User::"ana"'.
+    #[arg(long, value_name = "UID", required_unless_present = "request")]
+    principal: Option<String>,
+    /// What it does: 'Mandate::Action::"call_tool"', or an id of the default namespace: call_tool.
+    #[arg(long, value_name = "UID", required_unless_present = "request")]
+    action: Option<String>,
+    /// To what: 'Mandate::Tool::"time/get_current_time"'.
+    #[arg(long, value_name = "UID", required_unless_present = "request")]
+    resource: Option<String>,
+    /// Context, as a JSON object.
+    #[arg(long, value_name = "JSON")]
+    context: Option<String>,
+    /// Raw arguments of the tool call, as a JSON object.
+    #[arg(long, value_name = "JSON")]
+    arguments: Option<String>,
+}
+
+/// A request in a file. Member names are those of the contract's JSON form, in either spelling.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestFile {
+    #[serde(default, alias = "requestId")]
+    request_id: String,
+    principal: Uid,
+    action: Uid,
+    resource: Uid,
+    context: Option<Datum>,
+    #[serde(alias = "contextJson")]
+    context_json: Option<String>,
+    arguments: Option<Datum>,
+    #[serde(alias = "argumentsJson")]
+    arguments_json: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Uid {
+    #[serde(default, rename = "type")]
+    type_name: String,
+    id: String,
+}
+
+impl Ask {
+    /// The answer.
+    ///
+    /// # Errors
+    /// How the command exits, after saying why there is no answer.
+    pub fn answer(self, explain: bool, format: Format) -> Result<pb::AuthorizeResponse, Exit> {
+        let mut request = self.wire_request().map_err(|message| {
+            output::failure(&message);
+            Exit::Failure
+        })?;
+        request.explain = explain;
+        match &self.server {
+            Some(server) => ask_server(server, request),
+            None => self.decide(request, format),
+        }
+    }
+
+    fn decide(&self, request: pb::AuthorizeRequest, format: Format) -> Result<pb::AuthorizeResponse, Exit> {
+        let loaded = self.sources.load(format)?;
+        if format == Format::Text {
+            output::problems(&loaded.warnings);
+        }
+        let request_id = request.request_id.clone();
+        let pdp = Pdp::new(loaded.world);
+        let answer = AuthzRequest::try_from(request).and_then(|request| pdp.authorize(&request));
+        answer.map(|answer| wire::response(answer, request_id)).map_err(|error| {
+            output::failure(&error);
+            Exit::Failure
+        })
+    }
+
+    fn wire_request(&self) -> Result<pb::AuthorizeRequest, String> {
+        if let Some(path) = &self.request {
+            return from_file(path);
+        }
+        let uid = |text: &Option<String>| reference(text.as_deref().unwrap_or_default());
+        let object = |name: &str, text: &Option<String>| match text {
+            Some(text) => parse_object(name, text).map(Some),
+            None => Ok(None),
+        };
+        use pb::authorize_request::{ArgumentsForm, ContextForm};
+        Ok(pb::AuthorizeRequest {
+            principal: Some(uid(&self.principal)?),
+            action: Some(action(self.action.as_deref().unwrap_or_default())?),
+            resource: Some(uid(&self.resource)?),
+            context_form: object("--context", &self.context)?.map(ContextForm::Context),
+            arguments_form: object("--arguments", &self.arguments)?.map(ArgumentsForm::Arguments),
+            ..pb::AuthorizeRequest::default()
+        })
+    }
+}
+
+fn from_file(path: &PathBuf) -> Result<pb::AuthorizeRequest, String> {
+    let mut text = String::new();
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text).map(drop)
+    } else {
+        std::fs::read_to_string(path).map(|read| text = read)
+    };
+    read.map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+    let file: RequestFile = serde_json::from_str(&text)
+        .map_err(|error| format!("`{}` is not a request: {error}", path.display()))?;
+    file.wire_request()
+}
+
+impl RequestFile {
+    fn wire_request(self) -> Result<pb::AuthorizeRequest, String> {
+        use pb::authorize_request::{ArgumentsForm, ContextForm};
+        let context = match (self.context, self.context_json) {
+            (Some(_), Some(_)) => {
+                return Err("a request has `context` or `context_json`, not both".to_owned());
+            }
+            (Some(value), None) => Some(ContextForm::Context(object("context", value)?)),
+            (None, text) => text.map(ContextForm::ContextJson),
+        };
+        let arguments = match (self.arguments, self.arguments_json) {
+            (Some(_), Some(_)) => {
+                return Err("a request has `arguments` or `arguments_json`, not both".to_owned());
+            }
+            (Some(value), None) => Some(ArgumentsForm::Arguments(object("arguments", value)?)),
+            (None, text) => text.map(ArgumentsForm::ArgumentsJson),
+        };
+        let uid = |uid: Uid| pb::EntityRef { r#type: uid.type_name, id: uid.id };
+        Ok(pb::AuthorizeRequest {
+            request_id: self.request_id,
+            principal: Some(uid(self.principal)),
+            action: Some(uid(self.action)),
+            resource: Some(uid(self.resource)),
+            context_form: context,
+            arguments_form: arguments,
+            ..pb::AuthorizeRequest::default()
+        })
+    }
+}
+
+fn reference(text: &str) -> Result<pb::EntityRef, String> {
+    let uid =
+        EntityUid::from_str(text).map_err(|_error| format!("`{text}` is no entity; write 'Type::\"id\"'"))?;
+    Ok(pb::EntityRef { r#type: uid.type_name().to_string(), id: uid.id().unescaped().to_owned() })
+}
+
+fn action(text: &str) -> Result<pb::EntityRef, String> {
+    if text.contains("::\"") {
+        return reference(text);
+    }
+    Ok(pb::EntityRef { r#type: String::new(), id: text.to_owned() })
+}
+
+fn parse_object(name: &str, text: &str) -> Result<prost_types::Struct, String> {
+    let value: Datum = serde_json::from_str(text).map_err(|error| format!("{name} is not JSON: {error}"))?;
+    object(name, value)
+}
+
+fn object(name: &str, value: Datum) -> Result<prost_types::Struct, String> {
+    match value {
+        Datum::Record(members) => Ok(fields(members)),
+        other => Err(format!("{name} must be a JSON object; it is {}", other.kind())),
+    }
+}
+
+fn fields(members: Vec<(String, Datum)>) -> prost_types::Struct {
+    prost_types::Struct {
+        fields: members.into_iter().map(|(name, value)| (name, wire_value(value))).collect(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "`Struct` has doubles only; the server checks the range")]
+fn wire_value(value: Datum) -> prost_types::Value {
+    let kind = match value {
+        Datum::Bool(value) => Kind::BoolValue(value),
+        Datum::Long(value) => Kind::NumberValue(value as f64),
+        Datum::Number(value) => Kind::NumberValue(value),
+        Datum::String(text) => Kind::StringValue(text),
+        Datum::List(elements) => {
+            Kind::ListValue(prost_types::ListValue { values: elements.into_iter().map(wire_value).collect() })
+        }
+        Datum::Record(members) => Kind::StructValue(fields(members)),
+        // JSON has no other kinds.
+        _ => Kind::NullValue(0),
+    };
+    prost_types::Value { kind: Some(kind) }
+}
+
+fn ask_server(server: &str, request: pb::AuthorizeRequest) -> Result<pb::AuthorizeResponse, Exit> {
+    let runtime = app::runtime().map_err(|error| {
+        output::failure(&error);
+        Exit::Failure
+    })?;
+    let answered = runtime.block_on(async {
+        let mut client = AuthorizationServiceClient::connect(server.to_owned())
+            .await
+            .map_err(|error| format!("cannot reach {server}: {}", causes(&error)))?;
+        let answered = client.authorize(request).await;
+        answered.map(tonic::Response::into_inner).map_err(|status| describe(&status))
+    });
+    answered.map_err(|message| {
+        output::failure(&message);
+        Exit::Failure
+    })
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |error| error.source()).last().unwrap_or(error).to_string()
+}
+
+fn describe(status: &tonic::Status) -> String {
+    let fields = status.get_details_bad_request().map(|details| details.field_violations).unwrap_or_default();
+    match fields.first() {
+        Some(violation) => format!("{}: {}", violation.field, violation.description),
+        None if status.code() == Code::Unknown => status.to_string(),
+        None => format!("{}: {}", status.code(), status.message()),
+    }
+}

@@ -1,0 +1,80 @@
+//! `mandate check`
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::Exit;
+use super::ask::Ask;
+use super::output::{self, BAD, FAINT, Format, GOOD};
+use crate::server::pb;
+
+/// Decide one request, from files or by asking a server.
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    ask: Ask,
+}
+
+impl Check {
+    /// Decides and prints the answer.
+    #[must_use]
+    pub fn run(self, format: Format) -> Exit {
+        match self.ask.answer(false, format) {
+            Ok(answer) => {
+                match format {
+                    Format::Text => print(&answer),
+                    Format::Json => output::json(&answer_json(&answer)),
+                }
+                exit(&answer)
+            }
+            Err(exit) => exit,
+        }
+    }
+}
+
+/// What a decision makes a command exit with.
+#[must_use]
+pub fn exit(answer: &pb::AuthorizeResponse) -> Exit {
+    if answer.decision() == pb::Decision::Allow { Exit::Ok } else { Exit::Deny }
+}
+
+/// Prints an answer for people.
+pub fn print(answer: &pb::AuthorizeResponse) {
+    let allowed = answer.decision() == pb::Decision::Allow;
+    if allowed {
+        anstream::println!("{GOOD}ALLOW{GOOD:#}");
+    } else {
+        let reason = answer.reason.clone().unwrap_or_default();
+        anstream::println!("{BAD}DENY{BAD:#}  {}: {}", reason.code, reason.message);
+    }
+    for policy in &answer.determining_policies {
+        let verb = if allowed { "permitted by" } else { "forbidden by" };
+        anstream::println!("  {verb} {}{}", policy.policy_id, controls(policy));
+    }
+    for error in &answer.errors {
+        anstream::println!("  {BAD}error{BAD:#} in {}: {}", error.policy_id, error.message);
+    }
+}
+
+fn controls(policy: &pb::DeterminingPolicy) -> String {
+    match policy.annotations.get("control") {
+        Some(control) => format!("  {FAINT}{control}{FAINT:#}"),
+        None => String::new(),
+    }
+}
+
+/// An answer for machines.
+#[must_use]
+pub fn answer_json(answer: &pb::AuthorizeResponse) -> Value {
+    let policies = answer.determining_policies.iter().map(|policy| policy.policy_id.as_str());
+    let errors =
+        answer.errors.iter().map(|error| json!({"policy": error.policy_id, "message": error.message}));
+    json!({
+        "decision": if answer.decision() == pb::Decision::Allow { "allow" } else { "deny" },
+        "decision_id": answer.decision_id,
+        "determining": policies.collect::<Vec<_>>(),
+        "errors": errors.collect::<Vec<_>>(),
+        "reason": answer.reason.as_ref().map(|reason| json!({"code": reason.code, "message": reason.message})),
+        "generation": answer.generation,
+    })
+}

@@ -1,0 +1,86 @@
+//! `mandate example`
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use super::Exit;
+use super::output::{self, Format};
+use super::sources::SourceArgs;
+use crate::engine::catalog::{ActionType, Catalog};
+use crate::engine::datum::Reference;
+use crate::engine::world::World;
+use crate::example::{self, ExampleRequest};
+
+/// Print a valid request for an action.
+#[derive(Debug, Args)]
+pub struct Example {
+    #[command(flatten)]
+    sources: SourceArgs,
+    /// Id of the action: call_tool, or a typed action such as github/merge_pull_request.
+    action: String,
+    /// Print it as AuthZEN says it.
+    #[arg(long)]
+    authzen: bool,
+}
+
+impl Example {
+    /// Prints the request to standard output.
+    #[must_use]
+    pub fn run(self) -> Exit {
+        let world = match self.sources.load(Format::Text) {
+            Ok(loaded) => loaded.world,
+            Err(exit) => return exit,
+        };
+        match self.example(&world) {
+            Ok(example) => {
+                output::json(&if self.authzen { example.authzen() } else { example.json() });
+                Exit::Ok
+            }
+            Err(message) => {
+                output::failure(&message);
+                Exit::Failure
+            }
+        }
+    }
+
+    fn example(&self, world: &World) -> Result<ExampleRequest, String> {
+        let catalog = &world.generation.catalog;
+        let action = catalog.action_named(&Reference::new("", &self.action)).map_err(|error| {
+            let known =
+                actions(catalog).map(|action| action.uid.id().unescaped().to_owned()).collect::<Vec<_>>();
+            format!("{}; actions are {}", error.message, known.join(", "))
+        })?;
+        example::of(world, action)
+            .ok_or_else(|| format!("no stored principal and resource that {} applies to", action.uid))
+    }
+}
+
+/// Every action that applies to something, by name.
+fn actions(catalog: &Catalog) -> impl Iterator<Item = &ActionType> {
+    let mut actions: Vec<_> = catalog.actions().map(AsRef::as_ref).collect();
+    actions.sort_by_key(|action: &&ActionType| action.uid.id().unescaped().to_owned());
+    actions.into_iter().filter(|action| !action.principals.is_empty())
+}
+
+/// A call to copy that gets a decision from a server at `address`: an allowed one, if there is one.
+#[must_use]
+pub fn curl(world: &World, address: SocketAddr) -> Option<String> {
+    let catalog = &world.generation.catalog;
+    let call_tool = Reference::new("", catalog.domain.call_tool.as_str());
+    let preferred = catalog.action_named(&call_tool).ok().map(AsRef::as_ref);
+    let examples =
+        preferred.into_iter().chain(actions(catalog)).filter_map(|action| example::of(world, action));
+    let mut first = None;
+    for example in examples {
+        if example.allowed {
+            first = Some(example);
+            break;
+        }
+        first.get_or_insert(example);
+    }
+    let body = first?.authzen().to_string().replace('\'', "'\\''");
+    Some(format!(
+        "curl -s http://{address}/access/v1/evaluation -H 'content-type: application/json' -d '{body}'"
+    ))
+}

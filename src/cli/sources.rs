@@ -1,0 +1,76 @@
+//! Flags that say where the sources are, and loading them for offline commands.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Exit;
+use super::output::{self, Format};
+use crate::config::{Config, Overrides};
+use crate::engine::compile::{Loaded, compile};
+use crate::engine::problem::Report;
+use crate::store::directory;
+
+/// Where the sources are.
+#[derive(Debug, Clone, Args)]
+pub struct SourceArgs {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder of policies [default: policies].
+    #[arg(long, value_name = "DIR")]
+    pub policies: Option<PathBuf>,
+    /// Folder of schemas [default: schemas].
+    #[arg(long, value_name = "DIR")]
+    pub schemas: Option<PathBuf>,
+    /// Folder of entities [default: entities].
+    #[arg(long, value_name = "DIR")]
+    pub entities: Option<PathBuf>,
+}
+
+impl SourceArgs {
+    /// What the flags override.
+    #[must_use]
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            policies: self.policies.clone(),
+            schemas: self.schemas.clone(),
+            entities: self.entities.clone(),
+            ..Overrides::default()
+        }
+    }
+
+    /// The configuration, or what the command exits with after saying why there is none.
+    ///
+    /// # Errors
+    /// [`Exit::Failure`].
+    pub fn config(&self, overrides: Overrides) -> Result<Config, Exit> {
+        Config::load(self.config.as_deref(), overrides).map_err(|error| {
+            output::failure(&error);
+            Exit::Failure
+        })
+    }
+
+    /// The world, quietly.
+    ///
+    /// # Errors
+    /// The [`Report`] of everything wrong with the sources, or how the command exits.
+    pub fn try_load(&self) -> Result<Result<Loaded, Report>, Exit> {
+        let config = self.config(self.overrides())?;
+        Ok(directory::read(&config.folders).and_then(|sources| compile(&sources, &config.options)))
+    }
+
+    /// The world, or what the command exits with after reporting every problem.
+    ///
+    /// # Errors
+    /// [`Exit::Rejected`] or [`Exit::Failure`].
+    pub fn load(&self, format: Format) -> Result<Loaded, Exit> {
+        self.try_load()?.map_err(|report| {
+            match format {
+                Format::Text => output::problems(&report),
+                Format::Json => output::json(&output::report_json(&report)),
+            }
+            Exit::Rejected
+        })
+    }
+}

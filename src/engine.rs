@@ -1,0 +1,25 @@
+//! The pure core: worlds in, decisions out.
+//!
+//! No async, clock, I/O, logging or wire types here; time is data handed in. In reading order: what is asked
+//! ([`request`], [`datum`]), what answers ([`world`], [`generation`], [`catalog`]), how ([`authorize`],
+//! [`delegation`], [`convert`]), what comes out ([`decision`], [`explain`]), and how worlds are made ([`compile`],
+//! [`guard`], [`problem`]).
+
+pub mod authorize;
+pub mod catalog;
+pub mod cedar;
+pub mod compile;
+pub mod convert;
+pub mod datum;
+pub mod decision;
+pub mod delegation;
+pub mod digest;
+pub mod explain;
+pub mod generation;
+pub mod guard;
+pub mod presence;
+pub mod problem;
+pub mod question;
+pub mod request;
+pub mod supplied;
+pub mod world;

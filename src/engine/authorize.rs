@@ -1,0 +1,193 @@
+//! Deciding one question in one world.
+
+use std::sync::Arc;
+
+use super::cedar::value::Extension;
+use super::cedar::{CedarValue, CompiledPolicy, Evaluation, Outcome, PolicyEffect, PolicyFailureKind, Type};
+use super::convert::{Converter, Form, datetime};
+use super::datum::Datum;
+use super::decision::{Decision, Denial, Effect, PolicyError, ReasonCode};
+use super::delegation::Hop;
+use super::explain::HopExplanation;
+use super::generation::OnPolicyError;
+use super::presence;
+use super::question::Question;
+use super::request::{AuthzRequest, InvalidRequest};
+use super::world::World;
+
+/// The instant a question is asked, in milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Now(pub i64);
+
+/// Decides a request that shows no delegation: the principal acts for itself.
+///
+/// # Errors
+/// [`InvalidRequest`] if the question itself cannot be understood. A denial is not an error.
+pub fn authorize(world: &World, request: &AuthzRequest, now: Now) -> Result<Decision, InvalidRequest> {
+    let question = Question::of(world, request)?;
+    if let Err(denial) = presence::check(world, &question) {
+        return Ok(question.denied(denial));
+    }
+    match Hop::alone(world, &question.principal) {
+        Ok(hop) => decide(world, question, &hop, now, request.explain),
+        Err(denial) => Ok(question.denied(denial)),
+    }
+}
+
+/// Decides a request as one hop of a chain that the caller of this function vouches for. For policy cases, which
+/// say what each hop should see; a request never reaches it.
+///
+/// # Errors
+/// [`InvalidRequest`] if the question itself cannot be understood.
+pub fn authorize_as(
+    world: &World,
+    request: &AuthzRequest,
+    hop: &Hop,
+    now: Now,
+) -> Result<Decision, InvalidRequest> {
+    let question = Question::of(world, request)?;
+    match presence::check(world, &question) {
+        Ok(()) => decide(world, question, hop, now, request.explain),
+        Err(denial) => Ok(question.denied(denial)),
+    }
+}
+
+fn decide(
+    world: &World,
+    mut question: Question<'_>,
+    hop: &Hop,
+    now: Now,
+    explain: bool,
+) -> Result<Decision, InvalidRequest> {
+    fill_context(world, &mut question, hop, now)?;
+    let context = std::mem::take(&mut question.context);
+    let evaluation = Evaluation::new(
+        &question.principal,
+        &question.action.uid,
+        &question.resource,
+        context,
+        &question.entities,
+    );
+    let policies = &world.generation.policies;
+    let mut tally = Tally::default();
+    let mut traced = Vec::new();
+    for policy in policies {
+        if explain {
+            let trace = evaluation.trace(policy);
+            tally.add(policy, trace.outcome.clone());
+            traced.push((Arc::clone(policy), trace));
+        } else {
+            tally.add(policy, evaluation.outcome(policy));
+        }
+    }
+    let (effect, determining, denial) = tally.fold(world.generation.on_policy_error);
+    let explanation = explain.then(|| HopExplanation::of(&question.principal, effect, traced));
+    Ok(Decision {
+        effect,
+        determining,
+        errors: tally.errors,
+        denial,
+        explanation,
+        action: question.action.uid.clone(),
+        principal: question.principal,
+    })
+}
+
+/// Adds what Mandate vouches for: the time and the chain.
+fn fill_context(
+    world: &World,
+    question: &mut Question<'_>,
+    hop: &Hop,
+    now: Now,
+) -> Result<(), InvalidRequest> {
+    let filled = &question.action.filled.attributes;
+    if filled.contains_key("now") {
+        question.context.insert("now", instant(now)?);
+    }
+    if let Some(Type::Record(chain)) = filled.get("delegation").map(|attribute| &attribute.ty) {
+        let mut converter = Converter::new(&world.generation.catalog, Form::Typed, "context.delegation");
+        let Datum::Record(members) = hop.to_datum(chain) else { return Ok(()) };
+        let chain = converter.record(&members, chain)?;
+        question.context.insert("delegation", CedarValue::record(chain));
+    }
+    Ok(())
+}
+
+fn instant(now: Now) -> Result<CedarValue, InvalidRequest> {
+    let invalid = |message: String| InvalidRequest::field("context.now", message);
+    let text = datetime(now.0).ok_or_else(|| invalid(format!("{} ms is not a datetime", now.0)))?;
+    CedarValue::extension(Extension::Datetime, &text).map_err(invalid)
+}
+
+/// What the policies said, before C14 decides what it means.
+#[derive(Debug, Default)]
+struct Tally {
+    permits: Vec<Arc<CompiledPolicy>>,
+    forbids: Vec<Arc<CompiledPolicy>>,
+    errors: Vec<PolicyError>,
+}
+
+impl Tally {
+    fn add(&mut self, policy: &Arc<CompiledPolicy>, outcome: Outcome) {
+        let policy = || Arc::clone(policy);
+        match outcome {
+            Outcome::NotSatisfied => {}
+            Outcome::Failed(failure) => self.errors.push(PolicyError { policy: policy(), failure }),
+            Outcome::Satisfied => match policy().effect {
+                PolicyEffect::Permit => self.permits.push(policy()),
+                PolicyEffect::Forbid => self.forbids.push(policy()),
+            },
+        }
+    }
+
+    /// C14, then Cedar's rule: a satisfied forbid denies, else a satisfied permit allows, else deny.
+    fn fold(&mut self, mode: OnPolicyError) -> (Effect, Vec<Arc<CompiledPolicy>>, Option<Denial>) {
+        if let Some(error) = self.errors.iter().find(|error| denies(error, mode)) {
+            return (Effect::Deny, Vec::new(), Some(failed(error)));
+        }
+        if let Some(denial) = forbidden(&self.forbids) {
+            return (Effect::Deny, std::mem::take(&mut self.forbids), Some(denial));
+        }
+        if self.permits.is_empty() {
+            let denial = Denial::new(ReasonCode::NoPermit, "no policy permits this");
+            return (Effect::Deny, Vec::new(), Some(denial));
+        }
+        (Effect::Allow, std::mem::take(&mut self.permits), None)
+    }
+}
+
+/// Whether a policy's failure must deny. A recursion limit or an internal error denies in every mode: on a larger
+/// stack, or without the defect, the policy might have forbidden.
+fn denies(error: &PolicyError, mode: OnPolicyError) -> bool {
+    error.failure.kind != PolicyFailureKind::Data
+        || match mode {
+            OnPolicyError::Strict => true,
+            OnPolicyError::Deny => error.policy.effect == PolicyEffect::Forbid,
+            OnPolicyError::Cedar => false,
+        }
+}
+
+fn failed(error: &PolicyError) -> Denial {
+    let id = &error.policy.id;
+    Denial {
+        code: ReasonCode::PolicyError,
+        message: format!("policy `{id}` could not be evaluated, and what it might forbid is denied"),
+        policy: Some(id.to_string()),
+    }
+}
+
+fn forbidden(forbids: &[Arc<CompiledPolicy>]) -> Option<Denial> {
+    let first = forbids.first()?;
+    let explained = forbids.iter().find(|policy| policy.reason().is_some()).unwrap_or(first);
+    let message = match explained.reason() {
+        Some(reason) => reason.to_owned(),
+        None => format!("policy `{}` forbids this", first.id),
+    };
+    Some(Denial { code: ReasonCode::Forbidden, message, policy: Some(explained.id.to_string()) })
+}
+
+impl Question<'_> {
+    fn denied(self, denial: Denial) -> Decision {
+        Decision::denied(self.principal, self.action.uid.clone(), denial)
+    }
+}

@@ -1,0 +1,223 @@
+//! What the schema declares, indexed for requests: entity types, actions, and which typed action is whose.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema};
+use smol_str::SmolStr;
+
+use super::cedar::{EntityKind, RecordType, Type};
+use super::datum::Reference;
+use super::request::InvalidRequest;
+
+/// Context members that Mandate fills; a request that sets one is refused (C5).
+pub const RESERVED: [&str; 6] = ["now", "token", "delegation", "caller", "approval", "input"];
+
+/// Longest entity id, in bytes.
+pub const MAX_ID_BYTES: usize = 1024;
+/// Longest entity type name, in bytes.
+pub const MAX_TYPE_BYTES: usize = 1024;
+
+/// Names by which the engine knows the agent domain. A deployment with its own schema sets its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain {
+    /// Namespace of an action whose type a request leaves empty (C8).
+    pub namespace: String,
+    /// Type of people: the user at a chain's root.
+    pub user: String,
+    /// Types that act only on somebody's behalf, unless stored as autonomous (D7).
+    pub chain_required: Vec<String>,
+    /// Boolean attribute that lets one of them act alone.
+    pub autonomous: String,
+    /// Type of tools.
+    pub tool: String,
+    /// Id of the action that calls a tool.
+    pub call_tool: String,
+}
+
+impl Domain {
+    /// The shipped domain's names, in a namespace.
+    pub fn in_namespace(namespace: &str) -> Self {
+        let name = |base: &str| format!("{namespace}::{base}");
+        Self {
+            namespace: namespace.to_owned(),
+            user: name("User"),
+            chain_required: vec![name("Agent")],
+            autonomous: "autonomous".to_owned(),
+            tool: name("Tool"),
+            call_tool: "call_tool".to_owned(),
+        }
+    }
+}
+
+impl Default for Domain {
+    fn default() -> Self {
+        Self::in_namespace("Mandate")
+    }
+}
+
+/// The schema, indexed.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    /// The schema itself.
+    pub schema: Schema,
+    /// The names the engine gives meaning to.
+    pub domain: Domain,
+    pub(super) types: HashMap<SmolStr, EntityTypeName>,
+    pub(super) kinds: HashMap<EntityTypeName, EntityKind>,
+    pub(super) request_scoped: HashSet<EntityTypeName>,
+    pub(super) actions: HashMap<EntityUid, Arc<ActionType>>,
+    pub(super) typed: HashMap<EntityUid, EntityUid>,
+}
+
+/// An action, as the schema declares it.
+#[derive(Debug)]
+pub struct ActionType {
+    /// Its name.
+    pub uid: EntityUid,
+    /// Types of principal it applies to.
+    pub principals: HashSet<EntityTypeName>,
+    /// Types of resource it applies to.
+    pub resources: HashSet<EntityTypeName>,
+    /// Actions it is in, at any distance.
+    pub ancestors: HashSet<EntityUid>,
+    /// Whether other actions are in it.
+    pub has_children: bool,
+    /// Its context, less what Mandate fills.
+    pub supplied: RecordType,
+    /// Types of the members that Mandate fills, where declared.
+    pub filled: RecordType,
+    /// The tool this action types, and how its arguments are checked.
+    pub tool: Option<TypedTool>,
+}
+
+/// What makes an action a tool's own (C7).
+#[derive(Debug)]
+pub struct TypedTool {
+    /// The tool, by the action's `@tool`.
+    pub uid: EntityUid,
+    /// The tool's own JSON Schema, where its definition is on file.
+    pub input_schema: Option<InputSchema>,
+}
+
+/// A tool's JSON Schema for its arguments.
+#[derive(Debug)]
+pub struct InputSchema {
+    /// As the tool's server states it.
+    pub source: serde_json::Value,
+    /// Compiled.
+    pub validator: jsonschema::Validator,
+}
+
+impl ActionType {
+    /// Whether it applies to a principal and a resource of these types.
+    pub fn applies_to(&self, principal: &EntityUid, resource: &EntityUid) -> bool {
+        self.principals.contains(principal.type_name()) && self.resources.contains(resource.type_name())
+    }
+
+    /// The element type of `touches`, if the action has such a set of entities.
+    pub fn touches(&self) -> Option<&EntityTypeName> {
+        match &self.supplied.attributes.get("touches")?.ty {
+            Type::Set(element) => match &**element {
+                Type::Entity(name) => Some(name),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+impl Catalog {
+    /// What entities of a type are.
+    pub fn entity_kind(&self, name: &EntityTypeName) -> Option<&EntityKind> {
+        self.kinds.get(name)
+    }
+
+    /// The action of that name.
+    pub fn action(&self, uid: &EntityUid) -> Option<&Arc<ActionType>> {
+        self.actions.get(uid)
+    }
+
+    /// Every action, in no order.
+    pub fn actions(&self) -> impl Iterator<Item = &Arc<ActionType>> {
+        self.actions.values()
+    }
+
+    /// Whether requests may supply entities of this type.
+    pub fn is_request_scoped(&self, name: &EntityTypeName) -> bool {
+        self.request_scoped.contains(name)
+    }
+
+    /// Whether an action is the one that calls tools, or in it.
+    pub fn calls_tools(&self, action: &ActionType) -> bool {
+        let is_call = |uid: &EntityUid| uid.id().unescaped() == self.domain.call_tool;
+        is_call(&action.uid) || action.ancestors.iter().any(is_call)
+    }
+
+    /// The action that types a tool.
+    pub fn typed_action(&self, tool: &EntityUid) -> Option<&Arc<ActionType>> {
+        self.typed.get(tool).and_then(|action| self.actions.get(action))
+    }
+
+    /// The type of that name, if the schema declares it.
+    pub fn entity_type(&self, name: &str) -> Option<&EntityTypeName> {
+        self.types.get(name)
+    }
+
+    /// The entity a reference names. Its type need not be declared: an undeclared one is never stored.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] at `field` if the type is no type name or either part is too long.
+    pub fn uid(&self, reference: &Reference, field: &str) -> Result<EntityUid, InvalidRequest> {
+        let part = |name| format!("{field}.{name}");
+        check_length(&reference.type_name, MAX_TYPE_BYTES, &part("type"))?;
+        check_length(&reference.id, MAX_ID_BYTES, &part("id"))?;
+        let type_name = match self.types.get(reference.type_name.as_str()) {
+            Some(name) => name.clone(),
+            None => parse_type(&reference.type_name, &part("type"))?,
+        };
+        Ok(EntityUid::from_type_name_and_id(type_name, EntityId::new(&reference.id)))
+    }
+
+    /// The action a reference names; an empty type means the default namespace's `Action` (C8).
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] if the schema declares no such action.
+    pub fn action_named(&self, reference: &Reference) -> Result<&Arc<ActionType>, InvalidRequest> {
+        let uid = if reference.type_name.is_empty() {
+            let type_name = format!("{}::Action", self.domain.namespace);
+            self.uid(&Reference::new(type_name, &reference.id), "action")?
+        } else {
+            self.uid(reference, "action")?
+        };
+        self.actions.get(&uid).ok_or_else(|| {
+            InvalidRequest::field("action", format!("the schema declares no action {uid}{}", self.near(&uid)))
+        })
+    }
+
+    fn near(&self, unknown: &EntityUid) -> String {
+        let wanted = unknown.id().unescaped();
+        let near = self.actions.keys().find(|uid| uid.id().unescaped().eq_ignore_ascii_case(wanted));
+        near.map_or_else(String::new, |uid| format!("; it declares {uid}"))
+    }
+}
+
+fn check_length(text: &str, limit: usize, field: &str) -> Result<(), InvalidRequest> {
+    if text.len() <= limit {
+        return Ok(());
+    }
+    let size = text.len();
+    Err(InvalidRequest::field(field, format!("is {size} bytes long; the limit is {limit}")))
+}
+
+fn parse_type(text: &str, field: &str) -> Result<EntityTypeName, InvalidRequest> {
+    if text.is_empty() {
+        return Err(InvalidRequest::field(field, "is empty; it must be a qualified type name"));
+    }
+    text.parse().map_err(|_error| {
+        InvalidRequest::field(
+            field,
+            format!("`{}` is not a type name such as `Mandate::Agent`", text.escape_debug()),
+        )
+    })
+}

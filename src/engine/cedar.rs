@@ -1,0 +1,16 @@
+//! The only door to `cedar-policy-core`.
+//!
+//! Core's internals carry no stability promise, so its version is pinned and nothing outside this module names it:
+//! evaluation of prepared conditions, values built without JSON, schema types, and walks over policy syntax trees.
+
+pub mod entities;
+pub mod evaluate;
+pub mod policy;
+pub mod types;
+pub mod value;
+pub mod walk;
+
+pub use evaluate::{ConditionOutcome, Evaluation, Outcome, PolicyFailure, PolicyFailureKind, Trace};
+pub use policy::{CompiledPolicy, PolicyEffect};
+pub use types::{Attribute, EntityKind, RecordType, Type};
+pub use value::{CedarRecord, CedarValue};

@@ -1,0 +1,238 @@
+//! Evaluating prepared policies: scope, then conjuncts, keeping what decided.
+
+use std::sync::Arc;
+
+use cedar_policy::{Entities, EntityUid};
+use cedar_policy_core::ast::{
+    self, ActionConstraint, EntityReference, EntityUIDEntry, Literal, PrincipalOrResourceConstraint,
+    ValueKind,
+};
+use cedar_policy_core::entities::{self, Dereference};
+use cedar_policy_core::evaluator::{EvaluationError, Evaluator};
+use cedar_policy_core::extensions::Extensions;
+
+use super::policy::{CompiledPolicy, Condition, ScopePart};
+use super::value::CedarRecord;
+
+/// How one policy came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its scope or a condition is false.
+    NotSatisfied,
+    /// Everything in it is true.
+    Satisfied,
+    /// It could not be evaluated.
+    Failed(PolicyFailure),
+}
+
+/// Why a policy could not be evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyFailure {
+    /// What class of failure, for C14.
+    pub kind: PolicyFailureKind,
+    /// Cedar's message. It names no attribute the policy does not (Cedar's *help* would: it is left out).
+    pub message: String,
+}
+
+/// Classes of evaluation failure that are treated differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyFailureKind {
+    /// The policy met data it cannot handle: a missing attribute, an overflow, a wrong type.
+    Data,
+    /// The stack was too small. Never skipped: a deeper stack might have denied.
+    RecursionLimit,
+    /// A state Mandate never builds, such as an unknown in a concrete request.
+    Internal,
+}
+
+/// How one part of a policy came out, for explanations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConditionOutcome {
+    /// The part, as its author wrote it.
+    pub text: String,
+    /// Whether it held.
+    pub holds: bool,
+}
+
+/// One policy's evaluation, part by part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// How the policy came out.
+    pub outcome: Outcome,
+    /// Its scope (principal, action, resource), then its conditions up to one that cannot be evaluated.
+    pub parts: Vec<ConditionOutcome>,
+}
+
+impl Trace {
+    /// How many parts a scope has.
+    pub const SCOPE_PARTS: usize = 3;
+
+    /// Whether the policy's scope covers the request.
+    pub fn in_scope(&self) -> bool {
+        self.parts.iter().take(Self::SCOPE_PARTS).all(|part| part.holds)
+    }
+
+    /// How many parts do not hold.
+    pub fn failing(&self) -> usize {
+        self.parts.iter().filter(|part| !part.holds).count()
+    }
+
+    /// The part that decided: the first that does not hold, or all the conditions.
+    pub fn deciding(&self) -> String {
+        if let Some(part) = self.parts.iter().find(|part| !part.holds) {
+            return part.text.clone();
+        }
+        let conditions: Vec<_> =
+            self.parts.iter().skip(Self::SCOPE_PARTS).map(|part| part.text.as_str()).collect();
+        conditions.join(" && ")
+    }
+
+    fn settle(&mut self) {
+        if self.outcome == Outcome::Satisfied && self.parts.iter().any(|part| !part.holds) {
+            self.outcome = Outcome::NotSatisfied;
+        }
+    }
+}
+
+/// One request against one set of entities.
+#[derive(Debug)]
+pub struct Evaluation<'a> {
+    evaluator: Evaluator<'a>,
+    entities: &'a entities::Entities,
+    principal: &'a ast::EntityUID,
+    action: &'a ast::EntityUID,
+    resource: &'a ast::EntityUID,
+}
+
+impl<'a> Evaluation<'a> {
+    /// Prepares a request. The context has been converted as the schema directs; nothing is validated here.
+    pub fn new(
+        principal: &'a EntityUid,
+        action: &'a EntityUid,
+        resource: &'a EntityUid,
+        context: CedarRecord,
+        entities: &'a Entities,
+    ) -> Self {
+        let (principal, action, resource) = (principal.as_ref(), action.as_ref(), resource.as_ref());
+        let known = |uid: &ast::EntityUID| EntityUIDEntry::known(uid.clone(), None);
+        let context = ast::Context::Value(Arc::new(context.0));
+        let request =
+            ast::Request::new_unchecked(known(principal), known(action), known(resource), Some(context));
+        let entities: &entities::Entities = entities.as_ref();
+        Self {
+            evaluator: Evaluator::new(request, entities, Extensions::all_available()),
+            entities,
+            principal,
+            action,
+            resource,
+        }
+    }
+
+    /// Evaluates one policy.
+    pub fn outcome(&self, policy: &CompiledPolicy) -> Outcome {
+        if !self.in_scope(policy) {
+            return Outcome::NotSatisfied;
+        }
+        for condition in &policy.conditions {
+            match self.condition(policy, condition) {
+                Ok(true) => {}
+                Ok(false) => return Outcome::NotSatisfied,
+                Err(failure) => return Outcome::Failed(failure),
+            }
+        }
+        Outcome::Satisfied
+    }
+
+    /// Evaluates one policy as [`Evaluation::outcome`] does, keeping how every part of it came out.
+    ///
+    /// The outcome is settled by the first part that is not true; the parts after it are looked at only to say how
+    /// far the policy was from being satisfied.
+    pub fn trace(&self, policy: &CompiledPolicy) -> Trace {
+        let scope = [ScopePart::Principal, ScopePart::Action, ScopePart::Resource];
+        let parts = scope.into_iter().map(|part| ConditionOutcome {
+            text: policy.scope_text(part),
+            holds: self.scope_part(policy, part),
+        });
+        let mut trace = Trace { parts: parts.collect(), outcome: Outcome::Satisfied };
+        trace.settle();
+        for condition in &policy.conditions {
+            match self.condition(policy, condition) {
+                Ok(holds) => {
+                    trace.parts.push(ConditionOutcome { text: condition.text(), holds });
+                    trace.settle();
+                }
+                Err(failure) => {
+                    let text = format!("{}: {}", condition.text(), failure.message);
+                    trace.parts.push(ConditionOutcome { text, holds: false });
+                    if trace.outcome == Outcome::Satisfied {
+                        trace.outcome = Outcome::Failed(failure);
+                    }
+                    break;
+                }
+            }
+        }
+        trace
+    }
+
+    fn condition(&self, policy: &CompiledPolicy, condition: &Condition) -> Result<bool, PolicyFailure> {
+        let value = self.evaluator.interpret(&condition.expression, policy.policy.env())?;
+        match value.value_kind() {
+            ValueKind::Lit(Literal::Bool(holds)) => Ok(*holds),
+            // Not a boolean: Cedar's own evaluation words that error.
+            _ => Ok(self.evaluator.evaluate(&policy.policy)?),
+        }
+    }
+
+    fn in_scope(&self, policy: &CompiledPolicy) -> bool {
+        [ScopePart::Principal, ScopePart::Action, ScopePart::Resource]
+            .into_iter()
+            .all(|part| self.scope_part(policy, part))
+    }
+
+    fn scope_part(&self, policy: &CompiledPolicy, part: ScopePart) -> bool {
+        let scope = policy.scope();
+        match part {
+            ScopePart::Principal => self.matches(self.principal, &scope.principal),
+            ScopePart::Resource => self.matches(self.resource, &scope.resource),
+            ScopePart::Action => match scope.action {
+                ActionConstraint::Any => true,
+                ActionConstraint::Eq(uid) => **uid == *self.action,
+                ActionConstraint::In(uids) => uids.iter().any(|uid| self.within(self.action, uid)),
+            },
+        }
+    }
+
+    fn matches(&self, uid: &ast::EntityUID, constraint: &PrincipalOrResourceConstraint) -> bool {
+        use PrincipalOrResourceConstraint as Constraint;
+        match constraint {
+            Constraint::Any => true,
+            Constraint::Eq(EntityReference::EUID(target)) => **target == *uid,
+            Constraint::In(EntityReference::EUID(target)) => self.within(uid, target),
+            Constraint::Is(entity_type) => **entity_type == *uid.entity_type(),
+            Constraint::IsIn(entity_type, EntityReference::EUID(target)) => {
+                **entity_type == *uid.entity_type() && self.within(uid, target)
+            }
+            // An unfilled slot: only in a template, which is never evaluated.
+            Constraint::Eq(_) | Constraint::In(_) | Constraint::IsIn(..) => false,
+        }
+    }
+
+    fn within(&self, uid: &ast::EntityUID, target: &ast::EntityUID) -> bool {
+        uid == target
+            || match self.entities.entity(uid) {
+                Dereference::Data(entity) => entity.is_descendant_of(target),
+                Dereference::NoSuchEntity | Dereference::Residual(_) => false,
+            }
+    }
+}
+
+impl From<EvaluationError> for PolicyFailure {
+    fn from(error: EvaluationError) -> Self {
+        let kind = match &error {
+            EvaluationError::RecursionLimit(_) => PolicyFailureKind::RecursionLimit,
+            EvaluationError::NonValue(_) | EvaluationError::UnlinkedSlot(_) => PolicyFailureKind::Internal,
+            _ => PolicyFailureKind::Data,
+        };
+        Self { kind, message: error.to_string() }
+    }
+}

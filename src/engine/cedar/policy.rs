@@ -1,0 +1,135 @@
+//! A policy prepared for evaluation: its scope and its condition as separate parts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cedar_policy::Policy;
+use cedar_policy_core::ast::{self, ActionConstraint, Expr, ExprKind, PrincipalOrResourceConstraint};
+use smol_str::SmolStr;
+
+/// What a policy does when it is satisfied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PolicyEffect {
+    /// Grants, unless something forbids.
+    Permit,
+    /// Denies, whatever permits.
+    Forbid,
+}
+
+/// A policy or a template's link, ready to evaluate.
+///
+/// Its `when` and `unless` clauses are split into the conjuncts of one `&&` chain. Evaluating them in order and
+/// stopping at the first that is not true gives exactly what Cedar's own `&&` gives, errors included, and leaves
+/// behind which part decided: an explanation needs no second evaluation.
+#[derive(Debug)]
+pub struct CompiledPolicy {
+    /// From `@id`, or the link's id.
+    pub id: SmolStr,
+    /// Permit or forbid.
+    pub effect: PolicyEffect,
+    /// All annotations, `@id` included.
+    pub annotations: BTreeMap<String, String>,
+    /// `file:line`.
+    pub location: SmolStr,
+    pub(super) conditions: Vec<Condition>,
+    pub(super) policy: ast::Policy,
+}
+
+/// One conjunct of a policy's condition.
+#[derive(Debug)]
+pub(super) struct Condition {
+    pub(super) expression: Arc<Expr>,
+}
+
+impl Condition {
+    /// The conjunct as its author wrote it.
+    pub(super) fn text(&self) -> String {
+        let written = self.expression.source_loc().and_then(|location| location.snippet());
+        let text = written.map_or_else(|| self.expression.to_string(), str::to_owned);
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl CompiledPolicy {
+    /// Prepares a static policy or a link.
+    pub fn new(policy: &Policy, location: impl Into<SmolStr>) -> Self {
+        let inner: &ast::Policy = policy.as_ref();
+        Self {
+            id: SmolStr::new(policy.id()),
+            effect: match policy.effect() {
+                cedar_policy::Effect::Permit => PolicyEffect::Permit,
+                cedar_policy::Effect::Forbid => PolicyEffect::Forbid,
+            },
+            annotations: policy
+                .annotations()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+            location: location.into(),
+            conditions: inner.non_scope_constraints_arc().map(conjuncts).unwrap_or_default(),
+            policy: inner.clone(),
+        }
+    }
+
+    /// The sentence of `@reason`, if the author wrote one.
+    pub fn reason(&self) -> Option<&str> {
+        self.annotations.get("reason").map(String::as_str)
+    }
+
+    /// The action this policy's scope names with `==`, if it does.
+    pub fn exact_action(&self) -> Option<cedar_policy::EntityUid> {
+        match self.policy.action_constraint() {
+            ActionConstraint::Eq(uid) => Some(uid.as_ref().clone().into()),
+            ActionConstraint::Any | ActionConstraint::In(_) => None,
+        }
+    }
+
+    pub(super) fn scope_text(&self, part: ScopePart) -> String {
+        match part {
+            ScopePart::Principal => {
+                self.policy.principal_constraint().as_inner().display(ast::PrincipalOrResource::Principal)
+            }
+            ScopePart::Action => self.policy.action_constraint().to_string(),
+            ScopePart::Resource => {
+                self.policy.resource_constraint().as_inner().display(ast::PrincipalOrResource::Resource)
+            }
+        }
+    }
+
+    pub(super) fn scope(&self) -> Scope<'_> {
+        Scope {
+            principal: self.policy.principal_constraint().into_inner(),
+            action: self.policy.action_constraint(),
+            resource: self.policy.resource_constraint().into_inner(),
+        }
+    }
+}
+
+/// One of the three parts of a policy's scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ScopePart {
+    Principal,
+    Action,
+    Resource,
+}
+
+pub(super) struct Scope<'a> {
+    pub(super) principal: PrincipalOrResourceConstraint,
+    pub(super) action: &'a ActionConstraint,
+    pub(super) resource: PrincipalOrResourceConstraint,
+}
+
+/// Flattens nested `&&` into its operands, left to right, without recursion.
+fn conjuncts(condition: &Arc<Expr>) -> Vec<Condition> {
+    let mut pending = vec![Arc::clone(condition)];
+    let mut conjuncts = Vec::new();
+    while let Some(expression) = pending.pop() {
+        match expression.expr_kind() {
+            ExprKind::And { left, right } => {
+                pending.push(Arc::clone(right));
+                pending.push(Arc::clone(left));
+            }
+            _ => conjuncts.push(Condition { expression }),
+        }
+    }
+    conjuncts
+}

@@ -1,0 +1,156 @@
+//! Cedar values, built directly: no JSON, no policy text.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use cedar_policy::EntityUid;
+use cedar_policy_core::ast::{ExtensionFunction, Literal, Name, PartialValue, Value, ValueKind};
+use cedar_policy_core::extensions::Extensions;
+use smol_str::SmolStr;
+
+/// A value as Cedar evaluates it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CedarValue(pub(super) Value);
+
+/// A record of values: a context, or an entity's attributes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CedarRecord(pub(super) BTreeMap<SmolStr, Value>);
+
+/// The extension types a value can be built as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extension {
+    /// `decimal("10.25")`
+    Decimal,
+    /// `ip("10.0.0.0/8")`
+    Ip,
+    /// `datetime("2026-11-22T10:00:00.000Z")`
+    Datetime,
+    /// `duration("1h30m")`
+    Duration,
+}
+
+impl Extension {
+    /// The constructor's name in Cedar.
+    pub fn constructor(self) -> &'static str {
+        match self {
+            Self::Decimal => "decimal",
+            Self::Ip => "ip",
+            Self::Datetime => "datetime",
+            Self::Duration => "duration",
+        }
+    }
+
+    /// The extension whose constructor has this name.
+    pub fn named(constructor: &str) -> Option<Self> {
+        [Self::Decimal, Self::Ip, Self::Datetime, Self::Duration]
+            .into_iter()
+            .find(|extension| extension.constructor() == constructor)
+    }
+}
+
+/// Constructors looked up once: parsing their names costs more than calling them.
+static CONSTRUCTORS: LazyLock<[Option<&'static ExtensionFunction>; 4]> = LazyLock::new(|| {
+    [Extension::Decimal, Extension::Ip, Extension::Datetime, Extension::Duration].map(|extension| {
+        let name = Name::parse_unqualified_name(extension.constructor()).ok()?;
+        Extensions::all_available().func(&name).ok()
+    })
+});
+
+impl CedarValue {
+    /// A truth value.
+    pub fn boolean(value: bool) -> Self {
+        Self(Value::from(value))
+    }
+
+    /// A 64-bit integer.
+    pub fn long(value: i64) -> Self {
+        Self(Value::from(value))
+    }
+
+    /// Text.
+    pub fn string(text: &str) -> Self {
+        Self(Value::from(SmolStr::new(text)))
+    }
+
+    /// A reference to an entity.
+    pub fn entity(uid: &EntityUid) -> Self {
+        let uid: &cedar_policy_core::ast::EntityUID = uid.as_ref();
+        Self(Value::from(uid.clone()))
+    }
+
+    /// A set.
+    pub fn set(elements: impl IntoIterator<Item = Self>) -> Self {
+        Self(Value::set(elements.into_iter().map(|element| element.0), None))
+    }
+
+    /// A record.
+    pub fn record(record: CedarRecord) -> Self {
+        Self(Value::record_arc(Arc::new(record.0), None))
+    }
+
+    /// An extension value from its text.
+    ///
+    /// # Errors
+    /// Cedar's own words for why the text is not one.
+    pub fn extension(extension: Extension, text: &str) -> Result<Self, String> {
+        let constructor = CONSTRUCTORS
+            .get(extension as usize)
+            .copied()
+            .flatten()
+            .ok_or("this build of Cedar has no such extension")?;
+        match constructor.call(&[Value::from(SmolStr::new(text))]) {
+            Ok(PartialValue::Value(value)) => Ok(Self(value)),
+            Ok(PartialValue::Residual(_)) => Err("not a value".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The entity this value refers to, if it is a reference.
+    pub fn as_entity(&self) -> Option<EntityUid> {
+        match self.0.value_kind() {
+            ValueKind::Lit(Literal::EntityUID(uid)) => Some(uid.as_ref().clone().into()),
+            _ => None,
+        }
+    }
+
+    /// The text, if it is text.
+    pub fn as_text(&self) -> Option<&str> {
+        match self.0.value_kind() {
+            ValueKind::Lit(Literal::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The truth value, if it is one.
+    pub fn as_boolean(&self) -> Option<bool> {
+        match self.0.value_kind() {
+            ValueKind::Lit(Literal::Bool(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The elements, if it is a set.
+    pub fn elements(&self) -> Option<Vec<Self>> {
+        match self.0.value_kind() {
+            ValueKind::Set(set) => Some(set.iter().cloned().map(Self).collect()),
+            _ => None,
+        }
+    }
+}
+
+impl CedarRecord {
+    /// Sets a member.
+    pub fn insert(&mut self, name: impl Into<SmolStr>, value: CedarValue) {
+        self.0.insert(name.into(), value.0);
+    }
+
+    /// A member.
+    pub fn get(&self, name: &str) -> Option<CedarValue> {
+        self.0.get(name).cloned().map(CedarValue)
+    }
+
+    /// The members, by name.
+    pub(super) fn into_members(self) -> impl Iterator<Item = (SmolStr, PartialValue)> {
+        self.0.into_iter().map(|(name, value)| (name, PartialValue::Value(value)))
+    }
+}

@@ -1,0 +1,161 @@
+//! Questions about a policy's syntax tree, answered without recursion.
+
+use std::collections::{BTreeSet, HashSet};
+
+use cedar_policy::EntityUid;
+use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, Var};
+use smol_str::SmolStr;
+
+use super::policy::CompiledPolicy;
+
+/// Depth of the deepest expression in a policy's condition.
+pub fn depth(policy: &cedar_policy::Policy) -> usize {
+    let policy: &cedar_policy_core::ast::Policy = policy.as_ref();
+    depth_of(policy.non_scope_constraints())
+}
+
+/// Depth of the deepest expression in a template's condition.
+pub fn template_depth(template: &cedar_policy::Template) -> usize {
+    let template: &cedar_policy_core::ast::Template = template.as_ref();
+    depth_of(template.non_scope_constraints())
+}
+
+fn depth_of(condition: Option<&Expr>) -> usize {
+    let mut pending: Vec<(&Expr, usize)> = condition.map(|root| (root, 1)).into_iter().collect();
+    let mut deepest = 0;
+    while let Some((expression, depth)) = pending.pop() {
+        deepest = deepest.max(depth);
+        pending.extend(children(expression).into_iter().map(|child| (child, depth + 1)));
+    }
+    deepest
+}
+
+/// Byte offset of a policy in its file.
+pub fn offset(policy: &cedar_policy::Policy) -> usize {
+    let policy: &cedar_policy_core::ast::Policy = policy.as_ref();
+    policy.loc().map_or(0, cedar_policy_core::parser::Loc::start)
+}
+
+/// Byte offset of a template in its file.
+pub fn template_offset(template: &cedar_policy::Template) -> usize {
+    let template: &cedar_policy_core::ast::Template = template.as_ref();
+    template.loc().map_or(0, cedar_policy_core::parser::Loc::start)
+}
+
+/// Which stored references policies follow: read an attribute of, or put left of `in`, `has`, `hasTag`.
+///
+/// Cedar answers false, not an error, for the last three when the entity is absent, so a forbid would silently
+/// miss. Attributes are collected by name alone, which can only name too many.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// Names of attributes whose value is followed.
+    pub attributes: HashSet<SmolStr>,
+    /// A tag's value is followed.
+    pub tags: bool,
+    /// A policy follows a value in a way this walk does not understand: any attribute may be meant.
+    pub everything: bool,
+}
+
+impl Followed {
+    /// Adds what one policy follows.
+    pub fn add(&mut self, policy: &CompiledPolicy) {
+        for expression in expressions(policy) {
+            match expression.expr_kind() {
+                ExprKind::GetAttr { expr, .. } | ExprKind::HasAttr { expr, .. } => self.follow(expr),
+                ExprKind::ExtHasAttr { expr, attrs } => {
+                    self.follow(expr);
+                    self.attributes.extend(attrs.iter().cloned());
+                }
+                ExprKind::BinaryApp {
+                    op: BinaryOp::In | BinaryOp::GetTag | BinaryOp::HasTag, arg1, ..
+                } => {
+                    self.follow(arg1);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether the attribute's value is followed.
+    pub fn attribute(&self, name: &str) -> bool {
+        self.everything || self.attributes.contains(name)
+    }
+
+    /// Notes where the value of `expression` may have come from.
+    fn follow(&mut self, expression: &Expr) {
+        let mut pending = vec![expression];
+        while let Some(expression) = pending.pop() {
+            match expression.expr_kind() {
+                ExprKind::GetAttr { attr, .. } => {
+                    self.attributes.insert(attr.clone());
+                }
+                ExprKind::BinaryApp { op: BinaryOp::GetTag, .. } => self.tags = true,
+                ExprKind::If { then_expr, else_expr, .. } => pending.extend([&**then_expr, &**else_expr]),
+                // Roots are checked for themselves, literals at load.
+                ExprKind::Var(_) | ExprKind::Lit(_) | ExprKind::Slot(_) => {}
+                _ => self.everything = true,
+            }
+        }
+    }
+}
+
+/// Every entity a policy's condition or scope names.
+pub fn literals(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
+    let condition = policy.policy.condition();
+    let mut found = BTreeSet::new();
+    for expression in descendants(&condition) {
+        if let ExprKind::Lit(Literal::EntityUID(uid)) = expression.expr_kind() {
+            found.insert(uid.as_ref().clone().into());
+        }
+    }
+    found
+}
+
+/// Actions that a condition compares the request's action to with `==` or `!=`.
+pub fn compared_actions(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
+    let comparisons = expressions(policy).into_iter().filter_map(|expression| match expression.expr_kind() {
+        ExprKind::BinaryApp { op: BinaryOp::Eq, arg1, arg2 } => Some((arg1, arg2)),
+        _ => None,
+    });
+    comparisons
+        .flat_map(|(left, right)| [(left, right), (right, left)])
+        .filter_map(|(one, other)| match (one.expr_kind(), other.expr_kind()) {
+            (ExprKind::Var(Var::Action), ExprKind::Lit(Literal::EntityUID(uid))) => {
+                Some(uid.as_ref().clone().into())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+fn expressions(policy: &CompiledPolicy) -> Vec<&Expr> {
+    policy.conditions.iter().flat_map(|condition| descendants(&condition.expression)).collect()
+}
+
+fn descendants(root: &Expr) -> Vec<&Expr> {
+    let mut pending = vec![root];
+    let mut found = Vec::new();
+    while let Some(expression) = pending.pop() {
+        found.push(expression);
+        pending.extend(children(expression));
+    }
+    found
+}
+
+fn children(expression: &Expr) -> Vec<&Expr> {
+    match expression.expr_kind() {
+        ExprKind::Lit(_) | ExprKind::Var(_) | ExprKind::Slot(_) | ExprKind::Unknown(_) => Vec::new(),
+        ExprKind::If { test_expr, then_expr, else_expr } => vec![test_expr, then_expr, else_expr],
+        ExprKind::And { left, right } | ExprKind::Or { left, right } => vec![left, right],
+        ExprKind::UnaryApp { arg, .. } => vec![arg],
+        ExprKind::BinaryApp { arg1, arg2, .. } => vec![arg1, arg2],
+        ExprKind::ExtensionFunctionApp { args, .. } => args.iter().collect(),
+        ExprKind::GetAttr { expr, .. }
+        | ExprKind::HasAttr { expr, .. }
+        | ExprKind::ExtHasAttr { expr, .. }
+        | ExprKind::Like { expr, .. }
+        | ExprKind::Is { expr, .. } => vec![expr],
+        ExprKind::Set(elements) => elements.iter().collect(),
+        ExprKind::Record(members) => members.values().collect(),
+    }
+}

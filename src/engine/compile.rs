@@ -1,0 +1,151 @@
+//! Sources to a world: everything parsed, checked and indexed, or every problem of it.
+//!
+//! Whole or not at all: nothing of a rejected set is ever served. Parsing, validating and dropping rejected trees
+//! happen on one thread with a large stack (see [`guard`]).
+
+mod checks;
+mod definitions;
+mod entities;
+mod policies;
+mod schema;
+
+use std::sync::Arc;
+
+use definitions::Definitions;
+use sha2::{Digest, Sha256};
+
+use super::catalog::Domain;
+use super::cedar::walk::Followed;
+use super::generation::{Generation, OnPolicyError};
+use super::guard::{self, StackUnavailable};
+use super::problem::{Place, Problem, Report, SourceFile};
+use super::world::World;
+
+/// Everything a world is made of, as bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// `*.cedar`: policies and templates.
+    pub policies: Vec<SourceFile>,
+    /// `*.links.json`: links of templates.
+    pub links: Vec<SourceFile>,
+    /// `*.cedarschema` and `*.cedarschema.json`: fragments of one schema.
+    pub schemas: Vec<SourceFile>,
+    /// `*.tools.json`: definitions of the tools that have typed actions.
+    pub definitions: Vec<SourceFile>,
+    /// `*.json`: entities.
+    pub entities: Vec<SourceFile>,
+}
+
+/// What compilation is told besides the sources.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// What happens when a policy cannot be evaluated.
+    pub on_policy_error: OnPolicyError,
+    /// Names of the agent domain.
+    pub domain: Domain,
+}
+
+/// A world, and what somebody should look at.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The world.
+    pub world: World,
+    /// Warnings.
+    pub warnings: Report,
+}
+
+/// Compiles sources to a world.
+///
+/// # Errors
+/// A [`Report`] of every problem found, warnings included.
+pub fn compile(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
+    guard::on_parser_stack(|| compile_here(sources, options)).unwrap_or_else(|error| Err(Report::from(error)))
+}
+
+/// `compile`, on whatever stack this is. A rejected set is dropped here too: dropping recurses.
+fn compile_here(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
+    let mut report = Report::default();
+    let schema = schema::load(&sources.schemas, &mut report);
+    let policies = policies::load(&sources.policies, &sources.links, &mut report);
+    let definitions = Definitions::load(&sources.definitions, &mut report);
+    let Some(schema) = schema else { return Err(report) };
+    let catalog = schema.catalog(&options.domain, definitions, &mut report);
+    let policies = checks::run(&catalog, policies, &mut report);
+    let mut followed = Followed::default();
+    policies.iter().for_each(|policy| followed.add(&policy.compiled));
+    let store = entities::load(&sources.entities, &catalog, &followed, &mut report);
+    checks::literals(&catalog, &policies, &store.entities, &mut report);
+    if report.rejects() {
+        return Err(report);
+    }
+    let generation = Generation {
+        hash: content_hash(sources, options),
+        policies: policies.into_iter().map(|policy| policy.compiled).collect(),
+        catalog,
+        on_policy_error: options.on_policy_error,
+        followed,
+    };
+    let world = World {
+        generation: Arc::new(generation),
+        entities: store.entities,
+        dangling: store.dangling,
+        stored: store.count,
+    };
+    Ok(Loaded { world, warnings: report })
+}
+
+/// Names a generation by what compiles to it (W1): same sources and configuration, same name on every replica.
+/// Entities are not part of a generation.
+fn content_hash(sources: &Sources, options: &Options) -> String {
+    let mut hasher = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        hasher.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hasher.update(bytes);
+    };
+    add(format!("{options:?}").as_bytes());
+    let kinds = [&sources.policies, &sources.links, &sources.schemas, &sources.definitions];
+    for (kind, files) in kinds.into_iter().enumerate() {
+        add(&kind.to_be_bytes());
+        for file in files {
+            add(base_name(&file.name).as_bytes());
+            add(&file.bytes);
+        }
+    }
+    hasher.finalize().iter().fold(String::from("sha256:"), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// The same files in another folder are the same generation.
+fn base_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
+/// Reads a file's text, or reports why it has none.
+fn place(file: &SourceFile, report: &mut Report) -> Option<Place> {
+    match guard::text(&file.bytes) {
+        Ok(text) => Some(Place::new(&file.name, text)),
+        Err(refused) => {
+            let place = Place::new(&file.name, &String::from_utf8_lossy(&file.bytes));
+            let at = refused.span().map(|span| span.start);
+            let position = at.map_or_else(String::new, |at| format!(" (byte {at})"));
+            report.push(Problem::error(&place, format!("{refused}{position}")));
+            None
+        }
+    }
+}
+
+/// Refuses text too deep for the parser.
+fn check_nesting(place: &Place, syntax: guard::Syntax, report: &mut Report) -> bool {
+    let Err(refused) = guard::nesting(place.text(), syntax) else { return true };
+    let mut problem = Problem::error(place, refused.to_string()).help("split the expression");
+    if let Some(span) = refused.span() {
+        problem = problem.at(span, "one level too deep".to_owned());
+    }
+    report.push(problem);
+    false
+}
+
+impl From<StackUnavailable> for Report {
+    fn from(error: StackUnavailable) -> Self {
+        Self { problems: vec![Problem::error(&Place::new("(loader)", ""), error.to_string())] }
+    }
+}

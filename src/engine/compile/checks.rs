@@ -1,0 +1,104 @@
+//! What a policy set must pass before it may decide.
+
+use cedar_policy::{Entities, PolicyId, ValidationMode, ValidationWarning, Validator};
+use miette::Diagnostic;
+
+use super::policies::{LoadedPolicies, Origin, PlacedPolicy};
+use crate::engine::catalog::Catalog;
+use crate::engine::cedar::{EntityKind, PolicyEffect, walk};
+use crate::engine::problem::{Place, Problem, Report, Severity};
+
+/// Validates the policies against the schema, and refuses those that would deny less than their author meant.
+pub(super) fn run(catalog: &Catalog, policies: LoadedPolicies, report: &mut Report) -> Vec<PlacedPolicy> {
+    let compiled = policies.compile();
+    validate(catalog, &policies, report);
+    for policy in &compiled {
+        check_actions(catalog, policy, report);
+    }
+    compiled
+}
+
+fn validate(catalog: &Catalog, policies: &LoadedPolicies, report: &mut Report) {
+    let result = Validator::new(catalog.schema.clone()).validate(&policies.set, ValidationMode::Strict);
+    for error in result.validation_errors() {
+        report.push(problem(policies, error.policy_id(), Severity::Error, error));
+    }
+    for warning in result.validation_warnings() {
+        let severity = severity(policies, warning);
+        let mut problem = problem(policies, warning.policy_id(), severity, warning);
+        if severity == Severity::Error && problem.help.is_none() {
+            problem = problem.help("a policy that can never apply protects nothing: correct or delete it");
+        }
+        report.push(problem);
+    }
+}
+
+/// Cedar only warns of a policy that can never apply. For a forbid that hides a hole; an impossible policy of
+/// either effect is a mistake.
+fn severity(policies: &LoadedPolicies, warning: &ValidationWarning) -> Severity {
+    match warning {
+        ValidationWarning::ImpossiblePolicy(_) => Severity::Error,
+        ValidationWarning::InvalidActionApplication(_) if is_forbid(policies, warning.policy_id()) => {
+            Severity::Error
+        }
+        _ => Severity::Warning,
+    }
+}
+
+fn is_forbid(policies: &LoadedPolicies, id: &PolicyId) -> bool {
+    let effect = policies
+        .set
+        .policy(id)
+        .map(cedar_policy::Policy::effect)
+        .or_else(|| policies.set.template(id).map(cedar_policy::Template::effect));
+    effect != Some(cedar_policy::Effect::Permit)
+}
+
+fn problem(policies: &LoadedPolicies, id: &PolicyId, severity: Severity, found: &dyn Diagnostic) -> Problem {
+    match policies.origins.get(id) {
+        Some(origin) => Problem::from_cedar(&origin.place, severity, found),
+        None => Problem::from_cedar(&Place::new("policies", ""), severity, found),
+    }
+}
+
+/// A forbid that names an action which has children, and not them, lets every child through (C7).
+fn check_actions(catalog: &Catalog, policy: &PlacedPolicy, report: &mut Report) {
+    if policy.compiled.effect != PolicyEffect::Forbid {
+        return;
+    }
+    let has_children =
+        |uid: &cedar_policy::EntityUid| catalog.action(uid).is_some_and(|action| action.has_children);
+    if let Some(uid) = policy.compiled.exact_action().filter(has_children) {
+        let message =
+            format!("`action == {uid}` does not forbid the actions in it, such as typed tool calls");
+        report.push(at(&policy.origin, Severity::Error, message).help(format!("write `action in {uid}`")));
+    }
+    for uid in walk::compared_actions(&policy.compiled).into_iter().filter(has_children) {
+        let message = format!("`action == {uid}` in a condition does not mean the actions in it");
+        report.push(at(&policy.origin, Severity::Warning, message).help(format!("write `action in {uid}`")));
+    }
+}
+
+/// Warns of entities that policies name and that are not stored: `x in Group::"typo"` is simply false (C3).
+pub(super) fn literals(catalog: &Catalog, policies: &[PlacedPolicy], stored: &Entities, report: &mut Report) {
+    for policy in policies {
+        for uid in walk::literals(&policy.compiled) {
+            let closed = matches!(
+                catalog.entity_kind(uid.type_name()),
+                Some(EntityKind::Enum(_) | EntityKind::Action)
+            );
+            if !closed && stored.get(&uid).is_none() {
+                let message = format!("policy `{}` names {uid}, which is not stored", policy.compiled.id);
+                report.push(at(&policy.origin, Severity::Warning, message));
+            }
+        }
+    }
+}
+
+fn at(origin: &Origin, severity: Severity, message: String) -> Problem {
+    let problem = match severity {
+        Severity::Error => Problem::error(&origin.place, message),
+        Severity::Warning => Problem::warning(&origin.place, message),
+    };
+    problem.at(origin.line_span(), None)
+}

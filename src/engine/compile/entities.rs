@@ -1,0 +1,223 @@
+//! Entity files to the stored entities.
+
+use std::collections::{HashMap, HashSet};
+
+use cedar_policy::{Entities, Entity, EntityUid, Schema};
+use serde_json::value::RawValue;
+
+use super::place;
+use crate::engine::catalog::Catalog;
+use crate::engine::cedar::EntityKind;
+use crate::engine::cedar::entities::{self, HeldReference};
+use crate::engine::cedar::walk::Followed;
+use crate::engine::guard::MAX_ANCESTRY;
+use crate::engine::problem::{Place, Problem, Report, SourceFile};
+use crate::engine::world::Dangling;
+
+/// Most direct parents of one entity.
+const MAX_PARENTS: usize = 1_000;
+/// Most warnings of one kind; beyond it they are counted.
+const MAX_WARNINGS: usize = 20;
+
+/// What entity files come to.
+pub(super) struct Store {
+    pub(super) entities: Entities,
+    pub(super) dangling: HashMap<EntityUid, Dangling>,
+    pub(super) count: usize,
+}
+
+/// An entity and where it stands.
+struct Placed {
+    entity: Entity,
+    place: Place,
+    offset: usize,
+}
+
+/// Parses, validates and relates every entity.
+pub(super) fn load(
+    files: &[SourceFile],
+    catalog: &Catalog,
+    followed: &Followed,
+    report: &mut Report,
+) -> Store {
+    let mut placed: HashMap<EntityUid, Placed> = HashMap::new();
+    for file in files {
+        let Some(place) = place(file, report) else { continue };
+        for entity in parse(&place, &catalog.schema, report) {
+            add(&mut placed, entity, report);
+        }
+    }
+    let rejected = check_ancestry(&placed, report);
+    let dangling = find_dangling(&placed, catalog, followed, report);
+    let count = placed.len();
+    let accepted =
+        placed.into_values().map(|placed| placed.entity).filter(|entity| !rejected.contains(&entity.uid()));
+    let entities = Entities::from_entities(accepted, Some(&catalog.schema)).unwrap_or_else(|error| {
+        report.push(Problem::error(&Place::new("entities", ""), described(&error)));
+        Entities::empty()
+    });
+    Store { entities, dangling, count }
+}
+
+/// The entities of one file: an array of objects in Cedar's JSON form.
+fn parse(place: &Place, schema: &Schema, report: &mut Report) -> Vec<Placed> {
+    let elements: Vec<&RawValue> = match serde_json::from_str(place.text()) {
+        Ok(elements) => elements,
+        Err(error) => {
+            let help = "an entity file is an array of {\"uid\": …, \"attrs\": …, \"parents\": …}";
+            report.push(Problem::error(place, error.to_string()).help(help));
+            return Vec::new();
+        }
+    };
+    let start = place.text().as_ptr() as usize;
+    let parsed = elements.into_iter().filter_map(|element| {
+        let offset = (element.get().as_ptr() as usize).saturating_sub(start);
+        match Entity::from_json_str(element.get(), Some(schema)) {
+            Ok(entity) => Some(Placed { entity, place: place.clone(), offset }),
+            Err(error) => {
+                report.push(Problem::error(place, described(&error)).at(line_from(place, offset), None));
+                None
+            }
+        }
+    });
+    parsed.collect()
+}
+
+fn add(placed: &mut HashMap<EntityUid, Placed>, new: Placed, report: &mut Report) {
+    let uid = new.entity.uid();
+    let parents = entities::parents(&new.entity).len();
+    let refusal = if let Some(first) = placed.get(&uid) {
+        Some(format!("{uid} is given twice, first at {}", first.place.locate(first.offset)))
+    } else if parents > MAX_PARENTS {
+        Some(format!("{uid} has {parents} parents; at most {MAX_PARENTS} are accepted"))
+    } else {
+        None
+    };
+    match refusal {
+        Some(message) => {
+            report.push(Problem::error(&new.place, message).at(line_from(&new.place, new.offset), None))
+        }
+        None => {
+            placed.insert(uid, new);
+        }
+    }
+}
+
+/// Refuses cycles and long chains before Cedar closes the hierarchy: its closure recurses, and is quadratic in the
+/// length of a chain.
+fn check_ancestry(placed: &HashMap<EntityUid, Placed>, report: &mut Report) -> HashSet<EntityUid> {
+    let mut heights: HashMap<EntityUid, usize> = HashMap::new();
+    let mut rejected = HashSet::new();
+    let parents =
+        |uid: &EntityUid| placed.get(uid).map(|placed| entities::parents(&placed.entity)).unwrap_or_default();
+    // Level by level from the roots: what is never reached is in or below a cycle.
+    let mut children: HashMap<EntityUid, Vec<EntityUid>> = HashMap::new();
+    let mut waiting: HashMap<EntityUid, usize> = HashMap::new();
+    let mut ready = Vec::new();
+    for uid in placed.keys() {
+        let stored: Vec<_> = parents(uid).into_iter().filter(|parent| placed.contains_key(parent)).collect();
+        if stored.is_empty() {
+            ready.push(uid.clone());
+        }
+        waiting.insert(uid.clone(), stored.len());
+        for parent in stored {
+            children.entry(parent).or_default().push(uid.clone());
+        }
+    }
+    while let Some(uid) = ready.pop() {
+        let height =
+            parents(&uid).iter().filter_map(|parent| heights.get(parent)).max().map_or(0, |above| above + 1);
+        heights.insert(uid.clone(), height);
+        for child in children.get(&uid).into_iter().flatten() {
+            if let Some(left) = waiting.get_mut(child) {
+                *left -= 1;
+                if *left == 0 {
+                    ready.push(child.clone());
+                }
+            }
+        }
+    }
+    let mut uids: Vec<_> = placed.iter().collect();
+    uids.sort_by(|(_, one), (_, other)| {
+        (one.place.name(), one.offset).cmp(&(other.place.name(), other.offset))
+    });
+    for (uid, at) in uids {
+        let message = match heights.get(uid) {
+            None => format!("{uid} is in itself, through its parents"),
+            Some(height) if *height > MAX_ANCESTRY => {
+                format!(
+                    "{uid} is {height} levels below its furthest ancestor; at most {MAX_ANCESTRY} are accepted"
+                )
+            }
+            Some(_) => continue,
+        };
+        rejected.insert(uid.clone());
+        if rejected.len() <= MAX_WARNINGS {
+            report.push(Problem::error(&at.place, message).at(line_from(&at.place, at.offset), None));
+        }
+    }
+    rejected
+}
+
+/// Warns of references to nothing, and keeps those that policies follow (C3).
+fn find_dangling(
+    placed: &HashMap<EntityUid, Placed>,
+    catalog: &Catalog,
+    followed: &Followed,
+    report: &mut Report,
+) -> HashMap<EntityUid, Dangling> {
+    let mut dangling = HashMap::new();
+    let mut warnings: Vec<(&Placed, String)> = Vec::new();
+    for (uid, at) in placed {
+        for HeldReference { attribute, to } in entities::references(&at.entity) {
+            if placed.contains_key(&to) || is_closed(catalog, &to) {
+                continue;
+            }
+            let name = attribute.clone().unwrap_or_else(|| "tags".into());
+            warnings.push((at, format!("{uid}.{name} refers to {to}, which is not stored")));
+            if attribute
+                .as_ref()
+                .map_or(followed.tags || followed.everything, |name| followed.attribute(name))
+            {
+                dangling.insert(uid.clone(), Dangling { attribute: name, missing: to });
+            }
+        }
+    }
+    warnings.sort_by(|(one, _), (other, _)| {
+        (one.place.name(), one.offset).cmp(&(other.place.name(), other.offset))
+    });
+    let more = warnings.len().saturating_sub(MAX_WARNINGS);
+    for (at, message) in warnings.into_iter().take(MAX_WARNINGS) {
+        report.push(Problem::warning(&at.place, message).at(line_from(&at.place, at.offset), None));
+    }
+    if more > 0 {
+        let message = format!("{more} more references lead to entities that are not stored");
+        report.push(Problem::warning(&Place::new("entities", ""), message));
+    }
+    dangling
+}
+
+fn is_closed(catalog: &Catalog, uid: &EntityUid) -> bool {
+    match catalog.entity_kind(uid.type_name()) {
+        Some(EntityKind::Enum(ids)) => ids.contains(uid.id().unescaped()),
+        Some(EntityKind::Action) => catalog.action(uid).is_some(),
+        _ => false,
+    }
+}
+
+/// From an entity to the end of its first line.
+fn line_from(place: &Place, offset: usize) -> std::ops::Range<usize> {
+    let rest = place.text().get(offset..).unwrap_or_default();
+    offset..offset + rest.find('\n').unwrap_or(rest.len()).max(1).min(rest.len())
+}
+
+/// An error and its causes, as one sentence.
+fn described(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

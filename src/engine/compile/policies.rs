@@ -1,0 +1,249 @@
+//! Policy files and links to one named policy set.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, SlotId, Template};
+use serde::Deserialize;
+
+use super::{check_nesting, place};
+use crate::engine::cedar::{CompiledPolicy, walk};
+use crate::engine::guard::{MAX_POLICY_DEPTH, Syntax};
+use crate::engine::problem::{Place, Problem, Report, Severity, SourceFile};
+
+/// Annotations whose meaning this build does not honour yet: ignoring one would weaken the policy (C15).
+const NOT_HONOURED: [&str; 3] = ["obligation", "reuse", "audit"];
+
+/// Policies, each with the file it came from.
+#[derive(Default)]
+pub(super) struct LoadedPolicies {
+    /// All of them, for Cedar's validator.
+    pub(super) set: PolicySet,
+    /// Where each policy, template and link stands.
+    pub(super) origins: HashMap<PolicyId, Origin>,
+    /// Ids in the order of the files.
+    pub(super) order: Vec<PolicyId>,
+}
+
+/// Where a policy stands.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) place: Place,
+    pub(super) offset: usize,
+}
+
+/// A policy ready to evaluate, and where it stands.
+pub(super) struct PlacedPolicy {
+    pub(super) compiled: Arc<CompiledPolicy>,
+    pub(super) origin: Origin,
+}
+
+/// Parses every file.
+pub(super) fn load(files: &[SourceFile], links: &[SourceFile], report: &mut Report) -> LoadedPolicies {
+    let mut loaded = LoadedPolicies::default();
+    if files.is_empty() {
+        let place = Place::new("policies", "");
+        let help = "add a `*.cedar` file; without policies every request is denied";
+        report.push(Problem::error(&place, "there is no policy").help(help));
+    }
+    for file in files {
+        loaded.add_file(file, report);
+    }
+    for file in links {
+        loaded.add_links(file, report);
+    }
+    loaded
+}
+
+impl LoadedPolicies {
+    fn add_file(&mut self, file: &SourceFile, report: &mut Report) {
+        let Some(place) = place(file, report) else { return };
+        if !check_nesting(&place, Syntax::Policy, report) {
+            return;
+        }
+        match PolicySet::from_str(place.text()) {
+            Ok(set) if set.is_empty() => {
+                let help =
+                    "an empty file is more often a failed write than an intention: delete it or restore it";
+                report.push(Problem::error(&place, "the file holds no policy").help(help));
+            }
+            Ok(set) => self.add_parsed(&set, &place, report),
+            Err(errors) => {
+                for error in errors.iter() {
+                    report.push(Problem::from_cedar(&place, Severity::Error, error));
+                }
+            }
+        }
+    }
+
+    fn add_parsed(&mut self, set: &PolicySet, place: &Place, report: &mut Report) {
+        let mut policies: Vec<_> = set.policies().map(|policy| (walk::offset(policy), policy)).collect();
+        policies.sort_by_key(|(offset, _)| *offset);
+        for (offset, policy) in policies {
+            let origin = Origin { place: place.clone(), offset };
+            let depth = walk::depth(policy);
+            let annotations: Vec<_> = policy.annotations().map(|(key, _)| key).collect();
+            if let Some(id) = self.admit(policy.annotation("id"), &annotations, depth, &origin, report) {
+                self.add(policy.new_id(id), origin, report);
+            }
+        }
+        let mut templates: Vec<_> =
+            set.templates().map(|template| (walk::template_offset(template), template)).collect();
+        templates.sort_by_key(|(offset, _)| *offset);
+        for (offset, template) in templates {
+            let origin = Origin { place: place.clone(), offset };
+            let depth = walk::template_depth(template);
+            let annotations: Vec<_> = template.annotations().map(|(key, _)| key).collect();
+            if let Some(id) = self.admit(template.annotation("id"), &annotations, depth, &origin, report) {
+                self.add_template(&template.new_id(id), origin, report);
+            }
+        }
+    }
+
+    /// The id of a policy or template that may be loaded.
+    fn admit(
+        &self,
+        id: Option<&str>,
+        annotations: &[&str],
+        depth: usize,
+        origin: &Origin,
+        report: &mut Report,
+    ) -> Option<PolicyId> {
+        let problem = |message: String| Problem::error(&origin.place, message).at(origin.line_span(), None);
+        if depth > MAX_POLICY_DEPTH {
+            let message =
+                format!("the condition is {depth} expressions deep; at most {MAX_POLICY_DEPTH} are accepted");
+            report.push(problem(message).help("split the policy, or test membership of a set"));
+            return None;
+        }
+        for name in annotations.iter().filter(|name| NOT_HONOURED.contains(name)) {
+            let message =
+                format!("`@{name}` is not honoured by this build, and ignoring it would weaken the policy");
+            report.push(problem(message));
+        }
+        let Some(id) = id.filter(|id| !id.is_empty()) else {
+            let help = "begin the policy with `@id(\"a-name-that-stays\")`; logs and tests refer to it";
+            report.push(problem("the policy has no `@id`".to_owned()).help(help));
+            return None;
+        };
+        let id = PolicyId::new(id);
+        if let Some(first) = self.origins.get(&id) {
+            let message = format!("`@id(\"{id}\")` is used twice, first at {}", first.locate());
+            report.push(problem(message));
+            return None;
+        }
+        Some(id)
+    }
+
+    fn add(&mut self, policy: Policy, origin: Origin, report: &mut Report) {
+        let id = policy.id().clone();
+        match self.set.add(policy) {
+            Ok(()) => {
+                self.order.push(id.clone());
+                self.origins.insert(id, origin);
+            }
+            Err(error) => {
+                report.push(Problem::error(&origin.place, error.to_string()).at(origin.line_span(), None))
+            }
+        }
+    }
+
+    fn add_template(&mut self, template: &Template, origin: Origin, report: &mut Report) {
+        match self.set.add_template(template.clone()) {
+            Ok(()) => {
+                self.origins.insert(template.id().clone(), origin);
+            }
+            Err(error) => {
+                report.push(Problem::error(&origin.place, error.to_string()).at(origin.line_span(), None))
+            }
+        }
+    }
+
+    fn add_links(&mut self, file: &SourceFile, report: &mut Report) {
+        let Some(place) = place(file, report) else { return };
+        match serde_json::from_str::<Vec<Link>>(place.text()) {
+            Ok(links) => {
+                for link in &links {
+                    self.add_link(link, &place, report);
+                }
+            }
+            Err(error) => report.push(Problem::error(&place, error.to_string()).help(
+                "a link is {\"template_id\": …, \"link_id\": …, \"args\": {\"?principal\": \"Type::\\\"id\\\"\"}}",
+            )),
+        }
+    }
+
+    fn add_link(&mut self, link: &Link, place: &Place, report: &mut Report) {
+        let offset = place.text().find(&format!("\"{}\"", link.link_id)).unwrap_or(0);
+        let origin = Origin { place: place.clone(), offset };
+        let problem = |message: String| Problem::error(place, message).at(origin.line_span(), None);
+        let id = PolicyId::new(&link.link_id);
+        if link.link_id.is_empty() || self.origins.contains_key(&id) {
+            return report.push(problem(format!("link id `{}` is empty or used twice", link.link_id)));
+        }
+        let values = match link.values() {
+            Ok(values) => values,
+            Err(message) => return report.push(problem(message)),
+        };
+        match self.set.link(PolicyId::new(&link.template_id), id.clone(), values) {
+            Ok(()) => {
+                self.order.push(id.clone());
+                self.origins.insert(id, origin);
+            }
+            Err(error) => {
+                let cause =
+                    std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+                report.push(problem(format!("link `{}`: {error}{cause}", link.link_id)));
+            }
+        }
+    }
+
+    /// The policies, ready to evaluate, in the order of the files.
+    pub(super) fn compile(&self) -> Vec<PlacedPolicy> {
+        let compiled = self.order.iter().filter_map(|id| {
+            let (policy, origin) = (self.set.policy(id)?, self.origins.get(id)?);
+            let compiled = Arc::new(CompiledPolicy::new(policy, origin.locate()));
+            Some(PlacedPolicy { compiled, origin: origin.clone() })
+        });
+        compiled.collect()
+    }
+}
+
+impl Origin {
+    pub(super) fn locate(&self) -> String {
+        self.place.locate(self.offset)
+    }
+
+    /// The line a policy begins on, to point at.
+    pub(super) fn line_span(&self) -> std::ops::Range<usize> {
+        let rest = self.place.text().get(self.offset..).unwrap_or_default();
+        let length = rest.find('\n').unwrap_or(rest.len());
+        self.offset..self.offset + length
+    }
+}
+
+/// One link of a template, in the form of Cedar's own command line.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Link {
+    template_id: String,
+    link_id: String,
+    args: HashMap<String, String>,
+}
+
+impl Link {
+    fn values(&self) -> Result<HashMap<SlotId, EntityUid>, String> {
+        let values = self.args.iter().map(|(slot, uid)| {
+            let slot = match slot.as_str() {
+                "?principal" => SlotId::principal(),
+                "?resource" => SlotId::resource(),
+                other => return Err(format!("`{other}` is no slot; there are `?principal` and `?resource`")),
+            };
+            let uid = EntityUid::from_str(uid)
+                .map_err(|_error| format!("`{uid}` is no entity; write `Type::\"id\"`"))?;
+            Ok((slot, uid))
+        });
+        values.collect()
+    }
+}

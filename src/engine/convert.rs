@@ -1,0 +1,415 @@
+//! Turning what a caller wrote into Cedar values, as the schema directs (semantics.md C6).
+//!
+//! The schema decides what each value is; the caller's form only decides what it may say. Nothing is guessed and
+//! nothing undeclared passes, so a converted context always fits its action.
+
+use std::fmt;
+
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use jiff::Timestamp;
+use smol_str::SmolStr;
+
+use super::catalog::Catalog;
+use super::cedar::value::Extension;
+use super::cedar::{Attribute, CedarRecord, CedarValue, EntityKind, RecordType, Type};
+use super::datum::{Datum, MAX_SAFE_INTEGER, Reference, whole};
+use super::guard::MAX_VALUE_DEPTH;
+use super::request::InvalidRequest;
+
+/// What form a value came in, and so what it may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// JSON or `google.protobuf.Struct`. `{"type", "id"}` is an entity where the schema declares one.
+    Plain,
+    /// A tool's arguments: as [`Form::Plain`], but nothing in them can become an entity reference.
+    Arguments,
+    /// Cedar JSON: 64-bit integers, `__entity` and `__extn`.
+    CedarJson,
+    /// Typed values: each says its own type, which must be the declared one.
+    Typed,
+}
+
+/// Converts values of one request, remembering every entity the caller referred to.
+#[derive(Debug)]
+pub struct Converter<'a> {
+    catalog: &'a Catalog,
+    form: Form,
+    path: Path,
+    /// Entities the converted values refer to, except members of closed sets and actions.
+    pub references: Vec<EntityUid>,
+}
+
+/// Where in the request a value stands: `context.session.calls`.
+#[derive(Debug, Default)]
+struct Path(Vec<Step>);
+
+#[derive(Debug)]
+enum Step {
+    Member(SmolStr),
+    Element(usize),
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Member(name) if at == 0 => write!(f, "{name}")?,
+                Step::Member(name) => write!(f, ".{name}")?,
+                Step::Element(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+type Converted<T> = Result<T, InvalidRequest>;
+
+impl<'a> Converter<'a> {
+    /// A converter for values that stand at `root` (`context`, `arguments`, `entities[0].attributes`).
+    pub fn new(catalog: &'a Catalog, form: Form, root: impl Into<SmolStr>) -> Self {
+        Self { catalog, form, path: Path(vec![Step::Member(root.into())]), references: Vec::new() }
+    }
+
+    /// Converts members to a record of the declared type.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] naming the path of the first member that is undeclared, missing or of the wrong type.
+    pub fn record(&mut self, members: &[(String, Datum)], ty: &RecordType) -> Converted<CedarRecord> {
+        let mut record = CedarRecord::default();
+        for (name, value) in members {
+            let Some(attribute) = ty.attributes.get(name.as_str()) else {
+                return self.within(name, |this| Err(this.undeclared(name, ty)));
+            };
+            // A null member is an absent one.
+            if *value != Datum::Null {
+                let value = self.within(name, |this| this.value(value, &attribute.ty))?;
+                record.insert(name.as_str(), value);
+            }
+        }
+        self.check_complete(&record, ty)?;
+        Ok(record)
+    }
+
+    /// Converts one value.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] naming the path.
+    pub fn value(&mut self, datum: &Datum, ty: &Type) -> Converted<CedarValue> {
+        if self.path.0.len() > MAX_VALUE_DEPTH + 1 {
+            return Err(self.invalid(format!("is nested deeper than {MAX_VALUE_DEPTH} levels")));
+        }
+        self.refuse_escapes(datum)?;
+        match (ty, datum) {
+            (Type::Json, _) => self.json(datum),
+            (Type::Union(parts), _) => self.union(datum, parts),
+            (Type::Bool, Datum::Bool(value)) => Ok(CedarValue::boolean(*value)),
+            (Type::String, Datum::String(text)) => Ok(CedarValue::string(text)),
+            (Type::Long, Datum::Long(_) | Datum::Number(_)) => self.long(datum),
+            (Type::Set(element), Datum::List(elements)) => self.set(elements, element),
+            (Type::Entity(name), _) => self.entity(datum, name),
+            (Type::Record(ty), Datum::Record(members)) => Ok(CedarValue::record(self.record(members, ty)?)),
+            (Type::Decimal | Type::Ip | Type::Datetime | Type::Duration, _) => self.extension(datum, ty),
+            _ => Err(self.mismatch(datum, ty)),
+        }
+    }
+
+    fn within<T>(&mut self, name: &str, convert: impl FnOnce(&mut Self) -> Converted<T>) -> Converted<T> {
+        self.path.0.push(Step::Member(SmolStr::new(name)));
+        let converted = convert(self);
+        self.path.0.pop();
+        converted
+    }
+
+    fn check_complete(&self, record: &CedarRecord, ty: &RecordType) -> Converted<()> {
+        let missing = ty
+            .attributes
+            .iter()
+            .find(|(name, Attribute { required, .. })| *required && record.get(name).is_none());
+        match missing {
+            Some((name, attribute)) => Err(InvalidRequest::field(
+                format!("{}.{name}", self.path),
+                format!("is required: the schema declares it as {}", attribute.ty.describe()),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn long(&self, datum: &Datum) -> Converted<CedarValue> {
+        let exact = matches!(self.form, Form::CedarJson | Form::Typed);
+        let value = match datum {
+            Datum::Long(value) if exact || value.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() => {
+                Some(*value)
+            }
+            Datum::Number(value) if !exact => whole(*value),
+            _ => None,
+        };
+        value.map(CedarValue::long).ok_or_else(|| {
+            self.invalid("must be a whole number within ±(2^53−1), which is what JSON can say exactly")
+        })
+    }
+
+    fn set(&mut self, elements: &[Datum], ty: &Type) -> Converted<CedarValue> {
+        let mut values = Vec::with_capacity(elements.len());
+        for (index, element) in elements.iter().enumerate() {
+            self.path.0.push(Step::Element(index));
+            if *element == Datum::Null {
+                return Err(self.invalid("is null: a set has no absent elements"));
+            }
+            values.push(self.value(element, ty)?);
+            self.path.0.pop();
+        }
+        Ok(CedarValue::set(values))
+    }
+
+    fn entity(&mut self, datum: &Datum, name: &EntityTypeName) -> Converted<CedarValue> {
+        let Some(reference) = self.reference(datum) else { return Err(self.not_a_reference(datum, name)) };
+        if reference.type_name != name.to_string() {
+            let got = &reference.type_name;
+            return Err(self.invalid(format!("refers to a `{got}`, but the schema declares `{name}`")));
+        }
+        let uid = EntityUid::from_type_name_and_id(name.clone(), EntityId::new(&reference.id));
+        match self.catalog.entity_kind(name) {
+            Some(EntityKind::Enum(ids)) if !ids.contains(reference.id.as_str()) => {
+                let mut known: Vec<_> = ids.iter().map(SmolStr::as_str).collect();
+                known.sort_unstable();
+                return Err(self.invalid(format!("`{name}` is one of {}", known.join(", "))));
+            }
+            Some(EntityKind::Action) if self.catalog.action(&uid).is_none() => {
+                return Err(self.invalid(format!("the schema declares no action {uid}")));
+            }
+            Some(EntityKind::Enum(_) | EntityKind::Action) => {}
+            Some(EntityKind::Standard(..)) | None => self.references.push(uid.clone()),
+        }
+        Ok(CedarValue::entity(&uid))
+    }
+
+    /// The reference a value stands for in this form, if it is one.
+    fn reference(&self, datum: &Datum) -> Option<Reference> {
+        match (self.form, datum) {
+            (_, Datum::Entity(reference)) => Some(reference.clone()),
+            (Form::CedarJson, Datum::Record(members)) => match members.as_slice() {
+                [(key, escaped)] if key == "__entity" => type_and_id(escaped),
+                _ => type_and_id(datum),
+            },
+            (Form::Plain, Datum::Record(_)) => type_and_id(datum),
+            _ => None,
+        }
+    }
+
+    fn not_a_reference(&self, datum: &Datum, name: &EntityTypeName) -> InvalidRequest {
+        match self.form {
+            Form::Arguments => self.invalid(format!(
+                "the schema declares entity `{name}`, but a tool's arguments never become entity references"
+            )),
+            _ => self.invalid(format!(
+                "must be a reference to a `{name}`, written {{\"type\": \"{name}\", \"id\": …}}; it is {}",
+                datum.kind()
+            )),
+        }
+    }
+
+    fn extension(&self, datum: &Datum, ty: &Type) -> Converted<CedarValue> {
+        let (extension, text) = match (ty, datum) {
+            (Type::Decimal, Datum::Decimal(text)) => (Extension::Decimal, text.clone()),
+            (Type::Ip, Datum::Ip(text)) => (Extension::Ip, text.clone()),
+            (Type::Duration, Datum::Duration(text)) => (Extension::Duration, text.clone()),
+            (Type::Datetime, Datum::Datetime(millis)) => (Extension::Datetime, self.datetime_text(*millis)?),
+            (Type::Decimal, Datum::Long(_) | Datum::Number(_))
+                if matches!(self.form, Form::Plain | Form::Arguments) =>
+            {
+                (Extension::Decimal, self.decimal_text(datum)?)
+            }
+            (Type::Decimal, Datum::String(text)) if self.form == Form::CedarJson => {
+                (Extension::Decimal, text.clone())
+            }
+            (Type::Ip, Datum::String(text)) if self.form != Form::Typed => (Extension::Ip, text.clone()),
+            (Type::Duration, Datum::String(text)) if self.form != Form::Typed => {
+                (Extension::Duration, text.clone())
+            }
+            (Type::Datetime, Datum::String(text)) if self.form != Form::Typed => {
+                (Extension::Datetime, self.normal_datetime(text)?)
+            }
+            (_, Datum::Record(_)) if self.form == Form::CedarJson => self.extension_escape(datum, ty)?,
+            _ => return Err(self.mismatch(datum, ty)),
+        };
+        CedarValue::extension(extension, &text).map_err(|message| self.invalid(message))
+    }
+
+    /// `{"__extn": {"fn": "decimal", "arg": "1.0"}}`
+    fn extension_escape(&self, datum: &Datum, ty: &Type) -> Converted<(Extension, String)> {
+        let call = datum.member("__extn");
+        let part = |name| match call.and_then(|call| call.member(name)) {
+            Some(Datum::String(text)) => Some(text.as_str()),
+            _ => None,
+        };
+        match (part("fn").and_then(Extension::named), part("arg")) {
+            (Some(extension), Some(text)) if builds(extension, ty) => Ok((extension, text.to_owned())),
+            _ => Err(self.mismatch(datum, ty)),
+        }
+    }
+
+    /// A JSON number as a decimal, if four places hold it exactly.
+    fn decimal_text(&self, datum: &Datum) -> Converted<String> {
+        let text = match datum {
+            Datum::Long(value) if value.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() => {
+                value.to_string()
+            }
+            // The shortest text that reads back as the same double.
+            Datum::Number(value) => value.to_string(),
+            _ => return Err(self.invalid("is beyond ±(2^53−1), which is what JSON can say exactly")),
+        };
+        match text.split_once('.') {
+            None => Ok(format!("{text}.0")),
+            Some((_, places)) if places.len() <= 4 => Ok(text),
+            Some(_) => {
+                Err(self.invalid(format!("`{text}` has more than the four decimal places a decimal holds")))
+            }
+        }
+    }
+
+    fn datetime_text(&self, millis: i64) -> Converted<String> {
+        datetime(millis)
+            .ok_or_else(|| self.invalid(format!("{millis} ms is not a datetime in years 0000 to 9999")))
+    }
+
+    /// RFC 3339 says more than Cedar's constructor reads (an offset with a colon, digits beyond milliseconds): what
+    /// is exact in milliseconds is rewritten, what is not Cedar judges.
+    fn normal_datetime(&self, text: &str) -> Converted<String> {
+        match text.parse::<Timestamp>() {
+            Ok(instant) if instant.subsec_nanosecond() % 1_000_000 == 0 => {
+                self.datetime_text(instant.as_millisecond())
+            }
+            Ok(_) => Err(self.invalid("a datetime is exact to the millisecond; drop the digits after it")),
+            Err(_) => Ok(text.to_owned()),
+        }
+    }
+
+    fn json(&self, datum: &Datum) -> Converted<CedarValue> {
+        self.refuse_escapes_within(datum, 0)?;
+        let text = serde_json_canonicalizer::to_string(&datum.to_json())
+            .map_err(|error| self.invalid(error.to_string()))?;
+        Ok(CedarValue::string(&text))
+    }
+
+    /// Fills every part the value fits: a policy that tests one part cannot be evaded by another.
+    fn union(&mut self, datum: &Datum, parts: &RecordType) -> Converted<CedarValue> {
+        let mut record = CedarRecord::default();
+        let mut misfit = None;
+        for (name, part) in &parts.attributes {
+            let structured = matches!(datum, Datum::Record(_) | Datum::List(_));
+            if part.ty == Type::Json && !structured {
+                continue;
+            }
+            // A part that fails half way through leaves no trace in the path or the references.
+            let (depth, references) = (self.path.0.len(), self.references.len());
+            match self.value(datum, &part.ty) {
+                Ok(value) => record.insert(name.clone(), value),
+                Err(error) => {
+                    self.path.0.truncate(depth);
+                    self.references.truncate(references);
+                    misfit = Some(error);
+                }
+            }
+        }
+        match misfit {
+            Some(error) if record == CedarRecord::default() => Err(if parts.attributes.len() == 1 {
+                error
+            } else {
+                self.mismatch(datum, &Type::Union(parts.clone()))
+            }),
+            None if record == CedarRecord::default() => {
+                Err(self.mismatch(datum, &Type::Union(parts.clone())))
+            }
+            _ => Ok(CedarValue::record(record)),
+        }
+    }
+
+    /// Cedar JSON's escapes mean nothing outside Cedar JSON, and must not look as if they did.
+    fn refuse_escapes(&self, datum: &Datum) -> Converted<()> {
+        let Datum::Record(members) = datum else { return Ok(()) };
+        let refused: &[&str] = match self.form {
+            Form::Plain | Form::Arguments => &["__entity", "__extn", "__expr"],
+            Form::CedarJson => &["__expr"],
+            Form::Typed => &[],
+        };
+        match members.iter().find(|(key, _)| refused.contains(&key.as_str())) {
+            Some((key, _)) => Err(InvalidRequest::field(
+                format!("{}.{key}", self.path),
+                "is an escape of Cedar JSON, which is accepted in `context_json` only",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn refuse_escapes_within(&self, datum: &Datum, depth: usize) -> Converted<()> {
+        if depth > MAX_VALUE_DEPTH {
+            return Err(self.invalid(format!("is nested deeper than {MAX_VALUE_DEPTH} levels")));
+        }
+        self.refuse_escapes(datum)?;
+        match datum {
+            Datum::Record(members) => {
+                members.iter().try_for_each(|(_, value)| self.refuse_escapes_within(value, depth + 1))
+            }
+            Datum::List(elements) => {
+                elements.iter().try_for_each(|element| self.refuse_escapes_within(element, depth + 1))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks arguments that no typed action converts: what could never be accepted is refused all the same.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] for escapes and depth.
+    pub fn check_untyped(&self, arguments: &Datum) -> Converted<()> {
+        match arguments {
+            Datum::Record(_) => self.refuse_escapes_within(arguments, 0),
+            other => Err(self.invalid(format!("must be an object; it is {}", other.kind()))),
+        }
+    }
+
+    fn undeclared(&self, name: &str, ty: &RecordType) -> InvalidRequest {
+        let known: Vec<_> = ty.attributes.keys().map(SmolStr::as_str).collect();
+        let hint = match known.as_slice() {
+            [] => "nothing is declared here".to_owned(),
+            known => format!("declared are {}", known.join(", ")),
+        };
+        self.invalid(format!("`{name}` is not declared by the schema; {hint}"))
+    }
+
+    fn mismatch(&self, datum: &Datum, ty: &Type) -> InvalidRequest {
+        self.invalid(format!("must be {}; it is {}", ty.describe(), datum.kind()))
+    }
+
+    fn invalid(&self, message: impl Into<String>) -> InvalidRequest {
+        InvalidRequest::field(self.path.to_string(), message)
+    }
+}
+
+/// `YYYY-MM-DDThh:mm:ss.SSSZ`, which Cedar's constructor reads; none outside years 0000 to 9999.
+pub fn datetime(millis: i64) -> Option<String> {
+    let instant = Timestamp::from_millisecond(millis).ok()?;
+    let text = instant.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+    (!text.starts_with('-')).then_some(text)
+}
+
+fn type_and_id(datum: &Datum) -> Option<Reference> {
+    match (datum, datum.member("type"), datum.member("id")) {
+        (Datum::Record(members), Some(Datum::String(type_name)), Some(Datum::String(id)))
+            if members.len() == 2 =>
+        {
+            Some(Reference::new(type_name, id))
+        }
+        _ => None,
+    }
+}
+
+fn builds(extension: Extension, ty: &Type) -> bool {
+    matches!(
+        (extension, ty),
+        (Extension::Decimal, Type::Decimal)
+            | (Extension::Ip, Type::Ip)
+            | (Extension::Datetime, Type::Datetime)
+            | (Extension::Duration, Type::Duration)
+    )
+}

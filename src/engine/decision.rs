@@ -1,0 +1,135 @@
+//! An answer: what was decided, by which policies, and why.
+
+use std::sync::Arc;
+
+use cedar_policy::EntityUid;
+
+use super::cedar::{CompiledPolicy, PolicyFailure};
+use super::explain::HopExplanation;
+
+/// Allow or deny. There is no third.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Every hop is permitted and none forbidden.
+    Allow,
+    /// Anything else.
+    Deny,
+}
+
+/// The answer to one question.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// Allow or deny.
+    pub effect: Effect,
+    /// On Allow the satisfied permits, on a forbid's Deny the satisfied forbids; in the order of the files.
+    pub determining: Vec<Arc<CompiledPolicy>>,
+    /// Policies that could not be evaluated.
+    pub errors: Vec<PolicyError>,
+    /// Set on every deny.
+    pub denial: Option<Denial>,
+    /// The principal, as resolved.
+    pub principal: EntityUid,
+    /// The action that was decided: a tool's typed action where it has one.
+    pub action: EntityUid,
+    /// How every policy came out, if asked for.
+    pub explanation: Option<HopExplanation>,
+}
+
+/// A policy that could not be evaluated.
+#[derive(Debug, Clone)]
+pub struct PolicyError {
+    /// The policy.
+    pub policy: Arc<CompiledPolicy>,
+    /// Why.
+    pub failure: PolicyFailure,
+}
+
+/// Why the answer is no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// For machines.
+    pub code: ReasonCode,
+    /// For a person; the policy's `@reason` where it has one.
+    pub message: String,
+    /// The policy that denied, where one did.
+    pub policy: Option<String>,
+}
+
+/// Why the answer is no, for machines. Stable names, part of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReasonCode {
+    /// No permit applies.
+    NoPermit,
+    /// A forbid applies.
+    Forbidden,
+    /// A policy that might have forbidden could not be evaluated.
+    PolicyError,
+    /// The principal is not stored.
+    UnknownPrincipal,
+    /// The resource is neither stored nor supplied.
+    UnknownResource,
+    /// Something the request or a stored attribute refers to does not exist.
+    UnknownEntity,
+    /// The action does not apply to this principal and resource.
+    ActionNotApplicable,
+    /// This principal acts only on somebody's behalf, and no delegation was shown.
+    ChainRequired,
+}
+
+impl ReasonCode {
+    /// Every code.
+    pub const ALL: [Self; 8] = [
+        Self::NoPermit,
+        Self::Forbidden,
+        Self::PolicyError,
+        Self::UnknownPrincipal,
+        Self::UnknownResource,
+        Self::UnknownEntity,
+        Self::ActionNotApplicable,
+        Self::ChainRequired,
+    ];
+
+    /// The code's name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoPermit => "no_permit",
+            Self::Forbidden => "forbidden",
+            Self::PolicyError => "policy_error",
+            Self::UnknownPrincipal => "unknown_principal",
+            Self::UnknownResource => "unknown_resource",
+            Self::UnknownEntity => "unknown_entity",
+            Self::ActionNotApplicable => "action_not_applicable",
+            Self::ChainRequired => "chain_required",
+        }
+    }
+
+    /// The rule that denied, as `DeniedBy.rule` names it.
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::Forbidden | Self::NoPermit => "policy",
+            other => other.as_str(),
+        }
+    }
+}
+
+impl Denial {
+    /// A denial that no policy stands behind.
+    pub fn new(code: ReasonCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), policy: None }
+    }
+}
+
+impl Decision {
+    /// A denial reached without evaluating a policy.
+    pub fn denied(principal: EntityUid, action: EntityUid, denial: Denial) -> Self {
+        Self {
+            effect: Effect::Deny,
+            determining: Vec::new(),
+            errors: Vec::new(),
+            denial: Some(denial),
+            principal,
+            action,
+            explanation: None,
+        }
+    }
+}

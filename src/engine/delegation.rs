@@ -1,0 +1,117 @@
+//! On whose behalf a principal acts, and what policies see of it.
+
+use cedar_policy::EntityUid;
+
+use super::cedar::{CedarValue, RecordType, Type};
+use super::datum::{Datum, Reference};
+use super::decision::{Denial, ReasonCode};
+use super::world::World;
+
+/// The part a principal plays in its chain (D6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Acts for itself, and is no agent.
+    Itself,
+    /// An agent that acts with nobody behind it.
+    Autonomous,
+    /// Handed its authority on.
+    Delegator,
+    /// Acts on authority it was handed.
+    Actor,
+}
+
+impl Role {
+    /// The name policies see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Itself => "self",
+            Self::Autonomous => "autonomous",
+            Self::Delegator => "delegator",
+            Self::Actor => "actor",
+        }
+    }
+
+    /// The role of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Itself, Self::Autonomous, Self::Delegator, Self::Actor]
+            .into_iter()
+            .find(|role| role.as_str() == name)
+    }
+}
+
+/// One principal's place in a chain: `context.delegation`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hop {
+    /// The part it plays.
+    pub role: Role,
+    /// Its place; 0 is the root.
+    pub hop: i64,
+    /// How many grants the chain has.
+    pub length: i64,
+    /// The person at the root, where there is one.
+    pub user: Option<EntityUid>,
+    /// Every agent in the chain.
+    pub agents: Vec<EntityUid>,
+    /// The chain's grants.
+    pub grants: Vec<EntityUid>,
+    /// The grants' purposes.
+    pub purposes: Vec<String>,
+}
+
+impl Hop {
+    /// The only hop of a request that shows no chain.
+    ///
+    /// # Errors
+    /// The [`Denial`] `chain_required`, for a principal whose type acts only on somebody's behalf, unless it is
+    /// stored as autonomous (D7).
+    pub fn alone(world: &World, principal: &EntityUid) -> Result<Self, Denial> {
+        let domain = &world.generation.catalog.domain;
+        let type_name = principal.type_name().to_string();
+        let is_agent = domain.chain_required.contains(&type_name);
+        let autonomous = || {
+            let stored = world.attribute(principal, &domain.autonomous);
+            stored.as_ref().and_then(CedarValue::as_boolean) == Some(true)
+        };
+        if is_agent && !autonomous() {
+            let message = format!("{principal} acts on somebody's behalf, and no delegation was shown");
+            return Err(Denial::new(ReasonCode::ChainRequired, message));
+        }
+        Ok(Self {
+            role: if is_agent { Role::Autonomous } else { Role::Itself },
+            hop: 0,
+            length: 0,
+            user: (type_name == domain.user).then(|| principal.clone()),
+            agents: if is_agent { vec![principal.clone()] } else { Vec::new() },
+            grants: Vec::new(),
+            purposes: Vec::new(),
+        })
+    }
+
+    /// The hop as typed values, for the members that the schema declares.
+    pub fn to_datum(&self, declared: &RecordType) -> Datum {
+        let members = declared
+            .attributes
+            .iter()
+            .filter_map(|(name, attribute)| Some((name.to_string(), self.member(name, &attribute.ty)?)));
+        Datum::Record(members.collect())
+    }
+
+    fn member(&self, name: &str, ty: &Type) -> Option<Datum> {
+        match (name, ty) {
+            ("role", Type::Entity(role)) => {
+                Some(Datum::Entity(Reference::new(role.to_string(), self.role.as_str())))
+            }
+            ("hop", _) => Some(Datum::Long(self.hop)),
+            ("length", _) => Some(Datum::Long(self.length)),
+            ("user", _) => self.user.as_ref().map(reference),
+            ("agents", _) => Some(Datum::List(self.agents.iter().map(reference).collect())),
+            ("grants", _) => Some(Datum::List(self.grants.iter().map(reference).collect())),
+            ("purposes", _) => Some(Datum::List(self.purposes.iter().cloned().map(Datum::String).collect())),
+            _ => None,
+        }
+    }
+}
+
+fn reference(uid: &EntityUid) -> Datum {
+    Datum::Entity(Reference::new(uid.type_name().to_string(), uid.id().unescaped()))
+}

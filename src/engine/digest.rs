@@ -1,0 +1,36 @@
+//! Digests by which two parties can tell that they saw the same JSON.
+
+use sha2::{Digest, Sha256};
+
+/// `sha256:` and 64 hex digits, over the canonical form of RFC 8785.
+///
+/// Member order, spacing and the spelling of numbers make no difference.
+///
+/// # Errors
+/// The value holds a number JSON cannot say (not finite).
+pub fn of_json(value: &serde_json::Value) -> Result<String, serde_json::Error> {
+    Ok(of_bytes(&serde_json_canonicalizer::to_vec(value)?))
+}
+
+/// `sha256:` and 64 hex digits, over bytes as they are.
+pub fn of_bytes(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::from("sha256:"), |text, byte| text + &format!("{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_json_has_the_same_digest_however_it_is_written() {
+        let one = serde_json::from_str(r#"{"b": 1.0, "a": "\u00e9"}"#).unwrap();
+        let other = serde_json::from_str("{\"a\":\"é\",\"b\":1}").unwrap();
+        assert_eq!(of_json(&one).unwrap(), of_json(&other).unwrap());
+    }
+
+    #[test]
+    fn the_digest_of_nothing_is_the_published_one() {
+        let empty = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(of_bytes(b""), empty);
+    }
+}

@@ -1,0 +1,56 @@
+//! Policies, schema and configuration, compiled whole.
+
+use std::sync::Arc;
+
+use super::catalog::Catalog;
+use super::cedar::CompiledPolicy;
+use super::cedar::walk::Followed;
+
+/// What happens when a policy cannot be evaluated (C14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnPolicyError {
+    /// An erroring forbid denies; an erroring permit grants nothing.
+    #[default]
+    Deny,
+    /// Any error denies.
+    Strict,
+    /// The language's rule: an erroring policy is skipped, whatever its effect.
+    Cedar,
+}
+
+impl OnPolicyError {
+    /// The name in configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Strict => "strict",
+            Self::Cedar => "cedar",
+        }
+    }
+}
+
+/// Everything a decision reads besides entities: immutable, shared, named by its content (W1).
+#[derive(Debug, Clone)]
+pub struct Generation {
+    /// `sha256:` over the sources and the configuration that compile to it.
+    pub hash: String,
+    /// Policies and links, in the order of the files.
+    pub policies: Vec<Arc<CompiledPolicy>>,
+    /// What the schema declares.
+    pub catalog: Catalog,
+    /// What happens when a policy cannot be evaluated.
+    pub on_policy_error: OnPolicyError,
+    /// Which stored references the policies follow.
+    pub followed: Followed,
+}
+
+impl Generation {
+    /// The same generation less one policy: for proving that a case would notice.
+    #[must_use]
+    pub fn without(&self, id: &str) -> Self {
+        let mut less = self.clone();
+        less.policies.retain(|policy| policy.id != id);
+        less
+    }
+}

@@ -1,0 +1,292 @@
+//! Limits on text before Cedar's parser sees it, and a stack large enough for what passes.
+//!
+//! Cedar's parser recurses on brackets, prefixes and `if`s: about 140 nested parentheses abort a process on a
+//! 2 MiB stack, which no `Result` can report. So text is scanned first, everything that parses, validates or
+//! drops policies runs on a stack of its own, and what was parsed is measured again (`cedar::depth`).
+
+use std::ops::Range;
+
+/// Deepest nesting of brackets, prefix operators and `if`s in policy or schema text.
+pub const MAX_TEXT_NESTING: usize = 64;
+/// Deepest abstract syntax tree of one policy's condition. Cedar's evaluator gives up (and its validator silently
+/// passes) somewhere above 450 on a 2 MiB stack; this is far below on the stacks Mandate uses.
+pub const MAX_POLICY_DEPTH: usize = 200;
+/// Largest source file, in bytes.
+pub const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
+/// Longest path from an entity to its furthest ancestor.
+pub const MAX_ANCESTRY: usize = 100;
+/// Deepest nesting of a value in a request, an entity or a case.
+pub const MAX_VALUE_DEPTH: usize = 32;
+/// Largest context of a request: bytes of keys and strings, and eight for every other value.
+pub const MAX_CONTEXT_BYTES: usize = 64 * 1024;
+/// Most entities a request may supply.
+pub const MAX_REQUEST_ENTITIES: usize = 1_000;
+/// Stack for parsing, validating and dropping, in bytes (virtual memory: only what is used is committed).
+pub const PARSER_STACK_BYTES: usize = 256 * 1024 * 1024;
+/// Stack for threads that evaluate, in bytes: about four times what a policy of [`MAX_POLICY_DEPTH`] needs in a
+/// debug build.
+pub const WORKER_STACK_BYTES: usize = 16 * 1024 * 1024;
+
+/// Why a text is not given to the parser.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Nested deeper than [`MAX_TEXT_NESTING`].
+    #[error("nested deeper than {MAX_TEXT_NESTING} levels")]
+    TooDeep(Range<usize>),
+    /// Not UTF-8.
+    #[error("not UTF-8 text")]
+    NotUtf8(Range<usize>),
+    /// A byte order mark or NUL, which editors hide.
+    #[error("holds {name}, which no source may")]
+    ForbiddenCharacter {
+        /// The character, in words.
+        name: &'static str,
+        /// Where it is, in bytes.
+        at: Range<usize>,
+    },
+    /// Larger than [`MAX_FILE_BYTES`].
+    #[error("is {0} bytes long; at most {MAX_FILE_BYTES} are accepted")]
+    TooLong(usize),
+}
+
+impl Refused {
+    /// The bytes to point at, where there are any.
+    pub fn span(&self) -> Option<Range<usize>> {
+        match self {
+            Self::TooDeep(at) | Self::NotUtf8(at) | Self::ForbiddenCharacter { at, .. } => Some(at.clone()),
+            Self::TooLong(_) => None,
+        }
+    }
+}
+
+/// The file's text, if it is text at all.
+///
+/// # Errors
+/// [`Refused`], naming the first offending byte.
+pub fn text(bytes: &[u8]) -> Result<&str, Refused> {
+    if bytes.len() > MAX_FILE_BYTES {
+        return Err(Refused::TooLong(bytes.len()));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let start = error.valid_up_to();
+        Refused::NotUtf8(start..start.saturating_add(1).min(bytes.len()))
+    })?;
+    let hidden = text.char_indices().find_map(|(at, c)| match c {
+        '\0' => Some((at, c, "a NUL character")),
+        '\u{feff}' => Some((at, c, "a byte order mark")),
+        _ => None,
+    });
+    match hidden {
+        Some((at, c, name)) => Err(Refused::ForbiddenCharacter { name, at: at..at + c.len_utf8() }),
+        None => Ok(text),
+    }
+}
+
+/// Which of Cedar's two languages a text is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Syntax {
+    /// Policies.
+    Policy,
+    /// Schemas, where `<` and `>` are the brackets of `Set<…>`.
+    Schema,
+}
+
+/// Refuses text nested deeper than [`MAX_TEXT_NESTING`].
+///
+/// Counts, outside strings and comments, open brackets plus the `if`s and prefix operators that precede an operand
+/// inside them. `if` binds as far right as it can, so each one at a bracket level is inside the one before it until
+/// a comma, a semicolon or the closing bracket.
+///
+/// # Errors
+/// [`Refused::TooDeep`] at the token that goes too deep.
+pub fn nesting(text: &str, syntax: Syntax) -> Result<(), Refused> {
+    let mut depth = Depth::default();
+    let mut tokens = Tokens { bytes: text.as_bytes(), at: 0, syntax };
+    while let Some((token, at)) = tokens.next_token() {
+        depth.see(token);
+        if depth.total() > MAX_TEXT_NESTING {
+            return Err(Refused::TooDeep(at..at + 1));
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    Open,
+    Close,
+    If,
+    Prefix,
+    Separator,
+    Other,
+}
+
+/// Nesting so far. Opening a bracket remembers the nesting outside it, which closing it restores.
+#[derive(Default)]
+struct Depth {
+    outside: Vec<usize>,
+    inside: usize,
+    prefixes: usize,
+}
+
+impl Depth {
+    fn see(&mut self, token: Token) {
+        match token {
+            Token::Prefix => self.prefixes += 1,
+            Token::Open => {
+                self.outside.push(self.inside);
+                self.inside += 1 + self.prefixes;
+            }
+            Token::Close => self.inside = self.outside.pop().unwrap_or(0),
+            Token::If => self.inside += 1 + self.prefixes,
+            Token::Separator => self.inside = self.outside.last().map_or(0, |outside| outside + 1),
+            Token::Other => {}
+        }
+        if token != Token::Prefix {
+            self.prefixes = 0;
+        }
+    }
+
+    fn total(&self) -> usize {
+        self.inside + self.prefixes
+    }
+}
+
+struct Tokens<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    syntax: Syntax,
+}
+
+impl Tokens<'_> {
+    fn next_token(&mut self) -> Option<(Token, usize)> {
+        loop {
+            let start = self.at;
+            let byte = self.peek()?;
+            self.at += 1;
+            match byte {
+                b'"' => self.skip_string(),
+                b'/' if self.peek() == Some(b'/') => {
+                    self.skip_while(|byte| byte != b'\n');
+                    continue;
+                }
+                byte if byte.is_ascii_whitespace() => continue,
+                _ => {}
+            }
+            return Some((self.classify(byte, start), start));
+        }
+    }
+
+    fn classify(&mut self, byte: u8, start: usize) -> Token {
+        let schema = self.syntax == Syntax::Schema;
+        match byte {
+            b'(' | b'[' | b'{' => Token::Open,
+            b')' | b']' | b'}' => Token::Close,
+            b'<' if schema => Token::Open,
+            b'>' if schema => Token::Close,
+            b',' | b';' => Token::Separator,
+            b'!' | b'-' => Token::Prefix,
+            byte if is_word(byte) => {
+                self.skip_while(is_word);
+                match self.bytes.get(start..self.at) {
+                    Some(b"if") => Token::If,
+                    _ => Token::Other,
+                }
+            }
+            _ => Token::Other,
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn skip_while(&mut self, wanted: impl Fn(u8) -> bool) {
+        while self.peek().is_some_and(&wanted) {
+            self.at += 1;
+        }
+    }
+
+    fn skip_string(&mut self) {
+        while let Some(byte) = self.peek() {
+            self.at += if byte == b'\\' { 2 } else { 1 };
+            if byte == b'"' {
+                break;
+            }
+        }
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Runs `work` on a thread with [`PARSER_STACK_BYTES`] of stack and returns what it returned.
+///
+/// # Errors
+/// [`StackUnavailable`] when the system gives no such thread, or `work` panicked.
+pub fn on_parser_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, StackUnavailable> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("mandate-parse".to_owned())
+            .stack_size(PARSER_STACK_BYTES)
+            .spawn_scoped(scope, work)
+            .map_err(|error| StackUnavailable(error.to_string()))?;
+        thread.join().map_err(|_panic| StackUnavailable("the parser panicked".to_owned()))
+    })
+}
+
+/// No thread to parse on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot parse: {0}")]
+pub struct StackUnavailable(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(open: &str, close: &str, levels: usize) -> String {
+        format!("{}1{}", open.repeat(levels), close.repeat(levels))
+    }
+
+    #[track_caller]
+    fn check_limit(syntax: Syntax, shape: impl Fn(usize) -> String, limit: usize) {
+        assert_eq!(nesting(&shape(limit), syntax), Ok(()), "at the limit");
+        assert!(nesting(&shape(limit + 1), syntax).is_err(), "one above the limit");
+    }
+
+    #[test]
+    fn brackets_prefixes_and_ifs_count_alike() {
+        for (open, close) in [("(", ")"), ("[", "]"), ("{a:", "}"), ("!", ""), ("-", "")] {
+            check_limit(Syntax::Policy, |n| nested(open, close, n), MAX_TEXT_NESTING);
+        }
+        check_limit(Syntax::Policy, |n| "if a then b else ".repeat(n), MAX_TEXT_NESTING);
+        check_limit(Syntax::Policy, |n| nested("!(", ")", n), MAX_TEXT_NESTING / 2);
+        check_limit(Syntax::Policy, |n| nested("if (", ") then a else b", n), MAX_TEXT_NESTING / 2);
+        check_limit(Syntax::Schema, |n| nested("Set<", ">", n), MAX_TEXT_NESTING);
+    }
+
+    #[test]
+    fn siblings_strings_and_comments_do_not_nest() {
+        for flat in
+            ["(1)", "\"((((\"", "// ((((\n", "if a then b else c;", "[!a, if a then b else c],", "a < b > c"]
+        {
+            assert_eq!(nesting(&flat.repeat(500), Syntax::Policy), Ok(()), "{flat}");
+        }
+    }
+
+    #[test]
+    fn an_escaped_quote_does_not_end_a_string() {
+        let text = format!("\"\\\"{}", "(".repeat(500));
+        assert_eq!(nesting(&text, Syntax::Policy), Ok(()));
+    }
+
+    #[test]
+    fn hidden_characters_and_bytes_that_are_not_text_are_named() {
+        assert!(matches!(text(b"a\0b"), Err(Refused::ForbiddenCharacter { at, .. }) if at == (1..2)));
+        assert!(
+            matches!(text("\u{feff}a".as_bytes()), Err(Refused::ForbiddenCharacter { at, .. }) if at == (0..3))
+        );
+        assert!(matches!(text(b"ab\xff"), Err(Refused::NotUtf8(at)) if at == (2..3)));
+    }
+}

@@ -1,0 +1,164 @@
+//! A request, understood: names resolved, values converted, ready to decide.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use cedar_policy::{Entities, EntityUid};
+
+use super::catalog::{ActionType, Catalog, RESERVED, TypedTool};
+use super::cedar::{CedarRecord, CedarValue, Type, entities};
+use super::convert::{Converter, Form};
+use super::datum::Datum;
+use super::guard::MAX_CONTEXT_BYTES;
+use super::request::{AuthzRequest, InvalidRequest};
+use super::supplied;
+use super::world::World;
+
+/// A request as one world understands it.
+#[derive(Debug)]
+pub struct Question<'w> {
+    /// Who acts.
+    pub principal: EntityUid,
+    /// What it does; a tool's typed action where it has one.
+    pub action: Arc<ActionType>,
+    /// To what.
+    pub resource: EntityUid,
+    /// What the caller asserts, converted.
+    pub context: CedarRecord,
+    /// Every entity the caller referred to.
+    pub references: Vec<EntityUid>,
+    /// Entities the caller supplied.
+    pub supplied: HashSet<EntityUid>,
+    /// What policies read: the stored entities, the supplied ones over them.
+    pub entities: Cow<'w, Entities>,
+}
+
+impl<'w> Question<'w> {
+    /// Understands a request.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`] at the first field that cannot be.
+    pub fn of(world: &'w World, request: &AuthzRequest) -> Result<Self, InvalidRequest> {
+        let catalog = &world.generation.catalog;
+        let principal = catalog.uid(&request.principal, "principal")?;
+        let resource = catalog.uid(&request.resource, "resource")?;
+        let asked = catalog.action_named(&request.action)?;
+        let action = deciding_action(catalog, asked, &resource)?;
+        let (mut context, mut references) = convert_context(catalog, &action, request)?;
+        if let Some(input) = convert_arguments(catalog, &action, asked, request)? {
+            context.insert("input", CedarValue::record(input));
+        }
+        close_touches(world, &action, &mut context);
+        let (entities, supplied) = if request.entities.is_empty() {
+            (Cow::Borrowed(&world.entities), HashSet::new())
+        } else {
+            let supplied = supplied::overlay(world, &request.entities)?;
+            references.extend(supplied.references);
+            (Cow::Owned(supplied.entities), supplied.uids)
+        };
+        Ok(Self { principal, action, resource, context, references, supplied, entities })
+    }
+}
+
+/// A tool that has a typed action is decided by it, whatever the caller named (C7).
+fn deciding_action(
+    catalog: &Catalog,
+    asked: &Arc<ActionType>,
+    resource: &EntityUid,
+) -> Result<Arc<ActionType>, InvalidRequest> {
+    let refuse = |message: String| Err(InvalidRequest::field("action", message));
+    if let Some(TypedTool { uid, .. }) = &asked.tool
+        && uid != resource
+    {
+        return refuse(format!("{} is the action of {uid}, not of {resource}", asked.uid));
+    }
+    match catalog.typed_action(resource) {
+        Some(typed) if asked.uid == typed.uid || typed.ancestors.contains(&asked.uid) => {
+            Ok(Arc::clone(typed))
+        }
+        Some(typed) if !asked.ancestors.is_disjoint(&typed.ancestors) => {
+            refuse(format!("{resource} is called by its typed action {}", typed.uid))
+        }
+        _ => Ok(Arc::clone(asked)),
+    }
+}
+
+fn convert_context(
+    catalog: &Catalog,
+    action: &ActionType,
+    request: &AuthzRequest,
+) -> Result<(CedarRecord, Vec<EntityUid>), InvalidRequest> {
+    let size: usize = request.context.iter().map(|(name, value)| name.len() + value.size()).sum();
+    if size > MAX_CONTEXT_BYTES {
+        let message = format!("is {size} bytes large; the limit is {MAX_CONTEXT_BYTES}");
+        return Err(InvalidRequest::field("context", message));
+    }
+    if let Some((name, _)) = request.context.iter().find(|(name, _)| RESERVED.contains(&name.as_str())) {
+        let message = "is filled by Mandate and must not be supplied";
+        return Err(InvalidRequest::field(format!("context.{name}"), message));
+    }
+    let mut converter = Converter::new(catalog, request.context_form, "context");
+    let context = converter.record(&request.context, &action.supplied)?;
+    Ok((context, converter.references))
+}
+
+fn convert_arguments(
+    catalog: &Catalog,
+    action: &ActionType,
+    asked: &ActionType,
+    request: &AuthzRequest,
+) -> Result<Option<CedarRecord>, InvalidRequest> {
+    let none = Datum::Record(Vec::new());
+    let arguments = request.arguments.as_ref();
+    let mut converter = Converter::new(catalog, Form::Arguments, "arguments");
+    let Some(tool) = &action.tool else {
+        let Some(arguments) = arguments else { return Ok(None) };
+        if !catalog.calls_tools(asked) {
+            let message = format!("are for tool calls; {} takes none", asked.uid);
+            return Err(InvalidRequest::field("arguments", message));
+        }
+        return converter.check_untyped(arguments).map(|()| None);
+    };
+    let arguments = arguments.unwrap_or(&none);
+    converter.check_untyped(arguments)?;
+    let (Datum::Record(members), Some(Type::Record(ty))) =
+        (arguments, action.filled.attributes.get("input").map(|input| &input.ty))
+    else {
+        return Ok(None);
+    };
+    let input = converter.record(members, ty)?;
+    tool.check(arguments)?;
+    Ok(Some(input))
+}
+
+impl TypedTool {
+    /// Checks arguments against the tool's own JSON Schema: what Cedar's types cannot say (enums, bounds, patterns).
+    fn check(&self, arguments: &Datum) -> Result<(), InvalidRequest> {
+        let Some(schema) = &self.input_schema else { return Ok(()) };
+        schema.validator.validate(&arguments.to_json()).map_err(|error| {
+            let path = error.instance_path().as_str().replace('/', ".");
+            InvalidRequest::field(
+                format!("arguments{path}"),
+                format!("does not fit the tool's schema: {error}"),
+            )
+        })
+    }
+}
+
+/// Adds to `context.touches` everything its members are in, so that `containsAny` sees ancestors (C7).
+fn close_touches(world: &World, action: &ActionType, context: &mut CedarRecord) {
+    if action.touches().is_none() {
+        return;
+    }
+    let Some(touched) = context.get("touches").and_then(|touches| touches.elements()) else { return };
+    let above: Vec<_> = touched
+        .iter()
+        .filter_map(CedarValue::as_entity)
+        .flat_map(|uid| entities::ancestors(&world.entities, &uid))
+        .collect();
+    if !above.is_empty() {
+        let closed = touched.into_iter().chain(above.iter().map(CedarValue::entity));
+        context.insert("touches", CedarValue::set(closed));
+    }
+}

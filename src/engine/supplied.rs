@@ -1,0 +1,147 @@
+//! Entities that exist for one request only (C4).
+
+use std::collections::{HashMap, HashSet};
+
+use cedar_policy::{Entities, EntityUid};
+
+use super::catalog::Catalog;
+use super::cedar::entities::{self, SuppliedEntity};
+use super::cedar::{CedarRecord, EntityKind, types};
+use super::convert::Converter;
+use super::guard::{MAX_REQUEST_ENTITIES, MAX_VALUE_DEPTH};
+use super::request::{InvalidRequest, RequestEntity};
+use super::world::World;
+
+/// A request's own entities, laid over the stored ones.
+#[derive(Debug)]
+pub struct Supplied {
+    /// Stored and supplied together.
+    pub entities: Entities,
+    /// The supplied ones.
+    pub uids: HashSet<EntityUid>,
+    /// What their attributes and tags refer to.
+    pub references: Vec<EntityUid>,
+}
+
+/// Lays a request's entities over the stored ones.
+///
+/// # Errors
+/// [`InvalidRequest`] for an entity whose type the schema does not mark `@request_scoped`, whose name is stored or
+/// given twice, whose parents are not supplied too, or whose attributes do not fit its type.
+pub fn overlay(world: &World, supplied: &[RequestEntity]) -> Result<Supplied, InvalidRequest> {
+    if supplied.len() > MAX_REQUEST_ENTITIES {
+        let message = format!("has {} entities; the limit is {MAX_REQUEST_ENTITIES}", supplied.len());
+        return Err(InvalidRequest::field("entities", message));
+    }
+    let names = names(world, supplied)?;
+    let family = Family::of(world, supplied, &names)?;
+    let mut references = Vec::new();
+    let mut built = Vec::with_capacity(supplied.len());
+    for (index, (entity, uid)) in supplied.iter().zip(&names).enumerate() {
+        let (attributes, tags) = convert(&world.generation.catalog, entity, uid, index, &mut references)?;
+        let parents = family.parents.get(uid).cloned().unwrap_or_default();
+        let ancestors = family.ancestors(uid, index)?;
+        built.push(SuppliedEntity::new(uid, attributes, tags, &parents, &ancestors));
+    }
+    let entities = entities::overlay(&world.entities, built)
+        .map_err(|message| InvalidRequest::field("entities", message))?;
+    Ok(Supplied { entities, uids: names.into_iter().collect(), references })
+}
+
+/// The entities' names, in order: of types that may be supplied, none stored, none twice.
+fn names(world: &World, supplied: &[RequestEntity]) -> Result<Vec<EntityUid>, InvalidRequest> {
+    let catalog = &world.generation.catalog;
+    let mut seen = HashSet::new();
+    let mut names = Vec::with_capacity(supplied.len());
+    for (index, entity) in supplied.iter().enumerate() {
+        let field = format!("entities[{index}].uid");
+        let uid = catalog.uid(&entity.uid, &field)?;
+        let refusal = if !catalog.is_request_scoped(uid.type_name()) {
+            Some(format!("{uid}: the schema does not mark its type `@request_scoped`"))
+        } else if world.stores(&uid) {
+            Some(format!("{uid} is stored; a request cannot replace it"))
+        } else if !seen.insert(uid.clone()) {
+            Some(format!("{uid} is given twice"))
+        } else {
+            None
+        };
+        if let Some(message) = refusal {
+            return Err(InvalidRequest::field(field, message));
+        }
+        names.push(uid);
+    }
+    Ok(names)
+}
+
+fn convert(
+    catalog: &Catalog,
+    entity: &RequestEntity,
+    uid: &EntityUid,
+    index: usize,
+    references: &mut Vec<EntityUid>,
+) -> Result<(CedarRecord, CedarRecord), InvalidRequest> {
+    let Some(EntityKind::Standard(declared, tag_type)) = catalog.entity_kind(uid.type_name()) else {
+        return Err(InvalidRequest::field(format!("entities[{index}].uid"), "has no attributes to supply"));
+    };
+    let root = format!("entities[{index}].attributes");
+    let mut converter = Converter::new(catalog, entity.form, root);
+    let attributes = converter.record(&entity.attributes, declared)?;
+    references.append(&mut converter.references);
+    let mut tags = CedarRecord::default();
+    let field = format!("entities[{index}].tags");
+    let mut converter = Converter::new(catalog, entity.form, field.as_str());
+    for (name, value) in &entity.tags {
+        let Some(ty) = tag_type else {
+            return Err(InvalidRequest::field(field, "the schema declares no tags for this type"));
+        };
+        tags.insert(name.as_str(), converter.value(value, ty)?);
+    }
+    references.append(&mut converter.references);
+    Ok((attributes, tags))
+}
+
+/// Who is in whom among the supplied.
+struct Family {
+    parents: HashMap<EntityUid, HashSet<EntityUid>>,
+}
+
+impl Family {
+    fn of(world: &World, supplied: &[RequestEntity], names: &[EntityUid]) -> Result<Self, InvalidRequest> {
+        let catalog = &world.generation.catalog;
+        let known: HashSet<_> = names.iter().collect();
+        let mut parents: HashMap<EntityUid, HashSet<EntityUid>> = HashMap::new();
+        for (index, (entity, uid)) in supplied.iter().zip(names).enumerate() {
+            for (at, parent) in entity.parents.iter().enumerate() {
+                let field = format!("entities[{index}].parents[{at}]");
+                let parent = catalog.uid(parent, &field)?;
+                if !known.contains(&parent) {
+                    let message =
+                        format!("{parent} is not supplied: a request's entities are in each other only");
+                    return Err(InvalidRequest::field(field, message));
+                }
+                if !types::may_be_in(&catalog.schema, uid.type_name(), parent.type_name()) {
+                    let message =
+                        format!("the schema lets no {} be in a {}", uid.type_name(), parent.type_name());
+                    return Err(InvalidRequest::field(field, message));
+                }
+                parents.entry(uid.clone()).or_default().insert(parent);
+            }
+        }
+        Ok(Self { parents })
+    }
+
+    /// Everything above an entity, level by level; a cycle never runs out of levels.
+    fn ancestors(&self, uid: &EntityUid, index: usize) -> Result<HashSet<EntityUid>, InvalidRequest> {
+        let mut ancestors = HashSet::new();
+        let mut level: Vec<&EntityUid> = vec![uid];
+        for _ in 0..=MAX_VALUE_DEPTH {
+            let above = level.iter().filter_map(|uid| self.parents.get(*uid)).flatten();
+            level = above.filter(|parent| ancestors.insert((*parent).clone())).collect();
+            if level.is_empty() && !ancestors.contains(uid) {
+                return Ok(ancestors);
+            }
+        }
+        let message = format!("{uid} is in itself, or more than {MAX_VALUE_DEPTH} levels deep");
+        Err(InvalidRequest::field(format!("entities[{index}].parents"), message))
+    }
+}

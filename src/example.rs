@@ -1,0 +1,219 @@
+//! A valid request for an action, made from what is stored: for people who see the API for the first time.
+
+use cedar_policy::{EntityTypeName, EntityUid};
+use serde_json::{Map, Value, json};
+
+use crate::engine::authorize::authorize;
+use crate::engine::catalog::ActionType;
+use crate::engine::cedar::{CedarValue, EntityKind, RecordType, Type};
+use crate::engine::datum::{Datum, Reference};
+use crate::engine::decision::Effect;
+use crate::engine::delegation::Hop;
+use crate::engine::request::AuthzRequest;
+use crate::engine::world::World;
+use crate::pdp;
+
+/// Most combinations of principal and resource that are tried for one that is allowed.
+const MAX_TRIES: usize = 2_000;
+
+/// A request that its action's schema accepts.
+#[derive(Debug, Clone)]
+pub struct ExampleRequest {
+    /// Who acts.
+    pub principal: EntityUid,
+    /// What it does.
+    pub action: EntityUid,
+    /// To what.
+    pub resource: EntityUid,
+    /// Every required member of the context.
+    pub context: Map<String, Value>,
+    /// Every required argument of the tool, for a typed action.
+    pub arguments: Option<Value>,
+    /// Whether the world allows it now.
+    pub allowed: bool,
+}
+
+/// Makes a request for an action; one that is allowed, if one is found soon. None if nothing stored can do it.
+#[must_use]
+pub fn of(world: &World, action: &ActionType) -> Option<ExampleRequest> {
+    let stored = |applies: &dyn Fn(&EntityTypeName) -> bool| {
+        let mut uids: Vec<_> =
+            world.entities.iter().map(|entity| entity.uid()).filter(|uid| applies(uid.type_name())).collect();
+        uids.sort();
+        uids
+    };
+    let mut principals = stored(&|name| action.principals.contains(name));
+    // Who may act alone first: the others need a delegation to be decided at all.
+    principals.sort_by_key(|principal| Hop::alone(world, principal).is_err());
+    let resources = match &action.tool {
+        Some(tool) => vec![tool.uid.clone()],
+        None => stored(&|name| action.resources.contains(name)),
+    };
+    let pairs =
+        principals.iter().flat_map(|principal| resources.iter().map(move |resource| (principal, resource)));
+    let mut first = None;
+    for (principal, resource) in pairs.take(MAX_TRIES) {
+        // A tool with an action of its own is not decided by this one.
+        let typed = world.generation.catalog.typed_action(resource);
+        if typed.is_some_and(|typed| typed.uid != action.uid) {
+            continue;
+        }
+        let mut example = make(world, action, principal, resource);
+        example.allowed = allows(world, &example);
+        if example.allowed {
+            return Some(example);
+        }
+        first.get_or_insert(example);
+    }
+    first
+}
+
+fn make(world: &World, action: &ActionType, principal: &EntityUid, resource: &EntityUid) -> ExampleRequest {
+    let mut context = record(world, &action.supplied);
+    if let Some(digest) = stored_digest(world, action, resource) {
+        context.insert("digest".to_owned(), Value::from(digest));
+    }
+    ExampleRequest {
+        principal: principal.clone(),
+        action: action.uid.clone(),
+        resource: resource.clone(),
+        context,
+        arguments: arguments(world, action),
+        allowed: false,
+    }
+}
+
+fn stored_digest(world: &World, action: &ActionType, resource: &EntityUid) -> Option<String> {
+    action.supplied.attributes.get("digest")?;
+    world.attribute(resource, "digest").as_ref().and_then(CedarValue::as_text).map(str::to_owned)
+}
+
+fn arguments(world: &World, action: &ActionType) -> Option<Value> {
+    let tool = action.tool.as_ref()?;
+    if let Some(schema) = &tool.input_schema {
+        return Some(instance(&schema.source));
+    }
+    match action.filled.attributes.get("input").map(|input| &input.ty) {
+        Some(Type::Record(ty)) => Some(Value::Object(record(world, ty))),
+        _ => None,
+    }
+}
+
+fn record(world: &World, ty: &RecordType) -> Map<String, Value> {
+    let required = ty.attributes.iter().filter(|(_, attribute)| attribute.required);
+    required.map(|(name, attribute)| (name.to_string(), value(world, &attribute.ty))).collect()
+}
+
+fn value(world: &World, ty: &Type) -> Value {
+    match ty {
+        Type::Bool => Value::from(false),
+        Type::Long | Type::Decimal => Value::from(0),
+        Type::String => Value::from("example"),
+        Type::Ip => Value::from("127.0.0.1"),
+        Type::Datetime => Value::from("2026-11-22T10:00:00Z"),
+        Type::Duration => Value::from("1h"),
+        Type::Set(_) => Value::from(Vec::<Value>::new()),
+        Type::Record(ty) => Value::Object(record(world, ty)),
+        Type::Union(parts) => {
+            parts.attributes.values().next().map_or(Value::Null, |part| value(world, &part.ty))
+        }
+        Type::Json => json!({}),
+        Type::Entity(name) => json!({"type": name.to_string(), "id": some_id(world, name)}),
+    }
+}
+
+fn some_id(world: &World, name: &EntityTypeName) -> String {
+    let closed = match world.generation.catalog.entity_kind(name) {
+        Some(EntityKind::Enum(ids)) => ids.iter().min().map(ToString::to_string),
+        _ => None,
+    };
+    let stored =
+        || world.entities.iter().map(|entity| entity.uid()).filter(|uid| uid.type_name() == name).min();
+    closed.or_else(|| stored().map(|uid| uid.id().unescaped().to_owned())).unwrap_or_default()
+}
+
+/// The smallest instance of the JSON Schemas that tools have: enough for an example, not for every schema.
+fn instance(schema: &Value) -> Value {
+    let own = ["const", "default"].iter().find_map(|name| schema.get(name));
+    let listed = ["enum", "examples"].iter().find_map(|name| schema.get(name)?.get(0));
+    if let Some(value) = own.or(listed) {
+        return value.clone();
+    }
+    if let Some(branch) = ["anyOf", "oneOf"].iter().find_map(|name| schema.get(name)?.get(0)) {
+        return instance(branch);
+    }
+    let kind = schema.get("type").map(|kind| kind.get(0).unwrap_or(kind));
+    match kind.and_then(Value::as_str) {
+        Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or_else(|| Value::from(1)),
+        Some("boolean") => Value::from(false),
+        Some("array") => items(schema),
+        Some("object") => Value::Object(properties(schema)),
+        Some("null") => Value::Null,
+        _ => Value::from("example"),
+    }
+}
+
+fn items(schema: &Value) -> Value {
+    let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0).min(1);
+    let item = schema.get("items").map_or(Value::Null, instance);
+    Value::from(if least == 0 { Vec::new() } else { vec![item] })
+}
+
+fn properties(schema: &Value) -> Map<String, Value> {
+    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+    let named = required.filter_map(Value::as_str);
+    let member =
+        |name: &str| schema.get("properties").and_then(|all| all.get(name)).map_or(Value::Null, instance);
+    named.map(|name| (name.to_owned(), member(name))).collect()
+}
+
+fn allows(world: &World, example: &ExampleRequest) -> bool {
+    let Ok(request) = example.request() else { return false };
+    authorize(world, &request, pdp::now()).is_ok_and(|decision| decision.effect == Effect::Allow)
+}
+
+impl ExampleRequest {
+    fn request(&self) -> Result<AuthzRequest, serde_json::Error> {
+        let reference = |uid: &EntityUid| Reference::new(uid.type_name().to_string(), uid.id().unescaped());
+        let mut request =
+            AuthzRequest::new(reference(&self.principal), reference(&self.action), reference(&self.resource));
+        if let Datum::Record(members) = serde_json::from_value(Value::Object(self.context.clone()))? {
+            request.context = members;
+        }
+        request.arguments = self.arguments.clone().map(serde_json::from_value).transpose()?;
+        Ok(request)
+    }
+
+    /// The request in the contract's JSON form.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        let uid = |uid: &EntityUid| json!({"type": uid.type_name().to_string(), "id": uid.id().unescaped()});
+        let mut request = json!({
+            "principal": uid(&self.principal),
+            "action": uid(&self.action),
+            "resource": uid(&self.resource),
+            "context": self.context,
+        });
+        if let (Some(members), Some(arguments)) = (request.as_object_mut(), &self.arguments) {
+            members.insert("arguments".to_owned(), arguments.clone());
+        }
+        request
+    }
+
+    /// The request as AuthZEN 1.0 says it.
+    #[must_use]
+    pub fn authzen(&self) -> Value {
+        let named =
+            |uid: &EntityUid| json!({"type": uid.type_name().to_string(), "id": uid.id().unescaped()});
+        let mut action = json!({"name": self.action.id().unescaped()});
+        if let (Some(members), Some(arguments)) = (action.as_object_mut(), &self.arguments) {
+            members.insert("properties".to_owned(), json!({ "arguments": arguments }));
+        }
+        json!({
+            "subject": named(&self.principal),
+            "action": action,
+            "resource": named(&self.resource),
+            "context": self.context,
+        })
+    }
+}

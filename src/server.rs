@@ -1,0 +1,8 @@
+//! The listeners. Each turns its wire format into a question for [`crate::pdp::Pdp`] and the answer back.
+
+pub mod authzen;
+pub mod deadline;
+pub mod grpc;
+pub mod pb;
+pub mod status;
+pub mod wire;

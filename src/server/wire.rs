@@ -1,0 +1,302 @@
+//! Between the contract's messages and the engine's types.
+
+use prost_types::value::Kind as StructKind;
+use tonic_types::Status as RpcStatus;
+
+use super::{pb, status};
+use crate::engine::cedar::{Outcome, PolicyEffect};
+use crate::engine::convert::Form;
+use crate::engine::datum::{Datum, Reference};
+use crate::engine::decision::{Decision, Effect};
+use crate::engine::explain::{HopExplanation, PolicyOutcome};
+use crate::engine::request::{AuthzRequest, InvalidRequest, RequestEntity};
+use crate::pdp::Answer;
+
+type Read<T> = Result<T, InvalidRequest>;
+
+/// Longest `request_id`, in bytes.
+const MAX_REQUEST_ID_BYTES: usize = 1024;
+
+impl TryFrom<pb::AuthorizeRequest> for AuthzRequest {
+    type Error = InvalidRequest;
+
+    fn try_from(wire: pb::AuthorizeRequest) -> Read<Self> {
+        check_honoured(&wire)?;
+        let required = |part: Option<pb::EntityRef>, field: &str| {
+            part.map(reference).ok_or_else(|| InvalidRequest::field(field, "is required"))
+        };
+        let (context_form, context) = context(wire.context_form)?;
+        let entities = wire.entities.into_iter().enumerate();
+        Ok(Self {
+            principal: required(wire.principal, "principal")?,
+            action: required(wire.action, "action")?,
+            resource: required(wire.resource, "resource")?,
+            context_form,
+            context,
+            arguments: arguments(wire.arguments_form)?,
+            entities: entities.map(|(index, wire)| entity(index, wire)).collect::<Read<_>>()?,
+            explain: wire.explain,
+        })
+    }
+}
+
+/// What the contract has and this build does not honour is refused, never ignored (W8).
+fn check_honoured(wire: &pb::AuthorizeRequest) -> Read<()> {
+    let length = wire.request_id.len();
+    if length > MAX_REQUEST_ID_BYTES {
+        let message = format!("is {length} bytes long; the limit is {MAX_REQUEST_ID_BYTES}");
+        return Err(InvalidRequest::field("request_id", message));
+    }
+    let minimum =
+        wire.consistency.as_ref().is_some_and(|consistency| !consistency.minimum_revision.is_empty());
+    let refused = [
+        ("delegations", !wire.delegations.is_empty()),
+        ("credentials", !wire.credentials.is_empty()),
+        ("consistency.minimum_revision", minimum),
+        ("evidence", wire.evidence.is_some()),
+    ];
+    if let Some((field, _)) = refused.into_iter().find(|(_, set)| *set) {
+        return Err(InvalidRequest::not_honoured(field));
+    }
+    match pb::Mode::try_from(wire.mode) {
+        Ok(pb::Mode::Unspecified | pb::Mode::Enforce) => Ok(()),
+        Ok(pb::Mode::Observe) => Err(InvalidRequest::not_honoured("mode")),
+        Err(_) => Err(InvalidRequest::field("mode", format!("{} is no mode", wire.mode))),
+    }
+}
+
+fn reference(wire: pb::EntityRef) -> Reference {
+    Reference::new(wire.r#type, wire.id)
+}
+
+fn context(wire: Option<pb::authorize_request::ContextForm>) -> Read<(Form, Vec<(String, Datum)>)> {
+    use pb::authorize_request::ContextForm;
+    match wire {
+        None => Ok((Form::Plain, Vec::new())),
+        Some(ContextForm::Context(fields)) => Ok((Form::Plain, members(fields))),
+        Some(ContextForm::TypedContext(record)) => Ok((Form::Typed, typed_members(record, "typed_context")?)),
+        Some(ContextForm::ContextJson(text)) => match json(&text, "context_json")? {
+            Datum::Record(members) => Ok((Form::CedarJson, members)),
+            other => {
+                let message = format!("must be a JSON object; it is {}", other.kind());
+                Err(InvalidRequest::field("context_json", message))
+            }
+        },
+    }
+}
+
+fn arguments(wire: Option<pb::authorize_request::ArgumentsForm>) -> Read<Option<Datum>> {
+    use pb::authorize_request::ArgumentsForm;
+    match wire {
+        None => Ok(None),
+        Some(ArgumentsForm::Arguments(fields)) => Ok(Some(Datum::Record(members(fields)))),
+        Some(ArgumentsForm::ArgumentsJson(text)) => json(&text, "arguments_json").map(Some),
+    }
+}
+
+/// JSON text as a value: no duplicate members, no text after it.
+fn json(text: &str, field: &str) -> Read<Datum> {
+    serde_json::from_str(text).map_err(|error| InvalidRequest::field(field, format!("is not JSON: {error}")))
+}
+
+fn members(fields: prost_types::Struct) -> Vec<(String, Datum)> {
+    fields.fields.into_iter().map(|(name, value)| (name, plain(value))).collect()
+}
+
+/// Recursion is bounded: prost decodes at most 100 nested messages.
+fn plain(value: prost_types::Value) -> Datum {
+    match value.kind {
+        None | Some(StructKind::NullValue(_)) => Datum::Null,
+        Some(StructKind::BoolValue(value)) => Datum::Bool(value),
+        Some(StructKind::NumberValue(value)) => Datum::Number(value),
+        Some(StructKind::StringValue(text)) => Datum::String(text),
+        Some(StructKind::ListValue(list)) => Datum::List(list.values.into_iter().map(plain).collect()),
+        Some(StructKind::StructValue(fields)) => Datum::Record(members(fields)),
+    }
+}
+
+fn typed_members(record: pb::Record, path: &str) -> Read<Vec<(String, Datum)>> {
+    let member = |(name, value)| {
+        let value = typed(value, &format!("{path}.{name}"))?;
+        Ok((name, value))
+    };
+    record.attributes.into_iter().map(member).collect()
+}
+
+fn typed(value: pb::Value, path: &str) -> Read<Datum> {
+    use pb::value::Kind;
+    let Some(kind) = value.kind else { return Err(InvalidRequest::field(path, "has no kind set")) };
+    Ok(match kind {
+        Kind::Boolean(value) => Datum::Bool(value),
+        Kind::Long(value) => Datum::Long(value),
+        Kind::String(text) => Datum::String(text),
+        Kind::Entity(entity) => Datum::Entity(reference(entity)),
+        Kind::Set(set) => {
+            let elements = set.elements.into_iter().enumerate();
+            let element = |(index, value)| typed(value, &format!("{path}[{index}]"));
+            Datum::List(elements.map(element).collect::<Read<_>>()?)
+        }
+        Kind::Record(record) => Datum::Record(typed_members(record, path)?),
+        Kind::Decimal(text) => Datum::Decimal(text),
+        Kind::Ipaddr(text) => Datum::Ip(text),
+        Kind::Datetime(instant) => Datum::Datetime(millis(&instant, path)?),
+        Kind::Duration(text) => Datum::Duration(text),
+    })
+}
+
+/// A timestamp in milliseconds, if milliseconds hold it exactly.
+fn millis(instant: &prost_types::Timestamp, path: &str) -> Read<i64> {
+    let nanos = i64::from(instant.nanos);
+    let exact = (0..1_000_000_000).contains(&nanos) && nanos % 1_000_000 == 0;
+    let millis = instant.seconds.checked_mul(1000).and_then(|millis| millis.checked_add(nanos / 1_000_000));
+    millis
+        .filter(|_| exact)
+        .ok_or_else(|| InvalidRequest::field(path, "must be a timestamp that milliseconds hold exactly"))
+}
+
+fn entity(index: usize, wire: pb::Entity) -> Read<RequestEntity> {
+    let path = |part: &str| format!("entities[{index}].{part}");
+    let uid = wire.uid.ok_or_else(|| InvalidRequest::field(path("uid"), "is required"))?;
+    Ok(RequestEntity {
+        uid: reference(uid),
+        form: Form::Typed,
+        attributes: typed_members(wire.attributes.unwrap_or_default(), &path("attributes"))?,
+        tags: typed_members(wire.tags.unwrap_or_default(), &path("tags"))?,
+        parents: wire.parents.into_iter().map(reference).collect(),
+    })
+}
+
+/// An item of a batch, with what it leaves unset taken from the defaults: a field replaces the default whole (C9).
+pub fn with_defaults(
+    item: pb::AuthorizeRequest,
+    defaults: &pb::AuthorizeRequest,
+) -> Read<pb::AuthorizeRequest> {
+    if !item.credentials.is_empty() || item.consistency.is_some() {
+        let field = if item.consistency.is_some() { "consistency" } else { "credentials" };
+        return Err(InvalidRequest::field(
+            field,
+            "is the batch's, in `defaults`; an item cannot have its own",
+        ));
+    }
+    let or_default = |own: Vec<_>, default: &Vec<_>| if own.is_empty() { default.clone() } else { own };
+    Ok(pb::AuthorizeRequest {
+        request_id: if item.request_id.is_empty() { defaults.request_id.clone() } else { item.request_id },
+        principal: item.principal.or_else(|| defaults.principal.clone()),
+        action: item.action.or_else(|| defaults.action.clone()),
+        resource: item.resource.or_else(|| defaults.resource.clone()),
+        context_form: item.context_form.or_else(|| defaults.context_form.clone()),
+        arguments_form: item.arguments_form.or_else(|| defaults.arguments_form.clone()),
+        entities: if item.entities.is_empty() { defaults.entities.clone() } else { item.entities },
+        delegations: or_default(item.delegations, &defaults.delegations),
+        credentials: defaults.credentials.clone(),
+        consistency: defaults.consistency.clone(),
+        evidence: item.evidence.or_else(|| defaults.evidence.clone()),
+        explain: item.explain || defaults.explain,
+        mode: if item.mode == 0 { defaults.mode } else { item.mode },
+    })
+}
+
+/// A batch item's failure, as the contract carries it.
+pub fn item_status(error: &InvalidRequest) -> RpcStatus {
+    let status = status::invalid(error);
+    let details = prost::Message::decode(status.details()).ok();
+    details.unwrap_or_else(|| RpcStatus {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
+}
+
+/// An answer, as the contract carries it.
+pub fn response(answer: Answer, request_id: String) -> pb::AuthorizeResponse {
+    let Answer { decision, id, generation } = answer;
+    let principal = wire_reference(&decision.principal);
+    pb::AuthorizeResponse {
+        decision: wire_effect(decision.effect).into(),
+        decision_id: id.to_string(),
+        request_id,
+        determining_policies: decision.determining.iter().map(|policy| determining(policy)).collect(),
+        errors: decision
+            .errors
+            .iter()
+            .map(|error| pb::PolicyError {
+                policy_id: error.policy.id.to_string(),
+                message: error.failure.message.clone(),
+            })
+            .collect(),
+        reason: decision.denial.as_ref().map(|denial| pb::Reason {
+            code: denial.code.as_str().to_owned(),
+            message: denial.message.clone(),
+        }),
+        denied_by: denied_by(&decision),
+        principal: Some(principal),
+        explanation: decision.explanation.map(|hop| pb::Explanation { hops: vec![wire_hop(hop)] }),
+        generation,
+        // No caching and no promise beyond this instant until a build honours them.
+        advice: Vec::new(),
+        obligations: Vec::new(),
+        revision: String::new(),
+        cache: pb::CacheStatus::Unspecified.into(),
+        valid_until: None,
+    }
+}
+
+fn denied_by(decision: &Decision) -> Option<pb::DeniedBy> {
+    decision.denial.as_ref().map(|denial| pb::DeniedBy {
+        hop: 0,
+        principal: Some(wire_reference(&decision.principal)),
+        rule: denial.code.rule().to_owned(),
+        grant: None,
+        policy_id: denial.policy.clone().unwrap_or_default(),
+    })
+}
+
+fn determining(policy: &crate::engine::cedar::CompiledPolicy) -> pb::DeterminingPolicy {
+    pb::DeterminingPolicy {
+        policy_id: policy.id.to_string(),
+        effect: wire_policy_effect(policy.effect).into(),
+        annotations: policy.annotations.clone().into_iter().collect(),
+    }
+}
+
+fn wire_reference(uid: &cedar_policy::EntityUid) -> pb::EntityRef {
+    pb::EntityRef { r#type: uid.type_name().to_string(), id: uid.id().unescaped().to_owned() }
+}
+
+fn wire_effect(effect: Effect) -> pb::Decision {
+    match effect {
+        Effect::Allow => pb::Decision::Allow,
+        Effect::Deny => pb::Decision::Deny,
+    }
+}
+
+fn wire_policy_effect(effect: PolicyEffect) -> pb::PolicyEffect {
+    match effect {
+        PolicyEffect::Permit => pb::PolicyEffect::Permit,
+        PolicyEffect::Forbid => pb::PolicyEffect::Forbid,
+    }
+}
+
+fn wire_hop(hop: HopExplanation) -> pb::HopExplanation {
+    pb::HopExplanation {
+        principal: Some(wire_reference(&hop.principal)),
+        decision: wire_effect(hop.effect).into(),
+        policies: hop.policies.into_iter().map(wire_outcome).collect(),
+        nearest: hop.nearest.into_iter().map(wire_outcome).collect(),
+    }
+}
+
+fn wire_outcome(explained: PolicyOutcome) -> pb::PolicyOutcome {
+    let outcome = explained.as_str().to_owned();
+    let condition = match explained.outcome {
+        Outcome::Failed(failure) => failure.message,
+        Outcome::Satisfied | Outcome::NotSatisfied => explained.condition,
+    };
+    pb::PolicyOutcome {
+        policy_id: explained.policy.id.to_string(),
+        effect: wire_policy_effect(explained.policy.effect).into(),
+        outcome,
+        condition,
+        location: explained.policy.location.to_string(),
+    }
+}
