@@ -10,6 +10,9 @@ pub mod types;
 pub mod value;
 pub mod walk;
 
+#[cfg(test)]
+mod law_tests;
+
 pub use evaluate::{ConditionOutcome, Evaluation, Outcome, PolicyFailure, PolicyFailureKind, Trace};
 pub use policy::{CompiledPolicy, PolicyEffect};
 pub use types::{Attribute, EntityKind, RecordType, Type};

@@ -1,0 +1,44 @@
+//! One binary for every test that needs the real parts: the service behind its listeners, and the `mandate` command.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    reason = "tests fail by panicking, and say loudly what they skip"
+)]
+
+// Starting servers and commands, writing sources, building requests. No test.
+mod support;
+
+// What `AuthorizationService` answers, and the services beside it on the data listener.
+mod grpc;
+// What is refused or bounded before a question is understood: fields not honoured, sizes, bytes, deadlines.
+mod grpc_limits;
+// Batches: order, defaults, limits, an item's own failure.
+mod batch;
+// JSON, `Struct`, typed values and Cedar JSON on their way into Cedar, as the schema directs.
+mod conversion;
+// Request entities: who may be supplied, and what is refused.
+mod entities;
+// What must exist before policies are asked, and who needs somebody behind them.
+mod presence;
+// Tools whose arguments policies read.
+mod typed_tools;
+// AuthZEN over HTTP, and `/healthz`.
+mod authzen;
+// Sources that must not load, and what is said of them.
+mod loading;
+// Configuration that must not be accepted.
+mod configuration;
+// Policies that cannot be evaluated.
+mod errors_in_policies;
+// Input made to break a parser: the process lives, or says what is wrong and exits.
+mod hostile;
+// Requests made to break a running process: it answers, and goes on answering.
+mod hostile_requests;
+// The command line.
+mod cli;
+// Tool lists of real servers, imported, loaded and called.
+mod real_tool_lists;

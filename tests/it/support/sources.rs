@@ -1,0 +1,156 @@
+//! Source folders, written for one test.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mandate::config::{Config, Overrides};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::command::mandate;
+
+/// The repository, whose folders are the shipped sources.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The configuration of the shipped sources.
+pub(crate) fn repository_config() -> Config {
+    config_of(repository())
+}
+
+fn config_of(folder: &Path) -> Config {
+    let overrides = Overrides {
+        policies: Some(folder.join("policies")),
+        schemas: Some(folder.join("schemas")),
+        entities: Some(folder.join("entities")),
+        ..Overrides::default()
+    };
+    Config::load(None, overrides).expect("a configuration")
+}
+
+/// A user, a document and one action: the least a question needs.
+const SMALL_SCHEMA: &str = r#"namespace Mandate {
+  entity User = { level: Long };
+  entity Doc in [Doc] = { level: Long, next?: Doc };
+  action view appliesTo { principal: [User], resource: [Doc], context: { count?: Long, about?: Doc } };
+}
+"#;
+
+/// Policies, schemas and entities in a folder of their own.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    folder: TempDir,
+}
+
+/// What `mandate validate` says.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) valid: bool,
+    pub(crate) problems: Vec<Value>,
+}
+
+impl Verdict {
+    /// The problems that stop the load, each as `file:line: message`, the file by its name alone.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        self.of_severity("error")
+    }
+
+    /// The problems that do not.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.of_severity("warning")
+    }
+
+    fn of_severity(&self, severity: &str) -> Vec<String> {
+        self.problems.iter().filter(|problem| problem["severity"] == severity).map(described).collect()
+    }
+}
+
+fn described(problem: &Value) -> String {
+    let file = problem["file"].as_str().expect("every problem names its file");
+    let name = file.rsplit('/').next().unwrap_or(file);
+    let line = problem["line"].as_u64().map_or_else(|| "-".to_owned(), |line| line.to_string());
+    format!("{name}:{line}: {}", problem["message"].as_str().expect("a message"))
+}
+
+impl Sources {
+    /// Three empty folders.
+    pub(crate) fn empty() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        for kind in ["policies", "schemas", "entities"] {
+            fs::create_dir(folder.path().join(kind)).expect("a folder");
+        }
+        Self { folder }
+    }
+
+    /// Sources that load: `ana` may view the document `plan`.
+    pub(crate) fn small() -> Self {
+        Self::empty()
+            .schema("small.cedarschema", SMALL_SCHEMA)
+            .policy("base.cedar", "@id(\"base\")\npermit (principal, action, resource);\n")
+            .entities("base.json", &json!([user("ana"), doc("plan", &[])]))
+    }
+
+    pub(crate) fn policy(self, name: &str, text: impl AsRef<[u8]>) -> Self {
+        self.write(&format!("policies/{name}"), text)
+    }
+
+    pub(crate) fn schema(self, name: &str, text: impl AsRef<[u8]>) -> Self {
+        self.write(&format!("schemas/{name}"), text)
+    }
+
+    pub(crate) fn entities(self, name: &str, entities: &Value) -> Self {
+        self.write(&format!("entities/{name}"), entities.to_string())
+    }
+
+    /// Writes any file of the folder.
+    pub(crate) fn write(self, path: &str, content: impl AsRef<[u8]>) -> Self {
+        fs::write(self.folder.path().join(path), content).expect("written");
+        self
+    }
+
+    /// Takes a file or folder away.
+    pub(crate) fn without(self, path: &str) -> Self {
+        let path = self.path(path);
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.expect("it was there");
+        self
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        config_of(self.folder.path())
+    }
+
+    /// The flags that point a command at these sources.
+    pub(crate) fn flags(&self) -> Vec<OsString> {
+        let kinds = ["policies", "schemas", "entities"];
+        kinds.iter().flat_map(|kind| [format!("--{kind}").into(), self.path(kind).into()]).collect()
+    }
+
+    /// What `mandate validate --format json` says of them.
+    #[track_caller]
+    pub(crate) fn validate(&self) -> Verdict {
+        let arguments = ["validate", "--format", "json"].map(OsString::from);
+        let finished = mandate(arguments.into_iter().chain(self.flags()));
+        let answer = finished.json();
+        let valid = answer["valid"] == json!(true);
+        finished.check_code(if valid { 0 } else { 3 });
+        Verdict { valid, problems: answer["problems"].as_array().expect("a list").clone() }
+    }
+}
+
+/// An entity of the small schema.
+pub(crate) fn user(id: &str) -> Value {
+    json!({"uid": {"type": "Mandate::User", "id": id}, "attrs": {"level": 1}, "parents": []})
+}
+
+/// An entity of the small schema, in others of its type.
+pub(crate) fn doc(id: &str, parents: &[&str]) -> Value {
+    let parents: Vec<_> = parents.iter().map(|id| json!({"type": "Mandate::Doc", "id": id})).collect();
+    json!({"uid": {"type": "Mandate::Doc", "id": id}, "attrs": {"level": 1}, "parents": parents})
+}
