@@ -23,3 +23,6 @@ pub mod question;
 pub mod request;
 pub mod supplied;
 pub mod world;
+
+#[cfg(test)]
+mod convert_tests;

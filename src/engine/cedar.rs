@@ -17,3 +17,9 @@ pub use evaluate::{ConditionOutcome, Evaluation, Outcome, PolicyFailure, PolicyF
 pub use policy::{CompiledPolicy, PolicyEffect};
 pub use types::{Attribute, EntityKind, RecordType, Type};
 pub use value::{CedarRecord, CedarValue};
+
+/// A record as Cedar's public context, for comparing with Cedar's own conversion.
+#[cfg(test)]
+pub(super) fn context_of(record: CedarRecord) -> cedar_policy::Context {
+    cedar_policy_core::ast::Context::Value(std::sync::Arc::new(record.0)).into()
+}

@@ -10,7 +10,7 @@ pub(super) struct TypedAction {
 
 const HEADER: &str = "\
 // Typed actions for tools of one MCP server, made from its answer to tools/list.
-// @tool says whose arguments an action governs. @union: a record with exactly one part, named by kind.
+// @tool says whose arguments an action governs. @union: a record of parts named by kind, where a value fills each part it fits.
 // @json: the value's canonical JSON text (RFC 8785), for what has no closed type.
 ";
 

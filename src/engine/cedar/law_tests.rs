@@ -186,7 +186,7 @@ fn entity(kind: &str, id: &str) -> EntityUid {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn generated_worlds_come_out_as_cedar_decides_them(

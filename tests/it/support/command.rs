@@ -50,7 +50,7 @@ impl From<Output> for Finished {
     }
 }
 
-/// Runs `mandate` with these arguments, from an empty environment of its own configuration.
+/// Runs `mandate` with these arguments.
 pub(crate) fn mandate<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(arguments: I) -> Finished {
     mandate_with_input(arguments, "")
 }

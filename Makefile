@@ -1,0 +1,57 @@
+# Two commands: `make run` serves the shipped policies, `make test` checks everything CI checks.
+# Everything they need besides Rust, a C toolchain, Python and the package managers is installed into target/tools.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+TOOLS := target/tools
+BUF := $(TOOLS)/py/bin/buf
+DENY := $(TOOLS)/bin/cargo-deny
+DENY_VERSION := 0.20.2
+
+.PHONY: run test fmt clippy lint-proto deny unit release-hostile cases docs image help
+
+help: ## Show the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+run: ## Build, and serve the shipped schemas, policies and entities.
+	cargo run --release --locked -- serve
+
+test: fmt clippy lint-proto deny unit release-hostile cases docs ## Check everything CI checks.
+	@echo "all checks passed"
+
+fmt: ## Formatting.
+	cargo fmt --check
+
+clippy: ## Lints: anything that can panic is an error.
+	cargo clippy --locked --all-targets -- -D warnings
+
+lint-proto: $(BUF) ## The public contract.
+	$(BUF) lint
+
+deny: $(DENY) ## Licences, bans and sources of every dependency.
+	$(DENY) --locked check licenses bans sources
+
+unit: ## Unit, law and integration tests.
+	cargo test --locked
+
+release-hostile: ## Hostile inputs, and the whole conformance corpus, in a release build.
+	cargo build --release --locked
+	cargo test --release --locked --lib law
+	MANDATE_BIN=$(CURDIR)/target/release/mandate cargo test --locked --test it hostile
+
+cases: ## The shipped policies: every case passes, and every policy is needed by one.
+	target/release/mandate test --mutants
+
+docs: ## Documentation, without warnings.
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+$(BUF): requirements-tools.txt
+	python3 -m venv $(TOOLS)/py
+	$(TOOLS)/py/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements-tools.txt
+	touch $@
+
+$(DENY):
+	cargo install cargo-deny --locked --version $(DENY_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/build
+	rm -rf $(TOOLS)/build

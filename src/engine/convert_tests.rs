@@ -1,0 +1,206 @@
+//! The law of conversion: what it accepts fits the schema by Cedar's own judgement, and Cedar JSON means here what it
+//! means to Cedar.
+
+use std::sync::LazyLock;
+
+use cedar_policy::{Context, EntityUid};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::cedar::context_of;
+use super::compile::{Options, Sources, compile};
+use super::convert::{Converter, Form};
+use super::datum::Datum;
+use super::problem::SourceFile;
+use super::world::World;
+
+const SCHEMA: &str = r#"
+    namespace N {
+        entity Color enum ["red", "green"];
+        entity U;
+        action a appliesTo { principal: U, resource: U, context: {
+            b: Bool, l: Long, s: String, c: Color, u: U,
+            d?: decimal, i?: ipaddr, t?: datetime, p?: duration,
+            ls?: Set<Long>, us?: Set<U>, r?: { x?: Long, y?: { z: String } }
+        } };
+    }"#;
+
+static WORLD: LazyLock<World> = LazyLock::new(|| {
+    let file = |name: &str, text: &str| SourceFile { name: name.to_owned(), bytes: text.as_bytes().to_vec() };
+    let sources = Sources {
+        policies: vec![file("p.cedar", "@id(\"p\") permit(principal, action, resource);")],
+        schemas: vec![file("s.cedarschema", SCHEMA)],
+        ..Sources::default()
+    };
+    compile(&sources, &Options::default()).unwrap().world
+});
+
+fn action() -> EntityUid {
+    "N::Action::\"a\"".parse().unwrap()
+}
+
+fn ours(world: &World, form: Form, context: &Value) -> Result<Context, String> {
+    let catalog = &world.generation.catalog;
+    let datum: Datum = serde_json::from_value(context.clone()).unwrap();
+    let Datum::Record(members) = datum else { panic!("an object") };
+    let declared = &catalog.action(&action()).unwrap().supplied;
+    let converted = Converter::new(catalog, form, "context").record(&members, declared);
+    converted.map(context_of).map_err(|error| error.to_string())
+}
+
+fn cedars(world: &World, context: &Value) -> Result<Context, String> {
+    let schema = &world.generation.catalog.schema;
+    let parsed =
+        Context::from_json_value(context.clone(), Some((schema, &action()))).map_err(|e| e.to_string())?;
+    // Parsing follows the schema, but only validation holds the result to it.
+    parsed.validate(schema, &action()).map(|()| parsed).map_err(|error| error.to_string())
+}
+
+/// A member's value: usually of its type, sometimes of another.
+fn member(fitting: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
+    let other = prop_oneof![
+        Just(json!(true)),
+        Just(json!("text")),
+        Just(json!([])),
+        Just(json!({})),
+        Just(json!(1)),
+        Just(json!({"type": "N::U", "id": "x"})),
+        Just(json!({"__entity": {"type": "N::Color", "id": "blue"}})),
+        Just(json!({"__extn": {"fn": "ip", "arg": "1.2.3.4"}})),
+    ];
+    prop_oneof![8 => fitting, 1 => other].boxed()
+}
+
+fn one_of(values: &[Value]) -> BoxedStrategy<Value> {
+    proptest::sample::select(values.to_vec()).boxed()
+}
+
+fn context() -> impl Strategy<Value = Value> {
+    let long = any::<i64>().prop_map(Value::from).boxed();
+    let required = [
+        ("b", any::<bool>().prop_map(Value::from).boxed()),
+        ("l", long.clone()),
+        ("s", ".{0,8}".prop_map(Value::from).boxed()),
+        (
+            "c",
+            one_of(&[
+                json!({"type": "N::Color", "id": "red"}),
+                json!({"__entity": {"type": "N::Color", "id": "green"}}),
+            ]),
+        ),
+        (
+            "u",
+            one_of(&[
+                json!({"type": "N::U", "id": "x"}),
+                json!({"__entity": {"type": "N::U", "id": "\u{0}\""}}),
+            ]),
+        ),
+    ];
+    let optional = [
+        (
+            "d",
+            one_of(&[json!("1.5"), json!({"__extn": {"fn": "decimal", "arg": "-0.0001"}}), json!("1.00001")]),
+        ),
+        (
+            "i",
+            one_of(&[
+                json!("10.0.0.0/8"),
+                json!({"__extn": {"fn": "ip", "arg": "::1"}}),
+                json!("10.0.0.256"),
+            ]),
+        ),
+        (
+            "t",
+            one_of(&[
+                json!("2026-11-22"),
+                json!("2026-11-22T10:00:00Z"),
+                json!("2026-02-30"),
+                json!("tomorrow"),
+            ]),
+        ),
+        ("p", one_of(&[json!("1h30m"), json!({"__extn": {"fn": "duration", "arg": "5ms"}}), json!("1y")])),
+        ("ls", proptest::collection::vec(long, 0..4).prop_map(Value::from).boxed()),
+        (
+            "us",
+            one_of(&[
+                json!([]),
+                json!([{"type": "N::U", "id": "a"}, {"__entity": {"type": "N::U", "id": "b"}}]),
+            ]),
+        ),
+        (
+            "r",
+            one_of(&[
+                json!({}),
+                json!({"x": 1}),
+                json!({"y": {"z": "q"}}),
+                json!({"y": {}}),
+                json!({"q": 1}),
+            ]),
+        ),
+    ];
+    let required =
+        required.map(|(name, value)| member(value).prop_map(move |value| Some((name, value))).boxed());
+    let optional = optional.map(|(name, value)| {
+        proptest::option::of(member(value)).prop_map(move |value| value.map(|value| (name, value))).boxed()
+    });
+    let members: Vec<_> = required.into_iter().chain(optional).collect();
+    members.prop_map(|members| {
+        let members = members.into_iter().flatten().map(|(name, value)| (name.to_owned(), value));
+        Value::Object(members.collect())
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn cedar_json_means_what_it_means_to_cedar(context in context()) {
+        match (ours(&WORLD, Form::CedarJson, &context), cedars(&WORLD, &context)) {
+            (Ok(ours), Ok(cedars)) => prop_assert_eq!(ours, cedars),
+            (Err(_), Err(_)) => {}
+            (ours, cedars) => prop_assert!(false, "{context}: here {ours:?}, there {cedars:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_accepted_fits_the_schema(context in context()) {
+        for form in [Form::Plain, Form::Arguments, Form::CedarJson] {
+            if let Ok(converted) = ours(&WORLD, form, &context) {
+                prop_assert!(converted.validate(&WORLD.generation.catalog.schema, &action()).is_ok(), "{context}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_generated_contexts_are_of_both_kinds() {
+    use proptest::strategy::ValueTree as _;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let contexts: Vec<_> = (0..200).map(|_| context().new_tree(&mut runner).unwrap().current()).collect();
+    let accepted = contexts.iter().filter(|context| ours(&WORLD, Form::CedarJson, context).is_ok()).count();
+    assert!((10..190).contains(&accepted), "{accepted} of 200 are accepted");
+}
+
+#[track_caller]
+fn check_decimal(number: &str, expected: Option<&str>) {
+    let text = format!(
+        r#"{{"b":true,"l":1,"s":"","c":{{"type":"N::Color","id":"red"}},"u":{{"type":"N::U","id":"x"}},"d":{number}}}"#
+    );
+    let converted = ours(&WORLD, Form::Plain, &serde_json::from_str(&text).unwrap());
+    let decimal = converted.map(|context| context.get("d").map(|value| value.to_string()));
+    assert_eq!(decimal.ok().flatten().as_deref(), expected, "{number}");
+}
+
+#[test]
+fn a_number_is_a_decimal_only_if_four_places_hold_it() {
+    check_decimal("1", Some(r#"decimal("1.0")"#));
+    check_decimal("-0.0001", Some(r#"decimal("-0.0001")"#));
+    check_decimal("19.99", Some(r#"decimal("19.99")"#));
+    check_decimal("1e2", Some(r#"decimal("100.0")"#));
+    check_decimal("-0.0", Some(r#"decimal("-0.0")"#));
+    for inexact in
+        ["0.00001", "1e-7", "0.30000000000000004", "1e21", "1e300", "922337203685478", "9007199254740993"]
+    {
+        check_decimal(inexact, None);
+    }
+}
