@@ -29,13 +29,13 @@ mod conversion;
 // AuthZEN over HTTP, and `/healthz`.
 // mod authzen;
 // Sources that must not load, and what is said of them.
-// mod loading;
+mod loading;
 // Configuration that must not be accepted.
-// mod configuration;
+mod configuration;
 // Policies that cannot be evaluated.
 // mod errors_in_policies;
 // Input made to break a parser: the process lives, or says what is wrong and exits.
-// mod hostile;
+mod hostile;
 // Requests made to break a running process: it answers, and goes on answering.
 // mod hostile_requests;
 // The command line.
