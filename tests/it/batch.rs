@@ -184,8 +184,7 @@ fn a_hundred_items_are_answered_and_one_more_fails_as_one() {
 fn every_item_is_decided_in_one_generation_and_has_an_id_of_its_own() {
     let server = server();
     let answers = ask(&server, view("ana"), vec![pb::AuthorizeRequest::default(); 100]);
-    let generations: HashSet<_> =
-        answers.iter().map(|answer| response(answer).generation.clone()).collect();
+    let generations: HashSet<_> = answers.iter().map(|answer| response(answer).generation.clone()).collect();
     let ids: HashSet<_> = answers.iter().map(|answer| response(answer).decision_id.clone()).collect();
     assert_eq!((generations.len(), ids.len()), (1, 100));
 }

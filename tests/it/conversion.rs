@@ -33,7 +33,8 @@ const SCHEMA: &str = r#"namespace Mandate {
 /// One policy for each value that is accepted; each is satisfied by that value alone.
 static SERVER: LazyLock<TestServer> = LazyLock::new(|| {
     let policies: String = accepted::VALUES.iter().map(accepted::Value::policies).collect();
-    let named = |type_name: &str, id: &str| json!({"uid": {"type": type_name, "id": id}, "attrs": {}, "parents": []});
+    let named =
+        |type_name: &str, id: &str| json!({"uid": {"type": type_name, "id": id}, "attrs": {}, "parents": []});
     let stored = json!([
         named("Mandate::User", "ana"),
         named("Mandate::Doc", "plan"),

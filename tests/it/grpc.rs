@@ -9,8 +9,8 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_reflection::pb::{v1, v1alpha};
 
 use crate::support::{
-    Client, Process, Question as _, Sources, TestServer, check_field, determining, is_allow, question, reason,
-    reference, shipped_server,
+    Client, Process, Question as _, Sources, TestServer, check_field, determining, is_allow, question,
+    reason, reference, shipped_server,
 };
 
 /// A session of the shipped domain that no policy minds.
@@ -61,8 +61,7 @@ fn a_deny_without_a_permit_says_so() {
 
 #[test]
 fn a_forbid_names_itself_and_gives_its_reason() {
-    let leaver =
-        question(("User", "dov"), "list_tools", ("ToolServer", "github")).struct_context(&session());
+    let leaver = question(("User", "dov"), "list_tools", ("ToolServer", "github")).struct_context(&session());
     let answer = shipped_server().authorize(leaver).unwrap();
     assert_eq!(answer.decision(), pb::Decision::Deny);
     assert_eq!(determining(&answer), ["person-in-good-standing"]);

@@ -154,7 +154,12 @@ fn a_context_over_its_limit_is_refused_with_limit_and_size() {
         server.authorize(ask.struct_context(&json!({ "text": text })))
     };
     assert!(is_allow(&note(limit).unwrap()));
-    check_field(note(limit + 1), Code::InvalidArgument, "context", "is 65537 bytes large; the limit is 65536");
+    check_field(
+        note(limit + 1),
+        Code::InvalidArgument,
+        "context",
+        "is 65537 bytes large; the limit is 65536",
+    );
 }
 
 #[test]

@@ -70,7 +70,8 @@ fn every_problem_of_a_load_is_reported_at_once() {
 
 #[test]
 fn a_rejected_load_shows_the_source_to_people() {
-    let sources = Sources::small().policy("b.cedar", "@id(\"b\")\npermit (principal, action, resource) when { 1 + };\n");
+    let sources = Sources::small()
+        .policy("b.cedar", "@id(\"b\")\npermit (principal, action, resource) when { 1 + };\n");
     let arguments = [std::ffi::OsString::from("validate")].into_iter().chain(sources.flags());
     let finished = crate::support::mandate(arguments);
     finished.check_code(3);

@@ -47,11 +47,7 @@ const fn cedar(name: &'static str, condition: &'static str, text: &'static str) 
 }
 
 pub(super) const VALUES: &[Value] = &[
-    both(
-        "largest",
-        "context has long && context.long == 9007199254740991",
-        r#"{"long": 9007199254740991}"#,
-    ),
+    both("largest", "context has long && context.long == 9007199254740991", r#"{"long": 9007199254740991}"#),
     both(
         "smallest",
         "context has long && context.long == -9007199254740991",
@@ -80,11 +76,7 @@ pub(super) const VALUES: &[Value] = &[
         "context has decimal && context.decimal == decimal(\"-0.0001\")",
         r#"{"decimal": -0.0001}"#,
     ),
-    plain(
-        "decimal-whole",
-        "context has decimal && context.decimal == decimal(\"7.0\")",
-        r#"{"decimal": 7}"#,
-    ),
+    plain("decimal-whole", "context has decimal && context.decimal == decimal(\"7.0\")", r#"{"decimal": 7}"#),
     plain(
         "decimal-tenth",
         "context has decimal && context.decimal == decimal(\"0.1\")",
@@ -127,7 +119,11 @@ pub(super) const VALUES: &[Value] = &[
         "context has text && context.text == \"2026-11-22T10:00:00Z\"",
         r#"{"text": "2026-11-22T10:00:00Z"}"#,
     ),
-    both("text-like-a-path", "context has text && context.text == \"a\\\"::b\\\\\"", r#"{"text": "a\"::b\\"}"#),
+    both(
+        "text-like-a-path",
+        "context has text && context.text == \"a\\\"::b\\\\\"",
+        r#"{"text": "a\"::b\\"}"#,
+    ),
     both(
         "null-is-absent",
         "context has bool && context.bool && !(context has long) && !(context has nested)",
@@ -237,8 +233,7 @@ fn a_reference_is_one_in_every_form_that_can_say_it() {
         ("colour", entity_value("Mandate::Colour", "red")),
     ]);
     // Accepted, and found to exist: without a policy that permits it, it is a plain deny.
-    let forms =
-        [probe().struct_context(&plain), probe().json_context(escaped), probe().typed_context(typed)];
+    let forms = [probe().struct_context(&plain), probe().json_context(escaped), probe().typed_context(typed)];
     for asked in forms {
         let answer = SERVER.authorize(asked).unwrap();
         assert_eq!(crate::support::reason(&answer), "no_permit");

@@ -30,7 +30,8 @@ fn server() -> TestServer {
   action "lab/typed" in [call_tool] appliesTo {{ principal: [User], resource: [Tool], context: {{ input: Deep }} }};
 }}"#
     );
-    let named = |type_name: &str, id: &str| json!({"uid": {"type": type_name, "id": id}, "attrs": {}, "parents": []});
+    let named =
+        |type_name: &str, id: &str| json!({"uid": {"type": type_name, "id": id}, "attrs": {}, "parents": []});
     let stored = json!([
         named("Mandate::User", "ana"),
         named("Mandate::Doc", "plan"),

@@ -73,7 +73,8 @@ fn struct_that_does_not_fit_is_refused_with_its_path() {
 #[test]
 fn arguments_that_do_not_fit_are_refused_in_both_forms() {
     for (text, path, saying) in PLAIN {
-        for asked in [call().struct_arguments(&serde_json::from_str(text).unwrap()), call().json_arguments(*text)]
+        for asked in
+            [call().struct_arguments(&serde_json::from_str(text).unwrap()), call().json_arguments(*text)]
         {
             let status = SERVER.authorize(asked).expect_err(text);
             assert_eq!(status.code(), Code::InvalidArgument, "{text}: {status:?}");
@@ -112,7 +113,11 @@ fn numbers_that_json_cannot_write_are_refused() {
 fn a_reference_of_another_type_or_outside_a_closed_set_is_refused() {
     let cases = [
         (json!({"doc": {"type": "Mandate::User", "id": "ana"}}), "context.doc", "`Mandate::Doc`"),
-        (json!({"doc": {"type": "Mandate::Doc", "id": "plan", "x": 1}}), "context.doc", "must be a reference"),
+        (
+            json!({"doc": {"type": "Mandate::Doc", "id": "plan", "x": 1}}),
+            "context.doc",
+            "must be a reference",
+        ),
         (json!({"doc": {"type": "Mandate::Doc"}}), "context.doc", "must be a reference"),
         (json!({"doc": {"type": "Mandate::Doc", "id": 1}}), "context.doc", "must be a reference"),
         (json!({"docs": [{"type": "Doc", "id": "plan"}]}), "context.docs[0]", "`Mandate::Doc`"),

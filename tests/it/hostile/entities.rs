@@ -15,7 +15,8 @@ fn sources(attributes: &str) -> Sources {
         "a?: {".repeat(deep),
         "}".repeat(deep),
     );
-    let entity = format!(r#"[{{"uid": {{"type": "Odd::X", "id": "x"}}, "attrs": {{{attributes}}}, "parents": []}}]"#);
+    let entity =
+        format!(r#"[{{"uid": {{"type": "Odd::X", "id": "x"}}, "attrs": {{{attributes}}}, "parents": []}}]"#);
     Sources::small().schema("odd.cedarschema", schema).write("entities/odd.json", entity)
 }
 
@@ -23,7 +24,8 @@ fn sources(attributes: &str) -> Sources {
 fn values_within_values_up_to_what_is_declared() {
     for levels in [1, 31, 32, 33, 60] {
         let sets = format!(r#""sets": {}{}"#, "[".repeat(levels), "]".repeat(levels));
-        let records = format!(r#""records": {}{{}}{}"#, "{\"a\": ".repeat(levels - 1), "}".repeat(levels - 1));
+        let records =
+            format!(r#""records": {}{{}}{}"#, "{\"a\": ".repeat(levels - 1), "}".repeat(levels - 1));
         for text in [sets, records] {
             validate(&format!("{levels} levels"), &sources(&text));
         }
@@ -103,7 +105,8 @@ fn a_lattice_of_parents() {
     for layer in 0..=100_usize {
         for side in 0..10 {
             let above = layer.checked_sub(1);
-            let parents: Vec<_> = above.into_iter().flat_map(|above| (0..10).map(move |side| named(above, side))).collect();
+            let parents: Vec<_> =
+                above.into_iter().flat_map(|above| (0..10).map(move |side| named(above, side))).collect();
             entities.push(json!({"uid": named(layer, side), "attrs": {"level": 1}, "parents": parents}));
         }
     }

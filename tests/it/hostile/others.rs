@@ -34,7 +34,12 @@ fn case_files() {
             let text = format!("{{count: {}1{}}}", open.repeat(levels), close.repeat(levels));
             let finished = test_cases(&format!("{open} {levels}"), &case(&text));
             // A context that does not fit fails its case; a file that cannot be read fails the command.
-            assert!(matches!(finished.code, Some(1 | 4)), "{levels}: {:?} {}", finished.code, shorten(&finished.stderr));
+            assert!(
+                matches!(finished.code, Some(1 | 4)),
+                "{levels}: {:?} {}",
+                finished.code,
+                shorten(&finished.stderr)
+            );
         }
     }
 }
@@ -80,7 +85,8 @@ fn import(name: &str, text: &str) -> Finished {
 #[test]
 fn tool_lists() {
     let tool = |schema: &str| format!(r#"{{"tools": [{{"name": "t", "inputSchema": {schema}}}]}}"#);
-    import("a good list", &tool(r#"{"type": "object", "properties": {"a": {"type": "string"}}}"#)).check_code(0);
+    import("a good list", &tool(r#"{"type": "object", "properties": {"a": {"type": "string"}}}"#))
+        .check_code(0);
     for levels in [5, 30, 40, 60, 64, 127, 128, 1_000, 20_000, 200_000] {
         let open = r#"{"type": "object", "properties": {"a": "#.repeat(levels);
         let objects = format!("{open}{{\"type\": \"string\"}}{}", "}}".repeat(levels));
@@ -112,13 +118,8 @@ fn the_deepest_tool_list_that_is_imported_loads() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("odd.tools.json");
         std::fs::write(&file, json!({"tools": [{"name": "t", "inputSchema": schema}]}).to_string()).unwrap();
-        let arguments: [OsString; 5] = [
-            "import-mcp".into(),
-            file.into(),
-            "--typed-all".into(),
-            "--out".into(),
-            folder.path().into(),
-        ];
+        let arguments: [OsString; 5] =
+            ["import-mcp".into(), file.into(), "--typed-all".into(), "--out".into(), folder.path().into()];
         if mandate(arguments).code != Some(0) {
             break;
         }

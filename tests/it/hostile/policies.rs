@@ -73,7 +73,12 @@ fn prefix_operators() {
             let text = format!("{}{operand} || principal.level == 1", prefix.repeat(levels));
             let finished = validate(&format!("{prefix} {levels}"), &condition(&text));
             let expected = if levels <= 4 { 0 } else { 3 };
-            assert_eq!(finished.code, Some(expected), "{prefix} {levels}: {}", super::shorten(&finished.stdout));
+            assert_eq!(
+                finished.code,
+                Some(expected),
+                "{prefix} {levels}: {}",
+                super::shorten(&finished.stdout)
+            );
         }
     }
 }
@@ -104,8 +109,7 @@ fn ifs_within_conditions_of_ifs() {
 fn chains_of_and_and_or() {
     for (name, operator) in [("&&", " && "), ("||", " || ")] {
         // Each comparison of an attribute is two expressions above its variable.
-        let shape =
-            |n: usize| condition(&vec!["principal.level == 1"; n - 2].join(operator));
+        let shape = |n: usize| condition(&vec!["principal.level == 1"; n - 2].join(operator));
         check_limit(name, TREE_LIMIT, TOO_TALL, &[1_000, 20_000], shape);
     }
 }
@@ -177,7 +181,9 @@ fn names_of_many_parts() {
 
 #[test]
 fn ten_thousand_policies() {
-    let one = |n: usize| format!("@id(\"p{n}\")\npermit (principal, action, resource) when {{ principal.level == {n} }};\n");
+    let one = |n: usize| {
+        format!("@id(\"p{n}\")\npermit (principal, action, resource) when {{ principal.level == {n} }};\n")
+    };
     let sources = Sources::small().policy("many.cedar", (0..10_000).map(one).collect::<String>());
     assert_eq!(validate("many", &sources).code, Some(0));
 }

@@ -31,7 +31,8 @@ fn records() {
 #[test]
 fn a_million_of_one_bracket() {
     for bracket in ["(", "[", "{", "<", ">", "}"] {
-        let finished = validate(bracket, &Sources::small().schema("odd.cedarschema", bracket.repeat(1_000_000)));
+        let finished =
+            validate(bracket, &Sources::small().schema("odd.cedarschema", bracket.repeat(1_000_000)));
         assert_eq!(finished.code, Some(3), "{bracket}");
     }
 }
@@ -85,11 +86,16 @@ fn a_common_type_in_itself_is_rejected() {
 #[test]
 fn json_schemas() {
     for levels in [10, 40, 126, 127, 128, 1_000, 200_000] {
-        let ty = format!("{}{{\"type\": \"Long\"}}{}", "{\"type\": \"Set\", \"element\": ".repeat(levels), "}".repeat(levels));
+        let ty = format!(
+            "{}{{\"type\": \"Long\"}}{}",
+            "{\"type\": \"Set\", \"element\": ".repeat(levels),
+            "}".repeat(levels)
+        );
         let text = format!(
             r#"{{"Odd": {{"entityTypes": {{"X": {{"shape": {{"type": "Record", "attributes": {{"a": {ty}}}}}}}}}, "actions": {{}}}}}}"#
         );
-        let finished = validate(&format!("json {levels}"), &Sources::small().schema("odd.cedarschema.json", text));
+        let finished =
+            validate(&format!("json {levels}"), &Sources::small().schema("odd.cedarschema.json", text));
         assert_eq!(finished.code, Some(if levels <= 40 { 0 } else { 3 }), "{levels}");
     }
 }

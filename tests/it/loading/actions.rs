@@ -23,7 +23,9 @@ fn a_forbid_on_exactly_an_action_with_children_is_told_to_say_in() {
     check_rejected("==", &sources(text), &[("odd.cedar:1", "does not forbid the actions in it")]);
     let verdict = sources(text).validate();
     let helps = |problem: &serde_json::Value| {
-        problem["help"].as_str().is_some_and(|help| help.contains("write `action in Mandate::Action::\"change\"`"))
+        problem["help"]
+            .as_str()
+            .is_some_and(|help| help.contains("write `action in Mandate::Action::\"change\"`"))
     };
     assert!(verdict.problems.iter().any(helps), "{verdict:?}");
 }
@@ -38,7 +40,8 @@ fn the_same_forbid_in_the_action_loads() {
 
 #[test]
 fn a_linked_template_is_held_to_the_same() {
-    let text = "@id(\"odd\")\nforbid (principal == ?principal, action == Mandate::Action::\"change\", resource);\n";
+    let text =
+        "@id(\"odd\")\nforbid (principal == ?principal, action == Mandate::Action::\"change\", resource);\n";
     let links =
         r#"[{"template_id": "odd", "link_id": "ana", "args": {"?principal": "Mandate::User::\"ana\""}}]"#;
     let linked = sources(text).policy("odd.links.json", links);
@@ -55,7 +58,11 @@ fn a_comparison_in_a_condition_is_warned_of() {
                  unless {{ action {operator} Mandate::Action::\"change\" && principal.level > 9 }};\n"
             );
             let verdict = sources(&text).validate();
-            let warned = verdict.warnings().iter().chain(&verdict.errors()).any(|problem| problem.contains("odd.cedar:3"));
+            let warned = verdict
+                .warnings()
+                .iter()
+                .chain(&verdict.errors())
+                .any(|problem| problem.contains("odd.cedar:3"));
             assert!(warned, "{operator}: {verdict:?}");
         }
     }

@@ -20,8 +20,7 @@ fn sources(entities: &[Value]) -> Sources {
 fn a_cycle_is_rejected_and_every_member_named() {
     check_rejected("of one", &sources(&[doc("a", &["a"])]), &[("odd.json:2", "\"a\" is in itself")]);
     let three = [doc("a", &["b"]), doc("b", &["c"]), doc("c", &["a"]), doc("below", &["a"])];
-    let expected =
-        [("odd.json:2", "\"a\" is in itself"), ("odd.json:3", "\"b\""), ("odd.json:4", "\"c\"")];
+    let expected = [("odd.json:2", "\"a\" is in itself"), ("odd.json:3", "\"b\""), ("odd.json:4", "\"c\"")];
     check_rejected("of three", &sources(&three), &expected);
 }
 
@@ -77,7 +76,11 @@ fn an_entity_that_does_not_fit_the_schema_is_rejected_with_its_line() {
         ("wrong type", with(json!({"level": "high"})), "level"),
         ("null", with(json!({"level": null})), ""),
         ("a fraction", with(json!({"level": 1.5})), ""),
-        ("wrong reference", with(json!({"level": 1, "next": {"type": "Mandate::User", "id": "ana"}})), "next"),
+        (
+            "wrong reference",
+            with(json!({"level": 1, "next": {"type": "Mandate::User", "id": "ana"}})),
+            "next",
+        ),
         ("undeclared type", typed("Mandate::Nobody"), "Nobody"),
         ("an action", typed("Mandate::Action"), "Action"),
         ("no uid", json!({"attrs": {}, "parents": []}), "uid"),
@@ -143,5 +146,8 @@ fn a_parent_or_reference_that_is_not_stored_is_warned_of() {
     let verdict = sources(&[pointing]).validate();
     assert!(verdict.valid);
     let warnings = verdict.warnings();
-    assert!(warnings.iter().any(|warning| warning.starts_with("odd.json:2: ") && warning.contains("gone")), "{warnings:?}");
+    assert!(
+        warnings.iter().any(|warning| warning.starts_with("odd.json:2: ") && warning.contains("gone")),
+        "{warnings:?}"
+    );
 }

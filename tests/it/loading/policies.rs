@@ -36,7 +36,11 @@ fn what_cedar_rejects_is_rejected_with_its_line() {
 fn an_impossible_forbid_is_rejected_like_an_impossible_permit() {
     for effect in ["permit", "forbid"] {
         let text = format!("@id(\"odd\")\n{effect} (principal, action, resource) when {{ 1 == 2 }};\n");
-        check_rejected(effect, &Sources::small().policy("odd.cedar", text), &[("odd.cedar:1", "policy is impossible")]);
+        check_rejected(
+            effect,
+            &Sources::small().policy("odd.cedar", text),
+            &[("odd.cedar:1", "policy is impossible")],
+        );
     }
 }
 
@@ -105,8 +109,7 @@ fn link(template: &str, id: &str, arguments: &serde_json::Value) -> serde_json::
 #[test]
 fn a_template_needs_no_link_and_a_good_link_loads() {
     check_clean("no link", &Sources::small().policy("share.cedar", TEMPLATE));
-    let arguments =
-        json!({"?principal": "Mandate::User::\"ana\"", "?resource": "Mandate::Doc::\"plan\""});
+    let arguments = json!({"?principal": "Mandate::User::\"ana\"", "?resource": "Mandate::Doc::\"plan\""});
     check_clean("a link", &linked(&json!([link("share", "ana-plan", &arguments)]).to_string()));
 }
 
@@ -123,7 +126,11 @@ fn a_bad_link_is_rejected() {
         ("no id", json!([link("share", "", &good)]), "empty or used twice"),
         ("a policy's id", json!([link("share", "base", &good)]), "empty or used twice"),
         ("twice", json!([link("share", "l", &good), link("share", "l", &good)]), "empty or used twice"),
-        ("unknown key", json!([{"template_id": "share", "link_id": "l", "args": {}, "x": 1}]), "unknown field"),
+        (
+            "unknown key",
+            json!([{"template_id": "share", "link_id": "l", "args": {}, "x": 1}]),
+            "unknown field",
+        ),
         ("an object", json!({}), ""),
         ("no list of objects", json!([1]), ""),
     ];

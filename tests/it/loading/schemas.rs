@@ -7,19 +7,19 @@ use crate::support::Sources;
 fn what_cedar_rejects_is_rejected_with_its_file() {
     let cases = [
         ("syntax", "namespace Mandate {\n  entity X = ;\n}\n", "odd.cedarschema:2", ""),
-        ("unknown type", "namespace Mandate {\n  entity X = { a: Nothing };\n}\n", "odd.cedarschema", "Nothing"),
+        (
+            "unknown type",
+            "namespace Mandate {\n  entity X = { a: Nothing };\n}\n",
+            "odd.cedarschema",
+            "Nothing",
+        ),
         (
             "unknown parent",
             "namespace Mandate {\n  entity X in [Nothing];\n}\n",
             "odd.cedarschema",
             "Nothing",
         ),
-        (
-            "action cycle",
-            "namespace Mandate {\n  action a in [b];\n  action b in [a];\n}\n",
-            "",
-            "cycle",
-        ),
+        ("action cycle", "namespace Mandate {\n  action a in [b];\n  action b in [a];\n}\n", "", "cycle"),
         ("reserved name", "namespace __cedar { entity X; }\n", "odd.cedarschema", ""),
     ];
     for (name, text, place, saying) in cases {
@@ -33,7 +33,10 @@ fn a_json_schema_is_held_to_the_same() {
         ("no json", "{"),
         ("a list", "[]"),
         ("unknown key", r#"{"Mandate": {"entityTypes": {}, "actions": {}, "extra": 1}}"#),
-        ("unknown type", r#"{"Other": {"entityTypes": {"X": {"memberOfTypes": ["Nothing"]}}, "actions": {}}}"#),
+        (
+            "unknown type",
+            r#"{"Other": {"entityTypes": {"X": {"memberOfTypes": ["Nothing"]}}, "actions": {}}}"#,
+        ),
     ] {
         let sources = Sources::small().schema("odd.cedarschema.json", text);
         check_rejected(name, &sources, &[("odd.cedarschema.json", "")]);
@@ -44,10 +47,9 @@ fn a_json_schema_is_held_to_the_same() {
 
 #[test]
 fn a_declaration_in_two_files_names_both() {
-    for (what, text) in [
-        ("User", "namespace Mandate { entity User; }"),
-        ("view", "namespace Mandate { action view; }"),
-    ] {
+    for (what, text) in
+        [("User", "namespace Mandate { entity User; }"), ("view", "namespace Mandate { action view; }")]
+    {
         let [error] =
             Sources::small().schema("odd.cedarschema", text).validate().errors().try_into().expect("one");
         let error: String = error;
@@ -94,7 +96,11 @@ fn what_mandate_fills_must_be_something_it_can_fill() {
 #[test]
 fn a_type_with_authority_cannot_be_request_scoped() {
     let cases = [
-        ("a principal", "entity Robot; action go appliesTo { principal: [Robot], resource: [Doc], context: {} };", "Robot"),
+        (
+            "a principal",
+            "entity Robot; action go appliesTo { principal: [Robot], resource: [Doc], context: {} };",
+            "Robot",
+        ),
         (
             "a group of principals",
             "entity Robot in [Crew]; action go appliesTo { principal: [Robot], resource: [Doc], context: {} };",
@@ -132,8 +138,16 @@ fn a_tool_is_typed_once_and_by_a_declared_type() {
 fn tool_definitions_must_be_claimed_and_be_json_schema() {
     let definitions = |tools: &str| format!(r#"{{"server": "a", "tools": [{tools}]}}"#);
     let cases = [
-        ("unclaimed", definitions(r#"{"name": "b", "inputSchema": {"type": "object"}}"#), "no action is annotated"),
-        ("no schema", definitions(r#"{"name": "b", "inputSchema": {"type": "nothing"}}"#), "is no JSON Schema"),
+        (
+            "unclaimed",
+            definitions(r#"{"name": "b", "inputSchema": {"type": "object"}}"#),
+            "no action is annotated",
+        ),
+        (
+            "no schema",
+            definitions(r#"{"name": "b", "inputSchema": {"type": "nothing"}}"#),
+            "is no JSON Schema",
+        ),
         ("no schema at all", definitions(r#"{"name": "b"}"#), "inputSchema"),
         ("another shape", "[]".to_owned(), ""),
         ("unknown key", r#"{"server": "a", "tools": [], "x": 1}"#.to_owned(), "unknown field"),

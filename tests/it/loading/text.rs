@@ -43,7 +43,9 @@ fn a_nul_is_rejected_wherever_it_stands() {
 
 #[test]
 fn an_empty_file_is_a_failed_write_and_not_an_intention() {
-    for path in ["policies/odd.cedar", "policies/odd.links.json", "schemas/odd.tools.json", "entities/odd.json"] {
+    for path in
+        ["policies/odd.cedar", "policies/odd.links.json", "schemas/odd.tools.json", "entities/odd.json"]
+    {
         check_rejected(path, &Sources::small().write(path, ""), &[(name(path), "")]);
     }
     let commented = Sources::small().policy("odd.cedar", "// nothing here\n");

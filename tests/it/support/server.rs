@@ -55,14 +55,7 @@ impl TestServer {
             (format!("http://{}", bound.addresses.data), format!("http://{}", bound.addresses.http));
         let (stop, stopped) = oneshot::channel();
         let serving = runtime.spawn(bound.run(async { drop(stopped.await) }));
-        Self {
-            client: Client::connect(&data),
-            http,
-            data,
-            stop: Some(stop),
-            serving: Some(serving),
-            runtime,
-        }
+        Self { client: Client::connect(&data), http, data, stop: Some(stop), serving: Some(serving), runtime }
     }
 
     /// Decides one question.

@@ -71,9 +71,7 @@ impl Question for pb::AuthorizeRequest {
 /// A JSON object as a `Struct`.
 pub(crate) fn fields(object: &Value) -> prost_types::Struct {
     let members = object.as_object().expect("an object");
-    prost_types::Struct {
-        fields: members.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
-    }
+    prost_types::Struct { fields: members.iter().map(|(name, value)| (name.clone(), plain(value))).collect() }
 }
 
 fn plain(value: &Value) -> prost_types::Value {
@@ -119,9 +117,7 @@ pub(crate) fn record_value(members: Vec<(&str, pb::Value)>) -> pb::Value {
 }
 
 pub(crate) fn record(members: Vec<(&str, pb::Value)>) -> pb::Record {
-    pb::Record {
-        attributes: members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-    }
+    pb::Record { attributes: members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect() }
 }
 
 pub(crate) fn is_allow(answer: &pb::AuthorizeResponse) -> bool {

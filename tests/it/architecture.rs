@@ -1,0 +1,89 @@
+//! The shape of the code: who may import whom, and how long a file may be.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest source file, in lines.
+const MAX_LINES: usize = 400;
+
+/// Modules in the order of dependency, and what none of their files may name.
+const FORBIDDEN: [(&str, &[&str]); 7] = [
+    (
+        "engine",
+        &[
+            "tonic", "axum", "tokio", "prost", "figment", "clap", "std::fs", "std::net", "std::env", "SystemTime",
+            "crate::server", "crate::pdp", "crate::store", "crate::config", "crate::cli", "crate::app", "crate::mcp",
+        ],
+    ),
+    ("mcp", &["tonic", "axum", "tokio", "std::fs", "std::net", "crate::server", "crate::pdp", "crate::store", "crate::cli"]),
+    ("store", &["tonic", "axum", "crate::server", "crate::pdp", "crate::config", "crate::cli", "crate::app"]),
+    ("cases", &["tonic", "axum", "tokio", "std::fs", "crate::server", "crate::cli", "crate::app"]),
+    ("pdp", &["tonic", "axum", "crate::server", "crate::config", "crate::cli", "crate::app"]),
+    ("server", &["crate::cli", "crate::app", "crate::config", "clap::"]),
+    ("config", &["tonic", "axum", "tokio", "crate::server", "crate::pdp", "crate::cli", "crate::app"]),
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn source_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The module a file belongs to: the first name below `src`.
+fn module(path: &Path) -> String {
+    let first = path.strip_prefix(source_root()).unwrap().iter().next().unwrap().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// A file's code without comments.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn modules_import_downwards_only() {
+    for path in sources(&source_root()) {
+        let module = module(&path);
+        let code = code(&path);
+        let forbidden = FORBIDDEN.iter().filter(|(name, _)| *name == module).flat_map(|(_, names)| *names);
+        for name in forbidden {
+            assert!(!code.contains(name), "{} names `{name}`, which `{module}` must not", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_one_module_names_cedars_core() {
+    let home = source_root().join("engine").join("cedar");
+    for path in sources(&source_root()) {
+        if !path.starts_with(&home) && path != home.with_extension("rs") {
+            assert!(!code(&path).contains("cedar_policy_core"), "{} names cedar_policy_core", path.display());
+        }
+    }
+}
+
+#[test]
+fn files_stay_short_enough_to_read() {
+    for path in sources(&source_root()) {
+        let lines = fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= MAX_LINES, "{} has {lines} lines; part it at a concept", path.display());
+    }
+}
+
+#[test]
+fn main_fits_on_a_screen() {
+    let lines = fs::read_to_string(source_root().join("main.rs")).unwrap().lines().count();
+    assert!(lines <= 40, "main.rs has {lines} lines");
+}
