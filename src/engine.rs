@@ -1,4 +1,4 @@
-//! The pure core: worlds in, decisions out.
+//! The pure core: worlds in, decisions out. Rules named C3, D7 and so on are in `docs/semantics.md`.
 //!
 //! No async, clock, I/O, logging or wire types here; time is data handed in. In reading order: what is asked
 //! ([`request`], [`datum`]), what answers ([`world`], [`generation`], [`catalog`]), how ([`authorize`],

@@ -31,7 +31,7 @@ pub fn problems(report: &Report) {
     for problem in &report.problems {
         let mut text = String::new();
         match handler.render_report(&mut text, problem) {
-            Ok(()) => anstream::eprint!("{text}"),
+            Ok(()) => anstream::eprintln!("{text}"),
             Err(_) => anstream::eprintln!("{problem}"),
         }
     }

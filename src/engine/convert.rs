@@ -1,4 +1,4 @@
-//! Turning what a caller wrote into Cedar values, as the schema directs (semantics.md C6).
+//! Turning what a caller wrote into Cedar values, as the schema directs (C6).
 //!
 //! The schema decides what each value is; the caller's form only decides what it may say. Nothing is guessed and
 //! nothing undeclared passes, so a converted context always fits its action.

@@ -72,6 +72,7 @@ impl AuthorizationService for Grpc {
             return Err(status::invalid(&InvalidRequest::field("requests", message)));
         }
         let defaults = defaults.unwrap_or_default();
+        wire::check_honoured(&defaults).map_err(|error| status::invalid(&error.inside("defaults")))?;
         let items: Vec<_> = requests.into_iter().map(|item| wire::with_defaults(item, &defaults)).collect();
         let ids: Vec<_> = items
             .iter()

@@ -41,7 +41,10 @@ impl TryFrom<pb::AuthorizeRequest> for AuthzRequest {
 }
 
 /// What the contract has and this build does not honour is refused, never ignored (W8).
-fn check_honoured(wire: &pb::AuthorizeRequest) -> Read<()> {
+///
+/// # Errors
+/// [`InvalidRequest`] naming the first such field, or a `request_id` over its limit.
+pub fn check_honoured(wire: &pb::AuthorizeRequest) -> Read<()> {
     let length = wire.request_id.len();
     if length > MAX_REQUEST_ID_BYTES {
         let message = format!("is {length} bytes long; the limit is {MAX_REQUEST_ID_BYTES}");

@@ -190,11 +190,11 @@ impl<'a> Evaluation<'a> {
     }
 
     fn scope_part(&self, policy: &CompiledPolicy, part: ScopePart) -> bool {
-        let scope = policy.scope();
+        let scope = &policy.scope;
         match part {
             ScopePart::Principal => self.matches(self.principal, &scope.principal),
             ScopePart::Resource => self.matches(self.resource, &scope.resource),
-            ScopePart::Action => match scope.action {
+            ScopePart::Action => match &scope.action {
                 ActionConstraint::Any => true,
                 ActionConstraint::Eq(uid) => **uid == *self.action,
                 ActionConstraint::In(uids) => uids.iter().any(|uid| self.within(self.action, uid)),

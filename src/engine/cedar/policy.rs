@@ -31,6 +31,7 @@ pub struct CompiledPolicy {
     pub annotations: BTreeMap<String, String>,
     /// `file:line`.
     pub location: SmolStr,
+    pub(super) scope: Scope,
     pub(super) conditions: Vec<Condition>,
     pub(super) policy: ast::Policy,
 }
@@ -65,6 +66,11 @@ impl CompiledPolicy {
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect(),
             location: location.into(),
+            scope: Scope {
+                principal: inner.principal_constraint().into_inner(),
+                action: inner.action_constraint().clone(),
+                resource: inner.resource_constraint().into_inner(),
+            },
             conditions: inner.non_scope_constraints_arc().map(conjuncts).unwrap_or_default(),
             policy: inner.clone(),
         }
@@ -77,7 +83,7 @@ impl CompiledPolicy {
 
     /// The action this policy's scope names with `==`, if it does.
     pub fn exact_action(&self) -> Option<cedar_policy::EntityUid> {
-        match self.policy.action_constraint() {
+        match &self.scope.action {
             ActionConstraint::Eq(uid) => Some(uid.as_ref().clone().into()),
             ActionConstraint::Any | ActionConstraint::In(_) => None,
         }
@@ -85,21 +91,9 @@ impl CompiledPolicy {
 
     pub(super) fn scope_text(&self, part: ScopePart) -> String {
         match part {
-            ScopePart::Principal => {
-                self.policy.principal_constraint().as_inner().display(ast::PrincipalOrResource::Principal)
-            }
-            ScopePart::Action => self.policy.action_constraint().to_string(),
-            ScopePart::Resource => {
-                self.policy.resource_constraint().as_inner().display(ast::PrincipalOrResource::Resource)
-            }
-        }
-    }
-
-    pub(super) fn scope(&self) -> Scope<'_> {
-        Scope {
-            principal: self.policy.principal_constraint().into_inner(),
-            action: self.policy.action_constraint(),
-            resource: self.policy.resource_constraint().into_inner(),
+            ScopePart::Principal => self.scope.principal.display(ast::PrincipalOrResource::Principal),
+            ScopePart::Action => self.scope.action.to_string(),
+            ScopePart::Resource => self.scope.resource.display(ast::PrincipalOrResource::Resource),
         }
     }
 }
@@ -112,9 +106,11 @@ pub(super) enum ScopePart {
     Resource,
 }
 
-pub(super) struct Scope<'a> {
+/// A policy's scope, its slots filled: read for every request, so taken out of the policy once.
+#[derive(Debug)]
+pub(super) struct Scope {
     pub(super) principal: PrincipalOrResourceConstraint,
-    pub(super) action: &'a ActionConstraint,
+    pub(super) action: ActionConstraint,
     pub(super) resource: PrincipalOrResourceConstraint,
 }
 
