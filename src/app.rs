@@ -4,11 +4,13 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::config::{Config, Listen};
 use crate::engine::compile::compile;
@@ -17,6 +19,9 @@ use crate::engine::problem::Report;
 use crate::pdp::Pdp;
 use crate::server;
 use crate::store::directory;
+
+/// Longest time that requests under way are waited for when the service stops.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// A service that has loaded its world and bound its listeners, and serves nothing yet.
 #[derive(Debug)]
@@ -93,7 +98,10 @@ impl Bound {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), StartError> {
         let (stop, stopped) = watch::channel(false);
         let grpc = server::grpc::router(Arc::clone(&self.pdp)).await?;
-        let http = server::authzen::router(Arc::clone(&self.pdp));
+        let mut http = server::authzen::router(Arc::clone(&self.pdp));
+        if self.addresses.http.ip().is_loopback() {
+            http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
+        }
         let serving = async {
             tokio::try_join!(serve(self.data, grpc, stopped.clone()), serve(self.http, http, stopped.clone()))
         };
@@ -102,7 +110,10 @@ impl Bound {
             outcome = &mut serving => outcome.map(|_| ())?,
             () = shutdown => {
                 stop.send_replace(true);
-                serving.await?;
+                // A caller that never ends its request must not keep the process: what is left is cut off.
+                if let Ok(outcome) = timeout(DRAIN, serving).await {
+                    outcome?;
+                }
             }
         }
         Ok(())

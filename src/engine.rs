@@ -20,6 +20,7 @@ pub mod guard;
 pub mod presence;
 pub mod problem;
 pub mod question;
+pub mod reach;
 pub mod request;
 pub mod supplied;
 pub mod world;

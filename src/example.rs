@@ -14,7 +14,7 @@ use crate::engine::world::World;
 use crate::pdp;
 
 /// Most combinations of principal and resource that are tried for one that is allowed.
-const MAX_TRIES: usize = 2_000;
+const MAX_TRIES: usize = 200;
 
 /// A request that its action's schema accepts.
 #[derive(Debug, Clone)]
@@ -51,6 +51,7 @@ pub fn of(world: &World, action: &ActionType) -> Option<ExampleRequest> {
     };
     let pairs =
         principals.iter().flat_map(|principal| resources.iter().map(move |resource| (principal, resource)));
+    let (context, arguments) = (record(world, &action.supplied), arguments(world, action));
     let mut first = None;
     for (principal, resource) in pairs.take(MAX_TRIES) {
         // A tool with an action of its own is not decided by this one.
@@ -58,7 +59,17 @@ pub fn of(world: &World, action: &ActionType) -> Option<ExampleRequest> {
         if typed.is_some_and(|typed| typed.uid != action.uid) {
             continue;
         }
-        let mut example = make(world, action, principal, resource);
+        let mut example = ExampleRequest {
+            principal: principal.clone(),
+            action: action.uid.clone(),
+            resource: resource.clone(),
+            context: context.clone(),
+            arguments: arguments.clone(),
+            allowed: false,
+        };
+        if let Some(digest) = stored_digest(world, action, resource) {
+            example.context.insert("digest".to_owned(), Value::from(digest));
+        }
         example.allowed = allows(world, &example);
         if example.allowed {
             return Some(example);
@@ -66,21 +77,6 @@ pub fn of(world: &World, action: &ActionType) -> Option<ExampleRequest> {
         first.get_or_insert(example);
     }
     first
-}
-
-fn make(world: &World, action: &ActionType, principal: &EntityUid, resource: &EntityUid) -> ExampleRequest {
-    let mut context = record(world, &action.supplied);
-    if let Some(digest) = stored_digest(world, action, resource) {
-        context.insert("digest".to_owned(), Value::from(digest));
-    }
-    ExampleRequest {
-        principal: principal.clone(),
-        action: action.uid.clone(),
-        resource: resource.clone(),
-        context,
-        arguments: arguments(world, action),
-        allowed: false,
-    }
 }
 
 fn stored_digest(world: &World, action: &ActionType, resource: &EntityUid) -> Option<String> {

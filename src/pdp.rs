@@ -1,7 +1,7 @@
 //! The one door: every transport asks here, and nothing else decides.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
@@ -11,6 +11,8 @@ use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::world::World;
 use crate::store::{Published, Store};
 
+/// Most bytes that a batch may have once every item has taken what it inherits.
+pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Most questions in one batch.
 pub const MAX_BATCH: usize = 100;
 
@@ -51,15 +53,30 @@ impl Pdp {
     }
 
     /// Decides many questions in one world, at one instant. One that cannot be understood fails alone.
+    ///
+    /// # Errors
+    /// [`Late`] once `deadline` has passed: nobody waits for the rest.
     pub fn authorize_batch(
         &self,
         requests: impl IntoIterator<Item = Result<AuthzRequest, InvalidRequest>>,
-    ) -> Vec<Result<Answer, InvalidRequest>> {
+        deadline: Instant,
+    ) -> Result<Vec<Result<Answer, InvalidRequest>>, Late> {
         let published = self.store.current();
         let now = now();
-        requests.into_iter().map(|request| answer(&published.world, &request?, now)).collect()
+        let mut answers = Vec::new();
+        for request in requests {
+            if Instant::now() >= deadline {
+                return Err(Late);
+            }
+            answers.push(request.and_then(|request| answer(&published.world, &request, now)));
+        }
+        Ok(answers)
     }
 }
+
+/// The deadline passed before everything was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Late;
 
 fn answer(world: &World, request: &AuthzRequest, now: Now) -> Result<Answer, InvalidRequest> {
     let decision = authorize(world, request, now)?;
@@ -69,6 +86,10 @@ fn answer(world: &World, request: &AuthzRequest, now: Now) -> Result<Answer, Inv
 /// The wall clock, read once for each request or batch.
 #[must_use]
 pub fn now() -> Now {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Now(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    Now(match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => millis(since),
+        // A clock that far off should at least not look like 1970, when nothing had expired.
+        Err(before) => -millis(before.duration()),
+    })
 }

@@ -4,5 +4,6 @@ pub mod authzen;
 pub mod deadline;
 pub mod grpc;
 pub mod pb;
+pub mod protocol;
 pub mod status;
 pub mod wire;

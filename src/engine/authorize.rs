@@ -59,15 +59,11 @@ fn decide(
     now: Now,
     explain: bool,
 ) -> Result<Decision, InvalidRequest> {
+    let Ok(entities) = question.entities() else { return Ok(question.denied(presence::slice_limit())) };
     fill_context(world, &mut question, hop, now)?;
     let context = std::mem::take(&mut question.context);
-    let evaluation = Evaluation::new(
-        &question.principal,
-        &question.action.uid,
-        &question.resource,
-        context,
-        &question.entities,
-    );
+    let evaluation =
+        Evaluation::new(&question.principal, &question.action.uid, &question.resource, context, &entities);
     let policies = &world.generation.policies;
     let mut tally = Tally::default();
     let mut traced = Vec::new();

@@ -105,6 +105,8 @@ pub struct TypedTool {
 pub struct InputSchema {
     /// As the tool's server states it.
     pub source: serde_json::Value,
+    /// Whether it holds references, which may refer to themselves.
+    pub refers: bool,
     /// Compiled.
     pub validator: jsonschema::Validator,
 }
@@ -150,8 +152,19 @@ impl Catalog {
 
     /// Whether an action is the one that calls tools, or in it.
     pub fn calls_tools(&self, action: &ActionType) -> bool {
-        let is_call = |uid: &EntityUid| uid.id().unescaped() == self.domain.call_tool;
-        is_call(&action.uid) || action.ancestors.iter().any(is_call)
+        self.is_call_tool(&action.uid) || action.ancestors.iter().any(|uid| self.is_call_tool(uid))
+    }
+
+    fn is_call_tool(&self, uid: &EntityUid) -> bool {
+        let name = uid.type_name();
+        uid.id().unescaped() == self.domain.call_tool
+            && name.basename() == "Action"
+            && name.namespace() == self.domain.namespace
+    }
+
+    /// Every tool that has a typed action, with the action.
+    pub fn typed_tools(&self) -> impl Iterator<Item = (&EntityUid, &EntityUid)> {
+        self.typed.iter()
     }
 
     /// The action that types a tool.

@@ -4,6 +4,7 @@
 //! happen on one thread with a large stack (see [`guard`]).
 
 mod checks;
+mod common_types;
 mod definitions;
 mod entities;
 mod policies;
@@ -15,7 +16,7 @@ use definitions::Definitions;
 use sha2::{Digest, Sha256};
 
 use super::catalog::Domain;
-use super::cedar::walk::Followed;
+use super::cedar::walk::{self, Followed};
 use super::generation::{Generation, OnPolicyError};
 use super::guard::{self, StackUnavailable};
 use super::problem::{Place, Problem, Report, SourceFile};
@@ -34,6 +35,8 @@ pub struct Sources {
     pub definitions: Vec<SourceFile>,
     /// `*.json`: entities.
     pub entities: Vec<SourceFile>,
+    /// Files and folders beside them that are not sources by their name: somebody may think they are.
+    pub unread: Vec<String>,
 }
 
 /// What compilation is told besides the sources.
@@ -75,11 +78,17 @@ fn compile_here(sources: &Sources, options: &Options) -> Result<Loaded, Report> 
     policies.iter().for_each(|policy| followed.add(&policy.compiled));
     let store = entities::load(&sources.entities, &catalog, &followed, &mut report);
     checks::literals(&catalog, &policies, &store.entities, &mut report);
+    checks::typed_tools(&catalog, &store.entities, &mut report);
+    for name in &sources.unread {
+        let place = Place::new(name, "");
+        report.push(Problem::warning(&place, "is not read: its name is none that sources have"));
+    }
     if report.rejects() {
         return Err(report);
     }
     let generation = Generation {
         hash: content_hash(sources, options),
+        literals: policies.iter().flat_map(|policy| walk::literals(&policy.compiled)).collect(),
         policies: policies.into_iter().map(|policy| policy.compiled).collect(),
         catalog,
         on_policy_error: options.on_policy_error,

@@ -211,7 +211,7 @@ impl<'a> Converter<'a> {
     }
 
     fn json(&self, datum: &Datum) -> Converted<CedarValue> {
-        self.refuse_escapes_within(datum, 0)?;
+        self.check_plain(datum, 0, MAX_VALUE_DEPTH)?;
         let text = serde_json_canonicalizer::to_string(&datum.to_json())
             .map_err(|error| self.invalid(error.to_string()))?;
         Ok(CedarValue::string(&text))
@@ -267,29 +267,38 @@ impl<'a> Converter<'a> {
         }
     }
 
-    fn refuse_escapes_within(&self, datum: &Datum, depth: usize) -> Converted<()> {
-        if depth > MAX_VALUE_DEPTH {
-            return Err(self.invalid(format!("is nested deeper than {MAX_VALUE_DEPTH} levels")));
+    /// Refuses what no plain value may hold at any depth: escapes, numbers JSON cannot say exactly, too much nesting.
+    fn check_plain(&self, datum: &Datum, depth: usize, limit: usize) -> Converted<()> {
+        if depth > limit {
+            return Err(self.invalid(format!("is nested deeper than {limit} levels")));
         }
         self.refuse_escapes(datum)?;
         match datum {
+            Datum::Number(number) if !number.is_finite() => {
+                Err(self.invalid("holds a number that is not finite"))
+            }
+            Datum::Long(number) if number.unsigned_abs() > MAX_SAFE_INTEGER.unsigned_abs() => {
+                Err(self.invalid(format!("holds {number}, beyond the ±(2^53−1) that JSON can say exactly")))
+            }
             Datum::Record(members) => {
-                members.iter().try_for_each(|(_, value)| self.refuse_escapes_within(value, depth + 1))
+                members.iter().try_for_each(|(_, value)| self.check_plain(value, depth + 1, limit))
             }
             Datum::List(elements) => {
-                elements.iter().try_for_each(|element| self.refuse_escapes_within(element, depth + 1))
+                elements.iter().try_for_each(|element| self.check_plain(element, depth + 1, limit))
             }
             _ => Ok(()),
         }
     }
 
-    /// Checks arguments that no typed action converts: what could never be accepted is refused all the same.
+    /// Checks arguments before anything reads them: what could never be accepted is refused even for a tool whose
+    /// arguments nobody types.
     ///
     /// # Errors
-    /// [`InvalidRequest`] for escapes and depth.
-    pub fn check_untyped(&self, arguments: &Datum) -> Converted<()> {
+    /// [`InvalidRequest`] for anything but an object, for escapes, for numbers JSON cannot say exactly, and for nesting
+    /// deeper than `limit`.
+    pub fn check_arguments(&self, arguments: &Datum, limit: usize) -> Converted<()> {
         match arguments {
-            Datum::Record(_) => self.refuse_escapes_within(arguments, 0),
+            Datum::Record(_) => self.check_plain(arguments, 0, limit),
             other => Err(self.invalid(format!("must be an object; it is {}", other.kind()))),
         }
     }

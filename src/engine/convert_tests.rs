@@ -7,6 +7,7 @@ use cedar_policy::{Context, EntityUid};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::catalog::Domain;
 use super::cedar::context_of;
 use super::compile::{Options, Sources, compile};
 use super::convert::{Converter, Form};
@@ -32,7 +33,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         schemas: vec![file("s.cedarschema", SCHEMA)],
         ..Sources::default()
     };
-    compile(&sources, &Options::default()).unwrap().world
+    let options = Options { domain: Domain::in_namespace("N"), ..Options::default() };
+    compile(&sources, &options).unwrap().world
 });
 
 fn action() -> EntityUid {
@@ -137,6 +139,32 @@ fn the_generated_contexts_are_of_both_kinds() {
     assert!((10..190).contains(&accepted), "{accepted} of 200 are accepted");
 }
 
+#[test]
+fn a_datetime_is_read_as_rfc_3339_or_as_cedar_writes_it() {
+    let fits = |text: &str| {
+        let context = json!({"b": true, "l": 1, "s": "", "c": {"type": "N::Color", "id": "red"},
+                             "u": {"type": "N::U", "id": "x"}, "t": text});
+        ours(&WORLD, Form::Plain, &context).is_ok()
+    };
+    for accepted in
+        ["2026-11-22", "2026-11-22T10:00:00Z", "2026-11-22T10:00:00.5+01:00", "2026-11-22T10:00:00.500+0100"]
+    {
+        assert!(fits(accepted), "{accepted}");
+    }
+    for refused in [
+        "2016-12-31T23:59:60Z",
+        "2026-11-22T10:00:00-05:00[America/New_York]",
+        "2026-11-22T10:00:00+25:59",
+        "+002026-11-22T10:00:00Z",
+        "2026-11-22 10:00:00Z",
+        "2026-11-22T10:00:00.0001Z",
+        "2026-11-22T10:00:00",
+        "2026-02-30T10:00:00Z",
+    ] {
+        assert!(!fits(refused), "{refused}");
+    }
+}
+
 #[track_caller]
 fn check_decimal(number: &str, expected: Option<&str>) {
     let text = format!(
@@ -154,9 +182,16 @@ fn a_number_is_a_decimal_only_if_four_places_hold_it() {
     check_decimal("19.99", Some(r#"decimal("19.99")"#));
     check_decimal("1e2", Some(r#"decimal("100.0")"#));
     check_decimal("-0.0", Some(r#"decimal("-0.0")"#));
-    for inexact in
-        ["0.00001", "1e-7", "0.30000000000000004", "1e21", "1e300", "922337203685478", "9007199254740993"]
-    {
+    for inexact in [
+        "0.00001",
+        "1e-7",
+        "0.30000000000000004",
+        "1e21",
+        "1e300",
+        "922337203685478",
+        "9007199254740993",
+        "900000000000000.1234",
+    ] {
         check_decimal(inexact, None);
     }
 }

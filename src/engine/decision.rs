@@ -74,11 +74,13 @@ pub enum ReasonCode {
     ActionNotApplicable,
     /// This principal acts only on somebody's behalf, and no delegation was shown.
     ChainRequired,
+    /// Too many stored entities would have to be looked at.
+    SliceLimit,
 }
 
 impl ReasonCode {
     /// Every code.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NoPermit,
         Self::Forbidden,
         Self::PolicyError,
@@ -87,6 +89,7 @@ impl ReasonCode {
         Self::UnknownEntity,
         Self::ActionNotApplicable,
         Self::ChainRequired,
+        Self::SliceLimit,
     ];
 
     /// The code's name on the wire.
@@ -100,6 +103,7 @@ impl ReasonCode {
             Self::UnknownEntity => "unknown_entity",
             Self::ActionNotApplicable => "action_not_applicable",
             Self::ChainRequired => "chain_required",
+            Self::SliceLimit => "slice_limit",
         }
     }
 

@@ -87,6 +87,19 @@ impl Hop {
         })
     }
 
+    /// A hop with nothing optional in it, to try a schema with.
+    pub fn sample() -> Self {
+        Self {
+            role: Role::Itself,
+            hop: 0,
+            length: 0,
+            user: None,
+            agents: Vec::new(),
+            grants: Vec::new(),
+            purposes: Vec::new(),
+        }
+    }
+
     /// The hop as typed values, for the members that the schema declares.
     pub fn to_datum(&self, declared: &RecordType) -> Datum {
         let members = declared

@@ -30,7 +30,8 @@ pub struct PolicyOutcome {
     pub policy: Arc<CompiledPolicy>,
     /// How it came out.
     pub outcome: Outcome,
-    /// The part that decided, as its author wrote it: the first false one, or the whole condition.
+    /// The part that decided, as its author wrote it: the first that is not true (with Cedar's message, if it could
+    /// not be evaluated), or the whole condition.
     pub condition: String,
 }
 

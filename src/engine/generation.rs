@@ -1,6 +1,9 @@
 //! Policies, schema and configuration, compiled whole.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use cedar_policy::EntityUid;
 
 use super::catalog::Catalog;
 use super::cedar::CompiledPolicy;
@@ -41,6 +44,8 @@ pub struct Generation {
     pub catalog: Catalog,
     /// What happens when a policy cannot be evaluated.
     pub on_policy_error: OnPolicyError,
+    /// Every entity the policies name.
+    pub literals: BTreeSet<EntityUid>,
     /// Which stored references the policies follow.
     pub followed: Followed,
 }

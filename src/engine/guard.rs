@@ -11,16 +11,26 @@ pub const MAX_TEXT_NESTING: usize = 64;
 /// Deepest abstract syntax tree of one policy's condition. Cedar's evaluator gives up (and its validator silently
 /// passes) somewhere above 450 on a 2 MiB stack; this is far below on the stacks Mandate uses.
 pub const MAX_POLICY_DEPTH: usize = 200;
+/// Longest text of one policy, in bytes: Cedar's parser needs seconds for a megabyte of one expression.
+pub const MAX_POLICY_BYTES: usize = 256 * 1024;
 /// Largest source file, in bytes.
 pub const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
 /// Longest path from an entity to its furthest ancestor.
 pub const MAX_ANCESTRY: usize = 100;
 /// Deepest nesting of a value in a request, an entity or a case.
 pub const MAX_VALUE_DEPTH: usize = 32;
+/// Deepest nesting of arguments that are checked against a JSON Schema with references.
+pub const MAX_REFERRING_DEPTH: usize = 8;
 /// Largest context of a request: bytes of keys and strings, and eight for every other value.
 pub const MAX_CONTEXT_BYTES: usize = 64 * 1024;
 /// Most entities a request may supply.
 pub const MAX_REQUEST_ENTITIES: usize = 1_000;
+/// Most ancestors that a request's entities may have among themselves, counted for each.
+pub const MAX_REQUEST_ANCESTORS: usize = 10_000;
+/// Most entities that one decision may have to look at.
+pub const MAX_SLICE: usize = 1_000;
+/// Most parts a schema's type may unfold to.
+pub const MAX_TYPE_NODES: usize = 10_000;
 /// Stack for parsing, validating and dropping, in bytes (virtual memory: only what is used is committed).
 pub const PARSER_STACK_BYTES: usize = 256 * 1024 * 1024;
 /// Stack for threads that evaluate, in bytes: about four times what a policy of [`MAX_POLICY_DEPTH`] needs in a
@@ -33,6 +43,9 @@ pub enum Refused {
     /// Nested deeper than [`MAX_TEXT_NESTING`].
     #[error("nested deeper than {MAX_TEXT_NESTING} levels")]
     TooDeep(Range<usize>),
+    /// One policy longer than [`MAX_POLICY_BYTES`].
+    #[error("one policy is longer than {MAX_POLICY_BYTES} bytes")]
+    PolicyTooLong(Range<usize>),
     /// Not UTF-8.
     #[error("not UTF-8 text")]
     NotUtf8(Range<usize>),
@@ -53,7 +66,10 @@ impl Refused {
     /// The bytes to point at, where there are any.
     pub fn span(&self) -> Option<Range<usize>> {
         match self {
-            Self::TooDeep(at) | Self::NotUtf8(at) | Self::ForbiddenCharacter { at, .. } => Some(at.clone()),
+            Self::TooDeep(at)
+            | Self::PolicyTooLong(at)
+            | Self::NotUtf8(at)
+            | Self::ForbiddenCharacter { at, .. } => Some(at.clone()),
             Self::TooLong(_) => None,
         }
     }
@@ -95,17 +111,24 @@ pub enum Syntax {
 ///
 /// Counts, outside strings and comments, open brackets plus the `if`s and prefix operators that precede an operand
 /// inside them. `if` binds as far right as it can, so each one at a bracket level is inside the one before it until
-/// a comma, a semicolon or the closing bracket.
+/// a comma, a semicolon or the closing bracket. Prefixes before a bracket count until it closes.
 ///
 /// # Errors
-/// [`Refused::TooDeep`] at the token that goes too deep.
+/// [`Refused::TooDeep`] at the token that goes too deep; [`Refused::PolicyTooLong`] at the policy.
 pub fn nesting(text: &str, syntax: Syntax) -> Result<(), Refused> {
     let mut depth = Depth::default();
     let mut tokens = Tokens { bytes: text.as_bytes(), at: 0, syntax };
+    let mut policy_start = 0;
     while let Some((token, at)) = tokens.next_token() {
         depth.see(token);
         if depth.total() > MAX_TEXT_NESTING {
             return Err(Refused::TooDeep(at..at + 1));
+        }
+        if syntax == Syntax::Policy && at - policy_start > MAX_POLICY_BYTES {
+            return Err(Refused::PolicyTooLong(policy_start..policy_start + 1));
+        }
+        if token == Token::Separator && tokens.bytes.get(at) == Some(&b';') {
+            policy_start = at + 1;
         }
     }
     Ok(())
@@ -125,6 +148,8 @@ enum Token {
 #[derive(Default)]
 struct Depth {
     outside: Vec<usize>,
+    /// Nesting just inside each open bracket, to which a separator returns.
+    opened: Vec<usize>,
     inside: usize,
     prefixes: usize,
 }
@@ -136,10 +161,14 @@ impl Depth {
             Token::Open => {
                 self.outside.push(self.inside);
                 self.inside += 1 + self.prefixes;
+                self.opened.push(self.inside);
             }
-            Token::Close => self.inside = self.outside.pop().unwrap_or(0),
+            Token::Close => {
+                self.opened.pop();
+                self.inside = self.outside.pop().unwrap_or(0);
+            }
             Token::If => self.inside += 1 + self.prefixes,
-            Token::Separator => self.inside = self.outside.last().map_or(0, |outside| outside + 1),
+            Token::Separator => self.inside = self.opened.last().copied().unwrap_or(0),
             Token::Other => {}
         }
         if token != Token::Prefix {
@@ -167,7 +196,8 @@ impl Tokens<'_> {
             match byte {
                 b'"' => self.skip_string(),
                 b'/' if self.peek() == Some(b'/') => {
-                    self.skip_while(|byte| byte != b'\n');
+                    // Cedar's lexer ends a comment at either.
+                    self.skip_while(|byte| byte != b'\n' && byte != b'\r');
                     continue;
                 }
                 byte if byte.is_ascii_whitespace() => continue,
@@ -273,6 +303,30 @@ mod tests {
         {
             assert_eq!(nesting(&flat.repeat(500), Syntax::Policy), Ok(()), "{flat}");
         }
+    }
+
+    #[test]
+    fn a_comment_ends_where_cedar_ends_it() {
+        for end in ['\n', '\r'] {
+            let text = format!("// comment{end}{}", "(".repeat(500));
+            assert!(nesting(&text, Syntax::Policy).is_err(), "{end:?}");
+            assert!(nesting(&text, Syntax::Schema).is_err(), "{end:?}");
+        }
+    }
+
+    #[test]
+    fn prefixes_before_a_bracket_count_after_a_comma_too() {
+        let text = format!("{}[1, {}", "!".repeat(40), "(".repeat(40));
+        assert!(nesting(&text, Syntax::Policy).is_err());
+    }
+
+    #[test]
+    fn one_policy_has_a_length_and_many_have_none() {
+        let long =
+            format!("permit(principal, action, resource) when {{ {} true }};", "true && ".repeat(40_000));
+        assert!(matches!(nesting(&long, Syntax::Policy), Err(Refused::PolicyTooLong(_))));
+        let many = "permit(principal, action, resource);".repeat(20_000);
+        assert_eq!(nesting(&many, Syntax::Policy), Ok(()));
     }
 
     #[test]

@@ -3,17 +3,14 @@
 //! Cedar answers false, not an error, to `in`, `has` and `hasTag` on an entity that is absent, so a forbid would
 //! silently miss. What is absent therefore denies before any policy is evaluated.
 
-use std::collections::HashSet;
-
 use cedar_policy::EntityUid;
 
-use super::cedar::{EntityKind, entities};
+use super::cedar::EntityKind;
 use super::decision::{Denial, ReasonCode};
+use super::guard::MAX_SLICE;
 use super::question::Question;
+use super::reach;
 use super::world::World;
-
-/// Most entities looked at when stored references lead nowhere somewhere in the store.
-const MAX_REACH: usize = 1_000;
 
 /// Checks that the principal is stored, the resource stored or supplied, the action theirs, and that everything the
 /// caller or a followed stored attribute refers to exists.
@@ -47,29 +44,26 @@ fn exists(world: &World, question: &Question<'_>, uid: &EntityUid) -> bool {
     world.stores(uid) || question.supplied.contains(uid) || closed()
 }
 
-/// Walks stored references from the request's own, and denies if one that policies follow leads nowhere. Which
-/// reference a policy will follow is known by attribute name only, so this may deny more than evaluation would need.
+/// Looks for a stored reference that policies follow and that leads nowhere. Which one a policy will follow is known
+/// by attribute name only, so this may deny more than evaluation would need.
 fn check_reach(world: &World, question: &Question<'_>) -> Result<(), Denial> {
-    let mut seen: HashSet<EntityUid> = HashSet::new();
-    let mut pending: Vec<EntityUid> = vec![question.principal.clone(), question.resource.clone()];
-    pending.extend(question.references.iter().cloned());
-    while let Some(uid) = pending.pop() {
-        if !seen.insert(uid.clone()) {
-            continue;
-        }
-        if let Some(dangling) = world.dangling.get(&uid) {
-            let message =
-                format!("{uid}.{} refers to {}, which is not known", dangling.attribute, dangling.missing);
-            return Err(unknown_entity(message));
-        }
-        if seen.len() > MAX_REACH {
-            return Err(unknown_entity(format!("more than {MAX_REACH} entities would have to be checked")));
-        }
-        if let Some(entity) = question.entities.get(&uid) {
-            pending.extend(entities::references(entity).into_iter().map(|held| held.to));
-        }
+    let followed = world.generation.followed.literals.iter().cloned();
+    let roots = [question.principal.clone(), question.resource.clone()].into_iter();
+    let roots = roots.chain(question.references.iter().cloned()).chain(followed);
+    let reached = reach::stored(&world.entities, roots).map_err(|_| slice_limit())?;
+    let incomplete = reached.iter().any(|entity| world.dangling.contains_key(&entity.uid()));
+    // What is missing is no caller's business; the load named it.
+    if incomplete {
+        Err(unknown_entity("a stored reference that policies follow leads nowhere".to_owned()))
+    } else {
+        Ok(())
     }
-    Ok(())
+}
+
+/// The denial of a decision that would have to look at too much.
+pub fn slice_limit() -> Denial {
+    let message = format!("more than {MAX_SLICE} stored entities would have to be looked at");
+    Denial::new(ReasonCode::SliceLimit, message)
 }
 
 fn unknown_entity(message: String) -> Denial {

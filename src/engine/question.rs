@@ -1,7 +1,6 @@
 //! A request, understood: names resolved, values converted, ready to decide.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use cedar_policy::{Entities, EntityUid};
@@ -10,9 +9,10 @@ use super::catalog::{ActionType, Catalog, RESERVED, TypedTool};
 use super::cedar::{CedarRecord, CedarValue, Type, entities};
 use super::convert::{Converter, Form};
 use super::datum::Datum;
-use super::guard::MAX_CONTEXT_BYTES;
+use super::guard::{MAX_CONTEXT_BYTES, MAX_REFERRING_DEPTH, MAX_VALUE_DEPTH};
+use super::reach::TooFar;
 use super::request::{AuthzRequest, InvalidRequest};
-use super::supplied;
+use super::supplied::{self, Supplied};
 use super::world::World;
 
 /// A request as one world understands it.
@@ -29,9 +29,8 @@ pub struct Question<'w> {
     /// Every entity the caller referred to.
     pub references: Vec<EntityUid>,
     /// Entities the caller supplied.
-    pub supplied: HashSet<EntityUid>,
-    /// What policies read: the stored entities, the supplied ones over them.
-    pub entities: Cow<'w, Entities>,
+    pub supplied: Supplied,
+    world: &'w World,
 }
 
 impl<'w> Question<'w> {
@@ -50,14 +49,23 @@ impl<'w> Question<'w> {
             context.insert("input", CedarValue::record(input));
         }
         close_touches(world, &action, &mut context);
-        let (entities, supplied) = if request.entities.is_empty() {
-            (Cow::Borrowed(&world.entities), HashSet::new())
-        } else {
-            let supplied = supplied::overlay(world, &request.entities)?;
-            references.extend(supplied.references);
-            (Cow::Owned(supplied.entities), supplied.uids)
-        };
-        Ok(Self { principal, action, resource, context, references, supplied, entities })
+        let supplied = supplied::build(world, &request.entities)?;
+        references.extend(supplied.references.iter().cloned());
+        Ok(Self { principal, action, resource, context, references, supplied, world })
+    }
+
+    /// What policies look at: the stored entities, or with supplied ones a slice of them.
+    ///
+    /// # Errors
+    /// [`TooFar`] if the slice would be too large.
+    pub fn entities(&self) -> Result<Cow<'w, Entities>, TooFar> {
+        if self.supplied.is_empty() {
+            return Ok(Cow::Borrowed(&self.world.entities));
+        }
+        let own = [self.principal.clone(), self.resource.clone()].into_iter();
+        let named = self.world.generation.literals.iter();
+        let roots = own.chain(named.cloned()).chain(self.references.iter().cloned());
+        self.supplied.over(self.world, roots).map(Cow::Owned)
     }
 }
 
@@ -77,7 +85,7 @@ fn deciding_action(
         Some(typed) if asked.uid == typed.uid || typed.ancestors.contains(&asked.uid) => {
             Ok(Arc::clone(typed))
         }
-        Some(typed) if !asked.ancestors.is_disjoint(&typed.ancestors) => {
+        Some(typed) if catalog.calls_tools(asked) => {
             refuse(format!("{resource} is called by its typed action {}", typed.uid))
         }
         _ => Ok(Arc::clone(asked)),
@@ -109,7 +117,6 @@ fn convert_arguments(
     asked: &ActionType,
     request: &AuthzRequest,
 ) -> Result<Option<CedarRecord>, InvalidRequest> {
-    let none = Datum::Record(Vec::new());
     let arguments = request.arguments.as_ref();
     let mut converter = Converter::new(catalog, Form::Arguments, "arguments");
     let Some(tool) = &action.tool else {
@@ -118,21 +125,30 @@ fn convert_arguments(
             let message = format!("are for tool calls; {} takes none", asked.uid);
             return Err(InvalidRequest::field("arguments", message));
         }
-        return converter.check_untyped(arguments).map(|()| None);
+        return converter.check_arguments(arguments, MAX_VALUE_DEPTH).map(|()| None);
     };
-    let arguments = arguments.unwrap_or(&none);
-    converter.check_untyped(arguments)?;
-    let (Datum::Record(members), Some(Type::Record(ty))) =
-        (arguments, action.filled.attributes.get("input").map(|input| &input.ty))
-    else {
-        return Ok(None);
+    // Absent arguments are not empty ones: a caller that does not forward them would switch off what reads them.
+    let Some(arguments) = arguments else {
+        let message =
+            format!("are required: {} is decided by its arguments; a call without any sends {{}}", tool.uid);
+        return Err(InvalidRequest::field("arguments", message));
     };
-    let input = converter.record(members, ty)?;
+    converter.check_arguments(arguments, tool.max_depth())?;
     tool.check(arguments)?;
-    Ok(Some(input))
+    match (arguments, action.filled.attributes.get("input").map(|input| &input.ty)) {
+        (Datum::Record(members), Some(Type::Record(ty))) => converter.record(members, ty).map(Some),
+        _ => Ok(None),
+    }
 }
 
 impl TypedTool {
+    /// Deepest nesting of the tool's arguments. A schema that refers to itself can make checking exponential in the
+    /// depth of a value.
+    fn max_depth(&self) -> usize {
+        let refers = self.input_schema.as_ref().is_some_and(|schema| schema.refers);
+        if refers { MAX_REFERRING_DEPTH } else { MAX_VALUE_DEPTH }
+    }
+
     /// Checks arguments against the tool's own JSON Schema: what Cedar's types cannot say (enums, bounds, patterns).
     fn check(&self, arguments: &Datum) -> Result<(), InvalidRequest> {
         let Some(schema) = &self.input_schema else { return Ok(()) };

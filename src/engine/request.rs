@@ -79,7 +79,7 @@ pub enum InvalidKind {
 impl InvalidRequest {
     /// A field whose value cannot be accepted.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into(), kind: InvalidKind::Malformed }
+        Self { field: shown(field.into()), message: shown(message.into()), kind: InvalidKind::Malformed }
     }
 
     /// A field that this build does not honour, and so refuses when set.
@@ -97,4 +97,23 @@ impl InvalidRequest {
         self.field = format!("{outer}.{}", self.field);
         self
     }
+}
+
+/// Longest text of a refusal, in bytes: it travels in headers, and repeats what the caller sent.
+const MAX_SHOWN_BYTES: usize = 512;
+
+/// The text without control characters, cut to [`MAX_SHOWN_BYTES`].
+fn shown(text: String) -> String {
+    if text.len() <= MAX_SHOWN_BYTES && !text.contains(char::is_control) {
+        return text;
+    }
+    let mut shown = String::new();
+    for c in text.chars() {
+        let piece = if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        if shown.len() + piece.len() > MAX_SHOWN_BYTES {
+            return shown + "…";
+        }
+        shown += &piece;
+    }
+    shown
 }

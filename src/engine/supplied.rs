@@ -8,27 +8,55 @@ use super::catalog::Catalog;
 use super::cedar::entities::{self, SuppliedEntity};
 use super::cedar::{CedarRecord, EntityKind, types};
 use super::convert::Converter;
-use super::guard::{MAX_REQUEST_ENTITIES, MAX_VALUE_DEPTH};
+use super::guard::{MAX_REQUEST_ANCESTORS, MAX_REQUEST_ENTITIES, MAX_VALUE_DEPTH};
+use super::reach::{self, TooFar};
 use super::request::{InvalidRequest, RequestEntity};
 use super::world::World;
 
-/// A request's own entities, laid over the stored ones.
-#[derive(Debug)]
+/// A request's own entities.
+#[derive(Debug, Default)]
 pub struct Supplied {
-    /// Stored and supplied together.
-    pub entities: Entities,
-    /// The supplied ones.
-    pub uids: HashSet<EntityUid>,
+    built: Vec<SuppliedEntity>,
+    uids: HashSet<EntityUid>,
     /// What their attributes and tags refer to.
     pub references: Vec<EntityUid>,
 }
 
-/// Lays a request's entities over the stored ones.
+impl Supplied {
+    /// Whether the request supplies that entity.
+    pub fn contains(&self, uid: &EntityUid) -> bool {
+        self.uids.contains(uid)
+    }
+
+    /// Whether the request supplies any.
+    pub fn is_empty(&self) -> bool {
+        self.built.is_empty()
+    }
+
+    /// The stored entities reachable from `roots` and from the supplied ones, the schema's actions, and the supplied
+    /// ones over them: everything a decision may look at, without copying the store.
+    ///
+    /// # Errors
+    /// [`TooFar`] if that is too much.
+    pub fn over(
+        &self,
+        world: &World,
+        roots: impl IntoIterator<Item = EntityUid>,
+    ) -> Result<Entities, TooFar> {
+        let roots = roots.into_iter().chain(self.references.iter().cloned());
+        let mut visible = reach::stored(&world.entities, roots)?;
+        visible
+            .extend(world.generation.catalog.actions().filter_map(|action| world.entities.get(&action.uid)));
+        entities::overlay(&visible, &self.built).map_err(|_duplicate| TooFar)
+    }
+}
+
+/// Builds a request's entities.
 ///
 /// # Errors
 /// [`InvalidRequest`] for an entity whose type the schema does not mark `@request_scoped`, whose name is stored or
 /// given twice, whose parents are not supplied too, or whose attributes do not fit its type.
-pub fn overlay(world: &World, supplied: &[RequestEntity]) -> Result<Supplied, InvalidRequest> {
+pub fn build(world: &World, supplied: &[RequestEntity]) -> Result<Supplied, InvalidRequest> {
     if supplied.len() > MAX_REQUEST_ENTITIES {
         let message = format!("has {} entities; the limit is {MAX_REQUEST_ENTITIES}", supplied.len());
         return Err(InvalidRequest::field("entities", message));
@@ -36,16 +64,20 @@ pub fn overlay(world: &World, supplied: &[RequestEntity]) -> Result<Supplied, In
     let names = names(world, supplied)?;
     let family = Family::of(world, supplied, &names)?;
     let mut references = Vec::new();
+    let mut related = 0;
     let mut built = Vec::with_capacity(supplied.len());
     for (index, (entity, uid)) in supplied.iter().zip(&names).enumerate() {
         let (attributes, tags) = convert(&world.generation.catalog, entity, uid, index, &mut references)?;
         let parents = family.parents.get(uid).cloned().unwrap_or_default();
         let ancestors = family.ancestors(uid, index)?;
+        related += ancestors.len();
+        if related > MAX_REQUEST_ANCESTORS {
+            let message = format!("are in each other more than {MAX_REQUEST_ANCESTORS} times in all");
+            return Err(InvalidRequest::field("entities", message));
+        }
         built.push(SuppliedEntity::new(uid, attributes, tags, &parents, &ancestors));
     }
-    let entities = entities::overlay(&world.entities, built)
-        .map_err(|message| InvalidRequest::field("entities", message))?;
-    Ok(Supplied { entities, uids: names.into_iter().collect(), references })
+    Ok(Supplied { built, uids: names.into_iter().collect(), references })
 }
 
 /// The entities' names, in order: of types that may be supplied, none stored, none twice.

@@ -1,6 +1,7 @@
 //! AuthZEN 1.0 `POST /access/v1/evaluation` over HTTP and JSON (OpenID Authorization API 1.0), and `GET /healthz`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -17,6 +18,9 @@ use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::Effect;
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::pdp::{Answer, Pdp};
+
+/// Longest time for a body to arrive.
+const MAX_READ: Duration = Duration::from_secs(10);
 
 /// Echoed as it came (AuthZEN §"Request Identification").
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -75,10 +79,14 @@ async fn evaluation(State(pdp): State<Arc<Pdp>>, request: Request) -> Response {
 
 async fn evaluate(pdp: &Pdp, request: Request) -> Result<Answer, Refusal> {
     check_content_type(request.headers())?;
-    let bytes = read(request.into_body()).await?;
-    let evaluation: Evaluation = serde_json::from_slice(&bytes).map_err(|error| {
-        Refusal(StatusCode::BAD_REQUEST, format!("the body is not an AuthZEN request: {error}"))
-    })?;
+    let reading = tokio::time::timeout(MAX_READ, read(request.into_body()));
+    let late = |_| Refusal(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive".to_owned());
+    let bytes = reading.await.map_err(late)??;
+    let malformed =
+        |error| Refusal(StatusCode::BAD_REQUEST, format!("the body is not an AuthZEN request: {error}"));
+    // Read whole first: a second member of the same name is refused wherever it stands (I-JSON).
+    serde_json::from_slice::<Datum>(&bytes).map_err(malformed)?;
+    let evaluation: Evaluation = serde_json::from_slice(&bytes).map_err(malformed)?;
     let request = AuthzRequest::try_from(evaluation)?;
     Ok(pdp.authorize(&request)?)
 }

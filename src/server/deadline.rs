@@ -20,10 +20,12 @@ const MAX_CALL: Duration = Duration::from_secs(30);
 pub struct Deadline(pub Instant);
 
 impl Deadline {
+    /// The instant, if it is still ahead.
+    ///
     /// # Errors
-    /// DEADLINE_EXCEEDED once the deadline has passed.
-    pub fn check(self) -> Result<(), Status> {
-        if Instant::now() < self.0 { Ok(()) } else { Err(status::deadline_exceeded()) }
+    /// DEADLINE_EXCEEDED once it has passed.
+    pub fn check(self) -> Result<std::time::Instant, Status> {
+        if Instant::now() < self.0 { Ok(self.0.into_std()) } else { Err(status::deadline_exceeded()) }
     }
 }
 

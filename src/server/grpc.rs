@@ -1,6 +1,7 @@
 //! `mandate.v1.AuthorizationService`, with health and reflection: the data listener.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use tonic::service::Routes;
@@ -8,9 +9,9 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::deadline::{self, Deadline};
 use super::pb::authorization_service_server::{AuthorizationService, AuthorizationServiceServer};
-use super::{pb, status, wire};
+use super::{pb, protocol, status, wire};
 use crate::engine::request::{AuthzRequest, InvalidRequest};
-use crate::pdp::{MAX_BATCH, Pdp};
+use crate::pdp::{Late, MAX_BATCH, MAX_BATCH_BYTES, Pdp};
 
 /// Largest request message, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
@@ -43,7 +44,9 @@ pub async fn router(pdp: Arc<Pdp>) -> Result<Router, tonic_reflection::server::E
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
-    Ok(routes.into_axum_router().layer(axum::middleware::from_fn(deadline::enforce)))
+    let deadline = axum::middleware::from_fn(deadline::enforce);
+    let protocol = axum::middleware::from_fn(protocol::require_grpc);
+    Ok(routes.into_axum_router().layer(deadline).layer(protocol))
 }
 
 #[tonic::async_trait]
@@ -65,21 +68,18 @@ impl AuthorizationService for Grpc {
         &self,
         request: Request<pb::AuthorizeBatchRequest>,
     ) -> Result<Response<pb::AuthorizeBatchResponse>, Status> {
-        check_deadline(&request)?;
+        let deadline = check_deadline(&request)?;
         let pb::AuthorizeBatchRequest { defaults, requests } = request.into_inner();
-        if requests.len() > MAX_BATCH {
-            let message = format!("has {} items; the limit is {MAX_BATCH}", requests.len());
-            return Err(status::invalid(&InvalidRequest::field("requests", message)));
-        }
         let defaults = defaults.unwrap_or_default();
-        wire::check_honoured(&defaults).map_err(|error| status::invalid(&error.inside("defaults")))?;
-        let items: Vec<_> = requests.into_iter().map(|item| wire::with_defaults(item, &defaults)).collect();
-        let ids: Vec<_> = items
-            .iter()
-            .map(|item| item.as_ref().map_or_else(|_| String::new(), |item| item.request_id.clone()))
-            .collect();
+        check_batch(&defaults, requests.len()).map_err(|error| status::invalid(&error))?;
+        let own_or_default = |id: &String| if id.is_empty() { &defaults.request_id } else { id }.clone();
+        let ids: Vec<_> = requests.iter().map(|item| own_or_default(&item.request_id)).collect();
+        // One item at a time takes what it inherits: a hundred copies of large defaults never stand side by side.
+        let items = requests
+            .into_iter()
+            .map(|item| wire::with_defaults(item, &defaults).and_then(AuthzRequest::try_from));
         let answers =
-            self.pdp.authorize_batch(items.into_iter().map(|item| item.and_then(AuthzRequest::try_from)));
+            self.pdp.authorize_batch(items, deadline).map_err(|Late| status::deadline_exceeded())?;
         let results = answers.into_iter().zip(ids).map(|(answer, request_id)| {
             use pb::authorize_result::Outcome;
             let outcome = match answer {
@@ -121,6 +121,25 @@ impl AuthorizationService for Grpc {
         }))
     }
 }
-fn check_deadline<T>(request: &Request<T>) -> Result<(), Status> {
-    request.extensions().get::<Deadline>().map_or(Ok(()), |deadline| deadline.check())
+/// When the call's answer stops being of use, if it has not yet.
+fn check_deadline<T>(request: &Request<T>) -> Result<Instant, Status> {
+    match request.extensions().get::<Deadline>() {
+        Some(deadline) => deadline.check(),
+        None => Err(Status::internal("the call has no deadline")),
+    }
+}
+
+fn check_batch(defaults: &pb::AuthorizeRequest, items: usize) -> Result<(), InvalidRequest> {
+    if items > MAX_BATCH {
+        return Err(InvalidRequest::field(
+            "requests",
+            format!("has {items} items; the limit is {MAX_BATCH}"),
+        ));
+    }
+    let inherited = prost::Message::encoded_len(defaults).saturating_mul(items);
+    if inherited > MAX_BATCH_BYTES {
+        let message = format!("come to {inherited} bytes over all items; the limit is {MAX_BATCH_BYTES}");
+        return Err(InvalidRequest::field("defaults", message));
+    }
+    wire::check_honoured(defaults).map_err(|error| error.inside("defaults"))
 }

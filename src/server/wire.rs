@@ -224,7 +224,7 @@ pub fn response(answer: Answer, request_id: String) -> pb::AuthorizeResponse {
             .iter()
             .map(|error| pb::PolicyError {
                 policy_id: error.policy.id.to_string(),
-                message: error.failure.message.clone(),
+                message: error.failure.summary.to_owned(),
             })
             .collect(),
         reason: decision.denial.as_ref().map(|denial| pb::Reason {

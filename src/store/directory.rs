@@ -22,84 +22,75 @@ pub struct Folders {
     pub entities: PathBuf,
 }
 
-/// Reads every source file directly in the folders, by name. Other files are left alone.
+/// Reads every source file directly in the folders, by name.
 ///
 /// # Errors
 /// A [`Report`] naming each path that cannot be read.
 pub fn read(folders: &Folders) -> Result<Sources, Report> {
     let mut report = Report::default();
     let mut sources = Sources::default();
-    for file in files(&folders.policies, &mut report) {
-        let kind = if file.name.ends_with(".cedar") {
-            &mut sources.policies
-        } else if file.name.ends_with(".links.json") {
-            &mut sources.links
-        } else {
-            continue;
-        };
-        kind.push(file);
-    }
-    for file in files(&folders.schemas, &mut report) {
-        let kind = if file.name.ends_with(".tools.json") {
-            &mut sources.definitions
-        } else if file.name.ends_with(".cedarschema") || file.name.ends_with(".cedarschema.json") {
-            &mut sources.schemas
-        } else {
-            continue;
-        };
-        kind.push(file);
-    }
+    let Sources { policies, links, schemas, definitions, entities, unread } = &mut sources;
+    read_folder(&folders.policies, &mut [(".cedar", policies), (".links.json", links)], unread, &mut report);
+    // The longer suffix first: a definition is no entity, and a JSON schema no definition.
+    let (mut cedar, mut json) = (Vec::new(), Vec::new());
+    let kinds =
+        &mut [(".tools.json", definitions), (".cedarschema.json", &mut json), (".cedarschema", &mut cedar)];
+    read_folder(&folders.schemas, kinds, unread, &mut report);
+    schemas.extend(cedar.into_iter().chain(json));
     if folders.entities.exists() {
-        let entities = files(&folders.entities, &mut report);
-        sources.entities.extend(entities.into_iter().filter(|file| file.name.ends_with(".json")));
+        read_folder(&folders.entities, &mut [(".json", entities)], unread, &mut report);
     }
     if report.rejects() { Err(report) } else { Ok(sources) }
 }
 
-/// Every readable regular file of a folder, sorted by name. Hidden names (`..data` of a mounted ConfigMap, editors'
-/// temporary files) are not sources.
-fn files(folder: &Path, report: &mut Report) -> Vec<SourceFile> {
-    let unreadable = |path: &Path, error: &io::Error| {
-        Problem::error(&Place::new(&path.display().to_string(), ""), format!("cannot be read: {error}"))
+/// Reads a folder's files by name, each to the first kind whose suffix it has. Hidden names (`..data` of a mounted
+/// ConfigMap, editors' temporary files), the folder `tests` and Markdown are meant for others; what else has no kind is
+/// noted as unread.
+fn read_folder(
+    folder: &Path,
+    kinds: &mut [(&str, &mut Vec<SourceFile>)],
+    unread: &mut Vec<String>,
+    report: &mut Report,
+) {
+    let paths = match list(folder) {
+        Ok(paths) => paths,
+        Err(error) => return report.push(unreadable(folder, &error)),
     };
-    let entries = match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
-        Ok(entries) => entries,
-        Err(error) => {
-            report.push(unreadable(folder, &error));
-            return Vec::new();
+    for path in paths {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if name.starts_with('.') || name == "tests" || name.ends_with(".md") {
+            continue;
         }
-    };
-    let mut paths: Vec<_> = entries.iter().map(fs::DirEntry::path).filter(|path| is_source(path)).collect();
-    paths.sort();
+        let Some((_, files)) = kinds.iter_mut().find(|(suffix, _)| name.ends_with(suffix)) else {
+            unread.push(path.display().to_string());
+            continue;
+        };
+        match read_file(&path) {
+            Ok(file) => files.push(file),
+            Err(error) => report.push(unreadable(&path, &error)),
+        }
+    }
+}
+
+fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     if paths.len() > MAX_FILES {
-        let place = Place::new(&folder.display().to_string(), "");
-        let message = format!("holds {} source files; at most {MAX_FILES} are read", paths.len());
-        report.push(Problem::error(&place, message));
-        return Vec::new();
+        return Err(io::Error::other(format!(
+            "it holds {} files; at most {MAX_FILES} are read",
+            paths.len()
+        )));
     }
-    let read = paths.iter().filter_map(|path| match read_file(path) {
-        Ok(file) => file,
-        Err(error) => {
-            report.push(unreadable(path, &error));
-            None
-        }
-    });
-    read.collect()
+    paths.sort();
+    Ok(paths)
 }
 
-fn is_source(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let suffixes = [".cedar", ".links.json", ".cedarschema", ".cedarschema.json", ".tools.json", ".json"];
-    !name.starts_with('.') && suffixes.iter().any(|suffix| name.ends_with(suffix))
+fn unreadable(path: &Path, error: &io::Error) -> Problem {
+    Problem::error(&Place::new(&path.display().to_string(), ""), format!("cannot be read: {error}"))
 }
 
-/// Reads a regular file; none for a folder. Anything else that a name can stand for (a pipe, a device) might never
-/// end, and is an error.
-fn read_file(path: &Path) -> io::Result<Option<SourceFile>> {
+/// Reads a regular file. Anything else that a name can stand for (a pipe, a device) might never end.
+fn read_file(path: &Path) -> io::Result<SourceFile> {
     let metadata = fs::metadata(path)?;
-    if metadata.is_dir() {
-        return Ok(None);
-    }
     let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
@@ -108,5 +99,5 @@ fn read_file(path: &Path) -> io::Result<Option<SourceFile>> {
         return Err(io::Error::other(format!("it is {} bytes long; the limit is {limit}", metadata.len())));
     }
     let bytes = fs::read(path)?;
-    Ok(Some(SourceFile { name: path.display().to_string(), bytes }))
+    Ok(SourceFile { name: path.display().to_string(), bytes })
 }

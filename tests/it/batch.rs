@@ -159,8 +159,15 @@ fn what_is_not_honoured_in_the_defaults_is_never_ignored() {
         ("mode", pb::AuthorizeRequest { mode: pb::Mode::Observe.into(), ..view("ana") }),
     ];
     for (field, defaults) in defaults {
-        let answers = ask(&server, defaults, vec![pb::AuthorizeRequest::default()]);
-        check_item(&answers[0], Code::Unimplemented, field);
+        // What is the batch's own fails it whole; what the items inherit fails each of them.
+        let requests = vec![pb::AuthorizeRequest::default()];
+        let batch = pb::AuthorizeBatchRequest { defaults: Some(defaults), requests };
+        match server.client().batch(batch) {
+            Ok(results) => check_item(results[0].outcome.as_ref().unwrap(), Code::Unimplemented, field),
+            refused => {
+                check_field(refused, Code::Unimplemented, &format!("defaults.{field}"), "not honoured")
+            }
+        }
     }
 }
 

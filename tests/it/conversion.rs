@@ -1,7 +1,7 @@
 //! JSON, `Struct`, typed values and Cedar JSON on their way into Cedar, as the schema directs.
 
 mod accepted;
-mod depth;
+pub(crate) mod depth;
 mod refused;
 
 use std::sync::LazyLock;

@@ -21,24 +21,24 @@ mod batch;
 // JSON, `Struct`, typed values and Cedar JSON on their way into Cedar, as the schema directs.
 mod conversion;
 // Request entities: who may be supplied, and what is refused.
-// mod entities;
+mod entities;
 // What must exist before policies are asked, and who needs somebody behind them.
-// mod presence;
+mod presence;
 // Tools whose arguments policies read.
-// mod typed_tools;
+mod typed_tools;
 // AuthZEN over HTTP, and `/healthz`.
-// mod authzen;
+mod authzen;
 // Sources that must not load, and what is said of them.
 mod loading;
 // Configuration that must not be accepted.
 mod configuration;
 // Policies that cannot be evaluated.
-// mod errors_in_policies;
+mod errors_in_policies;
 // Input made to break a parser: the process lives, or says what is wrong and exits.
 mod hostile;
 // Requests made to break a running process: it answers, and goes on answering.
-// mod hostile_requests;
+mod hostile_requests;
 // The command line.
-// mod cli;
+mod cli;
 // Tool lists of real servers, imported, loaded and called.
-// mod real_tool_lists;
+mod real_tool_lists;

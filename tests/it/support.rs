@@ -8,11 +8,11 @@ mod sources;
 mod wire;
 
 pub(crate) use command::{Finished, binary, mandate, mandate_with_input};
-pub(crate) use http::{HttpAnswer, evaluation, get, post};
+pub(crate) use http::{HttpAnswer, evaluation, get, post, try_post};
 pub(crate) use process::Process;
 pub(crate) use server::{Client, TestServer, raw_call, shipped_server};
-pub(crate) use sources::{Sources, Verdict, repository};
+pub(crate) use sources::{Sources, repository};
 pub(crate) use wire::{
-    Question, action, check_field, decimal_value, determining, entity_value, fields, is_allow, long_value,
-    question, reason, record, record_value, reference, set_value, text_value, violation,
+    Question, check_field, decimal_value, determining, entity_value, is_allow, long_value, question, reason,
+    record, record_value, reference, set_value, text_value, violation,
 };

@@ -44,17 +44,16 @@ impl SuppliedEntity {
     }
 }
 
-/// The stored entities and the supplied ones. None of the supplied may be stored or above a stored one: then no
-/// stored entity's ancestors change, and nothing needs to be computed again.
+/// Stored entities and supplied ones together. None of the supplied is stored or above a stored one (a stored entity's
+/// parents are stored): so no stored entity's ancestors change, and nothing needs to be computed again.
 ///
 /// # Errors
-/// Cedar's words, should an entity of that name be stored after all.
-pub fn overlay(stored: &Entities, supplied: Vec<SuppliedEntity>) -> Result<Entities, String> {
-    let stored: &entities::Entities = stored.as_ref();
-    stored
-        .clone()
+/// Cedar's words, should an entity be given twice after all.
+pub fn overlay(stored: &[&Entity], supplied: &[SuppliedEntity]) -> Result<Entities, String> {
+    let stored = stored.iter().map(|entity| Arc::new(AsRef::<ast::Entity>::as_ref(*entity).clone()));
+    entities::Entities::new()
         .add_entities(
-            supplied.into_iter().map(|entity| entity.0),
+            stored.chain(supplied.iter().map(|entity| Arc::clone(&entity.0))),
             None::<&NoEntitiesSchema>,
             TCComputation::AssumeAlreadyComputed,
             Extensions::all_available(),

@@ -30,7 +30,10 @@ pub enum Outcome {
 pub struct PolicyFailure {
     /// What class of failure, for C14.
     pub kind: PolicyFailureKind,
-    /// Cedar's message. It names no attribute the policy does not (Cedar's *help* would: it is left out).
+    /// What went wrong, in words that hold no data: for every caller.
+    pub summary: &'static str,
+    /// Cedar's message, which may quote values: for explanations. Cedar's *help* is left out, for it lists attributes
+    /// that the policy does not read.
     pub message: String,
 }
 
@@ -228,11 +231,20 @@ impl<'a> Evaluation<'a> {
 
 impl From<EvaluationError> for PolicyFailure {
     fn from(error: EvaluationError) -> Self {
-        let kind = match &error {
-            EvaluationError::RecursionLimit(_) => PolicyFailureKind::RecursionLimit,
-            EvaluationError::NonValue(_) | EvaluationError::UnlinkedSlot(_) => PolicyFailureKind::Internal,
-            _ => PolicyFailureKind::Data,
+        use PolicyFailureKind::{Data, Internal, RecursionLimit};
+        let (kind, summary) = match &error {
+            EvaluationError::RecursionLimit(_) => {
+                (RecursionLimit, "the stack is too small for the condition")
+            }
+            EvaluationError::NonValue(_) | EvaluationError::UnlinkedSlot(_) => (Internal, "internal error"),
+            EvaluationError::EntityDoesNotExist(_) => (Data, "an entity it reads does not exist"),
+            EvaluationError::EntityAttrDoesNotExist(_) | EvaluationError::RecordAttrDoesNotExist(_) => {
+                (Data, "an attribute it reads does not exist")
+            }
+            EvaluationError::TypeError(_) => (Data, "a value has the wrong type"),
+            EvaluationError::IntegerOverflow(_) => (Data, "a number overflows"),
+            _ => (Data, "an extension function fails"),
         };
-        Self { kind, message: error.to_string() }
+        Self { kind, summary, message: error.to_string() }
     }
 }

@@ -24,6 +24,11 @@ fn depth_of(condition: Option<&Expr>) -> usize {
     let mut pending: Vec<(&Expr, usize)> = condition.map(|root| (root, 1)).into_iter().collect();
     let mut deepest = 0;
     while let Some((expression, depth)) = pending.pop() {
+        // `has a.b.c` is one expression that Cedar takes apart into as many as it has names.
+        let depth = match expression.expr_kind() {
+            ExprKind::ExtHasAttr { attrs, .. } => depth + attrs.len(),
+            _ => depth,
+        };
         deepest = deepest.max(depth);
         pending.extend(children(expression).into_iter().map(|child| (child, depth + 1)));
     }
@@ -50,6 +55,8 @@ pub fn template_offset(template: &cedar_policy::Template) -> usize {
 pub struct Followed {
     /// Names of attributes whose value is followed.
     pub attributes: HashSet<SmolStr>,
+    /// Entities that policies name and follow themselves.
+    pub literals: HashSet<EntityUid>,
     /// A tag's value is followed.
     pub tags: bool,
     /// A policy follows a value in a way this walk does not understand: any attribute may be meant.
@@ -91,7 +98,10 @@ impl Followed {
                 }
                 ExprKind::BinaryApp { op: BinaryOp::GetTag, .. } => self.tags = true,
                 ExprKind::If { then_expr, else_expr, .. } => pending.extend([&**then_expr, &**else_expr]),
-                // Roots are checked for themselves, literals at load.
+                ExprKind::Lit(Literal::EntityUID(uid)) => {
+                    self.literals.insert(uid.as_ref().clone().into());
+                }
+                // Roots are checked for themselves.
                 ExprKind::Var(_) | ExprKind::Lit(_) | ExprKind::Slot(_) => {}
                 _ => self.everything = true,
             }
@@ -102,7 +112,8 @@ impl Followed {
 /// Every entity a policy's condition or scope names.
 pub fn literals(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
     let condition = policy.policy.condition();
-    let mut found = BTreeSet::new();
+    let linked = policy.policy.env().values();
+    let mut found: BTreeSet<EntityUid> = linked.map(|uid| uid.clone().into()).collect();
     for expression in descendants(&condition) {
         if let ExprKind::Lit(Literal::EntityUID(uid)) = expression.expr_kind() {
             found.insert(uid.as_ref().clone().into());
@@ -111,21 +122,25 @@ pub fn literals(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
     found
 }
 
-/// Actions that a condition compares the request's action to with `==` or `!=`.
+/// Actions that a condition compares the request's action to: with `==` or `!=`, or as elements of a set that
+/// `contains` it.
 pub fn compared_actions(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
-    let comparisons = expressions(policy).into_iter().filter_map(|expression| match expression.expr_kind() {
-        ExprKind::BinaryApp { op: BinaryOp::Eq, arg1, arg2 } => Some((arg1, arg2)),
-        _ => None,
-    });
-    comparisons
-        .flat_map(|(left, right)| [(left, right), (right, left)])
-        .filter_map(|(one, other)| match (one.expr_kind(), other.expr_kind()) {
-            (ExprKind::Var(Var::Action), ExprKind::Lit(Literal::EntityUID(uid))) => {
-                Some(uid.as_ref().clone().into())
+    let is_action = |expression: &Expr| matches!(expression.expr_kind(), ExprKind::Var(Var::Action));
+    let mut compared = BTreeSet::new();
+    for expression in expressions(policy) {
+        let against = match expression.expr_kind() {
+            ExprKind::BinaryApp { op: BinaryOp::Eq, arg1, arg2 } if is_action(arg1) => arg2,
+            ExprKind::BinaryApp { op: BinaryOp::Eq | BinaryOp::Contains, arg1, arg2 } if is_action(arg2) => {
+                arg1
             }
+            _ => continue,
+        };
+        compared.extend(descendants(against).into_iter().filter_map(|named| match named.expr_kind() {
+            ExprKind::Lit(Literal::EntityUID(uid)) => Some(EntityUid::from(uid.as_ref().clone())),
             _ => None,
-        })
-        .collect()
+        }));
+    }
+    compared
 }
 
 fn expressions(policy: &CompiledPolicy) -> Vec<&Expr> {

@@ -8,10 +8,21 @@ use crate::engine::catalog::Catalog;
 use crate::engine::cedar::{EntityKind, PolicyEffect, walk};
 use crate::engine::problem::{Place, Problem, Report, Severity};
 
+/// Refuses typed actions of tools that are not stored: the tool that was meant would be decided without them.
+pub(super) fn typed_tools(catalog: &Catalog, stored: &Entities, report: &mut Report) {
+    for (tool, action) in catalog.typed_tools().filter(|(tool, _)| stored.get(tool).is_none()) {
+        let message = format!("{action} is annotated `@tool` of {tool}, which is not stored");
+        report.push(
+            Problem::error(&Place::new("schemas", ""), message).help("import the tool, or correct the id"),
+        );
+    }
+}
+
 /// Validates the policies against the schema, and refuses those that would deny less than their author meant.
 pub(super) fn run(catalog: &Catalog, policies: LoadedPolicies, report: &mut Report) -> Vec<PlacedPolicy> {
     let compiled = policies.compile();
     validate(catalog, &policies, report);
+    policies.check_unlinked(report);
     for policy in &compiled {
         check_actions(catalog, policy, report);
     }
@@ -74,8 +85,9 @@ fn check_actions(catalog: &Catalog, policy: &PlacedPolicy, report: &mut Report) 
         report.push(at(&policy.origin, Severity::Error, message).help(format!("write `action in {uid}`")));
     }
     for uid in walk::compared_actions(&policy.compiled).into_iter().filter(has_children) {
-        let message = format!("`action == {uid}` in a condition does not mean the actions in it");
-        report.push(at(&policy.origin, Severity::Warning, message).help(format!("write `action in {uid}`")));
+        let message =
+            format!("the condition compares the action to {uid}, which leaves out the actions in it");
+        report.push(at(&policy.origin, Severity::Error, message).help(format!("write `action in {uid}`")));
     }
 }
 
@@ -87,10 +99,17 @@ pub(super) fn literals(catalog: &Catalog, policies: &[PlacedPolicy], stored: &En
                 catalog.entity_kind(uid.type_name()),
                 Some(EntityKind::Enum(_) | EntityKind::Action)
             );
-            if !closed && stored.get(&uid).is_none() {
-                let message = format!("policy `{}` names {uid}, which is not stored", policy.compiled.id);
-                report.push(at(&policy.origin, Severity::Warning, message));
+            if closed || stored.get(&uid).is_some() {
+                continue;
             }
+            let message = format!("policy `{}` names {uid}, which is not stored", policy.compiled.id);
+            let problem = if catalog.is_request_scoped(uid.type_name()) {
+                at(&policy.origin, Severity::Error, message)
+                    .help("store it: otherwise a request could supply it")
+            } else {
+                at(&policy.origin, Severity::Warning, message)
+            };
+            report.push(problem);
         }
     }
 }

@@ -82,6 +82,21 @@ fn compile(schema: &Value) -> Result<InputSchema, String> {
     jsonschema::options()
         .with_pattern_options(jsonschema::PatternOptions::regex())
         .build(schema)
-        .map(|validator| InputSchema { source: schema.clone(), validator })
+        .map(|validator| InputSchema { refers: refers(schema), source: schema.clone(), validator })
         .map_err(|error| error.to_string())
+}
+
+fn refers(schema: &Value) -> bool {
+    let mut pending = vec![schema];
+    while let Some(value) = pending.pop() {
+        match value {
+            Value::Object(members) if members.keys().any(|key| key.ends_with("Ref") || key == "$ref") => {
+                return true;
+            }
+            Value::Object(members) => pending.extend(members.values()),
+            Value::Array(elements) => pending.extend(elements),
+            _ => {}
+        }
+    }
+    false
 }

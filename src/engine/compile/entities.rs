@@ -10,6 +10,7 @@ use crate::engine::catalog::Catalog;
 use crate::engine::cedar::EntityKind;
 use crate::engine::cedar::entities::{self, HeldReference};
 use crate::engine::cedar::walk::Followed;
+use crate::engine::datum::Datum;
 use crate::engine::guard::MAX_ANCESTRY;
 use crate::engine::problem::{Place, Problem, Report, SourceFile};
 use crate::engine::world::Dangling;
@@ -47,6 +48,7 @@ pub(super) fn load(
             add(&mut placed, entity, report);
         }
     }
+    check_parents(&placed, report);
     let rejected = check_ancestry(&placed, report);
     let dangling = find_dangling(&placed, catalog, followed, report);
     let count = placed.len();
@@ -72,6 +74,10 @@ fn parse(place: &Place, schema: &Schema, report: &mut Report) -> Vec<Placed> {
     let start = place.text().as_ptr() as usize;
     let parsed = elements.into_iter().filter_map(|element| {
         let offset = (element.get().as_ptr() as usize).saturating_sub(start);
+        if let Err(message) = check_members(element.get()) {
+            report.push(Problem::error(place, message).at(line_from(place, offset), None));
+            return None;
+        }
         match Entity::from_json_str(element.get(), Some(schema)) {
             Ok(entity) => Some(Placed { entity, place: place.clone(), offset }),
             Err(error) => {
@@ -81,6 +87,34 @@ fn parse(place: &Place, schema: &Schema, report: &mut Report) -> Vec<Placed> {
         }
     });
     parsed.collect()
+}
+
+/// Cedar ignores members of an entity that it does not know: `tag` for `tags` would silently store none.
+fn check_members(text: &str) -> Result<(), String> {
+    let Datum::Record(members) = serde_json::from_str(text).map_err(|error| error.to_string())? else {
+        return Err("an entity is an object".to_owned());
+    };
+    let known = ["uid", "attrs", "parents", "tags"];
+    match members.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        Some((name, _)) => Err(format!("`{name}` is no member of an entity; those are {}", known.join(", "))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses parents that are not stored: what is in them, or in what they should be in, would be in neither (C3).
+fn check_parents(placed: &HashMap<EntityUid, Placed>, report: &mut Report) {
+    let mut missing: Vec<_> = placed
+        .values()
+        .flat_map(|at| entities::parents(&at.entity).into_iter().map(move |parent| (at, parent)))
+        .filter(|(_, parent)| !placed.contains_key(parent))
+        .collect();
+    missing.sort_by(|(one, _), (other, _)| {
+        (one.place.name(), one.offset).cmp(&(other.place.name(), other.offset))
+    });
+    for (at, parent) in missing.into_iter().take(MAX_WARNINGS) {
+        let message = format!("{} is in {parent}, which is not stored", at.entity.uid());
+        report.push(Problem::error(&at.place, message).at(line_from(&at.place, at.offset), None));
+    }
 }
 
 fn add(placed: &mut HashMap<EntityUid, Placed>, new: Placed, report: &mut Report) {

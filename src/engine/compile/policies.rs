@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::{check_nesting, place};
 use crate::engine::cedar::{CompiledPolicy, walk};
+use crate::engine::datum::Datum;
 use crate::engine::guard::{MAX_POLICY_DEPTH, Syntax};
 use crate::engine::problem::{Place, Problem, Report, Severity, SourceFile};
 
@@ -162,7 +163,9 @@ impl LoadedPolicies {
 
     fn add_links(&mut self, file: &SourceFile, report: &mut Report) {
         let Some(place) = place(file, report) else { return };
-        match serde_json::from_str::<Vec<Link>>(place.text()) {
+        // A second member of the same name is an error before it can win.
+        let parsed = serde_json::from_str::<Datum>(place.text());
+        match parsed.and_then(|_unique| serde_json::from_str::<Vec<Link>>(place.text())) {
             Ok(links) => {
                 for link in &links {
                     self.add_link(link, &place, report);
@@ -196,6 +199,23 @@ impl LoadedPolicies {
                     std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
                 report.push(problem(format!("link `{}`: {error}{cause}", link.link_id)));
             }
+        }
+    }
+
+    /// A forbid that is never linked forbids nothing.
+    pub(super) fn check_unlinked(&self, report: &mut Report) {
+        for template in self.set.templates() {
+            let linked = self
+                .set
+                .get_linked_policies(template.id().clone())
+                .is_ok_and(|mut links| links.next().is_some());
+            let Some(origin) = self.origins.get(template.id()).filter(|_| !linked) else { continue };
+            let message = format!("template `{}` has no link, so it decides nothing", template.id());
+            let problem = match template.effect() {
+                cedar_policy::Effect::Forbid => Problem::error(&origin.place, message),
+                cedar_policy::Effect::Permit => Problem::warning(&origin.place, message),
+            };
+            report.push(problem.at(origin.line_span(), None).help("link it in a `*.links.json` file"));
         }
     }
 

@@ -8,10 +8,14 @@ use miette::Diagnostic;
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use super::common_types::check_common_types;
 use super::definitions::Definitions;
 use super::{check_nesting, place};
 use crate::engine::catalog::{ActionType, Catalog, Domain, RESERVED, TypedTool};
 use crate::engine::cedar::{RecordType, Type, types};
+use crate::engine::convert::{Converter, Form};
+use crate::engine::datum::Datum;
+use crate::engine::delegation::Hop;
 use crate::engine::guard::Syntax;
 use crate::engine::problem::{Place, Problem, Report, Severity, SourceFile};
 
@@ -22,9 +26,9 @@ pub(super) struct LoadedSchema {
 }
 
 /// One file of the schema. The JSON form is where annotations can be read.
-struct Fragment {
-    place: Place,
-    json: Value,
+pub(super) struct Fragment {
+    pub(super) place: Place,
+    pub(super) json: Value,
 }
 
 /// Parses and merges the schema's files.
@@ -37,14 +41,12 @@ pub(super) fn load(files: &[SourceFile], report: &mut Report) -> Option<LoadedSc
     let parsed: Vec<_> = files.iter().map(|file| parse(file, report)).collect();
     let parsed = parsed.into_iter().collect::<Option<Vec<_>>>()?;
     let (places, fragments): (Vec<_>, Vec<_>) = parsed.into_iter().unzip();
-    let described: Vec<_> = places
-        .into_iter()
-        .zip(&fragments)
-        .map(|(place, fragment)| Fragment {
-            json: fragment.clone().to_json_value().unwrap_or_default(),
-            place,
-        })
-        .collect();
+    let described =
+        places.into_iter().zip(&fragments).map(|(place, fragment)| describe(place, fragment, report));
+    let described = described.collect::<Option<Vec<_>>>()?;
+    if !check_common_types(&described, report) {
+        return None;
+    }
     if report_duplicates(&described, report) {
         return None;
     }
@@ -81,6 +83,17 @@ fn parse(file: &SourceFile, report: &mut Report) -> Option<(Place, SchemaFragmen
         }
         Err(error) => {
             report.push(Problem::from_cedar(&place, Severity::Error, &error));
+            None
+        }
+    }
+}
+
+/// Without its JSON form a fragment's annotations would be lost, and typed actions with them.
+fn describe(place: Place, fragment: &SchemaFragment, report: &mut Report) -> Option<Fragment> {
+    match fragment.clone().to_json_value() {
+        Ok(json) => Some(Fragment { place, json }),
+        Err(error) => {
+            report.push(Problem::error(&place, error.to_string()));
             None
         }
     }
@@ -156,7 +169,9 @@ impl LoadedSchema {
             schema: self.schema.clone(),
             domain: domain.clone(),
         };
+        self.check_domain(&catalog, report);
         self.add_actions(&mut catalog, definitions, report);
+        self.check_chains(&catalog, report);
         self.add_request_scoped(&mut catalog, report);
         catalog
     }
@@ -176,6 +191,13 @@ impl LoadedSchema {
             let has_children = uids.iter().any(|other| actions.is_ancestor_of(uid, other) && other != uid);
             if let Some(action) = self.action(catalog, uid, ancestors, has_children, &mut definitions, report)
             {
+                if action.tool.is_some() && !catalog.calls_tools(&action) {
+                    let message =
+                        format!("{uid} is annotated `@tool`, but is not in `{}`", domain_call(catalog));
+                    report.push(
+                        Problem::error(self.place_of_action(uid), message).help("add `in [call_tool]`"),
+                    );
+                }
                 if let Some(tool) = &action.tool
                     && let Some(twin) = catalog.typed.insert(tool.uid.clone(), uid.clone())
                 {
@@ -191,6 +213,47 @@ impl LoadedSchema {
         definitions.report_unclaimed(report);
     }
 
+    /// A name that the schema does not declare would switch off what the engine does for it: an agent of a type
+    /// nobody listed needs no delegation. A schema may lack the defaults' types, but not their namespace.
+    fn check_domain(&self, catalog: &Catalog, report: &mut Report) {
+        let domain = &catalog.domain;
+        let defaults = Domain::in_namespace(&domain.namespace);
+        if !self.fragments.iter().any(|fragment| fragment.json.get(&domain.namespace).is_some()) {
+            let message = format!("the schema declares nothing in namespace `{}`", domain.namespace);
+            report.push(
+                Problem::error(self.first(), message).help("set `domain.namespace` in the configuration"),
+            );
+        }
+        let mut named: Vec<&String> = domain.chain_required.iter().collect();
+        named.extend([&domain.user, &domain.tool]);
+        for name in named {
+            let default =
+                defaults.chain_required.contains(name) || [&defaults.user, &defaults.tool].contains(&name);
+            if !default && !catalog.types.contains_key(name.as_str()) {
+                let message =
+                    format!("the configured domain names `{name}`, which the schema does not declare");
+                report.push(Problem::error(self.first(), message));
+            }
+        }
+    }
+
+    /// Refuses a `context.delegation` that Mandate could not fill: every request would fail, blaming the caller.
+    fn check_chains(&self, catalog: &Catalog, report: &mut Report) {
+        for action in catalog.actions.values() {
+            let Some(Type::Record(chain)) =
+                action.filled.attributes.get("delegation").map(|attribute| &attribute.ty)
+            else {
+                continue;
+            };
+            let Datum::Record(members) = Hop::sample().to_datum(chain) else { continue };
+            let mut converter = Converter::new(catalog, Form::Typed, "context.delegation");
+            if let Err(error) = converter.record(&members, chain) {
+                let message = format!("{} cannot be given its delegation: {error}", action.uid);
+                report.push(Problem::error(self.place_of_action(&action.uid), message));
+            }
+        }
+    }
+
     fn typed_tool(
         &self,
         catalog: &Catalog,
@@ -199,6 +262,11 @@ impl LoadedSchema {
         definitions: &mut Definitions,
         report: &mut Report,
     ) -> Option<TypedTool> {
+        if id.is_empty() {
+            let message = format!("`@tool` of {uid} names no tool; write `@tool(\"server/tool\")`");
+            report.push(Problem::error(self.place_of_action(uid), message));
+            return None;
+        }
         let Some(tool_type) = catalog.types.get(catalog.domain.tool.as_str()) else {
             let message =
                 format!("{uid} is annotated `@tool`, but the schema declares no `{}`", catalog.domain.tool);
@@ -326,6 +394,10 @@ impl LoadedSchema {
             definition.get("annotations")?.get("request_scoped").map(|_| &fragment.place)
         })
     }
+}
+
+fn domain_call(catalog: &Catalog) -> String {
+    format!("{}::Action::\"{}\"", catalog.domain.namespace, catalog.domain.call_tool)
 }
 
 /// What makes a type one that requests may not supply.

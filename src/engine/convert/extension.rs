@@ -7,6 +7,9 @@ use crate::engine::cedar::value::Extension;
 use crate::engine::cedar::{CedarValue, Type};
 use crate::engine::datum::{Datum, MAX_SAFE_INTEGER};
 
+/// 2^53 / 10^4: below it every decimal of four places has a double of its own.
+const MAX_EXACT_DECIMAL: f64 = 900_719_925_474.099_2;
+
 impl Converter<'_> {
     pub(super) fn extension(&self, datum: &Datum, ty: &Type) -> Converted<CedarValue> {
         let (extension, text) = match (ty, datum) {
@@ -37,7 +40,9 @@ impl Converter<'_> {
 
     /// `{"__extn": {"fn": "decimal", "arg": "1.0"}}`
     fn extension_escape(&self, datum: &Datum, ty: &Type) -> Converted<(Extension, String)> {
-        let call = datum.member("__extn");
+        let alone =
+            |datum: &Datum, members: usize| matches!(datum, Datum::Record(own) if own.len() == members);
+        let call = datum.member("__extn").filter(|call| alone(datum, 1) && alone(call, 2));
         let part = |name| match call.and_then(|call| call.member(name)) {
             Some(Datum::String(text)) => Some(text.as_str()),
             _ => None,
@@ -54,8 +59,9 @@ impl Converter<'_> {
             Datum::Long(value) if value.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() => {
                 value.to_string()
             }
-            // The shortest text that reads back as the same double.
-            Datum::Number(value) => value.to_string(),
+            // The shortest text that reads back as the same double; beyond 2^53 ten-thousandths, doubles skip decimals,
+            // and what was written may have been another.
+            Datum::Number(value) if value.abs() <= MAX_EXACT_DECIMAL => value.to_string(),
             _ => return Err(self.invalid("is beyond ±(2^53−1), which is what JSON can say exactly")),
         };
         match text.split_once('.') {
@@ -75,6 +81,9 @@ impl Converter<'_> {
     /// RFC 3339 says more than Cedar's constructor reads (an offset with a colon, digits beyond milliseconds): what
     /// is exact in milliseconds is rewritten, what is not Cedar judges.
     fn normal_datetime(&self, text: &str) -> Converted<String> {
+        if !is_rfc3339(text) {
+            return Ok(text.to_owned());
+        }
         match text.parse::<Timestamp>() {
             Ok(instant) if instant.subsec_nanosecond() % 1_000_000 == 0 => {
                 self.datetime_text(instant.as_millisecond())
@@ -90,6 +99,25 @@ pub fn datetime(millis: i64) -> Option<String> {
     let instant = Timestamp::from_millisecond(millis).ok()?;
     let text = instant.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
     (!text.starts_with('-')).then_some(text)
+}
+
+/// `YYYY-MM-DDThh:mm:ss`, perhaps a fraction, then `Z` or `±hh:mm` (RFC 3339 §5.6), and no leap second, which Cedar has
+/// no value for. The parser would take more.
+fn is_rfc3339(text: &str) -> bool {
+    let Some((moment, rest)) = text.split_at_checked(19) else { return false };
+    let shape = |text: &str, pattern: &str| {
+        text.len() == pattern.len()
+            && text.bytes().zip(pattern.bytes()).all(|(byte, wanted)| match wanted {
+                b'0' => byte.is_ascii_digit(),
+                other => byte == other,
+            })
+    };
+    let digits =
+        rest.strip_prefix('.').map(|fraction| fraction.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let zone = digits.unwrap_or(rest);
+    let offset =
+        |zone: &str| (shape(zone, "+00:00") || shape(zone, "-00:00")) && zone.get(1..3) <= Some("23");
+    shape(moment, "0000-00-00T00:00:00") && moment.get(17..) <= Some("59") && (zone == "Z" || offset(zone))
 }
 
 fn builds(extension: Extension, ty: &Type) -> bool {

@@ -10,24 +10,28 @@ use crate::support::{
 };
 
 /// Deepest value that is accepted: lists or objects in one another, the member of the context being the first.
-const LIMIT: usize = 32;
+pub(crate) const LIMIT: usize = 32;
 /// Deep enough that depth, and not the schema, is what stops a value.
 const DECLARED: usize = 45;
 
 fn server() -> TestServer {
+    TestServer::start(&sources())
+}
+
+/// Deep types in every place a value can come in, and a policy that permits everything.
+pub(crate) fn sources() -> Sources {
     let lists = format!("{}Long{}", "Set<".repeat(DECLARED), ">".repeat(DECLARED));
     let records = format!("{}a?: Long{}", "a?: {".repeat(DECLARED), "}".repeat(DECLARED));
     let schema = format!(
         r#"namespace Mandate {{
   entity User;
   entity Tool;
-  type Deep = {{ lists?: {lists}, records?: {{ {records} }} }};
   @request_scoped("")
   entity Doc = {{ lists?: {lists}, records?: {{ {records} }} }};
-  action probe appliesTo {{ principal: [User], resource: [Doc], context: Deep }};
+  action probe appliesTo {{ principal: [User], resource: [Doc], context: {{ lists?: {lists}, records?: {{ {records} }} }} }};
   action call_tool appliesTo {{ principal: [User], resource: [Tool], context: {{}} }};
   @tool("lab/typed")
-  action "lab/typed" in [call_tool] appliesTo {{ principal: [User], resource: [Tool], context: {{ input: Deep }} }};
+  action "lab/typed" in [call_tool] appliesTo {{ principal: [User], resource: [Tool], context: {{ input: {{ lists?: {lists}, records?: {{ {records} }} }} }} }};
 }}"#
     );
     let named =
@@ -40,16 +44,16 @@ fn server() -> TestServer {
     ]);
     let permit = "@id(\"all\")\npermit (principal, action, resource);\n";
     let sources = Sources::empty().schema("deep.cedarschema", schema).policy("all.cedar", permit);
-    TestServer::start(&sources.entities("deep.json", &stored))
+    sources.entities("deep.json", &stored)
 }
 
 /// `[[…[]…]]`
-fn lists(levels: usize) -> Value {
+pub(crate) fn lists(levels: usize) -> Value {
     (1..levels).fold(json!([]), |inner, _| json!([inner]))
 }
 
 /// `{"a": {"a": … {}}}`
-fn records(levels: usize) -> Value {
+pub(crate) fn records(levels: usize) -> Value {
     (1..levels).fold(json!({}), |inner, _| json!({ "a": inner }))
 }
 
@@ -61,7 +65,7 @@ fn typed_records(levels: usize) -> pb::Value {
     (1..levels).fold(record_value(Vec::new()), |inner, _| record_value(vec![("a", inner)]))
 }
 
-fn probe() -> pb::AuthorizeRequest {
+pub(crate) fn probe() -> pb::AuthorizeRequest {
     question(("User", "ana"), "probe", ("Doc", "plan"))
 }
 
@@ -79,7 +83,7 @@ fn with_entity(member: &str, value: pb::Value) -> pb::AuthorizeRequest {
 }
 
 /// Every way a deep value can come in.
-fn questions(levels: usize) -> Vec<(&'static str, pb::AuthorizeRequest)> {
+pub(crate) fn questions(levels: usize) -> Vec<(&'static str, pb::AuthorizeRequest)> {
     let (list, object) = (json!({ "lists": lists(levels) }), json!({ "records": records(levels) }));
     vec![
         ("struct lists", probe().struct_context(&list)),

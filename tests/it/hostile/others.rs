@@ -109,6 +109,7 @@ fn tool_lists() {
 /// What an import accepts must load: an import nobody can serve is a trap.
 #[test]
 fn the_deepest_tool_list_that_is_imported_loads() {
+    let toolsets = std::fs::read(crate::support::repository().join("entities/toolsets.json")).unwrap();
     let mut deepest = 0;
     for levels in 1..70 {
         let mut schema = json!({"type": "string"});
@@ -133,6 +134,7 @@ fn the_deepest_tool_list_that_is_imported_loads() {
             .schema("odd.cedarschema", schema)
             .schema("odd.tools.json", definitions)
             .write("entities/odd.json", entities)
+            .write("entities/toolsets.json", &toolsets)
             .policy("all.cedar", "@id(\"all\")\npermit (principal, action, resource);\n");
         let verdict = sources.validate();
         assert!(verdict.valid, "{levels} levels are imported and do not load: {:#?}", verdict.errors());

@@ -40,7 +40,7 @@ fn a_million_of_one_bracket() {
 /// Text nesting is no bound on the depth of types: common types name one another.
 #[test]
 fn common_types_within_one_another() {
-    for levels in [10, 60, 200, 1_000, 5_000, 20_000] {
+    for levels in [10, 60, 200, 1_000, 5_000] {
         let mut text = "type T0 = Long;".to_owned();
         for level in 1..=levels {
             text += &format!("type T{level} = Set<T{}>;\n", level - 1);
@@ -52,7 +52,7 @@ fn common_types_within_one_another() {
 
 #[test]
 fn common_types_in_records_within_one_another() {
-    for levels in [10, 60, 200, 1_000, 5_000] {
+    for levels in [10, 60, 200, 1_000] {
         let mut text = "type T0 = Long;".to_owned();
         for level in 1..=levels {
             text += &format!("type T{level} = {{ a?: T{} }};\n", level - 1);

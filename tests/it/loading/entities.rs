@@ -140,7 +140,7 @@ fn a_file_that_is_no_list_is_rejected() {
 }
 
 #[test]
-fn a_parent_or_reference_that_is_not_stored_is_warned_of() {
+fn a_reference_that_is_not_stored_is_warned_of() {
     let mut pointing = doc("a", &[]);
     pointing["attrs"]["next"] = json!({"type": "Mandate::Doc", "id": "gone"});
     let verdict = sources(&[pointing]).validate();
@@ -150,4 +150,10 @@ fn a_parent_or_reference_that_is_not_stored_is_warned_of() {
         warnings.iter().any(|warning| warning.starts_with("odd.json:2: ") && warning.contains("gone")),
         "{warnings:?}"
     );
+}
+
+#[test]
+fn a_parent_that_is_not_stored_is_rejected() {
+    let saying = "is in Mandate::Doc::\"gone\", which is not stored";
+    check_rejected("a parent", &sources(&[doc("a", &["gone"])]), &[("odd.json:2", saying)]);
 }

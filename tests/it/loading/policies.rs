@@ -108,7 +108,11 @@ fn link(template: &str, id: &str, arguments: &serde_json::Value) -> serde_json::
 
 #[test]
 fn a_template_needs_no_link_and_a_good_link_loads() {
-    check_clean("no link", &Sources::small().policy("share.cedar", TEMPLATE));
+    let unlinked = Sources::small().policy("share.cedar", TEMPLATE).validate();
+    assert!(unlinked.valid, "{:#?}", unlinked.errors());
+    let [warning] = unlinked.warnings().try_into().expect("one warning");
+    let warning: String = warning;
+    assert!(warning.starts_with("share.cedar:1: ") && warning.contains("has no link"), "{warning}");
     let arguments = json!({"?principal": "Mandate::User::\"ana\"", "?resource": "Mandate::Doc::\"plan\""});
     check_clean("a link", &linked(&json!([link("share", "ana-plan", &arguments)]).to_string()));
 }
@@ -140,4 +144,13 @@ fn a_bad_link_is_rejected() {
     let undeclared = json!({"?principal": "Nobody::\"ana\"", "?resource": "Mandate::Doc::\"plan\""});
     let sources = linked(&json!([link("share", "l", &undeclared)]).to_string());
     check_rejected("undeclared type", &sources, &[("", "Nobody")]);
+}
+
+#[test]
+fn naming_an_entity_that_a_request_could_supply_is_rejected() {
+    let schema = "namespace Mandate { @request_scoped(\"\") entity Note; }";
+    let text =
+        when("context has about && Mandate::Note::\"n\" == Mandate::Note::\"n\" && principal.level == 1");
+    let sources = Sources::small().schema("note.cedarschema", schema).policy("odd.cedar", text);
+    check_rejected("a request-scoped literal", &sources, &[("odd.cedar:1", "which is not stored")]);
 }

@@ -10,6 +10,8 @@ pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
     pub(crate) request_id: Option<String>,
+    /// `grpc-status`, where a gRPC answer is an error and so all in its headers.
+    pub(crate) grpc_status: Option<String>,
     pub(crate) body: String,
 }
 
@@ -45,11 +47,20 @@ pub(crate) fn get(url: &str) -> HttpAnswer {
 
 /// Posts bytes with these headers.
 pub(crate) fn post(url: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> HttpAnswer {
+    try_post(url, headers, body).expect("an answer")
+}
+
+/// As [`post`]; an error if the server hangs up before it has read the whole body.
+pub(crate) fn try_post(
+    url: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Vec<u8>>,
+) -> Result<HttpAnswer, ureq::Error> {
     let mut request = Request::post(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    answer(agent().run(request.body(body.into()).expect("a request")).expect("an answer"))
+    agent().run(request.body(body.into()).expect("a request")).map(answer)
 }
 
 fn answer(response: ureq::http::Response<ureq::Body>) -> HttpAnswer {
@@ -58,6 +69,7 @@ fn answer(response: ureq::http::Response<ureq::Body>) -> HttpAnswer {
         status: response.status().as_u16(),
         content_type: header("content-type").unwrap_or_default(),
         request_id: header("x-request-id"),
+        grpc_status: header("grpc-status"),
         body: response.into_body().read_to_string().expect("text"),
     }
 }

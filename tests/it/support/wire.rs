@@ -12,7 +12,7 @@ pub(crate) fn reference(type_name: &str, id: &str) -> pb::EntityRef {
 }
 
 /// An action of the default namespace.
-pub(crate) fn action(id: &str) -> pb::EntityRef {
+fn action(id: &str) -> pb::EntityRef {
     reference("", id)
 }
 
@@ -69,7 +69,7 @@ impl Question for pb::AuthorizeRequest {
 }
 
 /// A JSON object as a `Struct`.
-pub(crate) fn fields(object: &Value) -> prost_types::Struct {
+fn fields(object: &Value) -> prost_types::Struct {
     let members = object.as_object().expect("an object");
     prost_types::Struct { fields: members.iter().map(|(name, value)| (name.clone(), plain(value))).collect() }
 }
