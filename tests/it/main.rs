@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::print_stderr,
+    clippy::too_many_lines,
     reason = "tests fail by panicking, and say loudly what they skip"
 )]
 
@@ -42,3 +43,10 @@ mod hostile_requests;
 mod cli;
 // Tool lists of real servers, imported, loaded and called.
 mod real_tool_lists;
+
+// Ways to a wrong Allow, or to a stall, that were open once.
+mod holes;
+// The shipped schema, policies and cases, and the pages generated from them.
+mod shipped;
+// Who may import whom, and how long a file may be.
+mod architecture;

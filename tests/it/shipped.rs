@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mandate::cases::{Case, Kind, controls, mutants, parse};
 use mandate::cases::run::{CaseOutcome, run};
+use mandate::cases::{Case, Kind, controls, mutants, parse};
 use mandate::engine::cedar::PolicyEffect;
 use mandate::engine::compile::{Options, compile};
 use mandate::engine::world::World;
@@ -86,6 +86,10 @@ fn typed_actions_see_what_a_plain_tool_call_sees() {
         let mut filled = action.filled.clone();
         assert!(filled.attributes.remove("input").is_some(), "{}", action.uid);
         assert_eq!(filled, plain.filled, "{}", action.uid);
-        assert!(action.tool.as_ref().unwrap().input_schema.is_some(), "{} has a definition on file", action.uid);
+        assert!(
+            action.tool.as_ref().unwrap().input_schema.is_some(),
+            "{} has a definition on file",
+            action.uid
+        );
     }
 }

@@ -1,28 +1,20 @@
-//! Schema fragments to one schema and its catalog.
+//! Schema fragments to one schema.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
 
-use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment};
+use cedar_policy::{Schema, SchemaFragment};
 use miette::Diagnostic;
 use serde_json::Value;
-use smol_str::SmolStr;
 
 use super::common_types::check_common_types;
-use super::definitions::Definitions;
 use super::{check_nesting, place};
-use crate::engine::catalog::{ActionType, Catalog, Domain, RESERVED, TypedTool};
-use crate::engine::cedar::{RecordType, Type, types};
-use crate::engine::convert::{Converter, Form};
-use crate::engine::datum::Datum;
-use crate::engine::delegation::Hop;
 use crate::engine::guard::Syntax;
 use crate::engine::problem::{Place, Problem, Report, Severity, SourceFile};
 
 /// A parsed schema and the files it came from.
 pub(super) struct LoadedSchema {
-    schema: Schema,
-    fragments: Vec<Fragment>,
+    pub(super) schema: Schema,
+    pub(super) fragments: Vec<Fragment>,
 }
 
 /// One file of the schema. The JSON form is where annotations can be read.
@@ -118,7 +110,8 @@ fn origin<'a>(error: &dyn Diagnostic, fragments: &'a [Fragment]) -> &'a Place {
     }
 }
 
-static EMPTY: std::sync::LazyLock<Place> = std::sync::LazyLock::new(|| Place::new("schemas", ""));
+/// Stands for the schema where no file does.
+pub(super) static EMPTY: std::sync::LazyLock<Place> = std::sync::LazyLock::new(|| Place::new("schemas", ""));
 
 /// Reports what two files declare, naming both. Cedar would name neither.
 fn report_duplicates(fragments: &[Fragment], report: &mut Report) -> bool {
@@ -141,302 +134,4 @@ fn report_duplicates(fragments: &[Fragment], report: &mut Report) -> bool {
         }
     }
     found
-}
-
-impl LoadedSchema {
-    /// Indexes the schema for requests, reporting what this build cannot serve.
-    pub(super) fn catalog(&self, domain: &Domain, definitions: Definitions, report: &mut Report) -> Catalog {
-        let names: Vec<EntityTypeName> = self.schema.entity_types().cloned().collect();
-        let action_types = self.schema.actions().map(|uid| uid.type_name().clone());
-        let mut kinds = HashMap::new();
-        for name in names.into_iter().chain(action_types) {
-            match types::entity_kind(&self.schema, &name) {
-                Some(kind) => {
-                    kinds.insert(name, kind);
-                }
-                None => report.push(
-                    Problem::error(self.first(), format!("entity type `{name}` is declared external"))
-                        .help("define it in one of the schema's files"),
-                ),
-            }
-        }
-        let mut catalog = Catalog {
-            types: kinds.keys().map(|name| (SmolStr::new(name.to_string()), name.clone())).collect(),
-            kinds,
-            request_scoped: HashSet::new(),
-            actions: HashMap::new(),
-            typed: HashMap::new(),
-            schema: self.schema.clone(),
-            domain: domain.clone(),
-        };
-        self.check_domain(&catalog, report);
-        self.add_actions(&mut catalog, definitions, report);
-        self.check_chains(&catalog, report);
-        self.add_request_scoped(&mut catalog, report);
-        catalog
-    }
-
-    fn first(&self) -> &Place {
-        self.fragments.first().map_or(&EMPTY, |fragment| &fragment.place)
-    }
-
-    fn add_actions(&self, catalog: &mut Catalog, mut definitions: Definitions, report: &mut Report) {
-        let actions = match self.schema.action_entities() {
-            Ok(actions) => actions,
-            Err(error) => return report.push(Problem::error(self.first(), error.to_string())),
-        };
-        let uids: Vec<EntityUid> = self.schema.actions().cloned().collect();
-        for uid in &uids {
-            let ancestors: HashSet<_> = actions.ancestors(uid).into_iter().flatten().cloned().collect();
-            let has_children = uids.iter().any(|other| actions.is_ancestor_of(uid, other) && other != uid);
-            if let Some(action) = self.action(catalog, uid, ancestors, has_children, &mut definitions, report)
-            {
-                if action.tool.is_some() && !catalog.calls_tools(&action) {
-                    let message =
-                        format!("{uid} is annotated `@tool`, but is not in `{}`", domain_call(catalog));
-                    report.push(
-                        Problem::error(self.place_of_action(uid), message).help("add `in [call_tool]`"),
-                    );
-                }
-                if let Some(tool) = &action.tool
-                    && let Some(twin) = catalog.typed.insert(tool.uid.clone(), uid.clone())
-                {
-                    let message = format!("{twin} and {uid} are both annotated `@tool` of {}", tool.uid);
-                    report.push(
-                        Problem::error(self.place_of_action(uid), message)
-                            .help("a tool has one typed action"),
-                    );
-                }
-                catalog.actions.insert(uid.clone(), Arc::new(action));
-            }
-        }
-        definitions.report_unclaimed(report);
-    }
-
-    /// A name that the schema does not declare would switch off what the engine does for it: an agent of a type
-    /// nobody listed needs no delegation. A schema may lack the defaults' types, but not their namespace.
-    fn check_domain(&self, catalog: &Catalog, report: &mut Report) {
-        let domain = &catalog.domain;
-        let defaults = Domain::in_namespace(&domain.namespace);
-        if !self.fragments.iter().any(|fragment| fragment.json.get(&domain.namespace).is_some()) {
-            let message = format!("the schema declares nothing in namespace `{}`", domain.namespace);
-            report.push(
-                Problem::error(self.first(), message).help("set `domain.namespace` in the configuration"),
-            );
-        }
-        let mut named: Vec<&String> = domain.chain_required.iter().collect();
-        named.extend([&domain.user, &domain.tool]);
-        for name in named {
-            let default =
-                defaults.chain_required.contains(name) || [&defaults.user, &defaults.tool].contains(&name);
-            if !default && !catalog.types.contains_key(name.as_str()) {
-                let message =
-                    format!("the configured domain names `{name}`, which the schema does not declare");
-                report.push(Problem::error(self.first(), message));
-            }
-        }
-    }
-
-    /// Refuses a `context.delegation` that Mandate could not fill: every request would fail, blaming the caller.
-    fn check_chains(&self, catalog: &Catalog, report: &mut Report) {
-        for action in catalog.actions.values() {
-            let Some(Type::Record(chain)) =
-                action.filled.attributes.get("delegation").map(|attribute| &attribute.ty)
-            else {
-                continue;
-            };
-            let Datum::Record(members) = Hop::sample().to_datum(chain) else { continue };
-            let mut converter = Converter::new(catalog, Form::Typed, "context.delegation");
-            if let Err(error) = converter.record(&members, chain) {
-                let message = format!("{} cannot be given its delegation: {error}", action.uid);
-                report.push(Problem::error(self.place_of_action(&action.uid), message));
-            }
-        }
-    }
-
-    fn typed_tool(
-        &self,
-        catalog: &Catalog,
-        uid: &EntityUid,
-        id: &str,
-        definitions: &mut Definitions,
-        report: &mut Report,
-    ) -> Option<TypedTool> {
-        if id.is_empty() {
-            let message = format!("`@tool` of {uid} names no tool; write `@tool(\"server/tool\")`");
-            report.push(Problem::error(self.place_of_action(uid), message));
-            return None;
-        }
-        let Some(tool_type) = catalog.types.get(catalog.domain.tool.as_str()) else {
-            let message =
-                format!("{uid} is annotated `@tool`, but the schema declares no `{}`", catalog.domain.tool);
-            report.push(Problem::error(self.place_of_action(uid), message));
-            return None;
-        };
-        Some(TypedTool {
-            uid: EntityUid::from_type_name_and_id(tool_type.clone(), EntityId::new(id)),
-            input_schema: definitions.take(id),
-        })
-    }
-
-    fn action(
-        &self,
-        catalog: &Catalog,
-        uid: &EntityUid,
-        ancestors: HashSet<EntityUid>,
-        has_children: bool,
-        definitions: &mut Definitions,
-        report: &mut Report,
-    ) -> Option<ActionType> {
-        let Some(context) = types::context_type(&self.schema, uid) else {
-            let message = format!("the context of {uid} has a type that requests cannot be converted to");
-            report.push(Problem::error(self.place_of_action(uid), message));
-            return None;
-        };
-        let (mut filled, supplied) = split(context);
-        let tool = self
-            .annotation(uid, "tool")
-            .and_then(|id| self.typed_tool(catalog, uid, &id, definitions, report));
-        self.mark_input(uid, &mut filled);
-        self.check_filled(uid, &filled, tool.is_some(), report);
-        let applies = |types: Option<Vec<EntityTypeName>>| types.into_iter().flatten().collect();
-        Some(ActionType {
-            principals: applies(self.schema.principals_for_action(uid).map(|types| types.cloned().collect())),
-            resources: applies(self.schema.resources_for_action(uid).map(|types| types.cloned().collect())),
-            uid: uid.clone(),
-            ancestors,
-            has_children,
-            supplied,
-            filled,
-            tool,
-        })
-    }
-
-    /// Refuses what could never be filled: every request would fail, and the load says why (W8).
-    fn check_filled(&self, uid: &EntityUid, filled: &RecordType, typed: bool, report: &mut Report) {
-        for (name, attribute) in &filled.attributes {
-            let problem = match name.as_str() {
-                "now" if attribute.ty != Type::Datetime => Some("must be a datetime"),
-                "delegation" if !matches!(attribute.ty, Type::Record(_)) => Some("must be a record"),
-                "input" if !typed => {
-                    Some("is filled from a tool's arguments: annotate the action with `@tool`")
-                }
-                "input" if !matches!(attribute.ty, Type::Record(_)) => Some("must be a record"),
-                "token" | "caller" | "approval" if attribute.required => {
-                    Some("is filled by Mandate, which this build does not do yet: make it optional")
-                }
-                _ => None,
-            };
-            if let Some(problem) = problem {
-                let message = format!("`context.{name}` of {uid} {problem}");
-                report.push(Problem::error(self.place_of_action(uid), message));
-            }
-        }
-    }
-
-    fn mark_input(&self, uid: &EntityUid, filled: &mut RecordType) {
-        let Some(input) = filled.attributes.get_mut("input") else { return };
-        let declared = self.declaration(uid).and_then(|(definition, action)| {
-            let declared = action.pointer("/appliesTo/context/attributes/input")?;
-            Some((declared, definition.get("commonTypes").unwrap_or(&Value::Null)))
-        });
-        if let Some((declared, common)) = declared {
-            types::mark(&mut input.ty, declared, common);
-        }
-    }
-
-    /// The namespace and the action, in the schema's JSON form.
-    fn declaration(&self, uid: &EntityUid) -> Option<(&Value, &Value)> {
-        let namespace = uid.type_name().namespace();
-        self.fragments.iter().find_map(|fragment| {
-            let definition = fragment.json.get(&namespace)?;
-            Some((definition, definition.get("actions")?.get(uid.id().unescaped())?))
-        })
-    }
-
-    fn annotation(&self, uid: &EntityUid, name: &str) -> Option<String> {
-        let (_, action) = self.declaration(uid)?;
-        action.get("annotations")?.get(name)?.as_str().map(str::to_owned)
-    }
-
-    fn place_of_action(&self, uid: &EntityUid) -> &Place {
-        let namespace = uid.type_name().namespace();
-        let declares = |fragment: &&Fragment| {
-            fragment
-                .json
-                .get(&namespace)
-                .and_then(|definition| definition.get("actions")?.get(uid.id().unescaped()))
-                .is_some()
-        };
-        self.fragments.iter().find(declares).map_or(self.first(), |fragment| &fragment.place)
-    }
-
-    /// Types marked `@request_scoped`, which may not be anything that carries authority (C4).
-    fn add_request_scoped(&self, catalog: &mut Catalog, report: &mut Report) {
-        let names: Vec<EntityTypeName> = catalog.kinds.keys().cloned().collect();
-        for name in names {
-            let Some(place) = self.request_scope_mark(&name) else { continue };
-            match authority(&self.schema, catalog, &name) {
-                Some(what) => report.push(
-                    Problem::error(place, format!("`{name}` cannot be `@request_scoped`: it is {what}"))
-                        .help("a caller could grant itself authority"),
-                ),
-                None => {
-                    catalog.request_scoped.insert(name);
-                }
-            }
-        }
-    }
-
-    fn request_scope_mark(&self, name: &EntityTypeName) -> Option<&Place> {
-        self.fragments.iter().find_map(|fragment| {
-            let definition = fragment.json.get(name.namespace())?.get("entityTypes")?.get(name.basename())?;
-            definition.get("annotations")?.get("request_scoped").map(|_| &fragment.place)
-        })
-    }
-}
-
-fn domain_call(catalog: &Catalog) -> String {
-    format!("{}::Action::\"{}\"", catalog.domain.namespace, catalog.domain.call_tool)
-}
-
-/// What makes a type one that requests may not supply.
-fn authority(schema: &Schema, catalog: &Catalog, name: &EntityTypeName) -> Option<&'static str> {
-    let principals: Vec<_> = schema.principals().collect();
-    let domain = &catalog.domain;
-    let text = name.to_string();
-    if principals.contains(&name) {
-        Some("a principal")
-    } else if principals.iter().any(|principal| types::may_be_in(schema, principal, name)) {
-        Some("a group of principals")
-    } else if text == domain.tool || type_in_delegation(catalog, name) {
-        Some("a tool or a delegation")
-    } else if tool_group(schema, catalog, name) {
-        Some("a group of tools")
-    } else {
-        None
-    }
-}
-
-fn tool_group(schema: &Schema, catalog: &Catalog, name: &EntityTypeName) -> bool {
-    catalog.types.get(catalog.domain.tool.as_str()).is_some_and(|tool| types::may_be_in(schema, tool, name))
-}
-
-/// Whether the type is the one that `context.delegation.grants` holds.
-fn type_in_delegation(catalog: &Catalog, name: &EntityTypeName) -> bool {
-    let holds = |action: &Arc<ActionType>| match action.filled.attributes.get("delegation").map(|a| &a.ty) {
-        Some(Type::Record(chain)) => match chain.attributes.get("grants").map(|a| &a.ty) {
-            Some(Type::Set(element)) => **element == Type::Entity(name.clone()),
-            _ => false,
-        },
-        _ => false,
-    };
-    catalog.actions.values().any(holds)
-}
-
-/// Parts a context into what Mandate fills and what callers supply.
-fn split(context: RecordType) -> (RecordType, RecordType) {
-    let (filled, supplied) =
-        context.attributes.into_iter().partition(|(name, _)| RESERVED.contains(&name.as_str()));
-    (RecordType { attributes: filled }, RecordType { attributes: supplied })
 }

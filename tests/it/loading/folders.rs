@@ -80,7 +80,7 @@ fn other_names_and_hidden_files_are_left_alone() {
     assert_eq!(names, ["base.cedar~", "notes.txt"], "what is not read is said, what is hidden is not");
     let sources = Sources::small();
     std::fs::create_dir(sources.path("policies/folder.cedar")).unwrap();
-    check_clean("a folder named like a file", &sources);
+    check_rejected("a folder named like a file", &sources, &[("folder.cedar", "it is not a regular file")]);
 }
 
 #[test]

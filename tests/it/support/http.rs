@@ -10,8 +10,6 @@ pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
     pub(crate) request_id: Option<String>,
-    /// `grpc-status`, where a gRPC answer is an error and so all in its headers.
-    pub(crate) grpc_status: Option<String>,
     pub(crate) body: String,
 }
 
@@ -69,7 +67,6 @@ fn answer(response: ureq::http::Response<ureq::Body>) -> HttpAnswer {
         status: response.status().as_u16(),
         content_type: header("content-type").unwrap_or_default(),
         request_id: header("x-request-id"),
-        grpc_status: header("grpc-status"),
         body: response.into_body().read_to_string().expect("text"),
     }
 }
