@@ -135,9 +135,12 @@ fn place(file: &SourceFile, report: &mut Report) -> Option<Place> {
         Ok(text) => Some(Place::new(&file.name, text)),
         Err(refused) => {
             let place = Place::new(&file.name, &String::from_utf8_lossy(&file.bytes));
-            let at = refused.span().map(|span| span.start);
-            let position = at.map_or_else(String::new, |at| format!(" (byte {at})"));
-            report.push(Problem::error(&place, format!("{refused}{position}")));
+            // What stands before the offence is text: its offset is the same in the replacement.
+            report.push(match refused.span() {
+                Some(span) => Problem::error(&place, format!("{refused} (byte {})", span.start))
+                    .at(span.start..span.start, None),
+                None => Problem::error(&place, refused.to_string()),
+            });
             None
         }
     }

@@ -146,7 +146,11 @@ impl<'a> Converter<'a> {
             _ => None,
         };
         value.map(CedarValue::long).ok_or_else(|| {
-            self.invalid("must be a whole number within ±(2^53−1), which is what JSON can say exactly")
+            self.invalid(if exact {
+                "must be a whole number of 64 bits"
+            } else {
+                "must be a whole number within ±(2^53−1), which is what JSON can say exactly"
+            })
         })
     }
 
@@ -210,7 +214,7 @@ impl<'a> Converter<'a> {
         }
     }
 
-    fn json(&self, datum: &Datum) -> Converted<CedarValue> {
+    fn json(&mut self, datum: &Datum) -> Converted<CedarValue> {
         self.check_plain(datum, 0, MAX_VALUE_DEPTH)?;
         let text = serde_json_canonicalizer::to_string(&datum.to_json())
             .map_err(|error| self.invalid(error.to_string()))?;
@@ -268,24 +272,27 @@ impl<'a> Converter<'a> {
     }
 
     /// Refuses what no plain value may hold at any depth: escapes, numbers JSON cannot say exactly, too much nesting.
-    fn check_plain(&self, datum: &Datum, depth: usize, limit: usize) -> Converted<()> {
+    fn check_plain(&mut self, datum: &Datum, depth: usize, limit: usize) -> Converted<()> {
         if depth > limit {
             return Err(self.invalid(format!("is nested deeper than {limit} levels")));
         }
         self.refuse_escapes(datum)?;
         match datum {
             Datum::Number(number) if !number.is_finite() => {
-                Err(self.invalid("holds a number that is not finite"))
+                Err(self.invalid("is a number that is not finite"))
             }
             Datum::Long(number) if number.unsigned_abs() > MAX_SAFE_INTEGER.unsigned_abs() => {
-                Err(self.invalid(format!("holds {number}, beyond the ±(2^53−1) that JSON can say exactly")))
+                Err(self.invalid(format!("{number} is beyond ±(2^53−1), which is what JSON can say exactly")))
             }
-            Datum::Record(members) => {
-                members.iter().try_for_each(|(_, value)| self.check_plain(value, depth + 1, limit))
-            }
-            Datum::List(elements) => {
-                elements.iter().try_for_each(|element| self.check_plain(element, depth + 1, limit))
-            }
+            Datum::Record(members) => members.iter().try_for_each(|(name, value)| {
+                self.within(name, |this| this.check_plain(value, depth + 1, limit))
+            }),
+            Datum::List(elements) => elements.iter().enumerate().try_for_each(|(index, element)| {
+                self.path.0.push(Step::Element(index));
+                self.check_plain(element, depth + 1, limit)?;
+                self.path.0.pop();
+                Ok(())
+            }),
             _ => Ok(()),
         }
     }
@@ -296,7 +303,7 @@ impl<'a> Converter<'a> {
     /// # Errors
     /// [`InvalidRequest`] for anything but an object, for escapes, for numbers JSON cannot say exactly, and for nesting
     /// deeper than `limit`.
-    pub fn check_arguments(&self, arguments: &Datum, limit: usize) -> Converted<()> {
+    pub fn check_arguments(&mut self, arguments: &Datum, limit: usize) -> Converted<()> {
         match arguments {
             Datum::Record(_) => self.check_plain(arguments, 0, limit),
             other => Err(self.invalid(format!("must be an object; it is {}", other.kind()))),

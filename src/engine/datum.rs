@@ -86,6 +86,23 @@ impl Datum {
         }
     }
 
+    /// How many values stand within each other: 1 for a number or a text.
+    pub fn depth(&self) -> usize {
+        match self {
+            Self::List(elements) => 1 + elements.iter().map(Self::depth).max().unwrap_or(0),
+            Self::Record(members) => 1 + members.iter().map(|(_, value)| value.depth()).max().unwrap_or(0),
+            _ => 1,
+        }
+    }
+
+    /// The members, if this is an object.
+    pub fn members(&self) -> Option<&[(String, Datum)]> {
+        match self {
+            Self::Record(members) => Some(members),
+            _ => None,
+        }
+    }
+
     /// The member of that name, if this is an object that has one.
     pub fn member(&self, name: &str) -> Option<&Datum> {
         match self {

@@ -29,6 +29,9 @@ pub const MAX_REQUEST_ENTITIES: usize = 1_000;
 pub const MAX_REQUEST_ANCESTORS: usize = 10_000;
 /// Most entities that one decision may have to look at.
 pub const MAX_SLICE: usize = 1_000;
+/// Deepest nesting of records in an attribute of a stored entity. Cedar checks a stored value against its type in time that
+/// doubles with each level.
+pub const MAX_RECORD_DEPTH: usize = 10;
 /// Most parts a schema's type may unfold to.
 pub const MAX_TYPE_NODES: usize = 10_000;
 /// Stack for parsing, validating and dropping, in bytes (virtual memory: only what is used is committed).

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use cedar_policy::{Entities, EntityUid};
+use jsonschema::paths::LocationSegment;
 
 use super::catalog::{ActionType, Catalog, RESERVED, TypedTool};
 use super::cedar::{CedarRecord, CedarValue, Type, entities};
@@ -153,12 +154,20 @@ impl TypedTool {
     fn check(&self, arguments: &Datum) -> Result<(), InvalidRequest> {
         let Some(schema) = &self.input_schema else { return Ok(()) };
         schema.validator.validate(&arguments.to_json()).map_err(|error| {
-            let path = error.instance_path().as_str().replace('/', ".");
+            let path: String = error.instance_path().into_iter().map(step).collect();
             InvalidRequest::field(
                 format!("arguments{path}"),
                 format!("does not fit the tool's schema: {error}"),
             )
         })
+    }
+}
+
+/// A step of a JSON Schema error's path, as conversion writes it.
+fn step(segment: LocationSegment<'_>) -> String {
+    match segment {
+        LocationSegment::Property(name) => format!(".{name}"),
+        LocationSegment::Index(index) => format!("[{index}]"),
     }
 }
 

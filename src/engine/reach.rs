@@ -19,10 +19,7 @@ pub struct TooFar;
 ///
 /// # Errors
 /// [`TooFar`]; never a part of them.
-pub fn stored<'a>(
-    store: &'a Entities,
-    roots: impl IntoIterator<Item = EntityUid>,
-) -> Result<Vec<&'a Entity>, TooFar> {
+pub fn stored(store: &Entities, roots: impl IntoIterator<Item = EntityUid>) -> Result<Vec<&Entity>, TooFar> {
     let mut seen: HashSet<EntityUid> = HashSet::new();
     let mut pending: Vec<EntityUid> = roots.into_iter().collect();
     let mut reached = Vec::new();

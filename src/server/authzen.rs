@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -18,6 +19,9 @@ use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::Effect;
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::pdp::{Answer, Pdp};
+
+/// Most bytes of a body over the limit that are read all the same.
+const MAX_DISCARDED_BYTES: usize = 8 * MAX_MESSAGE_BYTES;
 
 /// Longest time for a body to arrive.
 const MAX_READ: Duration = Duration::from_secs(10);
@@ -100,12 +104,26 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal(StatusCode::BAD_REQUEST, "the content type must be application/json".to_owned()))
 }
 
-async fn read(body: Body) -> Result<axum::body::Bytes, Refusal> {
-    to_bytes(body, MAX_MESSAGE_BYTES).await.map_err(|error| {
-        let message =
-            format!("the body cannot be read, or is over the limit of {MAX_MESSAGE_BYTES} bytes: {error}");
-        Refusal(StatusCode::BAD_REQUEST, message)
-    })
+/// The body, if it keeps to the limit. What is over it is read and forgotten for a while: a caller that is still sending
+/// would otherwise lose the answer that says why.
+async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
+    let mut bytes = Vec::new();
+    let mut size = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Refusal(StatusCode::BAD_REQUEST, error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        size += data.len();
+        if size <= MAX_MESSAGE_BYTES {
+            bytes.extend_from_slice(&data);
+        } else if size > MAX_DISCARDED_BYTES {
+            break;
+        }
+    }
+    if size <= MAX_MESSAGE_BYTES {
+        return Ok(bytes);
+    }
+    let message = format!("the body is over the limit of {MAX_MESSAGE_BYTES} bytes: it has {size} or more");
+    Err(Refusal(StatusCode::BAD_REQUEST, message))
 }
 
 impl TryFrom<Evaluation> for AuthzRequest {

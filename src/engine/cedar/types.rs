@@ -45,6 +45,13 @@ pub struct RecordType {
     pub attributes: BTreeMap<SmolStr, Attribute>,
 }
 
+impl RecordType {
+    /// How many records stand within each other below this one.
+    pub fn record_depth(&self) -> usize {
+        self.attributes.values().map(|attribute| attribute.ty.record_depth()).max().unwrap_or(0)
+    }
+}
+
 /// One attribute of a record type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
@@ -66,6 +73,15 @@ pub enum EntityKind {
 }
 
 impl Type {
+    /// How many records stand within each other.
+    pub fn record_depth(&self) -> usize {
+        match self {
+            Self::Record(record) | Self::Union(record) => 1 + record.record_depth(),
+            Self::Set(element) => element.record_depth(),
+            _ => 0,
+        }
+    }
+
     /// The type in Cedar's schema syntax, for messages.
     pub fn describe(&self) -> String {
         match self {

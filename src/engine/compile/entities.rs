@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cedar_policy::{Entities, Entity, EntityUid, Schema};
+use cedar_policy::{Entities, Entity, EntityUid};
 use serde_json::value::RawValue;
 
 use super::place;
@@ -11,7 +11,7 @@ use crate::engine::cedar::EntityKind;
 use crate::engine::cedar::entities::{self, HeldReference};
 use crate::engine::cedar::walk::Followed;
 use crate::engine::datum::Datum;
-use crate::engine::guard::MAX_ANCESTRY;
+use crate::engine::guard::{MAX_ANCESTRY, MAX_RECORD_DEPTH, MAX_VALUE_DEPTH};
 use crate::engine::problem::{Place, Problem, Report, SourceFile};
 use crate::engine::world::Dangling;
 
@@ -44,7 +44,7 @@ pub(super) fn load(
     let mut placed: HashMap<EntityUid, Placed> = HashMap::new();
     for file in files {
         let Some(place) = place(file, report) else { continue };
-        for entity in parse(&place, &catalog.schema, report) {
+        for entity in parse(&place, catalog, report) {
             add(&mut placed, entity, report);
         }
     }
@@ -62,7 +62,7 @@ pub(super) fn load(
 }
 
 /// The entities of one file: an array of objects in Cedar's JSON form.
-fn parse(place: &Place, schema: &Schema, report: &mut Report) -> Vec<Placed> {
+fn parse(place: &Place, catalog: &Catalog, report: &mut Report) -> Vec<Placed> {
     let elements: Vec<&RawValue> = match serde_json::from_str(place.text()) {
         Ok(elements) => elements,
         Err(error) => {
@@ -74,11 +74,11 @@ fn parse(place: &Place, schema: &Schema, report: &mut Report) -> Vec<Placed> {
     let start = place.text().as_ptr() as usize;
     let parsed = elements.into_iter().filter_map(|element| {
         let offset = (element.get().as_ptr() as usize).saturating_sub(start);
-        if let Err(message) = check_members(element.get()) {
+        if let Err(message) = check_members(element.get(), catalog) {
             report.push(Problem::error(place, message).at(line_from(place, offset), None));
             return None;
         }
-        match Entity::from_json_str(element.get(), Some(schema)) {
+        match Entity::from_json_str(element.get(), Some(&catalog.schema)) {
             Ok(entity) => Some(Placed { entity, place: place.clone(), offset }),
             Err(error) => {
                 report.push(Problem::error(place, described(&error)).at(line_from(place, offset), None));
@@ -90,13 +90,37 @@ fn parse(place: &Place, schema: &Schema, report: &mut Report) -> Vec<Placed> {
 }
 
 /// Cedar ignores members of an entity that it does not know: `tag` for `tags` would silently store none.
-fn check_members(text: &str) -> Result<(), String> {
-    let Datum::Record(members) = serde_json::from_str(text).map_err(|error| error.to_string())? else {
-        return Err("an entity is an object".to_owned());
-    };
+fn check_members(text: &str, catalog: &Catalog) -> Result<(), String> {
+    let entity: Datum = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let Some(members) = entity.members() else { return Err("an entity is an object".to_owned()) };
+    check_type(&entity, catalog)?;
     let known = ["uid", "attrs", "parents", "tags"];
+    for part in ["attrs", "tags"] {
+        let values = members.iter().find(|(name, _)| name == part).and_then(|(_, value)| value.members());
+        if values.into_iter().flatten().any(|(_, value)| value.depth() > MAX_VALUE_DEPTH) {
+            return Err(format!("a value in `{part}` is nested deeper than {MAX_VALUE_DEPTH} levels"));
+        }
+    }
     match members.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         Some((name, _)) => Err(format!("`{name}` is no member of an entity; those are {}", known.join(", "))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a stored value that Cedar would take too long to check against its type.
+fn check_type(entity: &Datum, catalog: &Catalog) -> Result<(), String> {
+    let uid = entity.member("uid").map(|uid| uid.member("__entity").unwrap_or(uid));
+    let Some(Datum::String(name)) = uid.and_then(|uid| uid.member("type")) else { return Ok(()) };
+    let kind = catalog.entity_type(name).and_then(|name| catalog.entity_kind(name));
+    let Some(EntityKind::Standard(record, _)) = kind else { return Ok(()) };
+    let too_deep = |name: &str| {
+        record.attributes.get(name).is_some_and(|attribute| attribute.ty.record_depth() > MAX_RECORD_DEPTH)
+    };
+    let held = entity.member("attrs").and_then(Datum::members).into_iter().flatten();
+    match held.map(|(name, _)| name).find(|name| too_deep(name)) {
+        Some(attribute) => Err(format!(
+            "the type of `{attribute}` nests records deeper than {MAX_RECORD_DEPTH} levels, too deep for stored entities"
+        )),
         None => Ok(()),
     }
 }

@@ -104,9 +104,18 @@ fn origin<'a>(error: &dyn Diagnostic, fragments: &'a [Fragment]) -> &'a Place {
             fragment.place.text().as_bytes().get(*at..at + text.len()) == Some(text.as_slice())
         })
     };
-    match (fragments.iter().find(holds), fragments) {
-        (Some(fragment), _) | (None, [fragment, ..]) => &fragment.place,
-        (None, []) => &EMPTY,
+    // Without a label, a file that alone holds a name the message quotes.
+    let message = error.to_string();
+    let quoted: Vec<_> = message.split('`').skip(1).step_by(2).chain(message.rsplit(": ").next()).collect();
+    let alone = || {
+        let mut quoting =
+            fragments.iter().filter(|file| quoted.iter().any(|name| file.place.text().contains(name)));
+        quoting.next().filter(|_| quoting.next().is_none())
+    };
+    match (fragments.iter().find(holds).or_else(alone), fragments) {
+        (Some(fragment), _) | (None, [fragment]) => &fragment.place,
+        // Better no file than another's.
+        _ => &EMPTY,
     }
 }
 

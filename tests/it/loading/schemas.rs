@@ -42,7 +42,6 @@ fn a_json_schema_is_held_to_the_same() {
 }
 
 #[test]
-#[ignore = "defect: an unknown type in a JSON schema is reported in the first file of the schema, whichever it is"]
 fn an_unknown_type_in_a_json_schema_names_its_file() {
     let text = r#"{"Other": {"entityTypes": {"X": {"memberOfTypes": ["Nothing"]}}, "actions": {}}}"#;
     let sources = Sources::small().schema("odd.cedarschema.json", text);
