@@ -36,6 +36,7 @@ struct Attempt {
     schemas: Vec<String>,
     entities: Vec<String>,
     domain: Domain,
+    on_policy_error: OnPolicyError,
 }
 
 fn attempt() -> Attempt {
@@ -45,6 +46,7 @@ fn attempt() -> Attempt {
         schemas: vec![SCHEMA.to_owned()],
         entities: vec![ENTITIES.to_owned()],
         domain: Domain::in_namespace("N"),
+        on_policy_error: OnPolicyError::Deny,
     }
 }
 
@@ -80,7 +82,7 @@ impl Attempt {
             entities: files(&self.entities, ".json"),
             ..Sources::default()
         };
-        let options = Options { on_policy_error: OnPolicyError::Deny, domain: self.domain.clone() };
+        let options = Options { on_policy_error: self.on_policy_error, domain: self.domain.clone() };
         compile(&sources, &options).map(|loaded| loaded.world).map_err(|report| report.to_string())
     }
 
@@ -247,4 +249,58 @@ fn a_policy_error_tells_callers_no_data() {
     let decision = authorize(&world, &request, Now(0)).unwrap();
     assert_eq!(decision.denial.unwrap().code, ReasonCode::PolicyError);
     assert_eq!(decision.errors[0].failure.summary, "a number overflows");
+}
+
+/// Runs on a stack too small for the deepest conditions that load.
+fn on_a_small_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    std::thread::Builder::new().stack_size(384 * 1024).spawn(work).unwrap().join().unwrap()
+}
+
+#[test]
+fn a_forbid_too_deep_for_the_stack_denies_in_every_mode() {
+    let deep = format!("{}true", "(context has note && context.note == \"x\") || ".repeat(190));
+    let forbid = format!("@id(\"f\") forbid(principal, action, resource) when {{ {deep} }};");
+    for on_policy_error in [OnPolicyError::Deny, OnPolicyError::Strict, OnPolicyError::Cedar] {
+        let mut attempt = attempt().policy(&forbid);
+        attempt.on_policy_error = on_policy_error;
+        let world = attempt.load().unwrap();
+        let denied = on_a_small_stack(move || decide(&world, &call("plain")).unwrap());
+        assert_eq!(denied, (Effect::Deny, Some(ReasonCode::PolicyError)), "{on_policy_error:?}");
+    }
+}
+
+#[test]
+fn supplied_entities_in_each_other_many_times_over_are_refused_soon() {
+    let schema = r#"namespace N { @request_scoped entity Doc in [Doc]; entity Seen;
+        action view appliesTo { principal: [User], resource: [Doc], context: {} }; }"#;
+    let world = attempt().schema(schema).load().unwrap();
+    let name = |layer: usize, at: usize| Reference::new("N::Doc", format!("{layer}/{at}"));
+    let mut request =
+        AuthzRequest::new(Reference::new("N::User", "u"), Reference::new("", "view"), name(0, 0));
+    for layer in 0..30 {
+        for at in 0..30 {
+            let above = if layer == 29 { 0 } else { 18 };
+            request.entities.push(mandate::engine::request::RequestEntity {
+                uid: name(layer, at),
+                form: mandate::engine::convert::Form::Typed,
+                attributes: Vec::new(),
+                tags: Vec::new(),
+                parents: (0..above).map(|parent| name(layer + 1, (at + parent) % 30)).collect(),
+            });
+        }
+    }
+    let started = std::time::Instant::now();
+    let refused = decide(&world, &request).unwrap_err();
+    assert!(refused.message.contains("10000 times"), "{refused}");
+    assert!(started.elapsed() < std::time::Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+#[test]
+fn what_a_refusal_repeats_is_short_and_plain() {
+    let world = attempt().load().unwrap();
+    let mut request = call("plain");
+    request.context = vec![(format!("\u{1b}[31m{}", "k".repeat(5_000)), Datum::Bool(true))];
+    let refused = decide(&world, &request).unwrap_err();
+    assert!(refused.field.len() <= 520 && refused.message.len() <= 520, "{refused}");
+    assert!(!refused.to_string().contains('\u{1b}'));
 }
