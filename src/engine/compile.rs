@@ -3,6 +3,7 @@
 //! Whole or not at all: nothing of a rejected set is ever served. Parsing, validating and dropping rejected trees
 //! happen on one thread with a large stack (see [`guard`]).
 
+mod ancestry;
 mod catalog;
 mod checks;
 mod common_types;

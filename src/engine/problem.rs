@@ -76,18 +76,17 @@ impl Place {
 impl Problem {
     /// An error somewhere in a file.
     pub fn error(place: &Place, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Error,
-            message: message.into(),
-            help: None,
-            place: place.clone(),
-            labels: Vec::new(),
-        }
+        Self::new(place, Severity::Error, message)
     }
 
     /// A warning somewhere in a file.
     pub fn warning(place: &Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(place, message) }
+        Self::new(place, Severity::Warning, message)
+    }
+
+    /// A problem somewhere in a file.
+    pub fn new(place: &Place, severity: Severity, message: impl Into<String>) -> Self {
+        Self { severity, message: message.into(), help: None, place: place.clone(), labels: Vec::new() }
     }
 
     /// Points at bytes of the file.

@@ -115,9 +115,5 @@ pub(super) fn literals(catalog: &Catalog, policies: &[PlacedPolicy], stored: &En
 }
 
 fn at(origin: &Origin, severity: Severity, message: String) -> Problem {
-    let problem = match severity {
-        Severity::Error => Problem::error(&origin.place, message),
-        Severity::Warning => Problem::warning(&origin.place, message),
-    };
-    problem.at(origin.line_span(), None)
+    Problem::new(&origin.place, severity, message).at(origin.line_span(), None)
 }

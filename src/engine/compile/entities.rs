@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use cedar_policy::{Entities, Entity, EntityUid};
 use serde_json::value::RawValue;
 
+use super::ancestry::heights;
 use super::place;
 use crate::engine::catalog::Catalog;
 use crate::engine::cedar::EntityKind;
@@ -12,13 +13,13 @@ use crate::engine::cedar::entities::{self, HeldReference};
 use crate::engine::cedar::walk::Followed;
 use crate::engine::datum::Datum;
 use crate::engine::guard::{MAX_ANCESTRY, MAX_RECORD_DEPTH, MAX_VALUE_DEPTH};
-use crate::engine::problem::{Place, Problem, Report, SourceFile};
+use crate::engine::problem::{Place, Problem, Report, Severity, SourceFile};
 use crate::engine::world::Dangling;
 
 /// Most direct parents of one entity.
 const MAX_PARENTS: usize = 1_000;
-/// Most warnings of one kind; beyond it they are counted.
-const MAX_WARNINGS: usize = 20;
+/// Most problems of one kind that are reported each.
+const MAX_ALIKE: usize = 20;
 
 /// What entity files come to.
 pub(super) struct Store {
@@ -127,18 +128,13 @@ fn check_type(entity: &Datum, catalog: &Catalog) -> Result<(), String> {
 
 /// Refuses parents that are not stored: what is in them, or in what they should be in, would be in neither (C3).
 fn check_parents(placed: &HashMap<EntityUid, Placed>, report: &mut Report) {
-    let mut missing: Vec<_> = placed
-        .values()
-        .flat_map(|at| entities::parents(&at.entity).into_iter().map(move |parent| (at, parent)))
-        .filter(|(_, parent)| !placed.contains_key(parent))
-        .collect();
-    missing.sort_by(|(one, _), (other, _)| {
-        (one.place.name(), one.offset).cmp(&(other.place.name(), other.offset))
-    });
-    for (at, parent) in missing.into_iter().take(MAX_WARNINGS) {
+    let parents = |at: &'_ Placed| entities::parents(&at.entity);
+    let missing = placed.values().flat_map(|at| parents(at).into_iter().map(move |parent| (at, parent)));
+    let missing = missing.filter(|(_, parent)| !placed.contains_key(parent)).map(|(at, parent)| {
         let message = format!("{} is in {parent}, which is not stored", at.entity.uid());
-        report.push(Problem::error(&at.place, message).at(line_from(&at.place, at.offset), None));
-    }
+        (at, message)
+    });
+    push_sorted(missing.collect(), Severity::Error, report);
 }
 
 fn add(placed: &mut HashMap<EntityUid, Placed>, new: Placed, report: &mut Report) {
@@ -162,59 +158,45 @@ fn add(placed: &mut HashMap<EntityUid, Placed>, new: Placed, report: &mut Report
 }
 
 /// Refuses cycles and long chains before Cedar closes the hierarchy: its closure recurses, and is quadratic in the
-/// length of a chain.
+/// length of a chain. Returns what is refused.
 fn check_ancestry(placed: &HashMap<EntityUid, Placed>, report: &mut Report) -> HashSet<EntityUid> {
-    let mut heights: HashMap<EntityUid, usize> = HashMap::new();
-    let mut rejected = HashSet::new();
-    let parents =
-        |uid: &EntityUid| placed.get(uid).map(|placed| entities::parents(&placed.entity)).unwrap_or_default();
-    // Level by level from the roots: what is never reached is in or below a cycle.
-    let mut children: HashMap<EntityUid, Vec<EntityUid>> = HashMap::new();
-    let mut waiting: HashMap<EntityUid, usize> = HashMap::new();
-    let mut ready = Vec::new();
-    for uid in placed.keys() {
-        let stored: Vec<_> = parents(uid).into_iter().filter(|parent| placed.contains_key(parent)).collect();
-        if stored.is_empty() {
-            ready.push(uid.clone());
-        }
-        waiting.insert(uid.clone(), stored.len());
-        for parent in stored {
-            children.entry(parent).or_default().push(uid.clone());
+    let stored = |at: &Placed| {
+        let parents = entities::parents(&at.entity).into_iter();
+        parents.filter(|parent| placed.contains_key(parent)).collect::<Vec<_>>()
+    };
+    let heights = heights(&placed.iter().map(|(uid, at)| (uid.clone(), stored(at))).collect());
+    let mut refused: Vec<(&Placed, String)> = Vec::new();
+    for (uid, at) in placed {
+        match heights.get(uid) {
+            None => refused.push((at, format!("{uid} is in itself, through its parents"))),
+            Some(height) if *height > MAX_ANCESTRY => refused.push((
+                at,
+                format!("{uid} is {height} levels below its furthest ancestor; at most {MAX_ANCESTRY} are accepted"),
+            )),
+            Some(_) => {}
         }
     }
-    while let Some(uid) = ready.pop() {
-        let height =
-            parents(&uid).iter().filter_map(|parent| heights.get(parent)).max().map_or(0, |above| above + 1);
-        heights.insert(uid.clone(), height);
-        for child in children.get(&uid).into_iter().flatten() {
-            if let Some(left) = waiting.get_mut(child) {
-                *left -= 1;
-                if *left == 0 {
-                    ready.push(child.clone());
-                }
-            }
-        }
-    }
-    let mut uids: Vec<_> = placed.iter().collect();
-    uids.sort_by(|(_, one), (_, other)| {
+    let uids = refused.iter().map(|(at, _)| at.entity.uid()).collect();
+    push_sorted(refused, Severity::Error, report);
+    uids
+}
+
+/// Reports the first of many alike, in the order of the files; beyond that they are counted.
+fn push_sorted(mut found: Vec<(&Placed, String)>, severity: Severity, report: &mut Report) {
+    found.sort_by(|(one, _), (other, _)| {
         (one.place.name(), one.offset).cmp(&(other.place.name(), other.offset))
     });
-    for (uid, at) in uids {
-        let message = match heights.get(uid) {
-            None => format!("{uid} is in itself, through its parents"),
-            Some(height) if *height > MAX_ANCESTRY => {
-                format!(
-                    "{uid} is {height} levels below its furthest ancestor; at most {MAX_ANCESTRY} are accepted"
-                )
-            }
-            Some(_) => continue,
-        };
-        rejected.insert(uid.clone());
-        if rejected.len() <= MAX_WARNINGS {
-            report.push(Problem::error(&at.place, message).at(line_from(&at.place, at.offset), None));
-        }
+    let more = found.len().saturating_sub(MAX_ALIKE);
+    for (at, message) in found.into_iter().take(MAX_ALIKE) {
+        report.push(Problem::new(&at.place, severity, message).at(line_from(&at.place, at.offset), None));
     }
-    rejected
+    if more > 0 {
+        report.push(Problem::new(
+            &Place::new("entities", ""),
+            severity,
+            format!("and {more} more like the last"),
+        ));
+    }
 }
 
 /// Warns of references to nothing, and keeps those that policies follow (C3).
@@ -241,17 +223,7 @@ fn find_dangling(
             }
         }
     }
-    warnings.sort_by(|(one, _), (other, _)| {
-        (one.place.name(), one.offset).cmp(&(other.place.name(), other.offset))
-    });
-    let more = warnings.len().saturating_sub(MAX_WARNINGS);
-    for (at, message) in warnings.into_iter().take(MAX_WARNINGS) {
-        report.push(Problem::warning(&at.place, message).at(line_from(&at.place, at.offset), None));
-    }
-    if more > 0 {
-        let message = format!("{more} more references lead to entities that are not stored");
-        report.push(Problem::warning(&Place::new("entities", ""), message));
-    }
+    push_sorted(warnings, Severity::Warning, report);
     dangling
 }
 
