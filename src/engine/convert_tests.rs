@@ -180,8 +180,9 @@ fn a_number_is_a_decimal_only_if_four_places_hold_it() {
     check_decimal("1", Some(r#"decimal("1.0")"#));
     check_decimal("-0.0001", Some(r#"decimal("-0.0001")"#));
     check_decimal("19.99", Some(r#"decimal("19.99")"#));
+    check_decimal("733978830524111.0", Some(r#"decimal("733978830524111.0")"#));
     check_decimal("1e2", Some(r#"decimal("100.0")"#));
-    check_decimal("-0.0", Some(r#"decimal("-0.0")"#));
+    check_decimal("-0.0", Some(r#"decimal("0.0")"#));
     for inexact in [
         "0.00001",
         "1e-7",

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Converted, Converter, Form};
 use crate::engine::cedar::value::Extension;
 use crate::engine::cedar::{CedarValue, Type};
-use crate::engine::datum::{Datum, MAX_SAFE_INTEGER};
+use crate::engine::datum::{Datum, MAX_SAFE_INTEGER, whole};
 
 /// 2^53 / 10^4: below it every decimal of four places has a double of its own.
 const MAX_EXACT_DECIMAL: f64 = 900_719_925_474.099_2;
@@ -59,9 +59,17 @@ impl Converter<'_> {
             Datum::Long(value) if value.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() => {
                 value.to_string()
             }
-            // The shortest text that reads back as the same double; beyond 2^53 ten-thousandths, doubles skip decimals,
-            // and what was written may have been another.
-            Datum::Number(value) if value.abs() <= MAX_EXACT_DECIMAL => value.to_string(),
+            Datum::Number(value) => match whole(*value) {
+                Some(whole) => whole.to_string(),
+                // The shortest text that reads back as the same double. Beyond 2^53 ten-thousandths doubles skip
+                // decimals, and what was written may have been another.
+                None if value.abs() <= MAX_EXACT_DECIMAL => value.to_string(),
+                None => {
+                    return Err(
+                        self.invalid(format!("`{value}` has more digits than a JSON number holds exactly"))
+                    );
+                }
+            },
             _ => return Err(self.invalid("is beyond ±(2^53−1), which is what JSON can say exactly")),
         };
         match text.split_once('.') {
