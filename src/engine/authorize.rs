@@ -59,8 +59,12 @@ fn decide(
     now: Now,
     explain: bool,
 ) -> Result<Decision, InvalidRequest> {
+    if fill_context(world, &mut question, hop, now)? == Filled::WithReferences
+        && let Err(denial) = presence::check(world, &question)
+    {
+        return Ok(question.denied(denial));
+    }
     let Ok(entities) = question.entities() else { return Ok(question.denied(presence::slice_limit())) };
-    fill_context(world, &mut question, hop, now)?;
     let context = std::mem::take(&mut question.context);
     let evaluation =
         Evaluation::new(&question.principal, &question.action.uid, &question.resource, context, &entities);
@@ -89,24 +93,35 @@ fn decide(
     })
 }
 
+/// Whether what was filled in refers to entities, which must exist like any other.
+#[derive(PartialEq)]
+enum Filled {
+    WithReferences,
+    Plainly,
+}
+
 /// Adds what Mandate vouches for: the time and the chain.
 fn fill_context(
     world: &World,
     question: &mut Question<'_>,
     hop: &Hop,
     now: Now,
-) -> Result<(), InvalidRequest> {
+) -> Result<Filled, InvalidRequest> {
     let filled = &question.action.filled.attributes;
     if filled.contains_key("now") {
         question.context.insert("now", instant(now)?);
     }
     if let Some(Type::Record(chain)) = filled.get("delegation").map(|attribute| &attribute.ty) {
         let mut converter = Converter::new(&world.generation.catalog, Form::Typed, "context.delegation");
-        let Datum::Record(members) = hop.to_datum(chain) else { return Ok(()) };
+        let Datum::Record(members) = hop.to_datum(chain) else { return Ok(Filled::Plainly) };
         let chain = converter.record(&members, chain)?;
         question.context.insert("delegation", CedarValue::record(chain));
+        if !converter.references.is_empty() {
+            question.references.append(&mut converter.references);
+            return Ok(Filled::WithReferences);
+        }
     }
-    Ok(())
+    Ok(Filled::Plainly)
 }
 
 fn instant(now: Now) -> Result<CedarValue, InvalidRequest> {

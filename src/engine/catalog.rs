@@ -38,7 +38,8 @@ pub struct Domain {
 impl Domain {
     /// The shipped domain's names, in a namespace.
     pub fn in_namespace(namespace: &str) -> Self {
-        let name = |base: &str| format!("{namespace}::{base}");
+        let name =
+            |base: &str| if namespace.is_empty() { base.to_owned() } else { format!("{namespace}::{base}") };
         Self {
             namespace: namespace.to_owned(),
             user: name("User"),
@@ -198,7 +199,10 @@ impl Catalog {
     /// [`InvalidRequest`] if the schema declares no such action.
     pub fn action_named(&self, reference: &Reference) -> Result<&Arc<ActionType>, InvalidRequest> {
         let uid = if reference.type_name.is_empty() {
-            let type_name = format!("{}::Action", self.domain.namespace);
+            let type_name = match self.domain.namespace.as_str() {
+                "" => "Action".to_owned(),
+                namespace => format!("{namespace}::Action"),
+            };
             self.uid(&Reference::new(type_name, &reference.id), "action")?
         } else {
             self.uid(reference, "action")?
@@ -215,7 +219,11 @@ impl Catalog {
     }
 }
 
-fn check_length(text: &str, limit: usize, field: &str) -> Result<(), InvalidRequest> {
+/// Refuses a text over its limit.
+///
+/// # Errors
+/// [`InvalidRequest`] at `field`, naming size and limit.
+pub(super) fn check_length(text: &str, limit: usize, field: &str) -> Result<(), InvalidRequest> {
     if text.len() <= limit {
         return Ok(());
     }

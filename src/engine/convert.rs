@@ -10,7 +10,7 @@ use std::fmt;
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use smol_str::SmolStr;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, MAX_ID_BYTES, check_length};
 use super::cedar::{Attribute, CedarRecord, CedarValue, EntityKind, RecordType, Type};
 use super::datum::{Datum, MAX_SAFE_INTEGER, Reference, whole};
 use super::guard::MAX_VALUE_DEPTH;
@@ -63,6 +63,9 @@ impl fmt::Display for Path {
         Ok(())
     }
 }
+
+/// Why a whole number is refused that a double may have rounded.
+const BEYOND_JSON: &str = "is a whole number beyond ±(2^53−1), which is what JSON can say exactly";
 
 type Converted<T> = Result<T, InvalidRequest>;
 
@@ -173,6 +176,7 @@ impl<'a> Converter<'a> {
             let got = &reference.type_name;
             return Err(self.invalid(format!("refers to a `{got}`, but the schema declares `{name}`")));
         }
+        check_length(&reference.id, MAX_ID_BYTES, &self.path.to_string())?;
         let uid = EntityUid::from_type_name_and_id(name.clone(), EntityId::new(&reference.id));
         match self.catalog.entity_kind(name) {
             Some(EntityKind::Enum(ids)) if !ids.contains(reference.id.as_str()) => {
@@ -281,8 +285,11 @@ impl<'a> Converter<'a> {
             Datum::Number(number) if !number.is_finite() => {
                 Err(self.invalid("is a number that is not finite"))
             }
+            Datum::Number(number) if number.fract() == 0.0 && whole(*number).is_none() => {
+                Err(self.invalid(BEYOND_JSON))
+            }
             Datum::Long(number) if number.unsigned_abs() > MAX_SAFE_INTEGER.unsigned_abs() => {
-                Err(self.invalid(format!("{number} is beyond ±(2^53−1), which is what JSON can say exactly")))
+                Err(self.invalid(BEYOND_JSON))
             }
             Datum::Record(members) => members.iter().try_for_each(|(name, value)| {
                 self.within(name, |this| this.check_plain(value, depth + 1, limit))

@@ -87,16 +87,19 @@ impl Hop {
         })
     }
 
-    /// A hop with nothing optional in it, to try a schema with.
-    pub fn sample() -> Self {
+    /// Names of everything that policies may see of a hop.
+    pub const MEMBERS: [&str; 7] = ["role", "hop", "length", "user", "agents", "grants", "purposes"];
+
+    /// A hop with something of everything, to try a schema with.
+    pub fn sample(user: Option<EntityUid>, agent: Option<EntityUid>) -> Self {
         Self {
             role: Role::Itself,
             hop: 0,
             length: 0,
-            user: None,
-            agents: Vec::new(),
+            user,
+            agents: agent.into_iter().collect(),
             grants: Vec::new(),
-            purposes: Vec::new(),
+            purposes: vec![String::new()],
         }
     }
 

@@ -89,7 +89,7 @@ async fn evaluate(pdp: &Pdp, request: Request) -> Result<Answer, Refusal> {
     let malformed =
         |error| Refusal(StatusCode::BAD_REQUEST, format!("the body is not an AuthZEN request: {error}"));
     // Read whole first: a second member of the same name is refused wherever it stands (I-JSON).
-    serde_json::from_slice::<Datum>(&bytes).map_err(malformed)?;
+    check_objects(&serde_json::from_slice(&bytes).map_err(malformed)?)?;
     let evaluation: Evaluation = serde_json::from_slice(&bytes).map_err(malformed)?;
     let request = AuthzRequest::try_from(evaluation)?;
     Ok(pdp.authorize(&request)?)
@@ -147,6 +147,17 @@ impl TryFrom<Evaluation> for AuthzRequest {
         };
         Ok(request)
     }
+}
+
+/// The reader below would take a list for an object.
+fn check_objects(body: &Datum) -> Result<(), InvalidRequest> {
+    let parts = ["subject", "action", "resource"].map(|name| (name, body.member(name)));
+    for (name, part) in [("the body", Some(body))].into_iter().chain(parts) {
+        if let Some(part) = part.filter(|part| !matches!(part, Datum::Record(_) | Datum::Null)) {
+            return Err(InvalidRequest::field(name, format!("must be an object; it is {}", part.kind())));
+        }
+    }
+    Ok(())
 }
 
 fn named(named: Option<Named>, field: &str) -> Result<Reference, InvalidRequest> {

@@ -1,5 +1,7 @@
 //! Between the contract's messages and the engine's types.
 
+use std::fmt;
+
 use prost_types::value::Kind as StructKind;
 use tonic_types::Status as RpcStatus;
 
@@ -77,7 +79,9 @@ fn context(wire: Option<pb::authorize_request::ContextForm>) -> Read<(Form, Vec<
     match wire {
         None => Ok((Form::Plain, Vec::new())),
         Some(ContextForm::Context(fields)) => Ok((Form::Plain, members(fields))),
-        Some(ContextForm::TypedContext(record)) => Ok((Form::Typed, typed_members(record, "typed_context")?)),
+        Some(ContextForm::TypedContext(record)) => {
+            Ok((Form::Typed, typed_members(record, Trail::Root("typed_context"))?))
+        }
         Some(ContextForm::ContextJson(text)) => match json(&text, "context_json")? {
             Datum::Record(members) => Ok((Form::CedarJson, members)),
             other => {
@@ -118,17 +122,37 @@ fn plain(value: prost_types::Value) -> Datum {
     }
 }
 
-fn typed_members(record: pb::Record, path: &str) -> Read<Vec<(String, Datum)>> {
-    let member = |(name, value)| {
-        let value = typed(value, &format!("{path}.{name}"))?;
+/// Where a value stands in its message. Rendered only for a refusal: a name may be as long as the message.
+#[derive(Clone, Copy)]
+enum Trail<'a> {
+    Root(&'a str),
+    Member(&'a Trail<'a>, &'a str),
+    Element(&'a Trail<'a>, usize),
+}
+
+impl fmt::Display for Trail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root(name) => f.write_str(name),
+            Self::Member(outer, name) => write!(f, "{outer}.{name}"),
+            Self::Element(outer, index) => write!(f, "{outer}[{index}]"),
+        }
+    }
+}
+
+fn typed_members(record: pb::Record, trail: Trail<'_>) -> Read<Vec<(String, Datum)>> {
+    let member = |(name, value): (String, pb::Value)| {
+        let value = typed(value, Trail::Member(&trail, &name))?;
         Ok((name, value))
     };
     record.attributes.into_iter().map(member).collect()
 }
 
-fn typed(value: pb::Value, path: &str) -> Read<Datum> {
+fn typed(value: pb::Value, trail: Trail<'_>) -> Read<Datum> {
     use pb::value::Kind;
-    let Some(kind) = value.kind else { return Err(InvalidRequest::field(path, "has no kind set")) };
+    let Some(kind) = value.kind else {
+        return Err(InvalidRequest::field(trail.to_string(), "has no kind set"));
+    };
     Ok(match kind {
         Kind::Boolean(value) => Datum::Bool(value),
         Kind::Long(value) => Datum::Long(value),
@@ -136,25 +160,25 @@ fn typed(value: pb::Value, path: &str) -> Read<Datum> {
         Kind::Entity(entity) => Datum::Entity(reference(entity)),
         Kind::Set(set) => {
             let elements = set.elements.into_iter().enumerate();
-            let element = |(index, value)| typed(value, &format!("{path}[{index}]"));
+            let element = |(index, value)| typed(value, Trail::Element(&trail, index));
             Datum::List(elements.map(element).collect::<Read<_>>()?)
         }
-        Kind::Record(record) => Datum::Record(typed_members(record, path)?),
+        Kind::Record(record) => Datum::Record(typed_members(record, trail)?),
         Kind::Decimal(text) => Datum::Decimal(text),
         Kind::Ipaddr(text) => Datum::Ip(text),
-        Kind::Datetime(instant) => Datum::Datetime(millis(&instant, path)?),
+        Kind::Datetime(instant) => Datum::Datetime(millis(&instant, trail)?),
         Kind::Duration(text) => Datum::Duration(text),
     })
 }
 
 /// A timestamp in milliseconds, if milliseconds hold it exactly.
-fn millis(instant: &prost_types::Timestamp, path: &str) -> Read<i64> {
+fn millis(instant: &prost_types::Timestamp, trail: Trail<'_>) -> Read<i64> {
     let nanos = i64::from(instant.nanos);
     let exact = (0..1_000_000_000).contains(&nanos) && nanos % 1_000_000 == 0;
     let millis = instant.seconds.checked_mul(1000).and_then(|millis| millis.checked_add(nanos / 1_000_000));
-    millis
-        .filter(|_| exact)
-        .ok_or_else(|| InvalidRequest::field(path, "must be a timestamp that milliseconds hold exactly"))
+    millis.filter(|_| exact).ok_or_else(|| {
+        InvalidRequest::field(trail.to_string(), "must be a timestamp that milliseconds hold exactly")
+    })
 }
 
 fn entity(index: usize, wire: pb::Entity) -> Read<RequestEntity> {
@@ -163,8 +187,8 @@ fn entity(index: usize, wire: pb::Entity) -> Read<RequestEntity> {
     Ok(RequestEntity {
         uid: reference(uid),
         form: Form::Typed,
-        attributes: typed_members(wire.attributes.unwrap_or_default(), &path("attributes"))?,
-        tags: typed_members(wire.tags.unwrap_or_default(), &path("tags"))?,
+        attributes: typed_members(wire.attributes.unwrap_or_default(), Trail::Root(&path("attributes")))?,
+        tags: typed_members(wire.tags.unwrap_or_default(), Trail::Root(&path("tags")))?,
         parents: wire.parents.into_iter().map(reference).collect(),
     })
 }

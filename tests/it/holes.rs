@@ -150,7 +150,12 @@ fn a_typed_tool_is_decided_by_its_arguments_or_not_at_all() {
 fn numbers_that_json_cannot_say_exactly_never_become_json_text() {
     let world = attempt().schema(TYPED).load().unwrap();
     let mut request = call("t");
-    for value in [Datum::Number(f64::NAN), Datum::Number(f64::INFINITY), Datum::Long(9_007_199_254_740_993)] {
+    for value in [
+        Datum::Number(f64::NAN),
+        Datum::Number(f64::INFINITY),
+        Datum::Long(9_007_199_254_740_993),
+        Datum::Number(18_446_744_073_709_551_615.0),
+    ] {
         request.arguments = Some(Datum::Record(vec![("any".to_owned(), Datum::List(vec![value]))]));
         assert!(decide(&world, &request).is_err());
     }
@@ -166,6 +171,91 @@ fn a_domain_that_the_schema_does_not_declare_switches_nothing_off() {
     let mut typo = attempt();
     typo.domain.chain_required = vec!["N::Agnet".to_owned()];
     typo.rejected("names `N::Agnet`");
+}
+
+#[test]
+fn a_principal_that_nobody_listed_does_not_act_alone_by_accident() {
+    let bots = r#"namespace N { entity Bot; action beep appliesTo { principal: [Bot], resource: [Tool], context: {} }; }"#;
+    attempt().schema(bots).rejected("N::Bot would act without a delegation");
+    let mut listed = attempt().schema(bots);
+    listed.domain.chain_required = vec!["N::Bot".to_owned()];
+    assert!(listed.load().is_ok());
+    let mut opted_out = attempt().schema(bots);
+    opted_out.domain.chain_required = Vec::new();
+    assert!(opted_out.load().is_ok());
+    let mut unnamed = attempt();
+    unnamed.schemas = vec!["entity Agent; entity Tool; action call_tool appliesTo { principal: [Agent], resource: [Tool], context: {} };".to_owned()];
+    unnamed.entities = vec![r#"[{"uid": {"type": "Agent", "id": "a"}, "attrs": {}, "parents": []}, {"uid": {"type": "Tool", "id": "t"}, "attrs": {}, "parents": []}]"#.to_owned()];
+    unnamed.domain = Domain::in_namespace("");
+    let world = unnamed.load().unwrap();
+    let request = AuthzRequest::new(
+        Reference::new("Agent", "a"),
+        Reference::new("", "call_tool"),
+        Reference::new("Tool", "t"),
+    );
+    assert_eq!(decide(&world, &request).unwrap(), (Effect::Deny, Some(ReasonCode::ChainRequired)));
+}
+
+#[test]
+fn what_mandate_fills_in_must_exist_too() {
+    let schema = r#"namespace N { entity RoleGroup; entity Role in [RoleGroup]; @request_scoped entity Note;
+        action ask appliesTo { principal: [User], resource: [Tool], context: { delegation: { role: Role } } }; }"#;
+    let forbid = r#"@id("f") forbid(principal, action, resource) when { context has delegation && context.delegation.role in N::RoleGroup::"direct" };"#;
+    let group = r#"{"uid": {"type": "N::RoleGroup", "id": "direct"}, "attrs": {}, "parents": []}"#;
+    let role = r#"{"uid": {"type": "N::Role", "id": "self"}, "attrs": {}, "parents": [{"type": "N::RoleGroup", "id": "direct"}]}"#;
+    let ask = |entities: &str, supplied: bool| {
+        let world = attempt().schema(schema).policy(forbid).entities(entities).load().unwrap();
+        let mut request = call("plain");
+        request.action = Reference::new("", "ask");
+        if supplied {
+            request.entities.push(mandate::engine::request::RequestEntity {
+                uid: Reference::new("N::Note", "n"),
+                form: mandate::engine::convert::Form::Typed,
+                attributes: Vec::new(),
+                tags: Vec::new(),
+                parents: Vec::new(),
+            });
+        }
+        decide(&world, &request).unwrap().1
+    };
+    for supplied in [false, true] {
+        assert_eq!(ask(&format!("[{group}]"), supplied), Some(ReasonCode::UnknownEntity), "{supplied}");
+        assert_eq!(ask(&format!("[{group}, {role}]"), supplied), Some(ReasonCode::Forbidden), "{supplied}");
+    }
+}
+
+#[test]
+fn a_caller_never_supplies_what_a_stored_entity_refers_to() {
+    let schema = r#"namespace N { @request_scoped entity Folder in [Folder]; entity Desk = { home: Folder };
+        action open appliesTo { principal: [User], resource: [Folder], context: { desk: Desk } }; }"#;
+    let permit = r#"@id("p") permit(principal, action == N::Action::"open", resource) when { resource in context.desk.home };"#;
+    let desk = r#"[{"uid": {"type": "N::Desk", "id": "d"}, "parents": [], "attrs": {"home": {"__entity": {"type": "N::Folder", "id": "h"}}}}]"#;
+    let mut attempt = attempt().schema(schema).entities(desk);
+    attempt.policies = vec![permit.to_owned()];
+    let world = attempt.load().unwrap();
+    let folder = |id: &str, parents: Vec<Reference>| mandate::engine::request::RequestEntity {
+        uid: Reference::new("N::Folder", id),
+        form: mandate::engine::convert::Form::Typed,
+        attributes: Vec::new(),
+        tags: Vec::new(),
+        parents,
+    };
+    let home = Reference::new("N::Folder", "h");
+    let mut request = AuthzRequest::new(
+        Reference::new("N::User", "u"),
+        Reference::new("", "open"),
+        Reference::new("N::Folder", "x"),
+    );
+    request.entities = vec![folder("h", Vec::new()), folder("x", vec![home])];
+    request.context =
+        vec![("desk".to_owned(), serde_json::from_str(r#"{"type": "N::Desk", "id": "d"}"#).unwrap())];
+    assert_eq!(decide(&world, &request).unwrap(), (Effect::Deny, Some(ReasonCode::UnknownEntity)));
+}
+
+#[test]
+fn a_forbid_that_looks_at_something_by_name_has_it_stored() {
+    let forbid = r#"@id("f") forbid(principal, action, resource) when { N::Tool::"freeze".hasTag("on") };"#;
+    attempt().policy(forbid).rejected("names N::Tool::\"freeze\", which is not stored");
 }
 
 #[test]
@@ -188,6 +278,9 @@ fn a_forbid_means_the_actions_in_an_action_too() {
         "action == N::Action::\"call_tool\"",
         "[N::Action::\"call_tool\"].contains(action)",
         "N::Action::\"call_tool\" == action",
+        "[N::Action::\"call_tool\"].containsAny([action])",
+        "[action] == [N::Action::\"call_tool\"]",
+        "{a: action}.a == N::Action::\"call_tool\"",
     ] {
         let forbid = format!("@id(\"f\") forbid(principal, action, resource) when {{ {condition} }};");
         attempt().schema(TYPED).policy(&forbid).rejected("leaves out the actions in it");

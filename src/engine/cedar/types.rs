@@ -175,34 +175,27 @@ fn convert(ty: &CoreType) -> Option<Type> {
 
 /// Applies `@union` and `@json` to an action's `input` type, from the schema's JSON form (where annotations live).
 ///
-/// An annotation speaks of the innermost type of its attribute that is not a set. `common` resolves names of common
-/// types of the same namespace.
-pub fn mark(ty: &mut Type, declared: &Value, common: &Value) {
+/// An annotation speaks of the innermost type of its attribute that is not a set. `resolve` follows the names of common
+/// types.
+pub fn mark<'a>(ty: &mut Type, declared: &'a Value, resolve: &dyn Fn(&'a Value) -> &'a Value) {
+    let declared = resolve(declared);
     match ty {
         Type::Set(element) => {
             if let Some(declared) = declared.get("element") {
-                mark(element, declared, common);
+                mark(element, declared, resolve);
             }
         }
         Type::Record(record) => {
-            let attributes = resolve(declared, common).get("attributes");
+            let attributes = declared.get("attributes");
             for (name, attribute) in &mut record.attributes {
                 if let Some(declared) = attributes.and_then(|attributes| attributes.get(name.as_str())) {
-                    mark(&mut attribute.ty, declared, common);
+                    mark(&mut attribute.ty, declared, resolve);
                     annotate(&mut attribute.ty, declared.get("annotations").unwrap_or(&Value::Null));
                 }
             }
         }
         _ => {}
     }
-}
-
-fn resolve<'a>(declared: &'a Value, common: &'a Value) -> &'a Value {
-    let name = match declared.get("type").and_then(Value::as_str) {
-        Some("EntityOrCommon") => declared.get("name").and_then(Value::as_str),
-        other => other,
-    };
-    name.and_then(|name| common.get(name)).unwrap_or(declared)
 }
 
 fn annotate(ty: &mut Type, annotations: &Value) {

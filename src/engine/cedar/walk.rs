@@ -122,23 +122,24 @@ pub fn literals(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
     found
 }
 
-/// Actions that a condition compares the request's action to: with `==` or `!=`, or as elements of a set that
-/// `contains` it.
+/// Actions that a condition compares the request's action to other than with `in`: with `==`, or in sets, however the
+/// action got there.
 pub fn compared_actions(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
-    let is_action = |expression: &Expr| matches!(expression.expr_kind(), ExprKind::Var(Var::Action));
+    use BinaryOp::{Contains, ContainsAll, ContainsAny, Eq};
+    let comparisons = expressions(policy).into_iter().filter(|expression| {
+        matches!(
+            expression.expr_kind(),
+            ExprKind::BinaryApp { op: Eq | Contains | ContainsAll | ContainsAny, .. }
+        )
+    });
     let mut compared = BTreeSet::new();
-    for expression in expressions(policy) {
-        let against = match expression.expr_kind() {
-            ExprKind::BinaryApp { op: BinaryOp::Eq, arg1, arg2 } if is_action(arg1) => arg2,
-            ExprKind::BinaryApp { op: BinaryOp::Eq | BinaryOp::Contains, arg1, arg2 } if is_action(arg2) => {
-                arg1
-            }
-            _ => continue,
-        };
-        compared.extend(descendants(against).into_iter().filter_map(|named| match named.expr_kind() {
-            ExprKind::Lit(Literal::EntityUID(uid)) => Some(EntityUid::from(uid.as_ref().clone())),
-            _ => None,
-        }));
+    for parts in comparisons.map(descendants) {
+        if parts.iter().any(|part| matches!(part.expr_kind(), ExprKind::Var(Var::Action))) {
+            compared.extend(parts.into_iter().filter_map(|named| match named.expr_kind() {
+                ExprKind::Lit(Literal::EntityUID(uid)) => Some(EntityUid::from(uid.as_ref().clone())),
+                _ => None,
+            }));
+        }
     }
     compared
 }

@@ -14,6 +14,7 @@ use crate::engine::cedar::{RecordType, Type, types};
 use crate::engine::convert::{Converter, Form};
 use crate::engine::datum::Datum;
 use crate::engine::delegation::Hop;
+use crate::engine::guard::MAX_VALUE_DEPTH;
 use crate::engine::problem::{Place, Problem, Report};
 
 impl LoadedSchema {
@@ -91,22 +92,48 @@ impl LoadedSchema {
     fn check_domain(&self, catalog: &Catalog, report: &mut Report) {
         let domain = &catalog.domain;
         let defaults = Domain::in_namespace(&domain.namespace);
-        if !self.fragments.iter().any(|fragment| fragment.json.get(&domain.namespace).is_some()) {
+        let declares = |fragment: &Fragment| {
+            let definition = fragment.json.get(&domain.namespace);
+            let holds = |kind: &str| {
+                definition
+                    .and_then(|definition| definition.get(kind)?.as_object())
+                    .is_some_and(|map| !map.is_empty())
+            };
+            holds("entityTypes") || holds("actions")
+        };
+        if !self.fragments.iter().any(declares) {
             let message = format!("the schema declares nothing in namespace `{}`", domain.namespace);
             report.push(
                 Problem::error(self.first(), message).help("set `domain.namespace` in the configuration"),
             );
         }
-        let mut named: Vec<&String> = domain.chain_required.iter().collect();
-        named.extend([&domain.user, &domain.tool]);
-        for name in named {
-            let default =
-                defaults.chain_required.contains(name) || [&defaults.user, &defaults.tool].contains(&name);
-            if !default && !catalog.types.contains_key(name.as_str()) {
-                let message =
-                    format!("the configured domain names `{name}`, which the schema does not declare");
-                report.push(Problem::error(self.first(), message));
-            }
+        let named = domain.chain_required.iter().chain([&domain.user, &domain.tool]);
+        let is_default = |name: &String| {
+            defaults.chain_required.contains(name) || [&defaults.user, &defaults.tool].contains(&name)
+        };
+        for name in named.filter(|name| !is_default(name) && !catalog.types.contains_key(name.as_str())) {
+            let message = format!("the configured domain names `{name}`, which the schema does not declare");
+            report.push(Problem::error(self.first(), message));
+        }
+        self.check_chain_types(catalog, report);
+    }
+
+    /// If no type that needs a chain is declared, every principal but a person is one that nobody thought of.
+    fn check_chain_types(&self, catalog: &Catalog, report: &mut Report) {
+        let domain = &catalog.domain;
+        let declared = domain.chain_required.iter().any(|name| catalog.types.contains_key(name.as_str()));
+        if declared || domain.chain_required.is_empty() {
+            return;
+        }
+        let mut others: Vec<_> = self.schema.principals().map(ToString::to_string).collect();
+        others.retain(|name| *name != domain.user);
+        others.sort();
+        others.dedup();
+        if !others.is_empty() {
+            let message = format!("{} would act without a delegation", others.join(", "));
+            report.push(Problem::error(self.first(), message).help(
+                "name those that act on somebody's behalf in `domain.chain_required`, or set it to [] if none does",
+            ));
         }
     }
 
@@ -118,10 +145,8 @@ impl LoadedSchema {
             else {
                 continue;
             };
-            let Datum::Record(members) = Hop::sample().to_datum(chain) else { continue };
-            let mut converter = Converter::new(catalog, Form::Typed, "context.delegation");
-            if let Err(error) = converter.record(&members, chain) {
-                let message = format!("{} cannot be given its delegation: {error}", action.uid);
+            if let Err(message) = try_chain(catalog, chain) {
+                let message = format!("{} cannot be given its delegation: {message}", action.uid);
                 report.push(Problem::error(self.place_of_action(&action.uid), message));
             }
         }
@@ -170,7 +195,7 @@ impl LoadedSchema {
         let tool = self
             .annotation(uid, "tool")
             .and_then(|id| self.typed_tool(catalog, uid, &id, definitions, report));
-        self.mark_input(uid, &mut filled);
+        self.mark_input(uid, &mut filled, report);
         self.check_filled(uid, &filled, tool.is_some(), report);
         let applies = |types: Option<Vec<EntityTypeName>>| types.into_iter().flatten().collect();
         Some(ActionType {
@@ -207,29 +232,52 @@ impl LoadedSchema {
         }
     }
 
-    fn mark_input(&self, uid: &EntityUid, filled: &mut RecordType) {
+    /// Finds where `input` is declared, through whatever names stand in between, and reads its annotations.
+    fn mark_input(&self, uid: &EntityUid, filled: &mut RecordType, report: &mut Report) {
         let Some(input) = filled.attributes.get_mut("input") else { return };
-        let declared = self.declaration(uid).and_then(|(definition, action)| {
-            let declared = action.pointer("/appliesTo/context/attributes/input")?;
-            Some((declared, definition.get("commonTypes").unwrap_or(&Value::Null)))
+        let namespace = uid.type_name().namespace();
+        let resolve = |declared| self.resolve(&namespace, declared);
+        let declared = self.declaration(uid).and_then(|action| {
+            let context = resolve(action.pointer("/appliesTo/context")?);
+            context.get("attributes")?.get("input")
         });
-        if let Some((declared, common)) = declared {
-            types::mark(&mut input.ty, declared, common);
+        match declared {
+            Some(declared) => types::mark(&mut input.ty, declared, &resolve),
+            None => {
+                let message = format!("the declaration of `context.input` of {uid} is not found");
+                report.push(Problem::error(self.place_of_action(uid), message));
+            }
         }
     }
 
-    /// The namespace and the action, in the schema's JSON form.
-    fn declaration(&self, uid: &EntityUid) -> Option<(&Value, &Value)> {
+    /// What a declaration stands for, if it names common types of its namespace: in any of the files, any times over.
+    fn resolve<'a>(&'a self, namespace: &str, mut declared: &'a Value) -> &'a Value {
+        for _ in 0..MAX_VALUE_DEPTH {
+            let name = match declared.get("type").and_then(Value::as_str) {
+                Some("EntityOrCommon") => declared.get("name").and_then(Value::as_str),
+                other => other,
+            };
+            let Some(name) = name else { break };
+            let base = name.strip_prefix(namespace).and_then(|rest| rest.strip_prefix("::")).unwrap_or(name);
+            let common = |fragment: &'a Fragment| fragment.json.get(namespace)?.get("commonTypes")?.get(base);
+            match self.fragments.iter().find_map(common) {
+                Some(meant) => declared = meant,
+                None => break,
+            }
+        }
+        declared
+    }
+
+    /// The action, in the schema's JSON form.
+    fn declaration(&self, uid: &EntityUid) -> Option<&Value> {
         let namespace = uid.type_name().namespace();
-        self.fragments.iter().find_map(|fragment| {
-            let definition = fragment.json.get(&namespace)?;
-            Some((definition, definition.get("actions")?.get(uid.id().unescaped())?))
-        })
+        self.fragments
+            .iter()
+            .find_map(|fragment| fragment.json.get(&namespace)?.get("actions")?.get(uid.id().unescaped()))
     }
 
     fn annotation(&self, uid: &EntityUid, name: &str) -> Option<String> {
-        let (_, action) = self.declaration(uid)?;
-        action.get("annotations")?.get(name)?.as_str().map(str::to_owned)
+        self.declaration(uid)?.get("annotations")?.get(name)?.as_str().map(str::to_owned)
     }
 
     fn place_of_action(&self, uid: &EntityUid) -> &Place {
@@ -267,6 +315,28 @@ impl LoadedSchema {
             definition.get("annotations")?.get("request_scoped").map(|_| &fragment.place)
         })
     }
+}
+
+/// Fills a chain with something of everything.
+fn try_chain(catalog: &Catalog, chain: &RecordType) -> Result<(), String> {
+    if let Some(unknown) = chain.attributes.keys().find(|name| !Hop::MEMBERS.contains(&name.as_str())) {
+        return Err(format!("`{unknown}` is nothing that Mandate fills"));
+    }
+    let some = |name: &str| {
+        let declared = catalog.types.get(name);
+        declared.map(|ty| EntityUid::from_type_name_and_id(ty.clone(), EntityId::new("sample")))
+    };
+    let agent = catalog.domain.chain_required.iter().find_map(|name| some(name));
+    let hop = Hop::sample(some(&catalog.domain.user), agent);
+    let Datum::Record(members) = hop.to_datum(chain) else { return Ok(()) };
+    let filled = |name: &String| members.iter().any(|(member, _)| member == name);
+    if let Some(role) =
+        chain.attributes.keys().map(ToString::to_string).find(|name| name == "role" && !filled(name))
+    {
+        return Err(format!("`{role}` must be an entity of a closed set"));
+    }
+    let mut converter = Converter::new(catalog, Form::Typed, "context.delegation");
+    converter.record(&members, chain).map(drop).map_err(|error| error.to_string())
 }
 
 fn domain_call(catalog: &Catalog) -> String {

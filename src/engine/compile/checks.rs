@@ -5,7 +5,8 @@ use miette::Diagnostic;
 
 use super::policies::{LoadedPolicies, Origin, PlacedPolicy};
 use crate::engine::catalog::Catalog;
-use crate::engine::cedar::{EntityKind, PolicyEffect, walk};
+use crate::engine::cedar::walk::{self, Followed};
+use crate::engine::cedar::{EntityKind, PolicyEffect};
 use crate::engine::problem::{Place, Problem, Report, Severity};
 
 /// Refuses typed actions of tools that are not stored: the tool that was meant would be decided without them.
@@ -72,28 +73,31 @@ fn problem(policies: &LoadedPolicies, id: &PolicyId, severity: Severity, found: 
     }
 }
 
-/// A forbid that names an action which has children, and not them, lets every child through (C7).
+/// A forbid that names an action which has children, and not them, lets every child through (C7). In a permit the same
+/// words grant less, or with `unless` more, than they seem to.
 fn check_actions(catalog: &Catalog, policy: &PlacedPolicy, report: &mut Report) {
-    if policy.compiled.effect != PolicyEffect::Forbid {
-        return;
-    }
+    let is_forbid = policy.compiled.effect == PolicyEffect::Forbid;
     let has_children =
         |uid: &cedar_policy::EntityUid| catalog.action(uid).is_some_and(|action| action.has_children);
-    if let Some(uid) = policy.compiled.exact_action().filter(has_children) {
+    if let Some(uid) = policy.compiled.exact_action().filter(|uid| is_forbid && has_children(uid)) {
         let message =
             format!("`action == {uid}` does not forbid the actions in it, such as typed tool calls");
         report.push(at(&policy.origin, Severity::Error, message).help(format!("write `action in {uid}`")));
     }
+    let severity = if is_forbid { Severity::Error } else { Severity::Warning };
     for uid in walk::compared_actions(&policy.compiled).into_iter().filter(has_children) {
         let message =
             format!("the condition compares the action to {uid}, which leaves out the actions in it");
-        report.push(at(&policy.origin, Severity::Error, message).help(format!("write `action in {uid}`")));
+        report.push(at(&policy.origin, severity, message).help(format!("write `action in {uid}`")));
     }
 }
 
 /// Warns of entities that policies name and that are not stored: `x in Group::"typo"` is simply false (C3).
 pub(super) fn literals(catalog: &Catalog, policies: &[PlacedPolicy], stored: &Entities, report: &mut Report) {
     for policy in policies {
+        let mut followed = Followed::default();
+        followed.add(&policy.compiled);
+        let forbids = policy.compiled.effect == PolicyEffect::Forbid;
         for uid in walk::literals(&policy.compiled) {
             let closed = matches!(
                 catalog.entity_kind(uid.type_name()),
@@ -106,6 +110,9 @@ pub(super) fn literals(catalog: &Catalog, policies: &[PlacedPolicy], stored: &En
             let problem = if catalog.is_request_scoped(uid.type_name()) {
                 at(&policy.origin, Severity::Error, message)
                     .help("store it: otherwise a request could supply it")
+            } else if forbids && followed.literals.contains(&uid) {
+                at(&policy.origin, Severity::Error, message)
+                    .help("store it: the forbid looks at it, and would miss")
             } else {
                 at(&policy.origin, Severity::Warning, message)
             };

@@ -113,7 +113,11 @@ fn check_type(entity: &Datum, catalog: &Catalog) -> Result<(), String> {
     let uid = entity.member("uid").map(|uid| uid.member("__entity").unwrap_or(uid));
     let Some(Datum::String(name)) = uid.and_then(|uid| uid.member("type")) else { return Ok(()) };
     let kind = catalog.entity_type(name).and_then(|name| catalog.entity_kind(name));
-    let Some(EntityKind::Standard(record, _)) = kind else { return Ok(()) };
+    let Some(EntityKind::Standard(record, kind_tags)) = kind else { return Ok(()) };
+    let tags = kind_tags.as_ref().is_some_and(|ty| ty.record_depth() > MAX_RECORD_DEPTH);
+    if tags && entity.member("tags").is_some() {
+        return Err(format!("the type of its tags nests records deeper than {MAX_RECORD_DEPTH} levels"));
+    }
     let too_deep = |name: &str| {
         record.attributes.get(name).is_some_and(|attribute| attribute.ty.record_depth() > MAX_RECORD_DEPTH)
     };
@@ -215,9 +219,12 @@ fn find_dangling(
             }
             let name = attribute.clone().unwrap_or_else(|| "tags".into());
             warnings.push((at, format!("{uid}.{name} refers to {to}, which is not stored")));
-            if attribute
-                .as_ref()
-                .map_or(followed.tags || followed.everything, |name| followed.attribute(name))
+            // A caller could supply what is missing, wherever a policy puts the reference.
+            let suppliable = catalog.is_request_scoped(to.type_name());
+            if suppliable
+                || attribute
+                    .as_ref()
+                    .map_or(followed.tags || followed.everything, |name| followed.attribute(name))
             {
                 dangling.insert(uid.clone(), Dangling { attribute: name, missing: to });
             }

@@ -7,8 +7,8 @@ use crate::engine::cedar::value::Extension;
 use crate::engine::cedar::{CedarValue, Type};
 use crate::engine::datum::{Datum, MAX_SAFE_INTEGER, whole};
 
-/// 2^53 / 10^4: below it every decimal of four places has a double of its own.
-const MAX_EXACT_DECIMAL: f64 = 900_719_925_474.099_2;
+/// 2^39: below it doubles stand closer than 10^−4, so every decimal of four places has one of its own.
+const MAX_EXACT_DECIMAL: f64 = 549_755_813_888.0;
 
 impl Converter<'_> {
     pub(super) fn extension(&self, datum: &Datum, ty: &Type) -> Converted<CedarValue> {
@@ -61,9 +61,8 @@ impl Converter<'_> {
             }
             Datum::Number(value) => match whole(*value) {
                 Some(whole) => whole.to_string(),
-                // The shortest text that reads back as the same double. Beyond 2^53 ten-thousandths doubles skip
-                // decimals, and what was written may have been another.
-                None if value.abs() <= MAX_EXACT_DECIMAL => value.to_string(),
+                // The shortest text that reads back as the same double, if what was written cannot have been another.
+                None if value.abs() < MAX_EXACT_DECIMAL => value.to_string(),
                 None => {
                     return Err(
                         self.invalid(format!("`{value}` has more digits than a JSON number holds exactly"))
