@@ -1,7 +1,8 @@
 //! A value as a caller wrote it, before the schema says what it means.
 //!
 //! Every door (protobuf `Struct`, typed `Value`, JSON text, YAML cases) produces this one tree; `convert` turns it
-//! into a Cedar value as the schema directs. No door builds JSON text, and none hands Cedar source to a parser.
+//! into a Cedar value as the schema directs. No value goes through JSON text or Cedar source on
+//! the way.
 
 use std::collections::HashSet;
 use std::fmt;
