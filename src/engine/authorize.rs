@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::cedar::value::Extension;
 use super::cedar::{CedarValue, CompiledPolicy, Evaluation, Outcome, PolicyEffect, PolicyFailureKind, Type};
 use super::convert::{Converter, Form, datetime};
-use super::datum::Datum;
 use super::decision::{Decision, Denial, Effect, PolicyError, ReasonCode};
 use super::delegation::Hop;
 use super::explain::HopExplanation;
@@ -25,12 +24,16 @@ pub struct Now(pub i64);
 /// [`InvalidRequest`] if the question itself cannot be understood. A denial is not an error.
 pub fn authorize(world: &World, request: &AuthzRequest, now: Now) -> Result<Decision, InvalidRequest> {
     let question = Question::of(world, request)?;
-    if let Err(denial) = presence::check(world, &question) {
+    if let Err(denial) = presence::check_parties(world, &question) {
         return Ok(question.denied(denial));
     }
     match Hop::alone(world, &question.principal) {
         Ok(hop) => decide(world, question, &hop, now, request.explain),
-        Err(denial) => Ok(question.denied(denial)),
+        // What does not exist is named before what is not allowed.
+        Err(denial) => {
+            let denial = presence::check_references(world, &question).err().unwrap_or(denial);
+            Ok(question.denied(denial))
+        }
     }
 }
 
@@ -46,7 +49,7 @@ pub fn authorize_as(
     now: Now,
 ) -> Result<Decision, InvalidRequest> {
     let question = Question::of(world, request)?;
-    match presence::check(world, &question) {
+    match presence::check_parties(world, &question) {
         Ok(()) => decide(world, question, hop, now, request.explain),
         Err(denial) => Ok(question.denied(denial)),
     }
@@ -59,9 +62,8 @@ fn decide(
     now: Now,
     explain: bool,
 ) -> Result<Decision, InvalidRequest> {
-    if fill_context(world, &mut question, hop, now)? == Filled::WithReferences
-        && let Err(denial) = presence::check(world, &question)
-    {
+    fill_context(world, &mut question, hop, now)?;
+    if let Err(denial) = presence::check_references(world, &question) {
         return Ok(question.denied(denial));
     }
     let Ok(entities) = question.entities() else { return Ok(question.denied(presence::slice_limit())) };
@@ -93,35 +95,24 @@ fn decide(
     })
 }
 
-/// Whether what was filled in refers to entities, which must exist like any other.
-#[derive(PartialEq)]
-enum Filled {
-    WithReferences,
-    Plainly,
-}
-
-/// Adds what Mandate vouches for: the time and the chain.
+/// Adds what Mandate vouches for: the time and the chain. What the chain refers to must exist like anything else.
 fn fill_context(
     world: &World,
     question: &mut Question<'_>,
     hop: &Hop,
     now: Now,
-) -> Result<Filled, InvalidRequest> {
+) -> Result<(), InvalidRequest> {
     let filled = &question.action.filled.attributes;
     if filled.contains_key("now") {
         question.context.insert("now", instant(now)?);
     }
     if let Some(Type::Record(chain)) = filled.get("delegation").map(|attribute| &attribute.ty) {
         let mut converter = Converter::new(&world.generation.catalog, Form::Typed, "context.delegation");
-        let Datum::Record(members) = hop.to_datum(chain) else { return Ok(Filled::Plainly) };
-        let chain = converter.record(&members, chain)?;
-        question.context.insert("delegation", CedarValue::record(chain));
-        if !converter.references.is_empty() {
-            question.references.append(&mut converter.references);
-            return Ok(Filled::WithReferences);
-        }
+        let delegation = converter.record(&hop.members(chain), chain)?;
+        question.context.insert("delegation", CedarValue::record(delegation));
+        question.references.append(&mut converter.references);
     }
-    Ok(Filled::Plainly)
+    Ok(())
 }
 
 fn instant(now: Now) -> Result<CedarValue, InvalidRequest> {

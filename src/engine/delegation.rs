@@ -103,13 +103,13 @@ impl Hop {
         }
     }
 
-    /// The hop as typed values, for the members that the schema declares.
-    pub fn to_datum(&self, declared: &RecordType) -> Datum {
+    /// The hop as typed values: the members that the schema declares.
+    pub fn members(&self, declared: &RecordType) -> Vec<(String, Datum)> {
         let members = declared
             .attributes
             .iter()
             .filter_map(|(name, attribute)| Some((name.to_string(), self.member(name, &attribute.ty)?)));
-        Datum::Record(members.collect())
+        members.collect()
     }
 
     fn member(&self, name: &str, ty: &Type) -> Option<Datum> {

@@ -12,12 +12,11 @@ use super::question::Question;
 use super::reach;
 use super::world::World;
 
-/// Checks that the principal is stored, the resource stored or supplied, the action theirs, and that everything the
-/// caller or a followed stored attribute refers to exists.
+/// Checks that the principal is stored, the resource stored or supplied, and the action theirs.
 ///
 /// # Errors
 /// The [`Denial`], by the first of these that fails.
-pub fn check(world: &World, question: &Question<'_>) -> Result<(), Denial> {
+pub fn check_parties(world: &World, question: &Question<'_>) -> Result<(), Denial> {
     let Question { principal, action, resource, .. } = question;
     if !world.stores(principal) {
         return Err(Denial::new(ReasonCode::UnknownPrincipal, format!("principal {principal} is not known")));
@@ -30,6 +29,14 @@ pub fn check(world: &World, question: &Question<'_>) -> Result<(), Denial> {
         let message = format!("action {} does not apply to a {by} and a {on}", action.uid);
         return Err(Denial::new(ReasonCode::ActionNotApplicable, message));
     }
+    Ok(())
+}
+
+/// Checks that everything the caller, the chain or a followed stored attribute refers to exists.
+///
+/// # Errors
+/// The [`Denial`], by the first of these that fails.
+pub fn check_references(world: &World, question: &Question<'_>) -> Result<(), Denial> {
     if let Some(absent) = question.references.iter().find(|uid| !exists(world, question, uid)) {
         return Err(unknown_entity(format!("{absent}, which the request refers to, is not known")));
     }

@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http_body_util::BodyExt as _;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::grpc::MAX_MESSAGE_BYTES;
@@ -35,29 +34,6 @@ pub fn router(pdp: Arc<Pdp>) -> Router {
         .route("/access/v1/evaluation", post(evaluation))
         .route("/healthz", get(|| async { "ok" }))
         .with_state(pdp)
-}
-
-/// The request's members this build reads; others are ignored, as AuthZEN demands.
-#[derive(Deserialize)]
-struct Evaluation {
-    subject: Option<Named>,
-    action: Option<Action>,
-    resource: Option<Named>,
-    context: Option<Datum>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    #[serde(rename = "type")]
-    type_name: Option<String>,
-    id: Option<String>,
-    properties: Option<Datum>,
-}
-
-#[derive(Deserialize)]
-struct Action {
-    name: Option<String>,
-    properties: Option<Datum>,
 }
 
 /// Why there is no decision: a status and a sentence.
@@ -88,10 +64,7 @@ async fn evaluate(pdp: &Pdp, request: Request) -> Result<Answer, Refusal> {
     let bytes = reading.await.map_err(late)??;
     let malformed =
         |error| Refusal(StatusCode::BAD_REQUEST, format!("the body is not an AuthZEN request: {error}"));
-    // Read whole first: a second member of the same name is refused wherever it stands (I-JSON).
-    check_objects(&serde_json::from_slice(&bytes).map_err(malformed)?)?;
-    let evaluation: Evaluation = serde_json::from_slice(&bytes).map_err(malformed)?;
-    let request = AuthzRequest::try_from(evaluation)?;
+    let request = question(serde_json::from_slice(&bytes).map_err(malformed)?)?;
     Ok(pdp.authorize(&request)?)
 }
 
@@ -126,50 +99,54 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
     Err(Refusal(StatusCode::BAD_REQUEST, message))
 }
 
-impl TryFrom<Evaluation> for AuthzRequest {
-    type Error = InvalidRequest;
-
-    fn try_from(evaluation: Evaluation) -> Result<Self, InvalidRequest> {
-        let subject = named(evaluation.subject, "subject")?;
-        let resource = named(evaluation.resource, "resource")?;
-        let action = evaluation.action.ok_or_else(|| missing("action"))?;
-        let name = action.name.ok_or_else(|| missing("action.name"))?;
-        // An empty type is the default namespace's `Action`.
-        let mut request = Self::new(subject, Reference::new("", name), resource);
-        request.arguments = arguments(action.properties)?;
-        request.context = match evaluation.context {
-            None | Some(Datum::Null) => Vec::new(),
-            Some(Datum::Record(members)) => members,
-            Some(other) => {
-                let message = format!("must be an object; it is {}", other.kind());
-                return Err(InvalidRequest::field("context", message));
-            }
-        };
-        Ok(request)
-    }
+/// The question an evaluation request asks. Members that AuthZEN does not name are ignored, as it demands; a null
+/// member is an absent one.
+fn question(body: Datum) -> Result<AuthzRequest, InvalidRequest> {
+    let mut body = object(Some(body), "the body")?.ok_or_else(|| missing("the body"))?;
+    let subject = named(&mut body, "subject")?;
+    let resource = named(&mut body, "resource")?;
+    let mut action = object(take(&mut body, "action"), "action")?.ok_or_else(|| missing("action"))?;
+    let name = text(&mut action, "action", "name")?;
+    // An empty type is the default namespace's `Action`.
+    let mut request = AuthzRequest::new(subject, Reference::new("", name), resource);
+    request.arguments = arguments(take(&mut action, "properties"))?;
+    request.context = object(take(&mut body, "context"), "context")?.unwrap_or_default();
+    Ok(request)
 }
 
-/// The reader below would take a list for an object.
-fn check_objects(body: &Datum) -> Result<(), InvalidRequest> {
-    let parts = ["subject", "action", "resource"].map(|name| (name, body.member(name)));
-    for (name, part) in [("the body", Some(body))].into_iter().chain(parts) {
-        if let Some(part) = part.filter(|part| !matches!(part, Datum::Record(_) | Datum::Null)) {
-            return Err(InvalidRequest::field(name, format!("must be an object; it is {}", part.kind())));
+type Members = Vec<(String, Datum)>;
+
+/// Takes a member out of an object; none if it is absent or null.
+fn take(members: &mut Members, name: &str) -> Option<Datum> {
+    let at = members.iter().position(|(member, _)| member == name)?;
+    Some(members.swap_remove(at).1).filter(|value| *value != Datum::Null)
+}
+
+fn object(value: Option<Datum>, field: &str) -> Result<Option<Members>, InvalidRequest> {
+    match value {
+        None | Some(Datum::Null) => Ok(None),
+        Some(Datum::Record(members)) => Ok(Some(members)),
+        Some(other) => {
+            Err(InvalidRequest::field(field, format!("must be an object; it is {}", other.kind())))
         }
     }
-    Ok(())
 }
 
-fn named(named: Option<Named>, field: &str) -> Result<Reference, InvalidRequest> {
-    let named = named.ok_or_else(|| missing(field))?;
-    let part = |name| format!("{field}.{name}");
-    if !is_empty(named.properties.as_ref()) {
-        return Err(InvalidRequest::not_honoured(part("properties")));
+fn text(members: &mut Members, owner: &str, name: &str) -> Result<String, InvalidRequest> {
+    let field = format!("{owner}.{name}");
+    match take(members, name) {
+        None => Err(missing(&field)),
+        Some(Datum::String(text)) => Ok(text),
+        Some(other) => Err(InvalidRequest::field(field, format!("must be a string; it is {}", other.kind()))),
     }
-    Ok(Reference {
-        type_name: named.type_name.ok_or_else(|| missing(&part("type")))?,
-        id: named.id.ok_or_else(|| missing(&part("id")))?,
-    })
+}
+
+fn named(body: &mut Members, field: &str) -> Result<Reference, InvalidRequest> {
+    let mut named = object(take(body, field), field)?.ok_or_else(|| missing(field))?;
+    if !is_empty(take(&mut named, "properties").as_ref()) {
+        return Err(InvalidRequest::not_honoured(format!("{field}.properties")));
+    }
+    Ok(Reference { type_name: text(&mut named, field, "type")?, id: text(&mut named, field, "id")? })
 }
 
 /// A tool call's arguments stand in `action.properties.arguments`; no other property of an action is honoured.

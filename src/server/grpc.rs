@@ -121,6 +121,7 @@ impl AuthorizationService for Grpc {
         }))
     }
 }
+
 /// When the call's answer stops being of use, if it has not yet.
 fn check_deadline<T>(request: &Request<T>) -> Result<Instant, Status> {
     match request.extensions().get::<Deadline>() {

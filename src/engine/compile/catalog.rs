@@ -12,7 +12,6 @@ use super::schema::{EMPTY, Fragment, LoadedSchema};
 use crate::engine::catalog::{ActionType, Catalog, Domain, RESERVED, TypedTool};
 use crate::engine::cedar::{RecordType, Type, types};
 use crate::engine::convert::{Converter, Form};
-use crate::engine::datum::Datum;
 use crate::engine::delegation::Hop;
 use crate::engine::guard::MAX_VALUE_DEPTH;
 use crate::engine::problem::{Place, Problem, Report};
@@ -328,7 +327,7 @@ fn try_chain(catalog: &Catalog, chain: &RecordType) -> Result<(), String> {
     };
     let agent = catalog.domain.chain_required.iter().find_map(|name| some(name));
     let hop = Hop::sample(some(&catalog.domain.user), agent);
-    let Datum::Record(members) = hop.to_datum(chain) else { return Ok(()) };
+    let members = hop.members(chain);
     let filled = |name: &String| members.iter().any(|(member, _)| member == name);
     if let Some(role) =
         chain.attributes.keys().map(ToString::to_string).find(|name| name == "role" && !filled(name))
