@@ -5,11 +5,12 @@
 
 use std::path::PathBuf;
 
+use mandate::engine::authorize::authorize;
 use mandate::engine::compile::{Options, compile};
 use mandate::engine::datum::{Datum, Reference};
 use mandate::engine::decision::Effect;
 use mandate::engine::request::AuthzRequest;
-use mandate::pdp::Pdp;
+use mandate::pdp;
 use mandate::store::directory::{self, Folders};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,7 +20,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         entities: PathBuf::from("entities"),
     };
     let loaded = compile(&directory::read(&folders)?, &Options::default())?;
-    let pdp = Pdp::new(loaded.world);
 
     // May Ana list the tools of the GitHub server?
     let mut request = AuthzRequest::new(
@@ -29,13 +29,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     request.context = vec![("session".to_owned(), session())];
 
-    let answer = pdp.authorize(&request)?;
-    let verdict = if answer.decision.effect == Effect::Allow { "allow" } else { "deny" };
-    println!("{verdict} ({})", answer.id);
-    for policy in &answer.decision.determining {
+    let decision = authorize(&loaded.world, &request, pdp::now())?;
+    let verdict = if decision.effect == Effect::Allow { "allow" } else { "deny" };
+    println!("{verdict}");
+    for policy in &decision.determining {
         println!("  by {} at {}", policy.id, policy.location);
     }
-    if let Some(denial) = &answer.decision.denial {
+    if let Some(denial) = &decision.denial {
         println!("  {}: {}", denial.code.as_str(), denial.message);
     }
     Ok(())

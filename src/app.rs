@@ -1,27 +1,30 @@
 //! The only place that puts a service together: configuration → [`bind`] → [`Bound`] → [`Bound::run`].
 
-use std::future::Future;
+#[cfg(test)]
+mod fault_tests;
+mod lifecycle;
+mod parts;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::watch;
-use tokio::time::timeout;
 
-use crate::config::{Config, Listen};
-use crate::engine::compile::compile;
+use crate::audit::{AuditLog, Writer};
+use crate::config::{Config, Listen, Shutdown};
 use crate::engine::guard::WORKER_STACK_BYTES;
 use crate::engine::problem::Report;
 use crate::pdp::Pdp;
-use crate::server;
-use crate::store::directory;
+use crate::server::control::Token;
+use crate::server::ops::Readiness;
+use crate::server::report::ServiceReport;
+use crate::store::data_dir::{DataDir, DataDirError};
+use crate::store::loader::{Loader, LoaderHandle, OpenError};
+use crate::telemetry::metrics::Metrics;
 
-/// Longest time that requests under way are waited for when the service stops.
-const DRAIN: Duration = Duration::from_secs(10);
+pub use lifecycle::Stop;
 
 /// A service that has loaded its world and bound its listeners, and serves nothing yet.
 #[derive(Debug)]
@@ -30,27 +33,59 @@ pub struct Bound {
     pub addresses: Listen,
     /// The decision point behind them.
     pub pdp: Arc<Pdp>,
+    /// What loads worlds, and may be told to.
+    pub loader: LoaderHandle,
     /// What loading warned of.
     pub warnings: Report,
-    data: TcpListener,
-    http: TcpListener,
+    listeners: Listeners,
+    writer: Writer,
+    metrics: Arc<Metrics>,
+    readiness: Readiness,
+    report: ServiceReport,
+    token: Token,
+    shutdown: Shutdown,
+    /// Last, so that it is given up last.
+    _data: DataDir,
 }
 
-/// Why a service cannot start.
+#[derive(Debug)]
+struct Listeners {
+    data: TcpListener,
+    http: TcpListener,
+    ops: TcpListener,
+    control: TcpListener,
+}
+
+/// Why a service cannot start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The sources are rejected.
     #[error("the policies, schema or entities are rejected")]
     Rejected(Report),
+    /// There is no world to serve.
+    #[error(transparent)]
+    Open(OpenError),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataDirError),
+    /// The decision log cannot be written.
+    #[error("the decision log cannot be opened: {0}")]
+    Log(io::Error),
     /// An address cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
     /// The contract's descriptors are unusable: a defect of the build.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// Serving failed.
+    /// Two metrics have one name: a defect of the build.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The system does not give what serving needs.
     #[error("serving failed: {0}")]
     Serve(#[from] io::Error),
+    /// Something that must run as long as the service has ended.
+    #[error("{0} has ended, which is a defect: the process stops rather than serve without it")]
+    Ended(&'static str),
 }
 
 /// A runtime whose threads have the stack that evaluation needs.
@@ -70,16 +105,34 @@ pub fn runtime() -> io::Result<Runtime> {
 /// # Errors
 /// [`StartError`]; nothing has been served.
 pub async fn bind(config: &Config) -> Result<Bound, StartError> {
-    let sources = directory::read(&config.folders).map_err(StartError::Rejected)?;
-    let loaded = compile(&sources, &config.options).map_err(StartError::Rejected)?;
-    let (data, data_address) = listen(config.listen.data).await?;
+    let data = DataDir::open(&config.data_directory)?;
+    let token = Token::keep(&data.control_token())?;
+    let (loader, store, warnings) = Loader::open(parts::loader(config), &data)?;
+    let metrics = Arc::new(Metrics::new()?);
+    let (data_listener, data_address) = listen(config.listen.data).await?;
     let (http, http_address) = listen(config.listen.http).await?;
+    let (ops, ops_address) = listen(config.listen.ops).await?;
+    let (control, control_address) = listen(config.listen.control).await?;
+    let addresses =
+        Listen { data: data_address, http: http_address, ops: ops_address, control: control_address };
+    // From here on threads run: nothing below may fail and leave one behind.
+    let (audit, writer) = AuditLog::open(&parts::audit(&config.log)).map_err(StartError::Log)?;
+    let loader = loader.spawn()?;
+    let report = parts::report(config, &addresses, &store, &loader, &audit);
+    let pdp = Pdp::new(store, audit, Arc::clone(&metrics), parts::caller(config));
     Ok(Bound {
-        addresses: Listen { data: data_address, http: http_address },
-        pdp: Arc::new(Pdp::new(loaded.world)),
-        warnings: loaded.warnings,
-        data,
-        http,
+        addresses,
+        pdp: Arc::new(pdp),
+        loader,
+        warnings,
+        listeners: Listeners { data: data_listener, http, ops, control },
+        writer,
+        metrics,
+        readiness: Readiness::default(),
+        report,
+        token,
+        shutdown: config.shutdown,
+        _data: data,
     })
 }
 
@@ -88,48 +141,4 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
-}
-
-impl Bound {
-    /// Serves until `shutdown` completes, then finishes what is under way.
-    ///
-    /// # Errors
-    /// A listener fails; the other is stopped.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), StartError> {
-        let (stop, stopped) = watch::channel(false);
-        let grpc = server::grpc::router(Arc::clone(&self.pdp)).await?;
-        let mut http = server::authzen::router(Arc::clone(&self.pdp));
-        if self.addresses.http.ip().is_loopback() {
-            http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
-        }
-        let serving = async {
-            tokio::try_join!(serve(self.data, grpc, stopped.clone()), serve(self.http, http, stopped.clone()))
-        };
-        tokio::pin!(serving);
-        tokio::select! {
-            outcome = &mut serving => outcome.map(|_| ())?,
-            () = shutdown => {
-                stop.send_replace(true);
-                // A caller that never ends its request must not keep the process: what is left is cut off.
-                if let Ok(outcome) = timeout(DRAIN, serving).await {
-                    outcome?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-async fn serve(
-    listener: TcpListener,
-    router: axum::Router,
-    mut stopped: watch::Receiver<bool>,
-) -> io::Result<()> {
-    // Answers are single small frames: waiting to fill a packet would only delay them.
-    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-    let stop = async move {
-        // An error means that `run` is gone, which stops serving as well.
-        drop(stopped.wait_for(|stop| *stop).await);
-    };
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
 }

@@ -3,12 +3,15 @@
 pub mod ask;
 pub mod check;
 pub mod completions;
+pub mod control;
 pub mod example;
 pub mod explain;
 pub mod import_mcp;
 pub mod output;
+pub mod rollback;
 pub mod serve;
 pub mod sources;
+pub mod status;
 pub mod test;
 pub mod validate;
 
@@ -50,6 +53,10 @@ pub enum Command {
     Example(example::Example),
     /// Turn an MCP server's tool list into entities and typed actions.
     ImportMcp(import_mcp::ImportMcp),
+    /// Show what a running server serves, and what is wrong with its files.
+    Status(status::Status),
+    /// Have a running server serve an earlier set again, until the files change.
+    Rollback(rollback::Rollback),
     /// Print completions for a shell.
     Completions(completions::Completions),
 }
@@ -101,6 +108,8 @@ pub fn run() -> Exit {
         Command::Test(command) => command.run(format),
         Command::Example(command) => command.run(),
         Command::ImportMcp(command) => command.run(format),
+        Command::Status(command) => command.run(format),
+        Command::Rollback(command) => command.run(format),
         Command::Completions(command) => command.run(),
     }
 }

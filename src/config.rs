@@ -3,27 +3,44 @@
 //! A later source wins: built-in defaults, the TOML file, `MANDATE__SECTION__KEY` in the environment, flags. An
 //! unknown key is an error wherever it stands.
 
+mod written;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
-use serde::Deserialize;
 
-use crate::engine::catalog::Domain;
 use crate::engine::compile::Options;
-use crate::engine::generation::OnPolicyError;
 use crate::store::directory::Folders;
+use written::Written;
 
 /// A validated configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Where the sources are.
     pub folders: Folders,
+    /// Folder of emergency forbids.
+    pub emergency: PathBuf,
+    /// Whether a start with broken files serves the last set that was good.
+    pub serve_last_known_good: bool,
     /// How they compile.
     pub options: Options,
+    /// Folder of everything that this process writes.
+    pub data_directory: PathBuf,
     /// Where to listen.
     pub listen: Listen,
+    /// When changed files are loaded.
+    pub reload: Reload,
+    /// How many bytes of decisions a world remembers; none: every question is decided anew.
+    pub cache_bytes: Option<u64>,
+    /// Where decisions are recorded.
+    pub log: Log,
+    /// What the process says of itself.
+    pub telemetry: Telemetry,
+    /// How the service stops.
+    pub shutdown: Shutdown,
     /// Serve callers that have not authenticated on addresses other hosts can reach.
     pub insecure_unauthenticated_callers: bool,
 }
@@ -35,6 +52,93 @@ pub struct Listen {
     pub data: SocketAddr,
     /// AuthZEN.
     pub http: SocketAddr,
+    /// Probes and metrics. Says nothing secret, so any address will do.
+    pub ops: SocketAddr,
+    /// Administration. Loopback only: its token must not cross a network in the clear (C2).
+    pub control: SocketAddr,
+}
+
+/// When changed files are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reload {
+    /// Whether files are watched at all; otherwise only SIGHUP loads them.
+    pub watch: bool,
+    /// How often files are looked at, whatever events come.
+    pub poll: Duration,
+    /// How long files must stand still that neither a manifest nor an atomic swap vouches for.
+    pub settle: Duration,
+}
+
+/// Where decisions are recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Where records go.
+    pub sink: LogSink,
+    /// Folder of the files.
+    pub directory: PathBuf,
+    /// Size at which a file is put aside, in bytes.
+    pub rotate_bytes: u64,
+    /// How many files put aside are kept.
+    pub keep: usize,
+    /// How many records may wait to be written.
+    pub queue: usize,
+    /// What happens when that many wait.
+    pub overflow: LogOverflow,
+    /// Whether raw arguments are recorded, not only their digest.
+    pub arguments: bool,
+}
+
+/// Where records go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogSink {
+    /// Files in a folder.
+    #[default]
+    File,
+    /// Standard output.
+    Stdout,
+    /// Nowhere.
+    Off,
+}
+
+/// What happens when too many records wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogOverflow {
+    /// The record is dropped and counted.
+    #[default]
+    Drop,
+    /// The answer waits until there is room.
+    Block,
+}
+
+/// What the process says of itself, on standard error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Telemetry {
+    /// How.
+    pub format: LogFormat,
+    /// What: a level, or directives such as `info,mandate::store=debug`.
+    pub level: String,
+}
+
+/// How the process's own log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How the service stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long it serves on, not ready, after SIGTERM: balancers need time to notice.
+    pub grace: Duration,
+    /// How long it then waits for what is under way.
+    pub drain: Duration,
 }
 
 /// Flags that override what files and environment say.
@@ -46,10 +150,20 @@ pub struct Overrides {
     pub schemas: Option<PathBuf>,
     /// Folder of entities.
     pub entities: Option<PathBuf>,
+    /// Folder of emergency forbids.
+    pub emergency: Option<PathBuf>,
+    /// Folder of what the process writes.
+    pub data_directory: Option<PathBuf>,
     /// gRPC address.
     pub data: Option<SocketAddr>,
     /// HTTP address.
     pub http: Option<SocketAddr>,
+    /// Address of probes and metrics.
+    pub ops: Option<SocketAddr>,
+    /// Address of administration.
+    pub control: Option<SocketAddr>,
+    /// See [`Config::serve_last_known_good`].
+    pub refuse_last_known_good: bool,
     /// See [`Config::insecure_unauthenticated_callers`].
     pub insecure_unauthenticated_callers: bool,
 }
@@ -74,55 +188,19 @@ pub enum ConfigError {
         /// Its address.
         address: SocketAddr,
     },
-}
-
-/// What was written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Written {
-    sources: WrittenSources,
-    listen: WrittenListen,
-    decisions: WrittenDecisions,
-    domain: WrittenDomain,
-    callers: WrittenCallers,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct WrittenSources {
-    policies: Option<PathBuf>,
-    schemas: Option<PathBuf>,
-    entities: Option<PathBuf>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct WrittenListen {
-    data: Option<SocketAddr>,
-    http: Option<SocketAddr>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct WrittenDecisions {
-    on_policy_error: OnPolicyError,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct WrittenDomain {
-    namespace: Option<String>,
-    user: Option<String>,
-    chain_required: Option<Vec<String>>,
-    autonomous: Option<String>,
-    tool: Option<String>,
-    call_tool: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct WrittenCallers {
-    insecure_unauthenticated: bool,
+    /// The control listener's token would cross a network in the clear.
+    #[error("`listen.control` would listen on {0}, which other hosts can reach: it must be on loopback")]
+    ControlExposed(SocketAddr),
+    /// A value is out of its range.
+    #[error("`{key}` is {value}: {limit}")]
+    OutOfRange {
+        /// The key.
+        key: &'static str,
+        /// What was written.
+        value: String,
+        /// What would be right.
+        limit: &'static str,
+    },
 }
 
 impl Config {
@@ -146,49 +224,12 @@ impl Config {
     }
 }
 
-impl Written {
-    fn meaning(self, flags: Overrides) -> Result<Config, ConfigError> {
-        let folder = |flag: Option<PathBuf>, written: Option<PathBuf>, default: &str| {
-            flag.or(written).unwrap_or_else(|| PathBuf::from(default))
-        };
-        let config = Config {
-            folders: Folders {
-                policies: folder(flags.policies, self.sources.policies, "policies"),
-                schemas: folder(flags.schemas, self.sources.schemas, "schemas"),
-                entities: folder(flags.entities, self.sources.entities, "entities"),
-            },
-            options: Options {
-                on_policy_error: self.decisions.on_policy_error,
-                domain: self.domain.meaning(),
-            },
-            listen: Listen {
-                data: flags.data.or(self.listen.data).unwrap_or(loopback(4466)),
-                http: flags.http.or(self.listen.http).unwrap_or(loopback(4467)),
-            },
-            insecure_unauthenticated_callers: flags.insecure_unauthenticated_callers
-                || self.callers.insecure_unauthenticated,
-        };
-        config.check_exposure().map(|()| config)
-    }
-}
-
-impl WrittenDomain {
-    fn meaning(self) -> Domain {
-        let defaults = Domain::in_namespace(self.namespace.as_deref().unwrap_or("Mandate"));
-        Domain {
-            namespace: defaults.namespace,
-            user: self.user.unwrap_or(defaults.user),
-            chain_required: self.chain_required.unwrap_or(defaults.chain_required),
-            autonomous: self.autonomous.unwrap_or(defaults.autonomous),
-            tool: self.tool.unwrap_or(defaults.tool),
-            call_tool: self.call_tool.unwrap_or(defaults.call_tool),
-        }
-    }
-}
-
 impl Config {
-    /// Without caller authentication only this host may ask (C2).
+    /// Without caller authentication only this host may ask, and nobody may administer over a network (C2).
     fn check_exposure(&self) -> Result<(), ConfigError> {
+        if !self.listen.control.ip().is_loopback() {
+            return Err(ConfigError::ControlExposed(self.listen.control));
+        }
         let listeners = [("listen.data", self.listen.data), ("listen.http", self.listen.http)];
         let exposed = listeners.into_iter().find(|(_, address)| !address.ip().is_loopback());
         match exposed {
@@ -198,15 +239,38 @@ impl Config {
             _ => Ok(()),
         }
     }
+
+    /// Values that would make the service useless, or never end.
+    fn check_ranges(&self) -> Result<(), ConfigError> {
+        let millis = |duration: Duration| format!("{} ms", duration.as_millis());
+        let refuse = |key, value, limit| Err(ConfigError::OutOfRange { key, value, limit });
+        let Self { reload, log, .. } = self;
+        if !(MIN_POLL..=MAX_POLL).contains(&reload.poll) {
+            return refuse("reload.poll", millis(reload.poll), "it must be between 50 ms and 1 hour");
+        }
+        if reload.settle > MAX_SETTLE {
+            return refuse("reload.settle", millis(reload.settle), "it must be at most 1 minute");
+        }
+        if !(1..=MAX_QUEUE).contains(&log.queue) {
+            return refuse("log.queue", log.queue.to_string(), "it must be between 1 and 10,000,000 records");
+        }
+        if log.rotate_bytes < MIN_ROTATE_BYTES {
+            return refuse("log.rotate_bytes", log.rotate_bytes.to_string(), "it must be at least 65536");
+        }
+        Ok(())
+    }
 }
 
-fn loopback(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
-}
+const MIN_POLL: Duration = Duration::from_millis(50);
+const MAX_POLL: Duration = Duration::from_secs(3600);
+const MAX_SETTLE: Duration = Duration::from_secs(60);
+const MAX_QUEUE: usize = 10_000_000;
+const MIN_ROTATE_BYTES: u64 = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::generation::OnPolicyError;
 
     fn load(toml: &str, overrides: Overrides) -> Result<Config, ConfigError> {
         let folder = tempfile::tempdir().unwrap();
@@ -224,7 +288,7 @@ mod tests {
         assert_eq!(config.folders.schemas, PathBuf::from("b"));
         assert_eq!(config.folders.entities, PathBuf::from("entities"));
         assert_eq!(config.options.on_policy_error, OnPolicyError::Strict);
-        assert_eq!(config.listen.data, loopback(4466));
+        assert_eq!(config.listen.data, "127.0.0.1:4466".parse().unwrap());
     }
 
     #[test]
@@ -259,5 +323,42 @@ mod tests {
         assert_eq!(config.options.domain.user, "Acme::User");
         assert_eq!(config.options.domain.chain_required, ["Acme::Agent"]);
         assert_eq!(config.options.domain.call_tool, "invoke");
+    }
+
+    #[test]
+    fn durations_are_written_with_their_unit() {
+        let config = load("[shutdown]\ngrace = '250ms'\ndrain = '1m'\n", Overrides::default()).unwrap();
+        assert_eq!(config.shutdown.grace, Duration::from_millis(250));
+        assert_eq!(config.shutdown.drain, Duration::from_secs(60));
+        for wrong in ["[shutdown]\ngrace = '5'\n", "[shutdown]\ngrace = '-1s'\n", "[shutdown]\ngrace = 5\n"] {
+            let error = load(wrong, Overrides::default()).unwrap_err().to_string();
+            assert!(error.contains("shutdown.grace"), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_and_named() {
+        for (written, named) in [
+            ("[reload]\npoll = '1ms'\n", "reload.poll"),
+            ("[reload]\nsettle = '1h'\n", "reload.settle"),
+            ("[log]\nqueue = 0\n", "log.queue"),
+            ("[log]\nrotate_bytes = 10\n", "log.rotate_bytes"),
+            ("[listen]\ncontrol = '0.0.0.0:4469'\n", "listen.control"),
+        ] {
+            let insecure = Overrides { insecure_unauthenticated_callers: true, ..Overrides::default() };
+            let error = load(written, insecure).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_decision_log_lives_in_the_data_directory_unless_told_otherwise() {
+        let config = load("[data]\ndirectory = '/somewhere'\n", Overrides::default()).unwrap();
+        assert_eq!(config.log.directory, PathBuf::from("/somewhere/decisions"));
+        assert_eq!(config.cache_bytes, Some(64 * 1024 * 1024));
+        let config =
+            load("[log]\ndirectory = 'x'\n[cache]\nenabled = false\n", Overrides::default()).unwrap();
+        assert_eq!(config.log.directory, PathBuf::from("x"));
+        assert_eq!(config.cache_bytes, None);
     }
 }

@@ -5,6 +5,7 @@
 //! [`mcp`] turns tool lists into schema and entities; [`cases`] are policy tests.
 
 pub mod app;
+pub mod audit;
 pub mod cases;
 pub mod cli;
 pub mod config;
@@ -14,3 +15,4 @@ pub mod mcp;
 pub mod pdp;
 pub mod server;
 pub mod store;
+pub mod telemetry;

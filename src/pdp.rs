@@ -1,45 +1,111 @@
-//! The one door: every transport asks here, and nothing else decides.
+//! The one door: every transport asks here, and nothing else decides. Whatever is answered is recorded here, once.
 
+mod refused;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
+use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
+use crate::audit::{AuditLog, DecisionRecord, Record, RefusalRecord, Room, WriterGone};
 use crate::engine::authorize::{Now, authorize};
 use crate::engine::decision::Decision;
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::world::World;
+use crate::store::cache::{DecisionCache, Key};
 use crate::store::{Published, Store};
+use crate::telemetry::metrics::Metrics;
+
+pub use refused::{Refused, RefusedCode};
 
 /// Most bytes that a batch may have once every item has taken what it inherits.
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Most questions in one batch.
 pub const MAX_BATCH: usize = 100;
 
+/// The principal whose questions panic, in tests.
+#[cfg(test)]
+pub(crate) const PANIC_IN_EVALUATION: &str = "panic in evaluation";
+
 /// The policy decision point.
 #[derive(Debug)]
 pub struct Pdp {
-    store: Store,
+    store: Arc<Store>,
+    audit: AuditLog,
+    metrics: Arc<Metrics>,
+    caller: Arc<str>,
+}
+
+/// A question, and what its caller says of it. Nothing but the question is an input of policies.
+#[derive(Debug)]
+pub struct Asked {
+    /// The question.
+    pub question: AuthzRequest,
+    /// Whether the answer will be enforced.
+    pub mode: Mode,
+    /// What the caller wants remembered with the answer.
+    pub evidence: Option<Box<Evidence>>,
+    /// The oldest world that may answer; empty: any that is published.
+    pub minimum_revision: String,
+    /// Decide anew even where the answer is known.
+    pub bypass_cache: bool,
+}
+
+/// How a question came.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Through which door.
+    pub surface: Surface,
+    /// The caller's own id of the request; may be empty.
+    pub request_id: String,
+    /// When an answer stops being of use.
+    pub deadline: Instant,
 }
 
 /// A decision, and what names it.
 #[derive(Debug)]
 pub struct Answer {
     /// What was decided.
-    pub decision: Decision,
+    pub decision: Arc<Decision>,
     /// UUIDv7 of this answer.
     pub id: Uuid,
-    /// Hash of the generation that decided.
-    pub generation: String,
+    /// The world that decided.
+    pub published: Arc<Published>,
+    /// What part the cache had.
+    pub cache: CacheUse,
+}
+
+/// What came of a batch.
+#[derive(Debug)]
+pub struct Batch {
+    /// Each item's own id, and its answer, in the order of the items.
+    pub answers: Vec<(String, Result<Answer, Refused>)>,
+    /// The world that decided them all.
+    pub published: Arc<Published>,
+}
+
+impl From<AuthzRequest> for Asked {
+    /// A question on the usual terms.
+    fn from(question: AuthzRequest) -> Self {
+        Self {
+            question,
+            mode: Mode::Enforce,
+            evidence: None,
+            minimum_revision: String::new(),
+            bypass_cache: false,
+        }
+    }
 }
 
 impl Pdp {
-    /// A decision point that serves `world`.
-    pub fn new(world: World) -> Self {
-        Self { store: Store::new(world) }
+    /// A decision point over a store. `caller` names everybody who asks, until callers authenticate.
+    pub fn new(store: Arc<Store>, audit: AuditLog, metrics: Arc<Metrics>, caller: &str) -> Self {
+        Self { store, audit, metrics, caller: Arc::from(caller) }
     }
 
-    /// The world that is served now, and since when.
+    /// The world that is served now.
     pub fn current(&self) -> Arc<Published> {
         self.store.current()
     }
@@ -47,40 +113,229 @@ impl Pdp {
     /// Decides one question.
     ///
     /// # Errors
-    /// [`InvalidRequest`] if the question cannot be understood. A denial is an answer.
-    pub fn authorize(&self, request: &AuthzRequest) -> Result<Answer, InvalidRequest> {
-        answer(&self.store.current().world, request, now())
+    /// [`Refused`]; it has been recorded. A denial is an answer.
+    pub async fn authorize(
+        &self,
+        call: &Call,
+        asked: Result<Asked, InvalidRequest>,
+    ) -> Result<Answer, Refused> {
+        let mut room = self.room(1, call).await?;
+        let outcome = self.answer(call, asked, &self.store.current(), now());
+        self.settle(call, outcome, &mut room)
     }
 
     /// Decides many questions in one world, at one instant. One that cannot be understood fails alone.
     ///
     /// # Errors
-    /// [`Late`] once `deadline` has passed: nobody waits for the rest.
-    pub fn authorize_batch(
+    /// [`Refused::Late`] once the deadline has passed, for nobody waits for the rest; [`Refused::Unrecorded`]. Either
+    /// is one record.
+    pub async fn authorize_batch(
         &self,
-        requests: impl IntoIterator<Item = Result<AuthzRequest, InvalidRequest>>,
-        deadline: Instant,
-    ) -> Result<Vec<Result<Answer, InvalidRequest>>, Late> {
+        call: &Call,
+        items: impl ExactSizeIterator<Item = (String, Result<Asked, InvalidRequest>)>,
+    ) -> Result<Batch, Refused> {
+        let mut room = self.room(items.len(), call).await?;
         let published = self.store.current();
         let now = now();
-        let mut answers = Vec::new();
-        for request in requests {
-            if Instant::now() >= deadline {
-                return Err(Late);
+        let mut outcomes = Vec::with_capacity(items.len());
+        for (request_id, asked) in items {
+            if Instant::now() >= call.deadline {
+                return Err(self.refuse(call, Refused::Late));
             }
-            answers.push(request.and_then(|request| answer(&published.world, &request, now)));
+            let item = Call { request_id, ..*call };
+            let outcome = self.answer(&item, asked, &published, now);
+            outcomes.push((item, outcome));
         }
-        Ok(answers)
+        let answers = outcomes.into_iter().map(|(item, outcome)| {
+            let outcome = self.settle(&item, outcome, &mut room);
+            (item.request_id, outcome)
+        });
+        Ok(Batch { answers: answers.collect(), published })
+    }
+
+    /// Records that a call was refused before there was a question, and gives the refusal back.
+    pub fn refuse(&self, call: &Call, refused: Refused) -> Refused {
+        let refusal = Refusal { refused: refused.clone(), asked: None };
+        // The answer is a refusal, whether or not that could be recorded.
+        self.settle(call, Err(refusal), &mut self.audit.room_at_once()).err().unwrap_or(refused)
+    }
+
+    /// Counts a defect that was caught elsewhere.
+    pub fn panicked(&self) {
+        self.metrics.panicked();
+    }
+
+    /// Room for records, before anything is decided: an answer that cannot be recorded is not given.
+    async fn room(&self, records: usize, call: &Call) -> Result<Room, Refused> {
+        match tokio::time::timeout_at(call.deadline.into(), self.audit.reserve(records)).await {
+            Ok(Ok(room)) => Ok(room),
+            Ok(Err(_gone)) => Err(self.refuse(call, Refused::Unrecorded)),
+            Err(_late) => Err(self.refuse(call, Refused::Late)),
+        }
     }
 }
 
-/// The deadline passed before everything was decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Late;
+/// A question that was decided.
+struct Decided {
+    answer: Answer,
+    asked: Asked,
+    latency: Duration,
+}
 
-fn answer(world: &World, request: &AuthzRequest, now: Now) -> Result<Answer, InvalidRequest> {
-    let decision = authorize(world, request, now)?;
-    Ok(Answer { decision, id: Uuid::now_v7(), generation: world.generation.hash.clone() })
+/// A question that was not.
+struct Refusal {
+    refused: Refused,
+    asked: Option<Asked>,
+}
+
+impl Pdp {
+    fn answer(
+        &self,
+        call: &Call,
+        asked: Result<Asked, InvalidRequest>,
+        published: &Arc<Published>,
+        now: Now,
+    ) -> Result<Decided, Refusal> {
+        let started = Instant::now();
+        let asked = asked.map_err(|error| Refusal { refused: error.into(), asked: None })?;
+        match self.decide(&asked, published, now) {
+            Err(refused) => Err(Refusal { refused, asked: Some(asked) }),
+            // An Allow that comes too late is no Allow.
+            Ok(_) if Instant::now() >= call.deadline => {
+                Err(Refusal { refused: Refused::Late, asked: Some(asked) })
+            }
+            Ok((decision, cache)) => {
+                let answer = Answer { decision, id: Uuid::now_v7(), published: Arc::clone(published), cache };
+                Ok(Decided { answer, asked, latency: started.elapsed() })
+            }
+        }
+    }
+
+    fn decide(
+        &self,
+        asked: &Asked,
+        published: &Published,
+        now: Now,
+    ) -> Result<(Arc<Decision>, CacheUse), Refused> {
+        if !asked.minimum_revision.is_empty() {
+            self.store.check_minimum(&asked.minimum_revision, published)?;
+        }
+        // A defect in one decision is that decision's failure. Everything it could have left half done is its own.
+        match catch_unwind(AssertUnwindSafe(|| decide(asked, published, now))) {
+            Ok(decided) => Ok(decided?),
+            Err(_panic) => {
+                self.metrics.panicked();
+                Err(Refused::Internal)
+            }
+        }
+    }
+
+    /// Counts an outcome and records it. A decision that cannot be recorded is not given, where records may not be lost.
+    fn settle(
+        &self,
+        call: &Call,
+        outcome: Result<Decided, Refusal>,
+        room: &mut Room,
+    ) -> Result<Answer, Refused> {
+        match outcome {
+            Ok(Decided { answer, asked, latency }) => {
+                self.metrics.decided(answer.decision.effect, call.surface, answer.cache, latency);
+                self.metrics.policies_failed(answer.decision.errors.len());
+                let record = || {
+                    Record::Decision(Box::new(self.decision_record(call, &answer, asked, latency)))
+                };
+                room.record(record).map_err(|WriterGone| Refused::Unrecorded)?;
+                Ok(answer)
+            }
+            Err(Refusal { refused, asked }) => {
+                self.metrics.refused(call.surface, refused.code().as_str());
+                let record = || Record::Refusal(Box::new(self.refusal_record(call, &refused, asked)));
+                // The answer is a refusal, whether or not that could be recorded; a lost record is counted.
+                drop(room.record(record));
+                Err(refused)
+            }
+        }
+    }
+
+    fn decision_record(&self, call: &Call, answer: &Answer, asked: Asked, latency: Duration) -> DecisionRecord {
+        DecisionRecord {
+            id: answer.id,
+            at: SystemTime::now(),
+            surface: call.surface,
+            caller: Arc::clone(&self.caller),
+            request_id: call.request_id.clone(),
+            revision: Arc::clone(&answer.published.revision),
+            generation: Arc::clone(&answer.published.world.generation.hash),
+            request: asked.question,
+            decision: Arc::clone(&answer.decision),
+            cache: answer.cache,
+            latency,
+            mode: asked.mode,
+            evidence: asked.evidence,
+        }
+    }
+
+    fn refusal_record(&self, call: &Call, refused: &Refused, asked: Option<Asked>) -> RefusalRecord {
+        let (principal, action, resource) = match asked {
+            Some(Asked { question: AuthzRequest { principal, action, resource, .. }, .. }) => {
+                (Some(principal), Some(action), Some(resource))
+            }
+            None => (None, None, None),
+        };
+        RefusalRecord {
+            id: Uuid::now_v7(),
+            at: SystemTime::now(),
+            surface: call.surface,
+            caller: Arc::clone(&self.caller),
+            request_id: call.request_id.clone(),
+            code: refused.code().as_str(),
+            reason: refused.reason(),
+            field: refused.field().to_owned(),
+            principal,
+            action,
+            resource,
+        }
+    }
+}
+
+/// Decides one question in a world that nobody serves: for the command line. Leaves no record.
+///
+/// # Errors
+/// [`Refused`].
+pub fn decide_unrecorded(world: World, asked: &Asked) -> Result<Answer, Refused> {
+    let store = Store::new(world);
+    let published = store.current();
+    if !asked.minimum_revision.is_empty() {
+        store.check_minimum(&asked.minimum_revision, &published)?;
+    }
+    let decision = Arc::new(authorize(&published.world, &asked.question, now())?);
+    Ok(Answer { decision, id: Uuid::now_v7(), published, cache: CacheUse::Bypass })
+}
+
+/// Looks a question up among those decided in the same world, or decides it.
+fn decide(
+    asked: &Asked,
+    published: &Published,
+    now: Now,
+) -> Result<(Arc<Decision>, CacheUse), InvalidRequest> {
+    #[cfg(test)]
+    assert_ne!(asked.question.principal.id, PANIC_IN_EVALUATION);
+    let decided = || authorize(&published.world, &asked.question, now).map(Arc::new);
+    let Some((cache, key)) = place(asked, published) else { return Ok((decided()?, CacheUse::Bypass)) };
+    if let Some(known) = cache.get(&key) {
+        return Ok((known, CacheUse::Hit));
+    }
+    let decision = decided()?;
+    let kept = cache.insert(key, &decision);
+    Ok((decision, if kept { CacheUse::Miss } else { CacheUse::Bypass }))
+}
+
+/// Where the answer would be known from. An explanation is told by the evaluation that decides, never from memory.
+fn place<'p>(asked: &Asked, published: &'p Published) -> Option<(&'p DecisionCache, Key)> {
+    if asked.bypass_cache || asked.question.explain {
+        return None;
+    }
+    Some((published.cache.as_ref()?, Key::of(&asked.question)?))
 }
 
 /// The wall clock, read once for each request or batch.

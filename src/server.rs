@@ -1,9 +1,14 @@
 //! The listeners. Each turns its wire format into a question for [`crate::pdp::Pdp`] and the answer back.
 
 pub mod authzen;
-pub mod deadline;
+pub mod call;
+pub mod control;
+pub mod evidence;
 pub mod grpc;
+pub mod ops;
 pub mod pb;
 pub mod protocol;
+pub mod report;
 pub mod status;
+pub mod stream;
 pub mod wire;

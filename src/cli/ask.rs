@@ -16,8 +16,7 @@ use super::output::{self, Format};
 use super::sources::SourceArgs;
 use crate::app;
 use crate::engine::datum::Datum;
-use crate::engine::request::AuthzRequest;
-use crate::pdp::Pdp;
+use crate::pdp::{self, Refused};
 use crate::server::pb::authorization_service_client::AuthorizationServiceClient;
 use crate::server::{pb, wire};
 
@@ -97,8 +96,8 @@ impl Ask {
             output::problems(&loaded.warnings);
         }
         let request_id = request.request_id.clone();
-        let pdp = Pdp::new(loaded.world);
-        let answer = AuthzRequest::try_from(request).and_then(|request| pdp.authorize(&request));
+        let asked = wire::asked(request, &request_id, None).map_err(Refused::from);
+        let answer = asked.and_then(|asked| pdp::decide_unrecorded(loaded.world, &asked));
         answer.map(|answer| wire::response(answer, request_id)).map_err(|error| {
             output::failure(&error);
             Exit::Failure
@@ -225,7 +224,7 @@ fn ask_server(server: &str, request: pb::AuthorizeRequest) -> Result<pb::Authori
     let answered = runtime.block_on(async {
         let mut client = AuthorizationServiceClient::connect(server.to_owned())
             .await
-            .map_err(|error| format!("cannot reach {server}: {}", causes(&error)))?;
+            .map_err(|error| format!("cannot reach {server}: {}", output::innermost(&error)))?;
         let answered = client.authorize(request).await;
         answered.map(tonic::Response::into_inner).map_err(|status| describe(&status))
     });
@@ -233,10 +232,6 @@ fn ask_server(server: &str, request: pb::AuthorizeRequest) -> Result<pb::Authori
         output::failure(&message);
         Exit::Failure
     })
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |error| error.source()).last().unwrap_or(error).to_string()
 }
 
 fn describe(status: &tonic::Status) -> String {

@@ -1,29 +1,48 @@
 //! `mandate serve`
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::example;
 use super::output::{self, BAD, FAINT, GOOD};
 use super::sources::SourceArgs;
 use super::{Exit, output::NAME};
-use crate::app::{self, Bound, StartError};
-use crate::config::{Config, Overrides};
+use crate::app::{self, Bound, StartError, Stop};
+use crate::config::{Config, LogFormat, Overrides};
+use crate::store::loader::{Command, Commands, LoaderStatus, Source};
+use crate::telemetry::lines::{self, Style};
 
 /// Serve decisions over gRPC and HTTP.
 #[derive(Debug, Args)]
 pub struct Serve {
     #[command(flatten)]
     sources: SourceArgs,
+    /// Folder of emergency forbids [default: emergency].
+    #[arg(long, value_name = "DIR")]
+    emergency: Option<PathBuf>,
+    /// Folder of what the server writes: kept sets, decision log, token [default: data].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     /// gRPC address [default: 127.0.0.1:4466].
     #[arg(long, value_name = "ADDRESS")]
     data: Option<SocketAddr>,
     /// HTTP address, for AuthZEN [default: 127.0.0.1:4467].
     #[arg(long, value_name = "ADDRESS")]
     http: Option<SocketAddr>,
+    /// Address of probes and metrics [default: 127.0.0.1:4468].
+    #[arg(long, value_name = "ADDRESS")]
+    ops: Option<SocketAddr>,
+    /// Address of administration, on loopback [default: 127.0.0.1:4469].
+    #[arg(long, value_name = "ADDRESS")]
+    control: Option<SocketAddr>,
+    /// Do not start with the last set that was good when the files are broken.
+    #[arg(long)]
+    refuse_last_known_good: bool,
     /// Answer callers that nobody has authenticated, on addresses other hosts can reach.
     #[arg(long)]
     insecure_unauthenticated_callers: bool,
@@ -34,8 +53,13 @@ impl Serve {
     #[must_use]
     pub fn run(self) -> Exit {
         let overrides = Overrides {
+            emergency: self.emergency,
+            data_directory: self.data_dir,
             data: self.data,
             http: self.http,
+            ops: self.ops,
+            control: self.control,
+            refuse_last_known_good: self.refuse_last_known_good,
             insecure_unauthenticated_callers: self.insecure_unauthenticated_callers,
             ..self.sources.overrides()
         };
@@ -43,8 +67,17 @@ impl Serve {
             Ok(config) => config,
             Err(exit) => return exit,
         };
-        let served =
-            app::runtime().map_err(StartError::Serve).and_then(|runtime| runtime.block_on(serve(&config)));
+        let style = match config.telemetry.format {
+            LogFormat::Pretty => Style::Pretty,
+            LogFormat::Json => Style::Json,
+        };
+        if let Err(error) = lines::begin(style, &config.telemetry.level) {
+            output::failure(&error);
+            return Exit::Failure;
+        }
+        let served = app::runtime()
+            .map_err(StartError::Serve)
+            .and_then(|runtime| runtime.block_on(serve(&config, style)));
         match served {
             Ok(()) => Exit::Ok,
             Err(StartError::Rejected(report)) => {
@@ -59,26 +92,42 @@ impl Serve {
     }
 }
 
-async fn serve(config: &Config) -> Result<(), StartError> {
+async fn serve(config: &Config, style: Style) -> Result<(), StartError> {
     let started = Instant::now();
     let bound = app::bind(config).await?;
-    output::problems(&bound.warnings);
-    announce(&bound, config, started);
-    bound.run(stop()).await
+    match style {
+        Style::Pretty => {
+            output::problems(&bound.warnings);
+            announce(&bound, config, started);
+        }
+        Style::Json => announce_to_machines(&bound, config, started),
+    }
+    let commands = bound.loader.commands.clone();
+    let interrupts = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        served = bound.run(stop(interrupts)) => served,
+        never = reload(commands, signal(SignalKind::hangup())?) => match never {},
+    }
 }
 
-/// Completes at SIGINT or SIGTERM. If signals cannot be watched, never: the process can still be killed.
-async fn stop() {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
+/// Completes at SIGTERM, which leaves balancers time to notice, or at SIGINT, by which a person means now.
+async fn stop((mut interrupt, mut terminate): (Signal, Signal)) -> Stop {
+    let stop = tokio::select! {
+        _ = interrupt.recv() => Stop::AtOnce,
+        _ = terminate.recv() => Stop::AfterGrace,
     };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    tracing::info!("stopping");
+    stop
+}
+
+/// Loads the files at every SIGHUP. What comes of it, the loader says.
+async fn reload(commands: Commands, mut hangup: Signal) -> Infallible {
+    loop {
+        match hangup.recv().await {
+            Some(()) => drop(commands.send(Command::Reload)),
+            None => std::future::pending().await,
+        }
     }
-    anstream::eprintln!("stopping");
 }
 
 fn announce(bound: &Bound, config: &Config, started: Instant) {
@@ -87,23 +136,71 @@ fn announce(bound: &Bound, config: &Config, started: Instant) {
     let generation = &world.generation;
     let (policies, entities) = (generation.policies.len(), world.stored);
     let elapsed = started.elapsed().as_millis();
+    let addresses = &bound.addresses;
     anstream::eprintln!("{GOOD}loaded{GOOD:#} {policies} policies and {entities} entities in {elapsed} ms");
     anstream::eprintln!("       generation {}", generation.hash);
-    anstream::eprintln!(
-        "{GOOD}gRPC{GOOD:#}   {}  {FAINT}mandate.v1, health, reflection{FAINT:#}",
-        bound.addresses.data
-    );
-    anstream::eprintln!("{GOOD}HTTP{GOOD:#}   http://{}  {FAINT}AuthZEN 1.0{FAINT:#}", bound.addresses.http);
-    if config.insecure_unauthenticated_callers {
-        anstream::eprintln!(
-            "{BAD}INSECURE{BAD:#}: callers are not authenticated, and other hosts may reach this one"
-        );
-    } else {
-        anstream::eprintln!(
-            "{BAD}note{BAD:#}: callers are not authenticated; only this host can reach the server"
-        );
+    if let Some(warning) = unusual(&bound.loader.status()) {
+        anstream::eprintln!("{BAD}WARNING{BAD:#}: {warning}");
     }
-    if let Some(call) = example::curl(world, bound.addresses.http) {
+    anstream::eprintln!(
+        "{GOOD}gRPC{GOOD:#}    {}  {FAINT}mandate.v1, health, reflection{FAINT:#}",
+        addresses.data
+    );
+    anstream::eprintln!("{GOOD}HTTP{GOOD:#}    http://{}  {FAINT}AuthZEN 1.0{FAINT:#}", addresses.http);
+    anstream::eprintln!(
+        "{GOOD}ops{GOOD:#}     http://{}  {FAINT}/livez /readyz /metrics{FAINT:#}",
+        addresses.ops
+    );
+    anstream::eprintln!(
+        "{GOOD}control{GOOD:#} {}  {FAINT}mandate status, mandate rollback{FAINT:#}",
+        addresses.control
+    );
+    if config.insecure_unauthenticated_callers {
+        anstream::eprintln!("{BAD}INSECURE{BAD:#}: {INSECURE}");
+    } else {
+        anstream::eprintln!("{BAD}note{BAD:#}: {LOOPBACK}");
+    }
+    if let Some(call) = example::curl(world, addresses.http) {
         anstream::eprintln!("\n{NAME}Ask for a decision:{NAME:#}\n\n{call}\n");
+    }
+}
+
+const INSECURE: &str = "callers are not authenticated, and other hosts may reach this one";
+const LOOPBACK: &str = "callers are not authenticated; only this host can reach the server";
+
+fn announce_to_machines(bound: &Bound, config: &Config, started: Instant) {
+    for warning in bound.warnings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    if let Some(warning) = unusual(&bound.loader.status()) {
+        tracing::error!("{warning}");
+    }
+    let published = bound.pdp.current();
+    let addresses = &bound.addresses;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        generation.hash = &*published.world.generation.hash,
+        policies = published.world.generation.policies.len(),
+        entities = published.world.stored,
+        listen.data = %addresses.data,
+        listen.http = %addresses.http,
+        listen.ops = %addresses.ops,
+        listen.control = %addresses.control,
+        elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "serving"
+    );
+    tracing::warn!("{}", if config.insecure_unauthenticated_callers { INSECURE } else { LOOPBACK });
+}
+
+/// What somebody who starts a server must know, if it does not serve what the files say.
+fn unusual(status: &LoaderStatus) -> Option<&'static str> {
+    match status.source {
+        Source::Files => None,
+        Source::LastKnownGood => {
+            Some("the files are broken; the last set that was good is served. `mandate status` tells why")
+        }
+        Source::Rollback => {
+            Some("a rollback holds; the files are not loaded until they change, or `mandate rollback --release`")
+        }
     }
 }

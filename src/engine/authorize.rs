@@ -82,6 +82,7 @@ fn decide(
             tally.add(policy, evaluation.outcome(policy));
         }
     }
+    let timed = world.generation.timed.iter().any(|policy| evaluation.in_scope(policy));
     let (effect, determining, denial) = tally.fold(world.generation.on_policy_error);
     let explanation = explain.then(|| HopExplanation::of(&question.principal, effect, traced));
     Ok(Decision {
@@ -90,6 +91,7 @@ fn decide(
         errors: tally.errors,
         denial,
         explanation,
+        timed,
         action: question.action.uid.clone(),
         principal: question.principal,
     })

@@ -88,10 +88,12 @@ fn compile_here(sources: &Sources, options: &Options) -> Result<Loaded, Report> 
     if report.rejects() {
         return Err(report);
     }
+    let policies: Vec<_> = policies.into_iter().map(|policy| policy.compiled).collect();
     let generation = Generation {
-        hash: content_hash(sources, options),
-        literals: policies.iter().flat_map(|policy| walk::literals(&policy.compiled)).collect(),
-        policies: policies.into_iter().map(|policy| policy.compiled).collect(),
+        hash: Arc::from(content_hash(sources, options)),
+        literals: policies.iter().flat_map(|policy| walk::literals(policy)).collect(),
+        timed: policies.iter().filter(|policy| walk::reads_now(policy)).cloned().collect(),
+        policies,
         catalog,
         on_policy_error: options.on_policy_error,
         followed,

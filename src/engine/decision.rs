@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 
-use super::cedar::{CompiledPolicy, PolicyFailure};
+use super::cedar::{CompiledPolicy, PolicyFailure, PolicyFailureKind};
 use super::explain::HopExplanation;
 
 /// Allow or deny. There is no third.
@@ -33,6 +33,8 @@ pub struct Decision {
     pub action: EntityUid,
     /// How every policy came out, if asked for.
     pub explanation: Option<HopExplanation>,
+    /// Whether a policy that covers the request reads the time: another instant may decide otherwise.
+    pub timed: bool,
 }
 
 /// A policy that could not be evaluated.
@@ -134,6 +136,13 @@ impl Decision {
             principal,
             action,
             explanation: None,
+            timed: false,
         }
+    }
+
+    /// Whether the same question in the same world has this answer at any time. A limit of the stack or a defect is not
+    /// the question's own (K8).
+    pub fn repeats(&self) -> bool {
+        !self.timed && self.errors.iter().all(|error| error.failure.kind == PolicyFailureKind::Data)
     }
 }

@@ -37,9 +37,11 @@ impl OnPolicyError {
 #[derive(Debug, Clone)]
 pub struct Generation {
     /// `sha256:` over the sources and the configuration that compile to it.
-    pub hash: String,
+    pub hash: Arc<str>,
     /// Policies and links, in the order of the files.
     pub policies: Vec<Arc<CompiledPolicy>>,
+    /// Those of them that read the time.
+    pub timed: Vec<Arc<CompiledPolicy>>,
     /// What the schema declares.
     pub catalog: Catalog,
     /// What happens when a policy cannot be evaluated.
@@ -56,6 +58,7 @@ impl Generation {
     pub fn without(&self, id: &str) -> Self {
         let mut less = self.clone();
         less.policies.retain(|policy| policy.id != id);
+        less.timed.retain(|policy| policy.id != id);
         less
     }
 }

@@ -1,7 +1,8 @@
 //! AuthZEN 1.0 `POST /access/v1/evaluation` over HTTP and JSON (OpenID Authorization API 1.0), and `GET /healthz`.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -9,15 +10,17 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
 use serde_json::json;
 
 use super::grpc::MAX_MESSAGE_BYTES;
-use super::status;
+use super::{status, wire};
+use crate::audit::record::{Evidence, Surface};
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::Effect;
 use crate::engine::request::{AuthzRequest, InvalidRequest};
-use crate::pdp::{Answer, Pdp};
+use crate::pdp::{Answer, Asked, Call, Pdp, Refused};
 
 /// Most bytes of a body over the limit that are read all the same.
 const MAX_DISCARDED_BYTES: usize = 8 * MAX_MESSAGE_BYTES;
@@ -36,20 +39,24 @@ pub fn router(pdp: Arc<Pdp>) -> Router {
         .with_state(pdp)
 }
 
-/// Why there is no decision: a status and a sentence.
-struct Refusal(StatusCode, String);
-
-impl From<InvalidRequest> for Refusal {
-    fn from(error: InvalidRequest) -> Self {
-        Self(status::invalid_http(&error), error.to_string())
-    }
-}
+/// Longest time for an answer, once the body is there.
+const MAX_CALL: Duration = Duration::from_secs(30);
 
 async fn evaluation(State(pdp): State<Arc<Pdp>>, request: Request) -> Response {
     let request_id = request.headers().get(REQUEST_ID).cloned();
-    let mut response = match evaluate(&pdp, request).await {
+    let call = Call {
+        surface: Surface::Authzen,
+        request_id: text_of(request_id.as_ref()),
+        deadline: Instant::now() + MAX_READ + MAX_CALL,
+    };
+    let evaluated = AssertUnwindSafe(evaluate(&pdp, &call, request)).catch_unwind().await;
+    let evaluated = evaluated.unwrap_or_else(|_panic| {
+        pdp.panicked();
+        Err(pdp.refuse(&call, Refused::Internal))
+    });
+    let mut response = match evaluated {
         Ok(answer) => (StatusCode::OK, as_json(&body(&answer))).into_response(),
-        Err(Refusal(status, message)) => (status, as_json(&json!(message))).into_response(),
+        Err(refused) => (status::http(&refused), as_json(&json!(refused.to_string()))).into_response(),
     };
     if let Some(request_id) = request_id {
         response.headers_mut().insert(REQUEST_ID, request_id);
@@ -57,33 +64,49 @@ async fn evaluation(State(pdp): State<Arc<Pdp>>, request: Request) -> Response {
     response
 }
 
-async fn evaluate(pdp: &Pdp, request: Request) -> Result<Answer, Refusal> {
-    check_content_type(request.headers())?;
-    let reading = tokio::time::timeout(MAX_READ, read(request.into_body()));
-    let late = |_| Refusal(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive".to_owned());
-    let bytes = reading.await.map_err(late)??;
-    let malformed =
-        |error| Refusal(StatusCode::BAD_REQUEST, format!("the body is not an AuthZEN request: {error}"));
-    let request = question(serde_json::from_slice(&bytes).map_err(malformed)?)?;
-    Ok(pdp.authorize(&request)?)
+async fn evaluate(pdp: &Pdp, call: &Call, request: Request) -> Result<Answer, Refused> {
+    let traceparent = wire::traceparent(request.headers().get("traceparent").and_then(|value| value.to_str().ok()));
+    let body = match body_of(request).await {
+        Ok(body) => body,
+        Err(refused) => return Err(pdp.refuse(call, refused)),
+    };
+    let asked = question(body).map(|question| Asked {
+        evidence: traceparent.map(|traceparent| Box::new(Evidence { traceparent, ..Evidence::default() })),
+        ..Asked::from(question)
+    });
+    pdp.authorize(call, asked).await
 }
 
-fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
+/// The caller's own id of the request, as far as it is text of a reasonable length.
+fn text_of(request_id: Option<&HeaderValue>) -> String {
+    let text = request_id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+    if wire::check_length("x-request-id", text).is_ok() { text.to_owned() } else { String::new() }
+}
+
+async fn body_of(request: Request) -> Result<Datum, Refused> {
+    check_content_type(request.headers())?;
+    let late = |_| Refused::Unreadable("the body took too long to arrive".to_owned());
+    let bytes = tokio::time::timeout(MAX_READ, read(request.into_body())).await.map_err(late)??;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Refused::Unreadable(format!("the body is not an AuthZEN request: {error}")))
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(Refusal(StatusCode::BAD_REQUEST, "the content type must be application/json".to_owned()))
+    Err(Refused::Unreadable("the content type must be application/json".to_owned()))
 }
 
 /// The body, if it keeps to the limit. What is over it is read and forgotten for a while: a caller that is still sending
 /// would otherwise lose the answer that says why.
-async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
+async fn read(mut body: Body) -> Result<Vec<u8>, Refused> {
     let mut bytes = Vec::new();
     let mut size = 0_usize;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Refusal(StatusCode::BAD_REQUEST, error.to_string()))?;
+        let frame = frame.map_err(|error| Refused::Unreadable(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
         size += data.len();
         if size <= MAX_MESSAGE_BYTES {
@@ -95,8 +118,9 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Refusal> {
     if size <= MAX_MESSAGE_BYTES {
         return Ok(bytes);
     }
-    let message = format!("the body is over the limit of {MAX_MESSAGE_BYTES} bytes: it has {size} or more");
-    Err(Refusal(StatusCode::BAD_REQUEST, message))
+    Err(Refused::Unreadable(format!(
+        "the body is over the limit of {MAX_MESSAGE_BYTES} bytes: it has {size} or more"
+    )))
 }
 
 /// The question an evaluation request asks. Members that AuthZEN does not name are ignored, as it demands; a null
@@ -186,7 +210,8 @@ fn body(answer: &Answer) -> serde_json::Value {
     let decision = &answer.decision;
     let mut context = json!({
         "decision_id": answer.id.to_string(),
-        "generation": answer.generation,
+        "generation": answer.published.world.generation.hash.as_ref(),
+        "revision": answer.published.revision.as_ref(),
         "policies": decision.determining.iter().map(|policy| policy.id.as_str()).collect::<Vec<_>>(),
     });
     if let (Some(denial), Some(members)) = (&decision.denial, context.as_object_mut()) {

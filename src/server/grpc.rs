@@ -1,37 +1,54 @@
 //! `mandate.v1.AuthorizationService`, with health and reflection: the data listener.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Router;
+use futures_util::StreamExt as _;
+use tokio::sync::watch;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
+use tonic_health::server::HealthReporter;
 
-use super::deadline::{self, Deadline};
+use super::call::{self, Underway};
 use super::pb::authorization_service_server::{AuthorizationService, AuthorizationServiceServer};
+use super::stream::Answers;
 use super::{pb, protocol, status, wire};
-use crate::engine::request::{AuthzRequest, InvalidRequest};
-use crate::pdp::{Late, MAX_BATCH, MAX_BATCH_BYTES, Pdp};
+use crate::engine::request::InvalidRequest;
+use crate::pdp::{Call, MAX_BATCH, MAX_BATCH_BYTES, Pdp, Refused};
 
 /// Largest request message, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
 /// What this build does beyond the least of the contract.
-const FEATURES: [&str; 4] = ["authorize", "authorize-batch", "explain", "request-entities"];
+const FEATURES: [&str; 8] = [
+    "authorize",
+    "authorize-batch",
+    "authorize-stream",
+    "decision-cache",
+    "explain",
+    "minimum-revision",
+    "observe",
+    "request-entities",
+];
 
 /// The service, over one decision point.
 #[derive(Debug, Clone)]
 pub struct Grpc {
     pdp: Arc<Pdp>,
+    stopping: watch::Receiver<bool>,
 }
 
-/// Everything the data listener serves.
+/// Everything the data listener serves. Streams end once `stopping` holds.
 ///
 /// # Errors
 /// The descriptors of the contract are not ones reflection can serve: a defect of the build.
-pub async fn router(pdp: Arc<Pdp>) -> Result<Router, tonic_reflection::server::Error> {
+pub async fn router(
+    pdp: Arc<Pdp>,
+    stopping: watch::Receiver<bool>,
+) -> Result<(Router, Health), tonic_reflection::server::Error> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    let service = AuthorizationServiceServer::new(Grpc { pdp }).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let service = AuthorizationServiceServer::new(Grpc { pdp: Arc::clone(&pdp), stopping })
+        .max_decoding_message_size(MAX_MESSAGE_BYTES);
     reporter.set_serving::<AuthorizationServiceServer<Grpc>>().await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -44,9 +61,21 @@ pub async fn router(pdp: Arc<Pdp>) -> Result<Router, tonic_reflection::server::E
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
-    let deadline = axum::middleware::from_fn(deadline::enforce);
+    let attend = axum::middleware::from_fn_with_state(pdp, call::attend);
     let protocol = axum::middleware::from_fn(protocol::require_grpc);
-    Ok(routes.into_axum_router().layer(deadline).layer(protocol))
+    Ok((routes.into_axum_router().layer(attend).layer(protocol), Health(reporter)))
+}
+
+/// What `grpc.health.v1.Health` says.
+#[derive(Debug, Clone)]
+pub struct Health(HealthReporter);
+
+impl Health {
+    /// Tells balancers to send nobody here any more.
+    pub async fn stop_serving(&self) {
+        self.0.set_not_serving::<AuthorizationServiceServer<Grpc>>().await;
+        self.0.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    }
 }
 
 #[tonic::async_trait]
@@ -55,52 +84,44 @@ impl AuthorizationService for Grpc {
         &self,
         request: Request<pb::AuthorizeRequest>,
     ) -> Result<Response<pb::AuthorizeResponse>, Status> {
-        check_deadline(&request)?;
-        let wire = request.into_inner();
-        let request_id = wire.request_id.clone();
-        let answer = AuthzRequest::try_from(wire)
-            .and_then(|request| self.pdp.authorize(&request))
-            .map_err(|error| status::invalid(&error))?;
-        Ok(Response::new(wire::response(answer, request_id)))
+        let underway = underway(&request)?;
+        let traceparent = traceparent(&request);
+        let mut message = request.into_inner();
+        let call = underway.hand_over(std::mem::take(&mut message.request_id));
+        let asked = wire::asked(message, &call.request_id, traceparent);
+        let answer = self.pdp.authorize(&call, asked).await.map_err(|error| status::refused(&error))?;
+        Ok(Response::new(wire::response(answer, call.request_id)))
     }
 
     async fn authorize_batch(
         &self,
         request: Request<pb::AuthorizeBatchRequest>,
     ) -> Result<Response<pb::AuthorizeBatchResponse>, Status> {
-        let deadline = check_deadline(&request)?;
+        let underway = underway(&request)?;
+        let traceparent = traceparent(&request);
         let pb::AuthorizeBatchRequest { defaults, requests } = request.into_inner();
         let defaults = defaults.unwrap_or_default();
-        check_batch(&defaults, requests.len()).map_err(|error| status::invalid(&error))?;
-        let own_or_default = |id: &String| if id.is_empty() { &defaults.request_id } else { id }.clone();
-        let ids: Vec<_> = requests.iter().map(|item| own_or_default(&item.request_id)).collect();
-        // One item at a time takes what it inherits: a hundred copies of large defaults never stand side by side.
-        let items = requests
-            .into_iter()
-            .map(|item| wire::with_defaults(item, &defaults).and_then(AuthzRequest::try_from));
-        let answers =
-            self.pdp.authorize_batch(items, deadline).map_err(|Late| status::deadline_exceeded())?;
-        let results = answers.into_iter().zip(ids).map(|(answer, request_id)| {
-            use pb::authorize_result::Outcome;
-            let outcome = match answer {
-                Ok(answer) => Outcome::Response(wire::response(answer, request_id)),
-                Err(error) => Outcome::Status(wire::item_status(&error)),
-            };
-            pb::AuthorizeResult { outcome: Some(outcome) }
-        });
-        let response = pb::AuthorizeBatchResponse { results: results.collect(), revision: String::new() };
-        Ok(Response::new(response))
+        let call = underway.hand_over(defaults.request_id.clone());
+        let answered = self.batch(&call, &defaults, requests, traceparent).await;
+        answered.map(Response::new).map_err(|error| status::refused(&error))
     }
 
     type AuthorizeStreamStream = tonic::codegen::BoxStream<pb::AuthorizeStreamResponse>;
 
     async fn authorize_stream(
         &self,
-        _request: Request<Streaming<pb::AuthorizeRequest>>,
+        request: Request<Streaming<pb::AuthorizeRequest>>,
     ) -> Result<Response<Self::AuthorizeStreamStream>, Status> {
-        Err(Status::unimplemented(
-            "this build answers Authorize and AuthorizeBatch; AuthorizeStream comes later",
-        ))
+        let underway = underway(&request)?;
+        let traceparent = traceparent(&request);
+        let answers = Answers::new(
+            Arc::clone(&self.pdp),
+            underway,
+            traceparent,
+            request.into_inner(),
+            self.stopping.clone(),
+        );
+        Ok(Response::new(answers.into_stream().boxed()))
     }
 
     async fn get_server_info(
@@ -111,23 +132,57 @@ impl AuthorizationService for Grpc {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         Ok(Response::new(pb::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            revision: String::new(),
+            revision: published.revision.to_string(),
             cedar_version: cedar_policy::get_lang_version().to_string(),
             policies: count(published.world.generation.policies.len()),
             entities: count(published.world.stored),
             published_at: Some(published.at.into()),
             features: FEATURES.map(str::to_owned).to_vec(),
-            generation: published.world.generation.hash.clone(),
+            generation: published.world.generation.hash.to_string(),
         }))
     }
 }
 
-/// When the call's answer stops being of use, if it has not yet.
-fn check_deadline<T>(request: &Request<T>) -> Result<Instant, Status> {
-    match request.extensions().get::<Deadline>() {
-        Some(deadline) => deadline.check(),
-        None => Err(Status::internal("the call has no deadline")),
+impl Grpc {
+    async fn batch(
+        &self,
+        call: &Call,
+        defaults: &pb::AuthorizeRequest,
+        requests: Vec<pb::AuthorizeRequest>,
+        traceparent: Option<String>,
+    ) -> Result<pb::AuthorizeBatchResponse, Refused> {
+        check_batch(defaults, requests.len()).map_err(|error| self.pdp.refuse(call, error.into()))?;
+        // One item at a time takes what it inherits: a hundred copies of large defaults never stand side by side.
+        let items = requests.into_iter().map(|item| {
+            let request_id = wire::or_default(&item.request_id, &defaults.request_id).to_owned();
+            let asked = wire::with_defaults(item, defaults)
+                .and_then(|item| wire::asked(item, &request_id, traceparent.clone()));
+            (request_id, asked)
+        });
+        let decided = self.pdp.authorize_batch(call, items).await?;
+        let results = decided.answers.into_iter().map(|(request_id, answer)| {
+            use pb::authorize_result::Outcome;
+            let outcome = match answer {
+                Ok(answer) => Outcome::Response(wire::response(answer, request_id)),
+                Err(refused) => Outcome::Status(wire::item_status(&refused)),
+            };
+            pb::AuthorizeResult { outcome: Some(outcome) }
+        });
+        Ok(pb::AuthorizeBatchResponse {
+            results: results.collect(),
+            revision: decided.published.revision.to_string(),
+        })
     }
+}
+
+fn traceparent<T>(request: &Request<T>) -> Option<String> {
+    wire::traceparent(request.metadata().get("traceparent").and_then(|value| value.to_str().ok()))
+}
+
+/// The call that brought a request.
+fn underway<T>(request: &Request<T>) -> Result<Arc<Underway>, Status> {
+    let underway = request.extensions().get::<Arc<Underway>>();
+    underway.cloned().ok_or_else(|| Status::internal("the call has no deadline"))
 }
 
 fn check_batch(defaults: &pb::AuthorizeRequest, items: usize) -> Result<(), InvalidRequest> {

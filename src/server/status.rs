@@ -1,47 +1,62 @@
 //! The only mapping from failures to what a wire says of them (C12).
 
+use axum::http::StatusCode;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::engine::request::{InvalidKind, InvalidRequest};
+use crate::pdp::{Refused, RefusedCode};
 
 /// Domain of the reasons in `google.rpc.ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "mandate";
 
-/// A question that cannot be understood, as gRPC says it: INVALID_ARGUMENT or UNIMPLEMENTED, with the field's path
-/// in `google.rpc.BadRequest`.
+/// A refusal, as gRPC says it: the reason in `google.rpc.ErrorInfo`, the path of a refused field in
+/// `google.rpc.BadRequest`.
 #[must_use]
-pub fn invalid(error: &InvalidRequest) -> Status {
-    let (code, reason) = match error.kind {
-        InvalidKind::Malformed => (Code::InvalidArgument, "INVALID_REQUEST"),
-        InvalidKind::NotHonoured => (Code::Unimplemented, "FIELD_NOT_HONOURED"),
-    };
+pub fn refused(refused: &Refused) -> Status {
+    let field = refused.field();
     let mut details = ErrorDetails::new();
-    details.add_bad_request_violation(&error.field, &error.message);
-    details.set_error_info(reason, ERROR_DOMAIN, [("field".to_owned(), error.field.clone())]);
-    Status::with_error_details(code, error.to_string(), details)
+    let mut named = Vec::new();
+    if !field.is_empty() {
+        let message = match refused {
+            Refused::Invalid(error) => error.message.clone(),
+            other => other.to_string(),
+        };
+        details.add_bad_request_violation(field, message);
+        named.push(("field".to_owned(), field.to_owned()));
+    }
+    details.set_error_info(refused.reason(), ERROR_DOMAIN, named.into_iter().collect::<std::collections::HashMap<_, _>>());
+    Status::with_error_details(code(refused.code()), refused.to_string(), details)
 }
 
-/// The caller's deadline passed: DEADLINE_EXCEEDED. Nothing was decided.
-#[must_use]
-pub fn deadline_exceeded() -> Status {
-    Status::deadline_exceeded("the deadline passed before the decision was made")
+fn code(code: RefusedCode) -> Code {
+    match code {
+        RefusedCode::InvalidArgument => Code::InvalidArgument,
+        RefusedCode::Unimplemented => Code::Unimplemented,
+        RefusedCode::FailedPrecondition => Code::FailedPrecondition,
+        RefusedCode::DeadlineExceeded => Code::DeadlineExceeded,
+        RefusedCode::Unavailable => Code::Unavailable,
+        RefusedCode::Internal => Code::Internal,
+    }
 }
 
-/// Rewrites statuses that tonic itself chose differently than gRPC defines them: OUT_OF_RANGE for a message over the
-/// limit, INTERNAL for one that is no protobuf, both the caller's mistake.
+/// The HTTP status of a refusal (AuthZEN 1.0, "Error Responses").
 #[must_use]
-pub fn rewritten(status: &Status) -> Option<Status> {
+pub fn http(refused: &Refused) -> StatusCode {
+    match refused.code() {
+        RefusedCode::InvalidArgument => StatusCode::BAD_REQUEST,
+        RefusedCode::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        RefusedCode::FailedPrecondition => StatusCode::PRECONDITION_FAILED,
+        RefusedCode::DeadlineExceeded => StatusCode::REQUEST_TIMEOUT,
+        RefusedCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        RefusedCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// What a status that tonic itself chose really says: OUT_OF_RANGE for a message over the limit and INTERNAL for one that
+/// is no protobuf are the caller's mistake.
+#[must_use]
+pub fn unreadable(status: &Status) -> Option<Refused> {
     let undecodable = status.code() == Code::Internal && status.message().contains("decode Protobuf");
     let refused = status.code() == Code::OutOfRange || undecodable;
-    refused.then(|| Status::invalid_argument(status.message()))
-}
-
-/// The HTTP status of a question that cannot be understood.
-#[must_use]
-pub fn invalid_http(error: &InvalidRequest) -> axum::http::StatusCode {
-    match error.kind {
-        InvalidKind::Malformed => axum::http::StatusCode::BAD_REQUEST,
-        InvalidKind::NotHonoured => axum::http::StatusCode::NOT_IMPLEMENTED,
-    }
+    refused.then(|| Refused::Unreadable(status.message().to_owned()))
 }

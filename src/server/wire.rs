@@ -5,68 +5,97 @@ use std::fmt;
 use prost_types::value::Kind as StructKind;
 use tonic_types::Status as RpcStatus;
 
-use super::{pb, status};
+use super::{evidence, pb, status};
 use crate::engine::cedar::{Outcome, PolicyEffect};
 use crate::engine::convert::Form;
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::{Decision, Effect};
 use crate::engine::explain::{HopExplanation, PolicyOutcome};
 use crate::engine::request::{AuthzRequest, InvalidRequest, RequestEntity};
-use crate::pdp::Answer;
+use crate::audit::record::{CacheUse, Mode};
+use crate::pdp::{Answer, Asked, Refused};
 
 type Read<T> = Result<T, InvalidRequest>;
 
-/// Longest `request_id`, in bytes.
-const MAX_REQUEST_ID_BYTES: usize = 1024;
+/// Longest text that is not the question's: an id, a digest, a revision. In bytes.
+const MAX_TEXT_BYTES: usize = 1024;
 
-impl TryFrom<pb::AuthorizeRequest> for AuthzRequest {
-    type Error = InvalidRequest;
+/// Longest `traceparent` header: the format's own length, and room for versions to come.
+const MAX_TRACEPARENT_BYTES: usize = 128;
 
-    fn try_from(wire: pb::AuthorizeRequest) -> Read<Self> {
-        check_honoured(&wire)?;
-        let required = |part: Option<pb::EntityRef>, field: &str| {
-            part.map(reference).ok_or_else(|| InvalidRequest::field(field, "is required"))
-        };
-        let (context_form, context) = context(wire.context_form)?;
-        let entities = wire.entities.into_iter().enumerate();
-        Ok(Self {
-            principal: required(wire.principal, "principal")?,
-            action: required(wire.action, "action")?,
-            resource: required(wire.resource, "resource")?,
-            context_form,
-            context,
-            arguments: arguments(wire.arguments_form)?,
-            entities: entities.map(|(index, wire)| entity(index, wire)).collect::<Read<_>>()?,
-            explain: wire.explain,
-        })
+/// The question a message asks, and the terms it is asked on. The message's `request_id` has been taken out.
+///
+/// # Errors
+/// [`InvalidRequest`] at the first field that is not honoured, or cannot be understood without the schema.
+pub fn asked(
+    message: pb::AuthorizeRequest,
+    request_id: &str,
+    traceparent: Option<String>,
+) -> Read<Asked> {
+    check_length("request_id", request_id)?;
+    check_honoured(&message)?;
+    let required = |part: Option<pb::EntityRef>, field: &str| {
+        part.map(reference).ok_or_else(|| InvalidRequest::field(field, "is required"))
+    };
+    let (context_form, context) = context(message.context_form)?;
+    let entities = message.entities.into_iter().enumerate();
+    let question = AuthzRequest {
+        principal: required(message.principal, "principal")?,
+        action: required(message.action, "action")?,
+        resource: required(message.resource, "resource")?,
+        context_form,
+        context,
+        arguments: arguments(message.arguments_form)?,
+        entities: entities.map(|(index, wire)| entity(index, wire)).collect::<Read<_>>()?,
+        explain: message.explain,
+    };
+    let pb::Consistency { minimum_revision, bypass_cache } = message.consistency.unwrap_or_default();
+    check_length("consistency.minimum_revision", &minimum_revision)?;
+    Ok(Asked {
+        question,
+        mode: mode(message.mode)?,
+        evidence: evidence::read(message.evidence, traceparent)?,
+        minimum_revision,
+        bypass_cache,
+    })
+}
+
+/// Whether the answer will be enforced.
+fn mode(wire: i32) -> Read<Mode> {
+    match pb::Mode::try_from(wire) {
+        Ok(pb::Mode::Unspecified | pb::Mode::Enforce) => Ok(Mode::Enforce),
+        Ok(pb::Mode::Observe) => Ok(Mode::Observe),
+        Err(_) => Err(InvalidRequest::field("mode", format!("{wire} is no mode"))),
     }
+}
+
+/// Refuses a text that is longer than any of its kind has reason to be.
+pub(super) fn check_length(field: &str, text: &str) -> Read<()> {
+    let length = text.len();
+    if length > MAX_TEXT_BYTES {
+        let message = format!("is {length} bytes long; the limit is {MAX_TEXT_BYTES}");
+        return Err(InvalidRequest::field(field, message));
+    }
+    Ok(())
+}
+
+/// The trace a call belongs to, if it says so in a form that can be one (W3C Trace Context §3.2).
+pub fn traceparent(header: Option<&str>) -> Option<String> {
+    header.filter(|text| text.len() <= MAX_TRACEPARENT_BYTES).map(str::to_owned)
 }
 
 /// What the contract has and this build does not honour is refused, never ignored (W8).
 ///
 /// # Errors
-/// [`InvalidRequest`] naming the first such field, or a `request_id` over its limit.
-pub fn check_honoured(wire: &pb::AuthorizeRequest) -> Read<()> {
-    let length = wire.request_id.len();
-    if length > MAX_REQUEST_ID_BYTES {
-        let message = format!("is {length} bytes long; the limit is {MAX_REQUEST_ID_BYTES}");
-        return Err(InvalidRequest::field("request_id", message));
-    }
-    let minimum =
-        wire.consistency.as_ref().is_some_and(|consistency| !consistency.minimum_revision.is_empty());
+/// [`InvalidRequest`] naming the first such field.
+pub fn check_honoured(message: &pb::AuthorizeRequest) -> Read<()> {
     let refused = [
-        ("delegations", !wire.delegations.is_empty()),
-        ("credentials", !wire.credentials.is_empty()),
-        ("consistency.minimum_revision", minimum),
-        ("evidence", wire.evidence.is_some()),
+        ("delegations", !message.delegations.is_empty()),
+        ("credentials", !message.credentials.is_empty()),
     ];
-    if let Some((field, _)) = refused.into_iter().find(|(_, set)| *set) {
-        return Err(InvalidRequest::not_honoured(field));
-    }
-    match pb::Mode::try_from(wire.mode) {
-        Ok(pb::Mode::Unspecified | pb::Mode::Enforce) => Ok(()),
-        Ok(pb::Mode::Observe) => Err(InvalidRequest::not_honoured("mode")),
-        Err(_) => Err(InvalidRequest::field("mode", format!("{} is no mode", wire.mode))),
+    match refused.into_iter().find(|(_, set)| *set) {
+        Some((field, _)) => Err(InvalidRequest::not_honoured(field)),
+        None => Ok(()),
     }
 }
 
@@ -193,6 +222,11 @@ fn entity(index: usize, wire: pb::Entity) -> Read<RequestEntity> {
     })
 }
 
+/// An item's own text, or the batch's.
+pub fn or_default<'t>(own: &'t str, default: &'t str) -> &'t str {
+    if own.is_empty() { default } else { own }
+}
+
 /// An item of a batch, with what it leaves unset taken from the defaults: a field replaces the default whole (C9).
 pub fn with_defaults(
     item: pb::AuthorizeRequest,
@@ -207,7 +241,7 @@ pub fn with_defaults(
     }
     let or_default = |own: Vec<_>, default: &Vec<_>| if own.is_empty() { default.clone() } else { own };
     Ok(pb::AuthorizeRequest {
-        request_id: if item.request_id.is_empty() { defaults.request_id.clone() } else { item.request_id },
+        request_id: String::new(),
         principal: item.principal.or_else(|| defaults.principal.clone()),
         action: item.action.or_else(|| defaults.action.clone()),
         resource: item.resource.or_else(|| defaults.resource.clone()),
@@ -224,8 +258,8 @@ pub fn with_defaults(
 }
 
 /// A batch item's failure, as the contract carries it.
-pub fn item_status(error: &InvalidRequest) -> RpcStatus {
-    let status = status::invalid(error);
+pub fn item_status(refused: &Refused) -> RpcStatus {
+    let status = status::refused(refused);
     let details = prost::Message::decode(status.details()).ok();
     details.unwrap_or_else(|| RpcStatus {
         code: status.code().into(),
@@ -236,7 +270,7 @@ pub fn item_status(error: &InvalidRequest) -> RpcStatus {
 
 /// An answer, as the contract carries it.
 pub fn response(answer: Answer, request_id: String) -> pb::AuthorizeResponse {
-    let Answer { decision, id, generation } = answer;
+    let Answer { decision, id, published, cache } = answer;
     let principal = wire_reference(&decision.principal);
     pb::AuthorizeResponse {
         decision: wire_effect(decision.effect).into(),
@@ -257,13 +291,13 @@ pub fn response(answer: Answer, request_id: String) -> pb::AuthorizeResponse {
         }),
         denied_by: denied_by(&decision),
         principal: Some(principal),
-        explanation: decision.explanation.map(|hop| pb::Explanation { hops: vec![wire_hop(hop)] }),
-        generation,
-        // No caching and no promise beyond this instant until a build honours them.
+        explanation: decision.explanation.as_ref().map(|hop| pb::Explanation { hops: vec![wire_hop(hop)] }),
+        generation: published.world.generation.hash.to_string(),
+        revision: published.revision.to_string(),
+        cache: wire_cache(cache).into(),
+        // No promise beyond this instant, and nothing to do or to use, until a build honours them.
         advice: Vec::new(),
         obligations: Vec::new(),
-        revision: String::new(),
-        cache: pb::CacheStatus::Unspecified.into(),
         valid_until: None,
     }
 }
@@ -290,6 +324,14 @@ fn wire_reference(uid: &cedar_policy::EntityUid) -> pb::EntityRef {
     pb::EntityRef { r#type: uid.type_name().to_string(), id: uid.id().unescaped().to_owned() }
 }
 
+fn wire_cache(cache: CacheUse) -> pb::CacheStatus {
+    match cache {
+        CacheUse::Hit => pb::CacheStatus::Hit,
+        CacheUse::Miss => pb::CacheStatus::Miss,
+        CacheUse::Bypass => pb::CacheStatus::Bypass,
+    }
+}
+
 fn wire_effect(effect: Effect) -> pb::Decision {
     match effect {
         Effect::Allow => pb::Decision::Allow,
@@ -304,20 +346,20 @@ fn wire_policy_effect(effect: PolicyEffect) -> pb::PolicyEffect {
     }
 }
 
-fn wire_hop(hop: HopExplanation) -> pb::HopExplanation {
+fn wire_hop(hop: &HopExplanation) -> pb::HopExplanation {
     pb::HopExplanation {
         principal: Some(wire_reference(&hop.principal)),
         decision: wire_effect(hop.effect).into(),
-        policies: hop.policies.into_iter().map(wire_outcome).collect(),
-        nearest: hop.nearest.into_iter().map(wire_outcome).collect(),
+        policies: hop.policies.iter().map(wire_outcome).collect(),
+        nearest: hop.nearest.iter().map(wire_outcome).collect(),
     }
 }
 
-fn wire_outcome(explained: PolicyOutcome) -> pb::PolicyOutcome {
+fn wire_outcome(explained: &PolicyOutcome) -> pb::PolicyOutcome {
     let outcome = explained.as_str().to_owned();
-    let condition = match explained.outcome {
-        Outcome::Failed(failure) => failure.message,
-        Outcome::Satisfied | Outcome::NotSatisfied => explained.condition,
+    let condition = match &explained.outcome {
+        Outcome::Failed(failure) => failure.message.clone(),
+        Outcome::Satisfied | Outcome::NotSatisfied => explained.condition.clone(),
     };
     pb::PolicyOutcome {
         policy_id: explained.policy.id.to_string(),

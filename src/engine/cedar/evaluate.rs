@@ -186,7 +186,8 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn in_scope(&self, policy: &CompiledPolicy) -> bool {
+    /// Whether the policy's scope covers the request.
+    pub fn in_scope(&self, policy: &CompiledPolicy) -> bool {
         [ScopePart::Principal, ScopePart::Action, ScopePart::Resource]
             .into_iter()
             .all(|part| self.scope_part(policy, part))

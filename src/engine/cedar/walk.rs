@@ -144,6 +144,32 @@ pub fn compared_actions(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
     compared
 }
 
+/// Whether a condition's outcome may depend on `context.now`. A context that is used whole, and not for one of its
+/// members, may be read in any way.
+pub fn reads_now(policy: &CompiledPolicy) -> bool {
+    let mut pending: Vec<&Expr> =
+        policy.conditions.iter().map(|condition| &*condition.expression).collect();
+    while let Some(expression) = pending.pop() {
+        match expression.expr_kind() {
+            ExprKind::Var(Var::Context) => return true,
+            ExprKind::GetAttr { expr, attr } if is_context(expr) => {
+                if attr == "now" {
+                    return true;
+                }
+            }
+            // Whether the context has the member at all is the schema's to say, and no matter of time.
+            ExprKind::HasAttr { expr, .. } if is_context(expr) => {}
+            ExprKind::ExtHasAttr { expr, attrs } if is_context(expr) && attrs.first() != "now" => {}
+            _ => pending.extend(children(expression)),
+        }
+    }
+    false
+}
+
+fn is_context(expression: &Expr) -> bool {
+    matches!(expression.expr_kind(), ExprKind::Var(Var::Context))
+}
+
 fn expressions(policy: &CompiledPolicy) -> Vec<&Expr> {
     policy.conditions.iter().flat_map(|condition| descendants(&condition.expression)).collect()
 }

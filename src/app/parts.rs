@@ -1,0 +1,77 @@
+//! From the configuration to what each part is told.
+
+use std::sync::Arc;
+
+use crate::audit::{AuditConfig, AuditLog, FileConfig, Overflow, SinkConfig};
+use crate::config::{Config, Listen, Log, LogOverflow, LogSink};
+use crate::server::report::{Listeners, ServiceReport};
+use crate::store::Store;
+use crate::store::loader::{LoaderConfig, LoaderHandle};
+
+/// What the loader is told.
+pub(super) fn loader(config: &Config) -> LoaderConfig {
+    LoaderConfig {
+        folders: config.folders.clone(),
+        emergency: config.emergency.clone(),
+        options: config.options.clone(),
+        watch: config.reload.watch,
+        poll: config.reload.poll,
+        settle: config.reload.settle,
+        serve_last_known_good: config.serve_last_known_good,
+        cache_bytes: config.cache_bytes,
+    }
+}
+
+/// What the decision log is told.
+pub(super) fn audit(log: &Log) -> AuditConfig {
+    AuditConfig {
+        sink: match log.sink {
+            LogSink::File => SinkConfig::File(FileConfig {
+                directory: log.directory.clone(),
+                rotate_bytes: log.rotate_bytes,
+                keep: log.keep,
+            }),
+            LogSink::Stdout => SinkConfig::Stdout,
+            LogSink::Off => SinkConfig::Off,
+        },
+        queue: u32::try_from(log.queue).unwrap_or(u32::MAX),
+        overflow: match log.overflow {
+            LogOverflow::Drop => Overflow::Drop,
+            LogOverflow::Block => Overflow::Block,
+        },
+        arguments: log.arguments,
+    }
+}
+
+/// What everybody who asks is called, until callers authenticate (C2).
+pub(super) fn caller(config: &Config) -> &'static str {
+    if config.insecure_unauthenticated_callers { "anonymous" } else { "anonymous-loopback" }
+}
+
+/// What the service says of itself.
+pub(super) fn report(
+    config: &Config,
+    addresses: &Listen,
+    store: &Arc<Store>,
+    loader: &LoaderHandle,
+    audit: &AuditLog,
+) -> ServiceReport {
+    let Listen { data, http, ops, control } = addresses;
+    ServiceReport {
+        store: Arc::clone(store),
+        loader: loader.status_source(),
+        audit: audit.clone(),
+        sink: match config.log.sink {
+            LogSink::File => "file",
+            LogSink::Stdout => "stdout",
+            LogSink::Off => "off",
+        },
+        listeners: Listeners {
+            data: data.to_string(),
+            http: http.to_string(),
+            ops: ops.to_string(),
+            control: control.to_string(),
+        },
+        insecure: config.insecure_unauthenticated_callers,
+    }
+}

@@ -1,0 +1,109 @@
+//! Talking to the control listener of a running server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::Value;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+use super::Exit;
+use super::output;
+use crate::app;
+use crate::config::{Config, Overrides};
+use crate::server::control::Token;
+use crate::server::pb;
+use crate::server::pb::admin_service_client::AdminServiceClient;
+
+/// Which server, and what proves that it may be told.
+#[derive(Debug, Clone, Args)]
+pub struct ControlArgs {
+    /// The server's configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The server's data directory, which holds its token [default: data].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address of the control listener [default: 127.0.0.1:4469].
+    #[arg(long, value_name = "ADDRESS")]
+    control: Option<SocketAddr>,
+}
+
+/// A connection to the control listener.
+#[derive(Debug)]
+pub struct Connection {
+    client: AdminServiceClient<Channel>,
+    bearer: MetadataValue<Ascii>,
+}
+
+impl ControlArgs {
+    /// Connects, calls, and says why it could not.
+    ///
+    /// # Errors
+    /// [`Exit::Failure`], after the reason was printed.
+    pub fn call<T>(
+        &self,
+        call: impl AsyncFnOnce(&mut Connection) -> Result<T, Status>,
+    ) -> Result<T, Exit> {
+        self.try_call(call).map_err(|message| {
+            output::failure(&message);
+            Exit::Failure
+        })
+    }
+
+    fn try_call<T>(&self, call: impl AsyncFnOnce(&mut Connection) -> Result<T, Status>) -> Result<T, String> {
+        let overrides = Overrides {
+            data_directory: self.data_dir.clone(),
+            control: self.control,
+            ..Overrides::default()
+        };
+        let config = Config::load(self.config.as_deref(), overrides).map_err(|error| error.to_string())?;
+        let token = config.data_directory.join("control.token");
+        let token = Token::read(&token).map_err(|error| {
+            format!("{error}; a running server keeps its token there: name its folder with --data-dir")
+        })?;
+        let bearer = token.bearer().parse().map_err(|_error| "the token is no header value".to_owned())?;
+        let address = config.listen.control;
+        let runtime = app::runtime().map_err(|error| error.to_string())?;
+        runtime.block_on(async {
+            let client = AdminServiceClient::connect(format!("http://{address}"))
+                .await
+                .map_err(|error| format!("cannot reach {address}: {}", output::innermost(&error)))?;
+            let answered = call(&mut Connection { client, bearer }).await;
+            answered.map_err(|status| status.message().to_owned())
+        })
+    }
+}
+
+impl Connection {
+    /// Goes back to a generation, or without one ends that.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn rollback(&mut self, generation: Option<&str>) -> Result<String, Status> {
+        let request = pb::RollbackRequest {
+            generation: generation.unwrap_or_default().to_owned(),
+            release: generation.is_none(),
+        };
+        let request = self.entitled(request);
+        Ok(self.client.rollback(request).await?.into_inner().generation)
+    }
+
+    /// What the server says of itself.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub async fn status(&mut self) -> Result<Value, Status> {
+        let request = self.entitled(pb::GetStatusRequest {});
+        let json = self.client.get_status(request).await?.into_inner().json;
+        serde_json::from_str(&json).map_err(|error| Status::internal(format!("the status is no JSON: {error}")))
+    }
+
+    fn entitled<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("authorization", self.bearer.clone());
+        request
+    }
+}

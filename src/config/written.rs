@@ -1,0 +1,235 @@
+//! What was written, before defaults and flags say what it means.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::{Config, ConfigError, Listen, Log, LogFormat, LogOverflow, LogSink, Overrides};
+use super::{Reload, Shutdown, Telemetry};
+use crate::engine::catalog::Domain;
+use crate::engine::compile::Options;
+use crate::engine::generation::OnPolicyError;
+use crate::store::directory::Folders;
+
+/// The file and the environment.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Written {
+    sources: Sources,
+    data: Data,
+    listen: Addresses,
+    reload: Reloading,
+    decisions: Decisions,
+    cache: Cache,
+    log: DecisionLog,
+    telemetry: OwnLog,
+    shutdown: Stopping,
+    domain: Names,
+    callers: Callers,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Sources {
+    policies: Option<PathBuf>,
+    schemas: Option<PathBuf>,
+    entities: Option<PathBuf>,
+    emergency: Option<PathBuf>,
+    serve_last_known_good: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Data {
+    directory: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Addresses {
+    data: Option<SocketAddr>,
+    http: Option<SocketAddr>,
+    ops: Option<SocketAddr>,
+    control: Option<SocketAddr>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Reloading {
+    watch: Option<bool>,
+    poll: Option<Span>,
+    settle: Option<Span>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Decisions {
+    on_policy_error: OnPolicyError,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Cache {
+    enabled: Option<bool>,
+    max_bytes: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct DecisionLog {
+    sink: LogSink,
+    directory: Option<PathBuf>,
+    rotate_bytes: Option<u64>,
+    keep: Option<usize>,
+    queue: Option<usize>,
+    overflow: LogOverflow,
+    arguments: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct OwnLog {
+    format: LogFormat,
+    level: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Stopping {
+    grace: Option<Span>,
+    drain: Option<Span>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Names {
+    namespace: Option<String>,
+    user: Option<String>,
+    chain_required: Option<Vec<String>>,
+    autonomous: Option<String>,
+    tool: Option<String>,
+    call_tool: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Callers {
+    insecure_unauthenticated: bool,
+}
+
+/// A span of time as people write it: `500ms`, `5s`, `2m`.
+#[derive(Debug, Clone, Copy)]
+struct Span(Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = || de::Error::custom(format_args!("`{text}` is no span of time; write `500ms` or `5s`"));
+        let span: jiff::SignedDuration = text.parse().map_err(|_error| wrong())?;
+        Duration::try_from(span).map(Self).map_err(|_error| wrong())
+    }
+}
+
+fn or(span: Option<Span>, default: Duration) -> Duration {
+    span.map_or(default, |Span(span)| span)
+}
+
+/// An empty path says nothing.
+fn named(path: Option<PathBuf>) -> Option<PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty())
+}
+
+impl Written {
+    pub(super) fn meaning(self, flags: Overrides) -> Result<Config, ConfigError> {
+        let folder = |flag: Option<PathBuf>, written: Option<PathBuf>, default: &str| {
+            flag.or(named(written)).unwrap_or_else(|| PathBuf::from(default))
+        };
+        let data_directory = folder(flags.data_directory, self.data.directory, "data");
+        let config = Config {
+            folders: Folders {
+                policies: folder(flags.policies, self.sources.policies, "policies"),
+                schemas: folder(flags.schemas, self.sources.schemas, "schemas"),
+                entities: folder(flags.entities, self.sources.entities, "entities"),
+            },
+            emergency: folder(flags.emergency, self.sources.emergency, "emergency"),
+            serve_last_known_good: self.sources.serve_last_known_good.unwrap_or(true)
+                && !flags.refuse_last_known_good,
+            options: Options {
+                on_policy_error: self.decisions.on_policy_error,
+                domain: self.domain.meaning(),
+            },
+            listen: Listen {
+                data: flags.data.or(self.listen.data).unwrap_or(loopback(4466)),
+                http: flags.http.or(self.listen.http).unwrap_or(loopback(4467)),
+                ops: flags.ops.or(self.listen.ops).unwrap_or(loopback(4468)),
+                control: flags.control.or(self.listen.control).unwrap_or(loopback(4469)),
+            },
+            reload: self.reload.meaning(),
+            cache_bytes: self.cache.meaning(),
+            log: self.log.meaning(data_directory.join("decisions")),
+            telemetry: Telemetry {
+                format: self.telemetry.format,
+                level: self.telemetry.level.unwrap_or_else(|| "info".to_owned()),
+            },
+            shutdown: Shutdown {
+                grace: or(self.shutdown.grace, Duration::from_secs(5)),
+                drain: or(self.shutdown.drain, Duration::from_secs(20)),
+            },
+            data_directory,
+            insecure_unauthenticated_callers: flags.insecure_unauthenticated_callers
+                || self.callers.insecure_unauthenticated,
+        };
+        config.check_exposure()?;
+        config.check_ranges().map(|()| config)
+    }
+}
+
+impl Reloading {
+    fn meaning(self) -> Reload {
+        Reload {
+            watch: self.watch.unwrap_or(true),
+            poll: or(self.poll, Duration::from_secs(1)),
+            settle: or(self.settle, Duration::from_millis(500)),
+        }
+    }
+}
+
+impl Cache {
+    fn meaning(self) -> Option<u64> {
+        self.enabled.unwrap_or(true).then_some(self.max_bytes.unwrap_or(64 * 1024 * 1024))
+    }
+}
+
+impl DecisionLog {
+    fn meaning(self, default_directory: PathBuf) -> Log {
+        Log {
+            sink: self.sink,
+            directory: named(self.directory).unwrap_or(default_directory),
+            rotate_bytes: self.rotate_bytes.unwrap_or(64 * 1024 * 1024),
+            keep: self.keep.unwrap_or(10),
+            queue: self.queue.unwrap_or(65_536),
+            overflow: self.overflow,
+            arguments: self.arguments,
+        }
+    }
+}
+
+impl Names {
+    fn meaning(self) -> Domain {
+        let defaults = Domain::in_namespace(self.namespace.as_deref().unwrap_or("Mandate"));
+        Domain {
+            namespace: defaults.namespace,
+            user: self.user.unwrap_or(defaults.user),
+            chain_required: self.chain_required.unwrap_or(defaults.chain_required),
+            autonomous: self.autonomous.unwrap_or(defaults.autonomous),
+            tool: self.tool.unwrap_or(defaults.tool),
+            call_tool: self.call_tool.unwrap_or(defaults.call_tool),
+        }
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}

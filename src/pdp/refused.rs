@@ -1,0 +1,106 @@
+//! Why there is no decision.
+
+use crate::engine::request::{InvalidKind, InvalidRequest};
+use crate::store::revision::RevisionError;
+
+/// Why there is no decision. Never an Allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The question cannot be understood.
+    #[error(transparent)]
+    Invalid(#[from] InvalidRequest),
+    /// The world that was asked for is not this one's past.
+    #[error("consistency.minimum_revision: {0}")]
+    Revision(#[from] RevisionError),
+    /// The message is none, or too large; what is wrong with it.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The deadline passed.
+    #[error("the deadline passed before the decision was made")]
+    Late,
+    /// The answer could not be recorded, so it was not given.
+    #[error("the decision log is not being written, and no answer is given that is not recorded")]
+    Unrecorded,
+    /// A defect.
+    #[error("internal error; it has been logged")]
+    Internal,
+}
+
+/// Classes of refusal, named as gRPC names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RefusedCode {
+    /// The caller's mistake.
+    InvalidArgument,
+    /// The contract has it, this build does not.
+    Unimplemented,
+    /// Right elsewhere or at another time.
+    FailedPrecondition,
+    /// Too late.
+    DeadlineExceeded,
+    /// Not now.
+    Unavailable,
+    /// A defect.
+    Internal,
+}
+
+impl RefusedCode {
+    /// gRPC's name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::Unimplemented => "UNIMPLEMENTED",
+            Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Internal => "INTERNAL",
+        }
+    }
+}
+
+impl Refused {
+    /// The class.
+    #[must_use]
+    pub fn code(&self) -> RefusedCode {
+        match self {
+            Self::Invalid(error) => match error.kind {
+                InvalidKind::Malformed => RefusedCode::InvalidArgument,
+                InvalidKind::NotHonoured => RefusedCode::Unimplemented,
+            },
+            Self::Revision(RevisionError::OtherLog) => RefusedCode::FailedPrecondition,
+            Self::Revision(RevisionError::BadTag | RevisionError::Ahead) | Self::Unreadable(_) => {
+                RefusedCode::InvalidArgument
+            }
+            Self::Late => RefusedCode::DeadlineExceeded,
+            Self::Unrecorded => RefusedCode::Unavailable,
+            Self::Internal => RefusedCode::Internal,
+        }
+    }
+
+    /// The reason, one word for machines.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(error) => match error.kind {
+                InvalidKind::Malformed => "INVALID_REQUEST",
+                InvalidKind::NotHonoured => "FIELD_NOT_HONOURED",
+            },
+            Self::Revision(RevisionError::OtherLog) => "REVISION_OF_ANOTHER_LOG",
+            Self::Revision(_) => "REVISION_UNKNOWN",
+            Self::Unreadable(_) => "MESSAGE_UNREADABLE",
+            Self::Late => "DEADLINE_EXCEEDED",
+            Self::Unrecorded => "DECISION_LOG_UNAVAILABLE",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    /// Path of the field that is refused; empty where none is.
+    #[must_use]
+    pub fn field(&self) -> &str {
+        match self {
+            Self::Invalid(error) => &error.field,
+            Self::Revision(_) => "consistency.minimum_revision",
+            _ => "",
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What every gRPC call has: a deadline, a record even if it never becomes a question, and an end of its own if it
+//! meets a defect.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::FutureExt as _;
+use tokio::time::{Instant, timeout_at};
+use tonic::Status;
+
+use super::status;
+use crate::audit::record::Surface;
+use crate::pdp::{Call, Pdp, Refused};
+
+/// Longest time a call may take, whatever its own deadline says.
+const MAX_CALL: Duration = Duration::from_secs(30);
+
+/// Where `AuthorizationService` answers.
+const AUTHORIZATION: &str = "/mandate.v1.AuthorizationService/";
+
+/// A call under way. Handed to the service as an extension of its request.
+#[derive(Debug)]
+pub struct Underway {
+    /// When its answer stops being of use; of a stream, the end of its own that the caller set, if it set one.
+    pub deadline: Option<Instant>,
+    surface: Surface,
+    recorded: AtomicBool,
+}
+
+impl Underway {
+    /// The call, as the decision point knows it. From here on the decision point records whatever comes of it.
+    pub fn hand_over(&self, request_id: String) -> Call {
+        self.recorded.store(true, Ordering::Relaxed);
+        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + MAX_CALL);
+        Call { surface: self.surface, request_id, deadline: deadline.into_std() }
+    }
+
+    fn of(request: &Request) -> Self {
+        let asked = request.headers().get("grpc-timeout").and_then(parse);
+        let method = request.uri().path().strip_prefix(AUTHORIZATION);
+        let (surface, limit) = match method {
+            Some("AuthorizeBatch") => (Surface::Batch, Some(MAX_CALL)),
+            Some("AuthorizeStream") => (Surface::Stream, None),
+            _ => (Surface::Grpc, Some(MAX_CALL)),
+        };
+        let span = match (asked, limit) {
+            (Some(asked), Some(limit)) => Some(asked.min(limit)),
+            (asked, limit) => asked.or(limit),
+        };
+        // What asks for no decision leaves no record.
+        let silent = !method.is_some_and(|method| method.starts_with("Authorize"));
+        Self { deadline: span.map(|span| Instant::now() + span), surface, recorded: AtomicBool::new(silent) }
+    }
+
+    /// Refuses the call here, where no question came of it.
+    fn refuse(&self, pdp: &Pdp, refused: Refused) -> Response {
+        let first = !self.recorded.load(Ordering::Relaxed);
+        let refused = if first { pdp.refuse(&self.hand_over(String::new()), refused) } else { refused };
+        status::refused(&refused).into_http::<Body>()
+    }
+}
+
+/// Bounds a call by its `grpc-timeout`, turns what tonic refuses on its own into what gRPC calls it, and a panic into
+/// INTERNAL.
+pub async fn attend(State(pdp): State<Arc<Pdp>>, mut request: Request, next: Next) -> Response {
+    let call = Arc::new(Underway::of(&request));
+    request.extensions_mut().insert(Arc::clone(&call));
+    let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let answered = match call.deadline {
+        Some(deadline) => timeout_at(deadline, answering).await,
+        None => Ok(answering.await),
+    };
+    match answered {
+        Err(_late) => call.refuse(&pdp, Refused::Late),
+        Ok(Err(_panic)) => {
+            pdp.panicked();
+            call.refuse(&pdp, Refused::Internal)
+        }
+        Ok(Ok(response)) => match Status::from_header_map(response.headers()) {
+            Some(status) => match status::unreadable(&status) {
+                Some(refused) => call.refuse(&pdp, refused),
+                None => response,
+            },
+            None => response,
+        },
+    }
+}
+/// `grpc-timeout`: at most eight digits and a unit (gRPC over HTTP/2, "Timeout").
+fn parse(value: &HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let amount = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 3600)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_as_grpc_writes_them() {
+        let read = |text| parse(&HeaderValue::from_static(text));
+        assert_eq!(read("1H"), Some(Duration::from_secs(3600)));
+        assert_eq!(read("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(read("99999999n"), Some(Duration::from_nanos(99_999_999)));
+        for wrong in ["", "S", "123456789S", "-1S", "1x", "1 S", "1.5S"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+}

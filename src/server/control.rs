@@ -1,0 +1,221 @@
+//! `mandate.v1.AdminService`: the control listener. Never anonymous (C2): until callers authenticate, whoever can read the
+//! token in the data directory administers.
+
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use tonic::service::Routes;
+use tonic::{Request as Asked, Response as Answer, Status};
+
+use super::pb::admin_service_server::{AdminService, AdminServiceServer};
+use super::report::ServiceReport;
+use super::{pb, protocol};
+use crate::engine::digest;
+use crate::store::loader::{Command, CommandError, Commands};
+
+/// Largest message, in bytes: commands are short.
+const MAX_MESSAGE_BYTES: usize = 16 * 1024;
+
+/// What proves an administrator: 32 random bytes in hexadecimal, in a file only the service's own user can read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    const BYTES: usize = 32;
+
+    /// The token in a file, which is made if there is none.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, others can read it, or it holds no token.
+    pub fn keep(file: &Path) -> io::Result<Self> {
+        let at = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", file.display()));
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+            Ok(mut created) => {
+                let token = Self::random().map_err(at)?;
+                created.write_all(token.0.as_bytes()).and_then(|()| created.sync_all()).map_err(at)?;
+                Ok(token)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::read(file),
+            Err(error) => Err(at(error)),
+        }
+    }
+
+    /// The token in a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, others can read it, or it holds no token.
+    pub fn read(file: &Path) -> io::Result<Self> {
+        let refuse = |why: String| io::Error::other(format!("`{}`: {why}", file.display()));
+        let mut text = String::new();
+        let mut opened = fs::File::open(file).map_err(|error| refuse(error.to_string()))?;
+        let mode = opened.metadata()?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(refuse(format!("others may read it (mode {:o}); chmod 600 it", mode & 0o777)));
+        }
+        opened.by_ref().take(1024).read_to_string(&mut text).map_err(|error| refuse(error.to_string()))?;
+        let token = text.trim();
+        if token.len() != 2 * Self::BYTES || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(refuse("it holds no token; delete it, and the next start makes one".to_owned()));
+        }
+        Ok(Self(token.to_owned()))
+    }
+
+    fn random() -> io::Result<Self> {
+        let mut bytes = [0; Self::BYTES];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self(bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))))
+    }
+
+    /// The `authorization` header of whoever has the token.
+    #[must_use]
+    pub fn bearer(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+
+    /// Whether a request shows the token. Takes as long for a near miss as for any other.
+    fn shown_in(&self, headers: &HeaderMap) -> bool {
+        let shown = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
+        // Tags are compared in constant time, and under a key nobody else has they tell nothing of what was compared.
+        let tag = |text: &[u8]| {
+            Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).map(|mut mac| {
+                mac.update(text);
+                mac
+            })
+        };
+        match (tag(shown), tag(self.bearer().as_bytes())) {
+            (Ok(shown), Ok(expected)) => shown.verify_slice(&expected.finalize().into_bytes()).is_ok(),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Enough to tell two apart, and of no use to anybody.
+        write!(f, "Token({:.14}…)", digest::of_bytes(self.0.as_bytes()))
+    }
+}
+
+/// Everything the control listener serves.
+pub fn router(commands: Commands, report: ServiceReport, token: Token) -> Router {
+    let service =
+        AdminServiceServer::new(Control { commands, report }).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let entitled = axum::middleware::from_fn_with_state(token, require_token);
+    let protocol = axum::middleware::from_fn(protocol::require_grpc);
+    Routes::new(service).into_axum_router().layer(entitled).layer(protocol)
+}
+
+async fn require_token(State(token): State<Token>, request: Request, next: Next) -> Response {
+    if token.shown_in(request.headers()) {
+        return next.run(request).await;
+    }
+    Status::unauthenticated("show the token of `control.token` in the data directory as a bearer token").into_http()
+}
+
+/// What administrators can do.
+#[derive(Debug)]
+struct Control {
+    commands: Commands,
+    report: ServiceReport,
+}
+
+#[tonic::async_trait]
+impl AdminService for Control {
+    async fn get_status(
+        &self,
+        _request: Asked<pb::GetStatusRequest>,
+    ) -> Result<Answer<pb::GetStatusResponse>, Status> {
+        let json = serde_json::to_string(&self.report.status());
+        let json = json.map_err(|error| Status::internal(format!("the status is no JSON: {error}")))?;
+        Ok(Answer::new(pb::GetStatusResponse { json }))
+    }
+
+    async fn rollback(
+        &self,
+        request: Asked<pb::RollbackRequest>,
+    ) -> Result<Answer<pb::RollbackResponse>, Status> {
+        let pb::RollbackRequest { generation, release } = request.into_inner();
+        let command = match (generation.is_empty(), release) {
+            (false, false) => Command::Rollback { generation },
+            (true, true) => Command::Release,
+            _ => return Err(Status::invalid_argument("give a generation to roll back to, or `release`, not both")),
+        };
+        let served = self.commands.give(command).await.map_err(|error| refused(&error))?;
+        Ok(Answer::new(pb::RollbackResponse { generation: served.generation }))
+    }
+
+    async fn suspend(&self, _request: Asked<pb::SuspendRequest>) -> Result<Answer<pb::WriteResponse>, Status> {
+        Err(Status::unimplemented("this build keeps no entity log yet; an emergency forbid denies as well"))
+    }
+
+    type BackupStream = tonic::codegen::BoxStream<pb::BackupResponse>;
+
+    async fn backup(&self, _request: Asked<pb::BackupRequest>) -> Result<Answer<Self::BackupStream>, Status> {
+        Err(Status::unimplemented("this build keeps no entity log yet, so there is nothing to back up"))
+    }
+}
+
+fn refused(error: &CommandError) -> Status {
+    let message = error.to_string();
+    match error {
+        CommandError::Malformed(_) | CommandError::Ambiguous(_) => Status::invalid_argument(message),
+        CommandError::Unknown(_) => Status::not_found(message),
+        CommandError::Damaged(_) => Status::data_loss(message),
+        CommandError::Rejected(_) | CommandError::NotPinned => Status::failed_precondition(message),
+        CommandError::Ended => Status::unavailable(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_made_once_and_told_to_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("control.token");
+        let token = Token::keep(&file).unwrap();
+        assert_eq!(Token::keep(&file).unwrap(), token);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!format!("{token:?}").contains(&token.0));
+    }
+
+    #[test]
+    fn a_token_that_others_can_read_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("control.token");
+        Token::keep(&file).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(Token::keep(&file).unwrap_err().to_string().contains("chmod 600"));
+        fs::write(&file, "short").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(Token::keep(&file).unwrap_err().to_string().contains("holds no token"));
+    }
+
+    #[test]
+    fn only_the_whole_token_opens() {
+        let token = Token::random().unwrap();
+        let shows = |text: &str| {
+            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, text.parse().unwrap())]);
+            token.shown_in(&headers)
+        };
+        assert!(shows(&token.bearer()));
+        let mut near = token.bearer();
+        let last = near.pop().unwrap();
+        near.push(if last == '0' { '1' } else { '0' });
+        for wrong in ["", "Bearer ", &token.0, &near, &token.bearer()[..40], &format!("{} ", token.bearer())] {
+            assert!(!shows(wrong), "{wrong}");
+        }
+        assert!(!token.shown_in(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,121 @@
+//! What the service says of itself to those who run it: numbers for Prometheus, a document for administrators.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use serde::Serialize;
+
+use crate::audit::{AuditLog, DropReason};
+use crate::store::Store;
+use crate::store::loader::{LoaderStatus, Source};
+use crate::telemetry::metrics::Observed;
+
+/// Everything there is to say, as far as it is not counted per request.
+#[derive(Debug, Clone)]
+pub struct ServiceReport {
+    /// What is served.
+    pub store: Arc<Store>,
+    /// Where it came from, and what is wrong with the files.
+    pub loader: Arc<ArcSwap<LoaderStatus>>,
+    /// What was recorded.
+    pub audit: AuditLog,
+    /// Where to: `file`, `stdout` or `off`.
+    pub sink: &'static str,
+    /// The addresses that are listened on.
+    pub listeners: Listeners,
+    /// Whether other hosts may ask without saying who they are.
+    pub insecure: bool,
+}
+
+/// The addresses that are listened on.
+#[derive(Debug, Clone, Serialize)]
+pub struct Listeners {
+    /// gRPC.
+    pub data: String,
+    /// AuthZEN.
+    pub http: String,
+    /// Probes and metrics.
+    pub ops: String,
+    /// Administration.
+    pub control: String,
+}
+
+/// The document for administrators.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    version: &'static str,
+    cedar_version: String,
+    policies: usize,
+    entities: usize,
+    #[serde(flatten)]
+    loader: Arc<LoaderStatus>,
+    decision_log: DecisionLog,
+    listeners: Listeners,
+    insecure_unauthenticated_callers: bool,
+}
+
+/// What became of every record: `issued = written + queued + dropped`.
+#[derive(Debug, Serialize)]
+struct DecisionLog {
+    sink: &'static str,
+    issued: u64,
+    written: u64,
+    queued: u64,
+    dropped: u64,
+}
+
+impl ServiceReport {
+    /// The document for administrators.
+    pub fn status(&self) -> Status {
+        let published = self.store.current();
+        let counts = self.audit.counts();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            cedar_version: cedar_policy::get_lang_version().to_string(),
+            policies: published.world.generation.policies.len(),
+            entities: published.world.stored,
+            loader: self.loader.load_full(),
+            decision_log: DecisionLog {
+                sink: self.sink,
+                issued: counts.issued,
+                written: counts.written,
+                queued: counts.queued,
+                dropped: counts.dropped(),
+            },
+            listeners: self.listeners.clone(),
+            insecure_unauthenticated_callers: self.insecure,
+        }
+    }
+
+    /// The numbers for Prometheus.
+    pub fn observed(&self) -> Observed {
+        let published = self.store.current();
+        let loader = self.loader.load_full();
+        let counts = self.audit.counts();
+        let dropped = DropReason::ALL.map(|reason| (self.sink, reason.as_str(), counts.dropped_for(reason)));
+        let written = [(self.sink, "written", counts.written)];
+        Observed {
+            generation: published.world.generation.hash.to_string(),
+            // A clock that was set back makes no world older than it is.
+            generation_age_seconds: SystemTime::now()
+                .duration_since(published.at)
+                .unwrap_or_default()
+                .as_secs_f64(),
+            sequence: published.sequence,
+            stale: loader.serving_stale,
+            last_known_good: loader.source == Source::LastKnownGood,
+            policies: published.world.generation.policies.len(),
+            entities: published.world.stored,
+            emergency_policies: loader.emergency.policies,
+            emergency_problems: loader.emergency.problems.len(),
+            reloads: vec![("published", loader.reloads.published), ("rejected", loader.reloads.rejected)],
+            keep_failing: loader.keep_error.is_some(),
+            records_issued: counts.issued,
+            records: written.into_iter().chain(dropped).collect(),
+            records_queued: counts.queued,
+            cache_entries: published.cache.as_ref().map_or(0, |cache| cache.len()),
+            insecure: self.insecure,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `AuthorizeStream`: one answer a message, each from the world that is current when it is decided (C10).
+//!
+//! Messages are decided one after the other, in the order they came: a decision costs microseconds, and the next is not
+//! read before the last has been handed over, so a slow reader holds back its own messages and nothing else. So no two
+//! are ever in flight here, and a `request_id` used again is no conflict.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, stream};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tonic::{Status, Streaming};
+
+use super::call::Underway;
+use super::{pb, status, wire};
+use crate::engine::request::InvalidRequest;
+use crate::pdp::{Pdp, Refused};
+
+/// A stream's answers to come.
+pub struct Answers {
+    pdp: Arc<Pdp>,
+    underway: Arc<Underway>,
+    traceparent: Option<String>,
+    messages: Streaming<pb::AuthorizeRequest>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Answers {
+    /// The answers to these messages.
+    pub fn new(
+        pdp: Arc<Pdp>,
+        underway: Arc<Underway>,
+        traceparent: Option<String>,
+        messages: Streaming<pb::AuthorizeRequest>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self { pdp, underway, traceparent, messages, stopping }
+    }
+
+    /// The answers, until the messages end, a message cannot be read, the caller's deadline passes, or the server stops.
+    pub fn into_stream(self) -> impl Stream<Item = Result<pb::AuthorizeStreamResponse, Status>> {
+        stream::unfold(Some(self), |answers| async move {
+            let mut answers = answers?;
+            match answers.message().await {
+                Ok(Some(message)) => Some((Ok(answers.answer(message).await), Some(answers))),
+                Ok(None) => None,
+                Err(status) => Some((Err(status), None)),
+            }
+        })
+    }
+
+    /// The next message.
+    async fn message(&mut self) -> Result<Option<pb::AuthorizeRequest>, Status> {
+        let Self { pdp, underway, messages, stopping, .. } = self;
+        let late = async {
+            match underway.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            // What has arrived is answered before the stream ends for any other reason.
+            message = messages.message() => message.map_err(|error| match status::unreadable(&error) {
+                Some(refused) => status::refused(&pdp.refuse(&underway.hand_over(String::new()), refused)),
+                None => error,
+            }),
+            () = late => Err(status::refused(&Refused::Late)),
+            // An error means that the server is gone.
+            _ = stopping.wait_for(|stopping| *stopping) => Err(Status::unavailable("the server is stopping; ask another")),
+        }
+    }
+
+    async fn answer(&self, mut message: pb::AuthorizeRequest) -> pb::AuthorizeStreamResponse {
+        use pb::authorize_stream_response::Outcome;
+        let request_id = std::mem::take(&mut message.request_id);
+        let mut call = self.underway.hand_over(request_id);
+        call.deadline = call.deadline.min((Instant::now() + MAX_ANSWER).into_std());
+        let asked = match call.request_id.as_str() {
+            "" => Err(InvalidRequest::field("request_id", "is required: answers are told apart by it")),
+            id => wire::asked(message, id, self.traceparent.clone()),
+        };
+        let outcome = match self.pdp.authorize(&call, asked).await {
+            Ok(answer) => Outcome::Response(wire::response(answer, call.request_id.clone())),
+            Err(refused) => Outcome::Status(wire::item_status(&refused)),
+        };
+        pb::AuthorizeStreamResponse { request_id: call.request_id, outcome: Some(outcome) }
+    }
+}
+
+/// Longest time one message may take.
+const MAX_ANSWER: Duration = Duration::from_secs(30);

@@ -1,0 +1,4 @@
+//! What the process says of itself: numbers for Prometheus, lines for its own log.
+
+pub mod lines;
+pub mod metrics;

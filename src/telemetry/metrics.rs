@@ -1,0 +1,339 @@
+//! Every metric, and its text for Prometheus.
+//!
+//! What a decision counts is an atomic found by index: no lock, and no look-up by label. What others count already
+//! (loads, records) is taken from them when somebody asks. No label has a value that a request or a write could invent;
+//! the one that names the generation has one value at a time.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::audit::record::{CacheUse, Surface};
+use crate::engine::decision::Effect;
+
+/// Upper bounds of the latency buckets, in seconds: a hit takes about a microsecond.
+const BUCKETS: [f64; 17] = [
+    1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0,
+];
+
+const EFFECTS: [(Effect, &str); 2] = [(Effect::Allow, "allow"), (Effect::Deny, "deny")];
+const CACHED: [(CacheUse, &str); 3] =
+    [(CacheUse::Hit, "hit"), (CacheUse::Miss, "miss"), (CacheUse::Bypass, "bypass")];
+const SURFACES: [(Surface, &str); 4] = [
+    (Surface::Grpc, "grpc"),
+    (Surface::Batch, "batch"),
+    (Surface::Stream, "stream"),
+    (Surface::Authzen, "authzen"),
+];
+
+/// The numbers of one process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    by_surface: Vec<SurfaceMetrics>,
+    refusals: IntCounterVec,
+    policy_errors: IntCounter,
+    panics: IntCounter,
+    observed: Mutex<ObservedMetrics>,
+}
+
+/// What one door counts.
+#[derive(Debug)]
+struct SurfaceMetrics {
+    /// By effect, then by what part the cache had.
+    decisions: Vec<IntCounter>,
+    seconds: Histogram,
+}
+
+impl Metrics {
+    /// All of them, at nought.
+    ///
+    /// # Errors
+    /// Two have one name: a defect of the build.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let decisions = counters(
+            &registry,
+            "pdp_decisions_total",
+            "Decisions made, by effect, door and what part the cache had.",
+            &["effect", "surface", "cached"],
+        )?;
+        let options = HistogramOpts::new("pdp_decision_seconds", "Time a decision took, transport left out.");
+        let seconds = HistogramVec::new(options.buckets(BUCKETS.to_vec()), &["surface"])?;
+        registry.register(Box::new(seconds.clone()))?;
+        let by_surface = SURFACES.iter().map(|(_, surface)| SurfaceMetrics {
+            decisions: EFFECTS
+                .iter()
+                .flat_map(|(_, effect)| CACHED.iter().map(move |(_, cached)| (effect, cached)))
+                .map(|(effect, cached)| decisions.with_label_values(&[*effect, *surface, *cached]))
+                .collect(),
+            seconds: seconds.with_label_values(&[*surface]),
+        });
+        Ok(Self {
+            by_surface: by_surface.collect(),
+            refusals: counters(
+                &registry,
+                "pdp_refusals_total",
+                "Requests that got no decision, by door and gRPC code.",
+                &["surface", "code"],
+            )?,
+            policy_errors: counter(
+                &registry,
+                "pdp_policy_errors_total",
+                "Policies that could not be evaluated, over all decisions; which ones, the decision log says.",
+            )?,
+            panics: counter(&registry, "pdp_panics_total", "Requests that met a defect.")?,
+            observed: Mutex::new(ObservedMetrics::new(&registry)?),
+            registry,
+        })
+    }
+
+    /// Counts a decision.
+    pub fn decided(&self, effect: Effect, surface: Surface, cached: CacheUse, latency: Duration) {
+        let place = |found: Option<usize>| found.unwrap_or(0);
+        let effect = place(EFFECTS.iter().position(|(value, _)| *value == effect));
+        let cached = place(CACHED.iter().position(|(value, _)| *value == cached));
+        let surface = place(SURFACES.iter().position(|(value, _)| *value == surface));
+        let Some(metrics) = self.by_surface.get(surface) else { return };
+        if let Some(decisions) = metrics.decisions.get(effect * CACHED.len() + cached) {
+            decisions.inc();
+        }
+        metrics.seconds.observe(latency.as_secs_f64());
+    }
+
+    /// Counts policies that could not be evaluated in one decision.
+    pub fn policies_failed(&self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        self.policy_errors.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
+    /// Counts a request that got no decision.
+    pub fn refused(&self, surface: Surface, code: &str) {
+        let surface = SURFACES.iter().find(|(value, _)| *value == surface).map_or("", |(_, name)| name);
+        self.refusals.with_label_values(&[surface, code]).inc();
+    }
+
+    /// Counts a request that met a defect.
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    /// The text Prometheus reads, with what others counted.
+    ///
+    /// # Errors
+    /// The metrics cannot be written as text: a defect of the build.
+    pub fn render(&self, observed: &Observed) -> prometheus::Result<String> {
+        // Nobody panics while holding it; if somebody did, the numbers are still numbers.
+        let metrics = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        metrics.set(observed);
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// What others count, at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// Hash of the generation that is served.
+    pub generation: String,
+    /// Seconds since its world was published.
+    pub generation_age_seconds: f64,
+    /// The world's place in the sequence of this start.
+    pub sequence: u64,
+    /// Whether what is served is not what the files say.
+    pub stale: bool,
+    /// Whether what is served was kept from before, because the files were broken at the start.
+    pub last_known_good: bool,
+    /// Whether what is served could not be kept for a restart.
+    pub keep_failing: bool,
+    /// Policies, emergency forbids included.
+    pub policies: usize,
+    /// Stored entities.
+    pub entities: usize,
+    /// Emergency forbids in force.
+    pub emergency_policies: usize,
+    /// Emergency files that could not be loaded.
+    pub emergency_problems: usize,
+    /// Loads, by outcome.
+    pub reloads: Vec<(&'static str, u64)>,
+    /// Records made.
+    pub records_issued: u64,
+    /// Records, by sink and what became of them.
+    pub records: Vec<(&'static str, &'static str, u64)>,
+    /// Records that wait.
+    pub records_queued: u64,
+    /// Decisions remembered.
+    pub cache_entries: u64,
+    /// Whether other hosts may ask without saying who they are.
+    pub insecure: bool,
+}
+
+/// The metrics that are set from [`Observed`].
+#[derive(Debug)]
+struct ObservedMetrics {
+    build: IntGaugeVec,
+    generation: IntGaugeVec,
+    age: Gauge,
+    sequence: IntGauge,
+    stale: IntGauge,
+    last_known_good: IntGauge,
+    keep_failing: IntGauge,
+    policies: IntGauge,
+    entities: IntGauge,
+    emergency_policies: IntGauge,
+    emergency_problems: IntGauge,
+    reloads: IntCounterVec,
+    issued: IntCounter,
+    records: IntCounterVec,
+    queued: IntGauge,
+    cache_entries: IntGauge,
+    insecure: IntGauge,
+}
+
+impl ObservedMetrics {
+    fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name, help| gauge(registry, name, help);
+        let age = Gauge::new("pdp_generation_age_seconds", "Seconds since the world that is served was published.")?;
+        registry.register(Box::new(age.clone()))?;
+        Ok(Self {
+            build: gauges(registry, "pdp_build_info", "What is running.", &["version", "cedar"])?,
+            generation: gauges(
+                registry,
+                "pdp_generation_info",
+                "The generation that is served, by hash.",
+                &["generation"],
+            )?,
+            age,
+            sequence: gauge("pdp_world_sequence", "How many worlds this process has published.")?,
+            stale: gauge("pdp_serving_stale", "1 while what is served is not what the files say.")?,
+            last_known_good: gauge(
+                "pdp_serving_last_known_good",
+                "1 while a set kept from before is served because the files were broken at the start.",
+            )?,
+            keep_failing: gauge("pdp_keep_failing", "1 while a restart would miss what is served now.")?,
+            policies: gauge("pdp_policies", "Policies that are served, emergency forbids included.")?,
+            entities: gauge("pdp_entities", "Entities that are stored.")?,
+            emergency_policies: gauge("pdp_emergency_policies", "Emergency forbids in force.")?,
+            emergency_problems: gauge("pdp_emergency_problems", "What is wrong with emergency files.")?,
+            reloads: counters(registry, "pdp_reloads_total", "Loads of changed files, by outcome.", &["outcome"])?,
+            issued: counter(registry, "pdp_audit_records_issued_total", "Records that answers made.")?,
+            records: counters(
+                registry,
+                "pdp_audit_records_total",
+                "What became of records: written, or dropped and why.",
+                &["sink", "outcome"],
+            )?,
+            queued: gauge("pdp_audit_queue_depth", "Records that wait to be written.")?,
+            cache_entries: gauge("pdp_cache_entries", "Decisions remembered.")?,
+            insecure: gauge(
+                "pdp_insecure_unauthenticated_callers",
+                "1 if other hosts may ask without saying who they are.",
+            )?,
+        })
+    }
+
+    fn set(&self, observed: &Observed) {
+        let cedar = cedar_policy::get_lang_version().to_string();
+        self.build.with_label_values(&[env!("CARGO_PKG_VERSION"), cedar.as_str()]).set(1);
+        self.generation.reset();
+        self.generation.with_label_values(&[observed.generation.as_str()]).set(1);
+        self.age.set(observed.generation_age_seconds);
+        self.sequence.set(signed(observed.sequence));
+        self.stale.set(i64::from(observed.stale));
+        self.last_known_good.set(i64::from(observed.last_known_good));
+        self.keep_failing.set(i64::from(observed.keep_failing));
+        self.policies.set(signed(observed.policies));
+        self.entities.set(signed(observed.entities));
+        self.emergency_policies.set(signed(observed.emergency_policies));
+        self.emergency_problems.set(signed(observed.emergency_problems));
+        self.queued.set(signed(observed.records_queued));
+        self.cache_entries.set(signed(observed.cache_entries));
+        self.insecure.set(i64::from(observed.insecure));
+        raise(&self.issued, observed.records_issued);
+        for (outcome, count) in &observed.reloads {
+            raise(&self.reloads.with_label_values(&[*outcome]), *count);
+        }
+        for (sink, outcome, count) in &observed.records {
+            raise(&self.records.with_label_values(&[*sink, *outcome]), *count);
+        }
+    }
+}
+
+/// Brings a counter up to what was counted elsewhere.
+fn raise(counter: &IntCounter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
+}
+
+fn signed<T: TryInto<i64>>(count: T) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    let counter = IntCounter::new(name, help)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(counters.clone()))?;
+    Ok(counters)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+    let gauge = IntGauge::new(name, help)?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+    let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(gauges.clone()))?;
+    Ok(gauges)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_is_counted_where_it_belongs() {
+        let metrics = Metrics::new().unwrap();
+        metrics.decided(Effect::Deny, Surface::Stream, CacheUse::Hit, Duration::from_nanos(1500));
+        metrics.decided(Effect::Allow, Surface::Authzen, CacheUse::Bypass, Duration::from_millis(3));
+        let text = metrics.render(&Observed::default()).unwrap();
+        for line in [
+            r#"pdp_decisions_total{cached="hit",effect="deny",surface="stream"} 1"#,
+            r#"pdp_decisions_total{cached="bypass",effect="allow",surface="authzen"} 1"#,
+            r#"pdp_decisions_total{cached="hit",effect="allow",surface="stream"} 0"#,
+            r#"pdp_decision_seconds_bucket{surface="stream",le="0.000001"} 0"#,
+            r#"pdp_decision_seconds_bucket{surface="stream",le="0.000002"} 1"#,
+            r#"pdp_decision_seconds_count{surface="authzen"} 1"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn one_generation_is_named_at_a_time_and_counters_never_fall() {
+        let metrics = Metrics::new().unwrap();
+        for (generation, published) in [("sha256:aa", 3), ("sha256:bb", 5), ("sha256:bb", 4)] {
+            let observed = Observed {
+                generation: generation.to_owned(),
+                reloads: vec![("published", published)],
+                ..Observed::default()
+            };
+            let text = metrics.render(&observed).unwrap();
+            let named: Vec<_> =
+                text.lines().filter(|line| line.starts_with("pdp_generation_info{")).collect();
+            assert_eq!(named, [format!("pdp_generation_info{{generation=\"{generation}\"}} 1")]);
+            let count = published.max(if generation == "sha256:aa" { 3 } else { 5 });
+            assert!(text.contains(&format!("pdp_reloads_total{{outcome=\"published\"}} {count}\n")), "{text}");
+        }
+    }
+}
