@@ -1,33 +1,83 @@
 //! Where worlds come from, and the one that is served.
+//!
+//! [`directory`] reads folders, [`manifest`] says what a complete set is, [`loader`] keeps what is served up to date,
+//! [`history`] and [`emergency`] keep what must outlive the process, in the [`data_dir`].
 
+mod atomic;
+pub mod data_dir;
 pub mod directory;
+mod emergency;
+mod folder;
+mod history;
+pub mod loader;
+mod manifest;
+mod pin;
+pub mod revision;
+mod sealed;
+mod set_digest;
 
-use std::sync::Arc;
+#[cfg(test)]
+mod data_dir_tests;
+#[cfg(test)]
+mod directory_tests;
+#[cfg(test)]
+mod history_tests;
+#[cfg(test)]
+mod manifest_tests;
+#[cfg(test)]
+mod revision_tests;
+#[cfg(test)]
+mod support_tests;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 
 use crate::engine::world::World;
+use revision::{RevisionError, RevisionKey, Signer};
+pub use sealed::{Damaged, Defect};
 
 /// Holds the world that requests see. Publishing replaces it whole; a request loads it once.
 #[derive(Debug)]
 pub struct Store {
     current: ArcSwap<Published>,
+    signer: Signer,
+    /// One at a time: sequences have no gaps and no doubles.
+    publishing: Mutex<()>,
 }
 
-/// A world and when it was published.
+/// A world, and what names it.
 #[derive(Debug)]
 pub struct Published {
     /// The world.
     pub world: World,
+    /// How many worlds this store has published, this one included.
+    pub sequence: u64,
+    /// Generation, log and sequence as one opaque string, authenticated and safe in URLs.
+    pub revision: String,
     /// When it became the one that is served.
     pub at: SystemTime,
 }
 
+impl Published {
+    fn new(world: World, sequence: u64, signer: &Signer) -> Self {
+        let revision = signer.sign(&world.generation.hash, sequence);
+        Self { world, sequence, revision, at: SystemTime::now() }
+    }
+}
+
 impl Store {
-    /// A store that serves `world`.
+    /// A store that serves `world`, and whose revisions mean nothing to any other.
     pub fn new(world: World) -> Self {
-        Self { current: ArcSwap::from_pointee(Published { world, at: SystemTime::now() }) }
+        Self::with_key(world, RevisionKey::random())
+    }
+
+    /// A store that serves `world` and authenticates revisions with a key that outlives it.
+    pub(crate) fn with_key(world: World, key: RevisionKey) -> Self {
+        let signer = Signer::new(key);
+        let current = ArcSwap::from_pointee(Published::new(world, 1, &signer));
+        Self { current, signer, publishing: Mutex::new(()) }
     }
 
     /// The world that is served now.
@@ -35,8 +85,18 @@ impl Store {
         self.current.load_full()
     }
 
-    /// Replaces the world. Requests that loaded the one before finish in it.
-    pub fn publish(&self, world: World) {
-        self.current.store(Arc::new(Published { world, at: SystemTime::now() }));
+    /// Replaces the world, and hands back the one before. Requests that loaded that one finish in it.
+    pub(crate) fn publish(&self, world: World) -> Arc<Published> {
+        let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let sequence = self.current.load().sequence + 1;
+        self.current.swap(Arc::new(Published::new(world, sequence, &self.signer)))
+    }
+
+    /// Whether `published`, which a request loaded, is at least as new as a revision its caller names.
+    ///
+    /// # Errors
+    /// [`RevisionError`] if the revision is not this store's, or later than `published`.
+    pub fn check_minimum(&self, revision: &str, published: &Published) -> Result<(), RevisionError> {
+        self.signer.check(revision, published.sequence)
     }
 }

@@ -8,6 +8,7 @@ mod catalog;
 mod checks;
 mod common_types;
 mod definitions;
+mod emergency;
 mod entities;
 mod policies;
 mod schema;
@@ -15,6 +16,7 @@ mod schema;
 use std::sync::Arc;
 
 use definitions::Definitions;
+pub use emergency::EMERGENCY;
 use sha2::{Digest, Sha256};
 
 use super::catalog::Domain;
@@ -37,6 +39,8 @@ pub struct Sources {
     pub definitions: Vec<SourceFile>,
     /// `*.json`: entities.
     pub entities: Vec<SourceFile>,
+    /// `*.cedar`: forbids that join whatever is served (W5), in the order of their names.
+    pub emergency: Vec<SourceFile>,
     /// Files and folders beside them that are not sources by their name: somebody may think they are.
     pub unread: Vec<String>,
 }
@@ -71,7 +75,7 @@ pub fn compile(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
 fn compile_here(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
     let mut report = Report::default();
     let schema = schema::load(&sources.schemas, &mut report);
-    let policies = policies::load(&sources.policies, &sources.links, &mut report);
+    let policies = policies::load(sources, &mut report);
     let definitions = Definitions::load(&sources.definitions, &mut report);
     let Some(schema) = schema else { return Err(report) };
     let catalog = schema.catalog(&options.domain, definitions, &mut report);
@@ -116,7 +120,8 @@ fn content_hash(sources: &Sources, options: &Options) -> String {
         hasher.update(bytes);
     };
     add(format!("{options:?}").as_bytes());
-    let kinds = [&sources.policies, &sources.links, &sources.schemas, &sources.definitions];
+    let Sources { policies, links, schemas, definitions, emergency, .. } = sources;
+    let kinds = [policies, links, schemas, definitions, emergency];
     for (kind, files) in kinds.into_iter().enumerate() {
         add(&kind.to_be_bytes());
         for file in files {
@@ -128,7 +133,7 @@ fn content_hash(sources: &Sources, options: &Options) -> String {
 }
 
 /// The same files in another folder are the same generation.
-fn base_name(path: &str) -> &str {
+pub fn base_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 

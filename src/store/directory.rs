@@ -1,15 +1,16 @@
-//! Reading sources from folders.
+//! Reading sources from folders: one whole state of them, or what is wrong.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use super::folder::{Look, MANIFEST, Stamp, read_file, unreadable};
+use super::manifest::Manifest;
 use crate::engine::compile::Sources;
-use crate::engine::guard::MAX_FILE_BYTES;
 use crate::engine::problem::{Place, Problem, Report, SourceFile};
 
-/// Most files of one kind.
-const MAX_FILES: usize = 10_000;
+/// How often files that change while they are read are read again at once.
+const ATTEMPTS: usize = 5;
 
 /// Where the sources are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,82 +23,204 @@ pub struct Folders {
     pub entities: PathBuf,
 }
 
-/// Reads every source file directly in the folders, by name.
+/// Reads every source file directly in the folders, by name, and holds them to their manifests.
 ///
 /// # Errors
-/// A [`Report`] naming each path that cannot be read.
+/// A [`Report`] naming each path that cannot be read or that a manifest does not vouch for.
 pub fn read(folders: &Folders) -> Result<Sources, Report> {
-    let mut report = Report::default();
-    let mut sources = Sources::default();
-    let Sources { policies, links, schemas, definitions, entities, unread } = &mut sources;
-    read_folder(&folders.policies, &mut [(".cedar", policies), (".links.json", links)], unread, &mut report);
-    // The longer suffix first: a definition is no entity, and a JSON schema no definition.
-    let (mut cedar, mut json) = (Vec::new(), Vec::new());
-    let kinds =
-        &mut [(".tools.json", definitions), (".cedarschema.json", &mut json), (".cedarschema", &mut cedar)];
-    read_folder(&folders.schemas, kinds, unread, &mut report);
-    schemas.extend(cedar.into_iter().chain(json));
-    if folders.entities.exists() {
-        read_folder(&folders.entities, &mut [(".json", entities)], unread, &mut report);
-    }
-    if report.rejects() { Err(report) } else { Ok(sources) }
+    let reading = Reading::take(folders);
+    if reading.report.rejects() { Err(reading.report) } else { Ok(reading.sources) }
 }
 
-/// Reads a folder's files by name, each to the first kind whose suffix it has. Hidden names (`..data` of a mounted
-/// ConfigMap, editors' temporary files), the folder `tests` and Markdown are meant for others; what else has no kind is
-/// noted as unread.
+/// Suffixes of source files, by folder. The longer one first: a definition is no entity, and a JSON schema no
+/// definition.
+const POLICIES: &[&str] = &[".links.json", ".cedar"];
+const SCHEMAS: &[&str] = &[".tools.json", ".cedarschema.json", ".cedarschema"];
+const ENTITIES: &[&str] = &[".json"];
+
+/// What all the folders looked like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    policies: Look,
+    schemas: Look,
+    entities: Look,
+    /// The manifest in the folder that holds all three.
+    common: Option<(PathBuf, Stamp)>,
+}
+
+impl Fingerprint {
+    /// Looks at every file, and reads none.
+    pub(super) fn of(folders: &Folders) -> Self {
+        let common = common_manifest(folders).filter(|path| fs::symlink_metadata(path).is_ok());
+        Self {
+            policies: Look::at(&folders.policies),
+            schemas: Look::at(&folders.schemas),
+            entities: Look::at(&folders.entities),
+            common: common.map(|path| (path.clone(), Stamp::of(&path))),
+        }
+    }
+
+    /// Whether a half-written set would be noticed: all of it is covered by manifests or swapped as one.
+    pub(super) fn is_vouched(&self) -> bool {
+        let vouched = |look: &Look| look.mounted || look.has_manifest();
+        self.common.is_some() || self.looks().into_iter().all(vouched)
+    }
+
+    /// Whether a file changed so shortly ago that the next change could look the same.
+    pub(super) fn is_recent(&self, now: SystemTime) -> bool {
+        self.looks().into_iter().any(|look| look.is_recent(now))
+    }
+
+    fn looks(&self) -> [&Look; 3] {
+        [&self.policies, &self.schemas, &self.entities]
+    }
+}
+
+/// The path of a manifest that covers all folders: beside them, if they stand side by side.
+fn common_manifest(folders: &Folders) -> Option<PathBuf> {
+    let parent = |folder: &Path| std::path::absolute(folder).ok()?.parent().map(Path::to_owned);
+    let common = parent(&folders.policies)?;
+    let same = |folder: &Path| parent(folder).is_some_and(|parent| parent == common);
+    (same(&folders.schemas) && same(&folders.entities)).then(|| common.join(MANIFEST))
+}
+
+/// What one attempt to read the folders found.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// Whatever could be read.
+    pub(super) sources: Sources,
+    /// What could not, and what a manifest does not vouch for.
+    pub(super) report: Report,
+    /// What the files looked like; none if they would not stand still.
+    pub(super) fingerprint: Option<Fingerprint>,
+}
+
+impl Reading {
+    /// Reads the folders. Files that change meanwhile are read again, a few times.
+    pub(super) fn take(folders: &Folders) -> Self {
+        let mut before = Fingerprint::of(folders);
+        for _ in 0..ATTEMPTS {
+            let (sources, report) = read_once(&before);
+            let after = Fingerprint::of(folders);
+            if before == after {
+                return Self { sources, report, fingerprint: Some(after) };
+            }
+            before = after;
+        }
+        let place = Place::new(&folders.policies.display().to_string(), "");
+        let mut report = Report::default();
+        report.push(Problem::error(&place, "the files are still changing").help("they are looked at again"));
+        Self { sources: Sources::default(), report, fingerprint: None }
+    }
+}
+
+fn read_once(seen: &Fingerprint) -> (Sources, Report) {
+    let mut report = Report::default();
+    let mut sources = Sources::default();
+    let Sources { policies, links, schemas, definitions, entities, unread, .. } = &mut sources;
+    read_folder(&seen.policies, POLICIES, &mut [links, policies], unread, &mut report);
+    let (mut cedar, mut json) = (Vec::new(), Vec::new());
+    read_folder(&seen.schemas, SCHEMAS, &mut [definitions, &mut json, &mut cedar], unread, &mut report);
+    schemas.extend(cedar.into_iter().chain(json));
+    if !seen.entities.is_missing() {
+        read_folder(&seen.entities, ENTITIES, &mut [entities], unread, &mut report);
+    }
+    if let Some((path, _)) = &seen.common {
+        check_common(path, seen, &sources, &mut report);
+    }
+    (sources, report)
+}
+
+/// Reads a folder's files, each to the kind whose suffix it has. The folder `tests`, Markdown and the manifest are
+/// meant for others; what else has no kind is noted as unread.
 fn read_folder(
-    folder: &Path,
-    kinds: &mut [(&str, &mut Vec<SourceFile>)],
+    look: &Look,
+    suffixes: &[&str],
+    kinds: &mut [&mut Vec<SourceFile>],
     unread: &mut Vec<String>,
     report: &mut Report,
 ) {
-    let paths = match list(folder) {
-        Ok(paths) => paths,
-        Err(error) => return report.push(unreadable(folder, &error)),
-    };
-    for path in paths {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if name.starts_with('.') || name == "tests" || name.ends_with(".md") {
+    if let Err(error) = &look.place {
+        return report.push(unreadable(&look.folder, &error.message));
+    }
+    unread.extend(look.strays.iter().map(|name| look.path_of(name).display().to_string()));
+    for entry in &look.entries {
+        let name = entry.name.to_string_lossy();
+        if name == "tests" || name.ends_with(".md") || name == MANIFEST {
             continue;
         }
-        let Some((_, files)) = kinds.iter_mut().find(|(suffix, _)| name.ends_with(suffix)) else {
-            unread.push(path.display().to_string());
+        let kind = kind_of(&name, suffixes).and_then(|kind| kinds.get_mut(kind));
+        let Some(files) = kind else {
+            unread.push(look.path_of(&entry.name).display().to_string());
             continue;
         };
-        match read_file(&path) {
+        match look.read(&entry.name) {
             Ok(file) => files.push(file),
-            Err(error) => report.push(unreadable(&path, &error)),
+            Err(problem) => report.push(problem),
         }
     }
+    if look.has_manifest() {
+        let read = kinds.iter().flat_map(|files| files.iter());
+        check_folder(look, suffixes, read, report);
+    }
 }
 
-fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    if paths.len() > MAX_FILES {
-        return Err(io::Error::other(format!(
-            "it holds {} files; at most {MAX_FILES} are read",
-            paths.len()
-        )));
-    }
-    paths.sort();
-    Ok(paths)
+/// Which of the suffixes a name has; hidden names have none.
+fn kind_of(name: &str, suffixes: &[&str]) -> Option<usize> {
+    suffixes.iter().position(|suffix| name.ends_with(suffix)).filter(|_| !name.starts_with('.'))
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Problem {
-    Problem::error(&Place::new(&path.display().to_string(), ""), format!("cannot be read: {error}"))
+/// Holds a folder's files to the manifest in it.
+fn check_folder<'a>(
+    look: &Look,
+    suffixes: &[&str],
+    files: impl Iterator<Item = &'a SourceFile>,
+    report: &mut Report,
+) {
+    match look.read(&MANIFEST.into()) {
+        Ok(file) => {
+            let Some(manifest) = Manifest::parse(&file, report) else { return };
+            let named = files.map(|file| (relative_to(&look.folder, file), file));
+            manifest.check(named, |path| !path.contains('/') && kind_of(path, suffixes).is_some(), report);
+        }
+        Err(problem) => report.push(problem),
+    }
 }
 
-/// Reads a regular file. Anything else that a name can stand for (a pipe, a device) might never end.
-fn read_file(path: &Path) -> io::Result<SourceFile> {
-    let metadata = fs::metadata(path)?;
-    let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    if metadata.len() > limit {
-        return Err(io::Error::other(format!("it is {} bytes long; the limit is {limit}", metadata.len())));
-    }
-    let bytes = fs::read(path)?;
-    Ok(SourceFile { name: path.display().to_string(), bytes })
+/// Holds the files of all folders to the manifest beside the folders.
+fn check_common(path: &Path, seen: &Fingerprint, sources: &Sources, report: &mut Report) {
+    let file = match read_file(path) {
+        Ok(bytes) => SourceFile { name: path.display().to_string(), bytes },
+        Err(error) => return report.push(unreadable(path, &error.to_string())),
+    };
+    let Some(manifest) = Manifest::parse(&file, report) else { return };
+    let folders = [(&seen.policies, POLICIES), (&seen.schemas, SCHEMAS), (&seen.entities, ENTITIES)]
+        .map(|(look, suffixes)| (look, suffixes, format!("{}/", base_name(&look.folder))));
+    let named = all_files(sources).filter_map(|file| {
+        let (look, _, prefix) =
+            folders.iter().find(|(look, _, _)| Path::new(&file.name).starts_with(&look.folder))?;
+        Some((format!("{prefix}{}", relative_to(&look.folder, file)), file))
+    });
+    let is_source = |path: &str| {
+        folders.iter().any(|(_, suffixes, prefix)| {
+            path.strip_prefix(prefix.as_str())
+                .is_some_and(|name| !name.contains('/') && kind_of(name, suffixes).is_some())
+        })
+    };
+    manifest.check(named, is_source, report);
+}
+
+fn all_files(sources: &Sources) -> impl Iterator<Item = &SourceFile> {
+    let Sources { policies, links, schemas, definitions, entities, .. } = sources;
+    [policies, links, schemas, definitions, entities].into_iter().flatten()
+}
+
+fn base_name(folder: &Path) -> String {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_error| folder.to_owned());
+    absolute.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn relative_to(folder: &Path, file: &SourceFile) -> String {
+    let path = Path::new(&file.name);
+    path.strip_prefix(folder).unwrap_or(path).display().to_string()
 }

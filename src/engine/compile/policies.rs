@@ -7,7 +7,8 @@ use std::sync::Arc;
 use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, SlotId, Template};
 use serde::Deserialize;
 
-use super::{check_nesting, place};
+use super::emergency::EMERGENCY;
+use super::{Sources, check_nesting, place};
 use crate::engine::cedar::{CompiledPolicy, walk};
 use crate::engine::datum::Datum;
 use crate::engine::guard::{MAX_POLICY_DEPTH, Syntax};
@@ -40,48 +41,35 @@ pub(super) struct PlacedPolicy {
     pub(super) origin: Origin,
 }
 
-/// Parses every file.
-pub(super) fn load(files: &[SourceFile], links: &[SourceFile], report: &mut Report) -> LoadedPolicies {
+/// Parses every file. Emergency forbids join the policies, and are no policies by themselves (W5).
+pub(super) fn load(sources: &Sources, report: &mut Report) -> LoadedPolicies {
     let mut loaded = LoadedPolicies::default();
-    if files.is_empty() {
+    for file in &sources.policies {
+        loaded.add_file(file, report);
+    }
+    for file in &sources.links {
+        loaded.add_links(file, report);
+    }
+    if sources.policies.is_empty() || (loaded.order.is_empty() && !report.rejects()) {
         let place = Place::new("policies", "");
         let help = "add a `*.cedar` file; without policies every request is denied";
         report.push(Problem::error(&place, "there is no policy").help(help));
     }
-    for file in files {
-        loaded.add_file(file, report);
-    }
-    for file in links {
-        loaded.add_links(file, report);
+    for file in &sources.emergency {
+        loaded.add_emergency(file, report);
     }
     loaded
 }
 
 impl LoadedPolicies {
     fn add_file(&mut self, file: &SourceFile, report: &mut Report) {
-        let Some(place) = place(file, report) else { return };
-        if !check_nesting(&place, Syntax::Policy, report) {
-            return;
-        }
-        match PolicySet::from_str(place.text()) {
-            Ok(set) if set.is_empty() => {
-                let help =
-                    "an empty file is more often a failed write than an intention: delete it or restore it";
-                report.push(Problem::error(&place, "the file holds no policy").help(help));
-            }
-            Ok(set) => self.add_parsed(&set, &place, report),
-            Err(errors) => {
-                for error in errors.iter() {
-                    report.push(Problem::from_cedar(&place, Severity::Error, error));
-                }
-            }
+        if let Some((place, set)) = parse(file, report) {
+            self.add_parsed(&set, &place, report);
         }
     }
 
     fn add_parsed(&mut self, set: &PolicySet, place: &Place, report: &mut Report) {
-        let mut policies: Vec<_> = set.policies().map(|policy| (walk::offset(policy), policy)).collect();
-        policies.sort_by_key(|(offset, _)| *offset);
-        for (offset, policy) in policies {
+        for (offset, policy) in in_order(set) {
             let origin = Origin { place: place.clone(), offset };
             let depth = walk::depth(policy);
             let annotations: Vec<_> = policy.annotations().map(|(key, _)| key).collect();
@@ -111,42 +99,41 @@ impl LoadedPolicies {
         origin: &Origin,
         report: &mut Report,
     ) -> Option<PolicyId> {
-        let problem = |message: String| Problem::error(&origin.place, message).at(origin.line_span(), None);
-        if depth > MAX_POLICY_DEPTH {
-            let message =
-                format!("the condition is {depth} expressions deep; at most {MAX_POLICY_DEPTH} are accepted");
-            report.push(problem(message).help("split the policy, or test membership of a set"));
+        let problem = |message: String| origin.error(message);
+        if !origin.check_condition(annotations, depth, report) {
             return None;
-        }
-        for name in annotations.iter().filter(|name| NOT_HONOURED.contains(name)) {
-            let message =
-                format!("`@{name}` is not honoured by this build, and ignoring it would weaken the policy");
-            report.push(problem(message));
         }
         let Some(id) = id.filter(|id| !id.is_empty()) else {
             let help = "begin the policy with `@id(\"a-name-that-stays\")`; logs and tests refer to it";
             report.push(problem("the policy has no `@id`".to_owned()).help(help));
             return None;
         };
+        if id.starts_with(EMERGENCY) {
+            report.push(problem(reserved(id)));
+            return None;
+        }
+        self.unused(id, origin, report)
+    }
+
+    /// The id, if nothing has it yet.
+    pub(super) fn unused(&self, id: &str, origin: &Origin, report: &mut Report) -> Option<PolicyId> {
         let id = PolicyId::new(id);
         if let Some(first) = self.origins.get(&id) {
             let message = format!("`@id(\"{id}\")` is used twice, first at {}", first.locate());
-            report.push(problem(message));
+            report.push(origin.error(message));
             return None;
         }
         Some(id)
     }
 
-    fn add(&mut self, policy: Policy, origin: Origin, report: &mut Report) {
+    pub(super) fn add(&mut self, policy: Policy, origin: Origin, report: &mut Report) {
         let id = policy.id().clone();
         match self.set.add(policy) {
             Ok(()) => {
                 self.order.push(id.clone());
                 self.origins.insert(id, origin);
             }
-            Err(error) => {
-                report.push(Problem::error(&origin.place, error.to_string()).at(origin.line_span(), None))
-            }
+            Err(error) => report.push(origin.error(error.to_string())),
         }
     }
 
@@ -155,9 +142,7 @@ impl LoadedPolicies {
             Ok(()) => {
                 self.origins.insert(template.id().clone(), origin);
             }
-            Err(error) => {
-                report.push(Problem::error(&origin.place, error.to_string()).at(origin.line_span(), None))
-            }
+            Err(error) => report.push(origin.error(error.to_string())),
         }
     }
 
@@ -184,6 +169,9 @@ impl LoadedPolicies {
         let id = PolicyId::new(&link.link_id);
         if link.link_id.is_empty() || self.origins.contains_key(&id) {
             return report.push(problem(format!("link id `{}` is empty or used twice", link.link_id)));
+        }
+        if link.link_id.starts_with(EMERGENCY) {
+            return report.push(problem(reserved(&link.link_id)));
         }
         let values = match link.values() {
             Ok(values) => values,
@@ -230,7 +218,63 @@ impl LoadedPolicies {
     }
 }
 
+/// A file's policies, if it is text that parses and holds any.
+pub(super) fn parse(file: &SourceFile, report: &mut Report) -> Option<(Place, PolicySet)> {
+    let place = place(file, report)?;
+    if !check_nesting(&place, Syntax::Policy, report) {
+        return None;
+    }
+    match PolicySet::from_str(place.text()) {
+        Ok(set) if set.is_empty() => {
+            let help =
+                "an empty file is more often a failed write than an intention: delete it or restore it";
+            report.push(Problem::error(&place, "the file holds no policy").help(help));
+            None
+        }
+        Ok(set) => Some((place, set)),
+        Err(errors) => {
+            for error in errors.iter() {
+                report.push(Problem::from_cedar(&place, Severity::Error, error));
+            }
+            None
+        }
+    }
+}
+
+/// Static policies as they stand in their file, each with its offset.
+pub(super) fn in_order(set: &PolicySet) -> Vec<(usize, &Policy)> {
+    let mut policies: Vec<_> = set.policies().map(|policy| (walk::offset(policy), policy)).collect();
+    policies.sort_by_key(|(offset, _)| *offset);
+    policies
+}
+
+fn reserved(id: &str) -> String {
+    format!("`{id}` begins with `{EMERGENCY}`, which is kept for emergency forbids")
+}
+
 impl Origin {
+    /// An error that points at the line the policy begins on.
+    pub(super) fn error(&self, message: String) -> Problem {
+        Problem::error(&self.place, message).at(self.line_span(), None)
+    }
+
+    /// Refuses what the condition or the annotations ask for and this build would not do. False if the policy must not
+    /// go further.
+    pub(super) fn check_condition(&self, annotations: &[&str], depth: usize, report: &mut Report) -> bool {
+        if depth > MAX_POLICY_DEPTH {
+            let message =
+                format!("the condition is {depth} expressions deep; at most {MAX_POLICY_DEPTH} are accepted");
+            report.push(self.error(message).help("split the policy, or test membership of a set"));
+            return false;
+        }
+        for name in annotations.iter().filter(|name| NOT_HONOURED.contains(name)) {
+            let message =
+                format!("`@{name}` is not honoured by this build, and ignoring it would weaken the policy");
+            report.push(self.error(message));
+        }
+        true
+    }
+
     pub(super) fn locate(&self) -> String {
         self.place.locate(self.offset)
     }

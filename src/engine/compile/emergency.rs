@@ -1,0 +1,50 @@
+//! Emergency forbids: policies that join whatever is served, and may only deny.
+
+use cedar_policy::{Effect, Policy};
+
+use super::base_name;
+use super::policies::{LoadedPolicies, Origin, in_order, parse};
+use crate::engine::cedar::walk;
+use crate::engine::problem::{Place, Report, SourceFile};
+
+/// What the ids of emergency forbids begin with, and no other policy's may.
+pub const EMERGENCY: &str = "emergency:";
+
+impl LoadedPolicies {
+    /// Adds a file of forbids. What else it holds is refused: an emergency must not grant.
+    pub(super) fn add_emergency(&mut self, file: &SourceFile, report: &mut Report) {
+        let Some((place, set)) = parse(file, report) else { return };
+        for template in set.templates() {
+            let origin = Origin { place: place.clone(), offset: walk::template_offset(template) };
+            let refused = origin.error("an emergency file holds forbids only; this is a template".to_owned());
+            report.push(refused.help("write the forbid without slots"));
+        }
+        for (number, (offset, policy)) in (1_usize..).zip(in_order(&set)) {
+            let origin = Origin { place: place.clone(), offset };
+            self.add_forbid(policy, number, origin, report);
+        }
+    }
+
+    fn add_forbid(&mut self, policy: &Policy, number: usize, origin: Origin, report: &mut Report) {
+        if policy.effect() != Effect::Forbid {
+            let refused = origin.error("an emergency file holds forbids only; this is a permit".to_owned());
+            return report.push(refused.help("what permits belongs among the policies"));
+        }
+        let annotations: Vec<_> = policy.annotations().map(|(key, _)| key).collect();
+        if !origin.check_condition(&annotations, walk::depth(policy), report) {
+            return;
+        }
+        let id = match policy.annotation("id").filter(|id| !id.is_empty()) {
+            Some(id) => format!("{EMERGENCY}{id}"),
+            None => nameless(&origin.place, number),
+        };
+        if let Some(id) = self.unused(&id, &origin, report) {
+            self.add(policy.new_id(id), origin, report);
+        }
+    }
+}
+
+/// The id of a forbid that has none: whoever writes one in a hurry should not fail for want of a name.
+fn nameless(place: &Place, number: usize) -> String {
+    format!("{EMERGENCY}{}#{number}", base_name(place.name()))
+}

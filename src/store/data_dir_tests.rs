@@ -1,0 +1,81 @@
+//! One directory, one process, one format.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use super::data_dir::{DataDir, DataDirError};
+
+/// Names the directory that this test, run by itself as another process, is to open.
+const OTHER: &str = "MANDATE_TEST_DATA_DIR";
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_directory_is_made_for_its_owner_only() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a/b");
+    let data = DataDir::open(&path).unwrap();
+    assert_eq!(mode(&path), 0o700);
+    assert_eq!(mode(&path.join("revision.key")), 0o600);
+    assert_eq!(fs::read_to_string(path.join("format")).unwrap(), "1\n");
+    let key = fs::read(path.join("revision.key")).unwrap();
+    assert_eq!(key.len(), 32);
+    drop(data);
+    DataDir::open(&path).unwrap();
+    assert_eq!(fs::read(path.join("revision.key")).unwrap(), key, "made once");
+}
+
+#[test]
+fn a_second_process_is_told_that_another_has_the_directory() {
+    if let Some(path) = std::env::var_os(OTHER) {
+        let error = DataDir::open(Path::new(&path)).unwrap_err();
+        assert!(matches!(error, DataDirError::Held(_)), "{error}");
+        println!("refused: {error}");
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let data = DataDir::open(root.path()).unwrap();
+    let name = "store::data_dir_tests::a_second_process_is_told_that_another_has_the_directory";
+    let other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(OTHER, root.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&other.stdout);
+    assert!(other.status.success() && said.contains("another process has it"), "{said}");
+    assert!(said.contains(&root.path().display().to_string()), "the path is named: {said}");
+    drop(data);
+    DataDir::open(root.path()).unwrap();
+}
+
+#[test]
+fn a_newer_format_and_a_damaged_key_are_refused_by_name() {
+    let root = tempfile::tempdir().unwrap();
+    drop(DataDir::open(root.path()).unwrap());
+    for (file, content, said) in [
+        ("format", "2\n", ["format 2", "up to 1"]),
+        ("format", "", ["format", "no number"]),
+        ("revision.key", "short", ["revision.key", "5 bytes"]),
+    ] {
+        let path = root.path().join(file);
+        let before = fs::read(&path).unwrap();
+        fs::write(&path, content).unwrap();
+        let error = DataDir::open(root.path()).unwrap_err().to_string();
+        assert!(said.iter().all(|said| error.contains(said)), "{error}");
+        fs::write(&path, before).unwrap();
+    }
+    DataDir::open(root.path()).unwrap();
+}
+
+#[test]
+fn a_file_in_its_place_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("data");
+    fs::write(&path, "").unwrap();
+    let error = DataDir::open(&path).unwrap_err();
+    assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+}

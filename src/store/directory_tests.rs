@@ -1,0 +1,132 @@
+//! Reading folders that somebody is changing.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::directory::{Fingerprint, Reading, read};
+use super::support_tests::{SCHEMA, Site, permit};
+
+#[test]
+fn a_mount_that_is_swapped_is_read_as_one() {
+    let site = Site::new();
+    site.remove("policies");
+    let (one, other) = ([permit("one-a"), permit("one-b")], [permit("other-a"), permit("other-b")]);
+    let files = |texts: &[String; 2]| [("a.cedar", texts[0].clone()), ("b.cedar", texts[1].clone())];
+    let swap = |version: &str, texts: &[String; 2]| {
+        let files = files(texts);
+        let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        site.mount("policies", version, &files);
+    };
+    swap("..v0", &one);
+    let done = AtomicBool::new(false);
+    let (mut seen, mut unread) = (BTreeSet::new(), BTreeSet::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 1..=200 {
+                swap(&format!("..v{round}"), if round % 2 == 0 { &one } else { &other });
+                fs::remove_dir_all(site.path(&format!("policies/..v{}", round - 1))).unwrap();
+            }
+            done.store(true, Ordering::Release);
+        });
+        while !done.load(Ordering::Acquire) {
+            let Ok(sources) = read(&site.folders()) else { continue };
+            seen.insert(sources.policies.iter().map(|file| file.bytes.clone()).collect::<Vec<_>>());
+            unread.extend(sources.unread);
+        }
+    });
+    let whole = |texts: &[String; 2]| texts.iter().map(|text| text.clone().into_bytes()).collect::<Vec<_>>();
+    let allowed = BTreeSet::from([whole(&one), whole(&other)]);
+    assert!(seen.is_subset(&allowed), "a mixture was read: {seen:?}");
+    assert!(!seen.is_empty(), "nothing was read");
+    assert_eq!(unread, BTreeSet::new());
+}
+
+#[test]
+fn a_mount_is_reported_by_the_names_people_know() {
+    let site = Site::new();
+    site.remove("policies");
+    site.mount("policies", "..v1", &[("a.cedar", &permit("a"))]);
+    site.write("policies/stray.cedar", permit("stray"));
+    let sources = read(&site.folders()).unwrap();
+    let names: Vec<_> = sources.policies.iter().map(|file| file.name.clone()).collect();
+    assert_eq!(names, [site.path("policies/a.cedar").display().to_string()]);
+    assert_eq!(sources.unread, [site.path("policies/stray.cedar").display().to_string()]);
+}
+
+#[test]
+fn files_that_change_in_place_all_the_time_are_never_read_torn() {
+    let site = Site::new();
+    let text = |id: &str| permit(id).repeat(1) + &"// filler\n".repeat(500);
+    let (one, other) = (text("one-one"), text("two-two"));
+    site.write("policies/base.cedar", &one);
+    site.write("policies/later.cedar", &one);
+    let done = AtomicBool::new(false);
+    let mut torn = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let end = Instant::now() + Duration::from_secs(2);
+            while Instant::now() < end {
+                for text in [&one, &other] {
+                    // Empty first, which changes the size: what a plain write does.
+                    site.write("policies/base.cedar", "");
+                    site.write("policies/base.cedar", text);
+                    site.write("policies/later.cedar", text);
+                }
+            }
+            done.store(true, Ordering::Release);
+        });
+        while !done.load(Ordering::Acquire) {
+            torn += usize::from(Reading::take(&site.folders()).fingerprint.is_none());
+        }
+    });
+    assert!(torn > 0, "files that change during every attempt are refused as still changing");
+    let reading = Reading::take(&site.folders());
+    assert!(reading.fingerprint.is_some() && !reading.report.rejects());
+}
+
+#[test]
+fn a_change_that_keeps_size_and_time_of_modification_is_seen() {
+    let site = Site::new();
+    let path = site.path("policies/base.cedar");
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let before = Fingerprint::of(&site.folders());
+    std::thread::sleep(Duration::from_millis(20));
+    fs::write(&path, permit("besa")).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), modified);
+    assert_ne!(Fingerprint::of(&site.folders()), before);
+}
+
+#[test]
+fn ten_thousand_files_are_looked_at_quickly_and_no_more_are_read() {
+    let site = Site::new();
+    for number in 0..9_999 {
+        fs::write(site.path(&format!("policies/p{number}.cedar")), "").unwrap();
+    }
+    let start = Instant::now();
+    let seen = Fingerprint::of(&site.folders());
+    println!("a look at 10,000 files takes {:?}", start.elapsed());
+    assert_eq!(seen, Fingerprint::of(&site.folders()));
+    site.write("policies/one-too-many.cedar", "");
+    let report = read(&site.folders()).unwrap_err();
+    assert!(report.to_string().contains("more than 10000 files"), "{report}");
+}
+
+#[test]
+fn a_set_is_vouched_for_whole_or_not_at_all() {
+    let vouched = |site: &Site| Fingerprint::of(&site.folders()).is_vouched();
+    let site = Site::new();
+    assert!(!vouched(&site));
+    site.remove("policies");
+    site.mount("policies", "..v1", &[("a.cedar", &permit("a"))]);
+    site.write("schemas/mandate.sum", site.sums("schemas", ""));
+    assert!(!vouched(&site), "entities are not");
+    site.write("entities/mandate.sum", site.sums("entities", ""));
+    assert!(vouched(&site));
+    let sealed = Site::new();
+    sealed.seal();
+    assert!(vouched(&sealed));
+    assert!(!SCHEMA.is_empty());
+}

@@ -1,0 +1,191 @@
+//! One look at a folder: where it really is and what its files looked like, without reading them.
+
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::engine::guard::MAX_FILE_BYTES;
+use crate::engine::problem::{Place, Problem, SourceFile};
+
+/// Most files in one folder.
+const MAX_FILES: usize = 10_000;
+/// The link of a mounted ConfigMap or Secret that all of its files go through, swapped as one.
+const MOUNT: &str = "..data";
+/// What a folder's manifest is called.
+pub(super) const MANIFEST: &str = "mandate.sum";
+/// Two changes closer together than this can leave the same times behind: file systems count in ticks.
+pub(super) const TICK: Duration = Duration::from_millis(50);
+
+/// What a folder looked like. Two equal looks, one before and one after reading, mean that nothing changed between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Look {
+    /// The folder as it was configured: names of files begin with it.
+    pub(super) folder: PathBuf,
+    /// Where its files are read from, links resolved.
+    pub(super) place: Result<PathBuf, Unreadable>,
+    /// Whether it is a mount whose files are swapped as one.
+    pub(super) mounted: bool,
+    /// What is in it, by name; hidden names are left out.
+    pub(super) entries: Vec<Entry>,
+    /// Files that stand in a mount's folder and are no part of the mount: never read, which should be said.
+    pub(super) strays: Vec<OsString>,
+}
+
+/// Why a folder cannot be listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    pub(super) kind: io::ErrorKind,
+    pub(super) message: String,
+}
+
+/// A name in a folder, and what stood under it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) name: OsString,
+    pub(super) stamp: Stamp,
+}
+
+/// What tells two states of a file apart without reading it. The time of the last change of the inode is among it: a
+/// copy that keeps the time of modification cannot hide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stamp {
+    /// Something that can be looked at.
+    There {
+        /// Device and inode.
+        identity: (u64, u64),
+        /// In bytes.
+        size: u64,
+        /// Last modification, in seconds and nanoseconds.
+        modified: (i64, i64),
+        /// Last change of the inode, in seconds and nanoseconds.
+        changed: (i64, i64),
+    },
+    /// A name that leads nowhere, or may not be followed.
+    Lost(io::ErrorKind),
+}
+
+impl Stamp {
+    /// Looks at a path, through links.
+    pub(super) fn of(path: &Path) -> Self {
+        match fs::metadata(path) {
+            Ok(metadata) => Self::from(&metadata),
+            Err(error) => Self::Lost(error.kind()),
+        }
+    }
+
+    /// Whether it may have changed again within the same tick of the file system's clock.
+    fn is_recent(&self, now: SystemTime) -> bool {
+        let Self::There { changed: (seconds, nanos), .. } = self else { return false };
+        let (Ok(seconds), Ok(nanos)) = (u64::try_from(*seconds), u64::try_from(*nanos)) else { return false };
+        let changed = UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(nanos);
+        match now.duration_since(changed) {
+            Ok(age) => age < TICK,
+            Err(ahead) => ahead.duration() < TICK,
+        }
+    }
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(metadata: &Metadata) -> Self {
+        Self::There {
+            identity: (metadata.dev(), metadata.ino()),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl Look {
+    /// Looks at a folder. What cannot be seen is part of the look.
+    pub(super) fn at(folder: &Path) -> Self {
+        let mounted = fs::symlink_metadata(folder.join(MOUNT)).is_ok();
+        let target = if mounted { folder.join(MOUNT) } else { folder.to_owned() };
+        let listed = fs::canonicalize(target).and_then(|place| Ok((list(&place)?, place)));
+        let (entries, place) = match listed {
+            Ok((entries, place)) => (entries, Ok(place)),
+            Err(error) => (Vec::new(), Err(Unreadable { kind: error.kind(), message: error.to_string() })),
+        };
+        let strays = if mounted { strays(folder) } else { Vec::new() };
+        Self { folder: folder.to_owned(), place, mounted, entries, strays }
+    }
+
+    /// Whether a manifest of its own covers the folder.
+    pub(super) fn has_manifest(&self) -> bool {
+        self.entries.iter().any(|entry| entry.name == MANIFEST)
+    }
+
+    /// Whether it was not there at all.
+    pub(super) fn is_missing(&self) -> bool {
+        !self.mounted && self.place.as_ref().is_err_and(|error| error.kind == io::ErrorKind::NotFound)
+    }
+
+    /// Whether a file changed so shortly ago that the next change could look the same.
+    pub(super) fn is_recent(&self, now: SystemTime) -> bool {
+        self.entries.iter().any(|entry| entry.stamp.is_recent(now))
+    }
+
+    /// The path that people know a file by.
+    pub(super) fn path_of(&self, name: &OsString) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Reads one of its files; the error is a problem that names it.
+    pub(super) fn read(&self, name: &OsString) -> Result<SourceFile, Problem> {
+        let path = self.path_of(name);
+        let place = self.place.as_ref().map_err(|error| unreadable(&path, &error.message))?;
+        let bytes = read_file(&place.join(name)).map_err(|error| unreadable(&path, &error.to_string()))?;
+        Ok(SourceFile { name: path.display().to_string(), bytes })
+    }
+}
+
+/// The problem of a path that cannot be read.
+pub(super) fn unreadable(path: &Path, message: &str) -> Problem {
+    Problem::error(&Place::new(&path.display().to_string(), ""), format!("cannot be read: {message}"))
+}
+
+/// Everything in a folder by name, less what is hidden: editors' temporary files come and go.
+fn list(place: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(place)? {
+        let name = entry?.file_name();
+        if name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if entries.len() == MAX_FILES {
+            return Err(io::Error::other(format!("it holds more than {MAX_FILES} files")));
+        }
+        entries.push(Entry { stamp: Stamp::of(&place.join(&name)), name });
+    }
+    entries.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(entries)
+}
+
+/// What in a mount's folder is not one of the mount's links.
+fn strays(folder: &Path) -> Vec<OsString> {
+    let is_link = |name: &OsString| {
+        fs::symlink_metadata(folder.join(name)).is_ok_and(|metadata| metadata.file_type().is_symlink())
+    };
+    let names = list(folder).unwrap_or_default().into_iter().map(|entry| entry.name);
+    names.filter(|name| !is_link(name)).collect()
+}
+
+/// Reads a regular file. Anything else that a name can stand for (a pipe, a device) might never end.
+pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if length > limit {
+        return Err(io::Error::other(format!("it is {length} bytes long; the limit is {limit}")));
+    }
+    // A file that grows while it is read still ends.
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,264 @@
+//! Keeps what is served up to date with the files: one thread that looks, reads, compiles and publishes.
+//!
+//! It wakes on file events, at every poll and on commands, and always goes by the state the files are in then, never by
+//! the event: a storm of changes is one load. What is broken is rejected, and the last good world stays. The thread
+//! has a large stack, because worlds are dropped on it.
+
+mod command;
+mod fit;
+mod load;
+mod retired;
+mod rollback;
+mod settling;
+mod start;
+mod status;
+mod watch;
+
+#[cfg(test)]
+mod emergency_tests;
+#[cfg(test)]
+mod files_tests;
+#[cfg(test)]
+mod loader_tests;
+#[cfg(test)]
+mod rollback_tests;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::oneshot;
+
+use super::Store;
+use super::directory::{Fingerprint, Folders};
+use super::emergency::Emergency;
+use super::folder::Look;
+use super::history::History;
+use super::pin::{Pin, PinFile};
+use crate::engine::compile::{Options, Sources};
+use crate::engine::guard::PARSER_STACK_BYTES;
+use command::Message;
+pub use command::{Command, CommandError, Commands, Served};
+use retired::Retired;
+use settling::{Settling, Verdict};
+pub use start::OpenError;
+pub use status::{EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, Reloads, Source};
+use watch::{Waker, Watch};
+
+/// Shortest time between polls: a configured zero must not spin.
+const MIN_POLL: Duration = Duration::from_millis(10);
+/// How long events are gathered before the files are looked at. A look takes at most as long again as the one before.
+const GATHER: Duration = Duration::from_millis(1);
+/// Sets are written to disk at most this often; in a storm of loads the latest is.
+const KEEP_EVERY: Duration = Duration::from_millis(250);
+/// How soon replaced worlds are looked at again that requests still held.
+const SWEEP: Duration = Duration::from_millis(50);
+
+/// What a loader goes by.
+#[derive(Debug, Clone)]
+pub struct LoaderConfig {
+    /// Where the sources are.
+    pub folders: Folders,
+    /// The folder of emergency forbids; it need not exist.
+    pub emergency: PathBuf,
+    /// How sources compile.
+    pub options: Options,
+    /// Whether file events wake the loader before the next poll.
+    pub watch: bool,
+    /// How often the files are looked at, whatever events come.
+    pub poll: Duration,
+    /// How long files must stand still that neither a manifest nor an atomic swap vouches for.
+    pub settle: Duration,
+    /// Whether the kept sets stand in at the start for files that are broken.
+    pub serve_last_known_good: bool,
+}
+
+/// A loader that has published its first world, and does not watch the files yet.
+#[derive(Debug)]
+pub struct Loader {
+    config: LoaderConfig,
+    store: Arc<Store>,
+    /// What the served world was compiled from.
+    served: Set,
+    source: Source,
+    history: History,
+    emergency: Emergency,
+    pin: Option<Pin>,
+    pin_file: PinFile,
+    files: Settling<Fingerprint>,
+    emergency_files: Settling<Look>,
+    /// Emergency forbids that the system, not their text, kept from being put in force.
+    unapplied: bool,
+    /// Name of what the folders held when they were read last.
+    seen: String,
+    /// Whether that was rejected.
+    rejected: bool,
+    retired: Retired,
+    /// A publication that the history does not have yet.
+    unkept: bool,
+    kept_at: Option<Instant>,
+    errors: WriteErrors,
+    last_load: LastLoad,
+    reloads: Reloads,
+    status: Arc<ArcSwap<LoaderStatus>>,
+    /// Whether the status says something else than it should.
+    stale_status: bool,
+}
+
+/// A set of sources and its name.
+#[derive(Debug)]
+struct Set {
+    sources: Sources,
+    digest: String,
+}
+
+/// What could not be written, by what it was.
+#[derive(Debug, Default)]
+struct WriteErrors {
+    history: Option<String>,
+    emergency: Option<String>,
+    pin: Option<String>,
+    /// Kept sets that were found damaged at the start.
+    damaged: Option<String>,
+}
+
+/// A running loader.
+#[derive(Debug)]
+pub struct LoaderHandle {
+    /// Tells it what to do.
+    pub commands: Commands,
+    status: Arc<ArcSwap<LoaderStatus>>,
+    end: oneshot::Receiver<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+/// How a loader ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to, or nobody was left to tell it anything.
+    Stopped,
+    /// It panicked: the last world is served, and nothing will replace it.
+    Panicked,
+}
+
+impl LoaderHandle {
+    /// What the loader says of itself. Costs next to nothing.
+    #[must_use]
+    pub fn status(&self) -> Arc<LoaderStatus> {
+        self.status.load_full()
+    }
+
+    /// Where the status can be read from elsewhere, for metrics.
+    #[must_use]
+    pub fn status_source(&self) -> Arc<ArcSwap<LoaderStatus>> {
+        Arc::clone(&self.status)
+    }
+
+    /// Completes when the thread ends, for whatever reason.
+    pub async fn ended(&mut self) -> Ended {
+        match (&mut self.end).await {
+            Ok(()) => Ended::Stopped,
+            Err(_dropped) => Ended::Panicked,
+        }
+    }
+
+    /// Stops the loader and waits for its thread.
+    #[must_use]
+    pub fn stop(self) -> Ended {
+        self.commands.stop();
+        match self.thread.join() {
+            Ok(()) => Ended::Stopped,
+            Err(_panic) => Ended::Panicked,
+        }
+    }
+}
+
+impl Loader {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system gives no thread with so large a stack.
+    pub fn spawn(self) -> io::Result<LoaderHandle> {
+        let (sender, messages) = mpsc::channel();
+        let sender = Arc::new(sender);
+        let waker = Waker::new(&sender);
+        let status = Arc::clone(&self.status);
+        let (ending, end) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("mandate-loader".to_owned())
+            .stack_size(PARSER_STACK_BYTES)
+            .spawn(move || {
+                self.run(&messages, &waker);
+                // A panic drops this without a word, which says that there was one. Nobody may be waiting.
+                let _nobody_waits = ending.send(());
+            })?;
+        Ok(LoaderHandle { commands: Commands(sender), status, end, thread })
+    }
+
+    fn run(mut self, messages: &Receiver<Message>, waker: &Waker) {
+        let mut watch = self.watch(waker);
+        let mut wait = Duration::ZERO;
+        loop {
+            match messages.recv_timeout(wait) {
+                Ok(Message::Files) => thread::sleep(GATHER),
+                Ok(Message::Command(command, answer)) => {
+                    // Whoever asked may have gone.
+                    drop(answer.send(self.obey(command)));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+            waker.rest();
+            if let Some(watch) = &mut watch {
+                watch.rearm();
+            }
+            wait = self.look();
+        }
+        self.save_emergency();
+        self.keep();
+    }
+
+    fn watch(&self, waker: &Waker) -> Option<Watch> {
+        let Folders { policies, schemas, entities } = &self.config.folders;
+        let folders = [policies, schemas, entities, &self.config.emergency];
+        let folders = folders.map(PathBuf::as_path);
+        self.config.watch.then(|| Watch::new(&folders, waker.clone())).flatten()
+    }
+
+    /// Looks at everything, does what is due, and says when to look again.
+    fn look(&mut self) -> Duration {
+        let now = Instant::now();
+        let emergency = Look::at(&self.config.emergency);
+        let settle = if emergency.mounted { Duration::ZERO } else { self.config.settle };
+        let emergency_due = self.emergency_files.see(&emergency, settle, now);
+        if emergency_due == Verdict::Ready {
+            self.take_emergency(&emergency);
+        }
+        let files = Fingerprint::of(&self.config.folders);
+        let files_due = self.files.see(&files, self.config.settle, now);
+        match files_due {
+            Verdict::Ready => self.take_changed_files(),
+            Verdict::Wait(_) if files.is_vouched() => self.take_vouched_files(),
+            Verdict::Wait(_) | Verdict::Same => {}
+        }
+        self.retired.sweep();
+        let kept_lately = self.kept_at.is_some_and(|at| at.elapsed() < KEEP_EVERY);
+        self.save_emergency();
+        if !kept_lately {
+            self.keep();
+        }
+        self.refresh_status();
+        let waits = [emergency_due, files_due].into_iter().filter_map(|verdict| match verdict {
+            Verdict::Wait(wait) => Some(wait),
+            Verdict::Same | Verdict::Ready => None,
+        });
+        let keep = (self.unkept && kept_lately).then_some(KEEP_EVERY);
+        let sweep = (!self.retired.is_empty()).then_some(SWEEP);
+        let poll = self.config.poll.max(MIN_POLL);
+        waits.chain(keep).chain(sweep).fold(poll, Duration::min)
+    }
+}

@@ -1,0 +1,287 @@
+//! From files to a published world, or to a rejection that everybody sees.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::super::directory::Reading;
+use super::super::emergency::Files;
+use super::super::folder::Look;
+use super::super::set_digest;
+use super::fit::{Fitted, fit};
+use super::status::{EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, Source, texts};
+use super::{Loader, Set};
+use crate::engine::compile::EMERGENCY;
+use crate::engine::problem::Report;
+
+impl Loader {
+    /// Loads files that changed and have settled.
+    pub(super) fn take_changed_files(&mut self) {
+        let reading = Reading::take(&self.config.folders);
+        if self.name(&reading) == self.seen && reading.fingerprint.is_some() {
+            // Touched, not changed; or read once more to be sure.
+            return self.files.handled(reading.fingerprint);
+        }
+        self.take(reading);
+    }
+
+    /// Loads files that a manifest or an atomic swap vouches for, if it does. Otherwise an update is under way, which
+    /// may take as long as it likes to settle.
+    pub(super) fn take_vouched_files(&mut self) {
+        let reading = Reading::take(&self.config.folders);
+        let vouched = reading.fingerprint.as_ref().is_some_and(|seen| seen.is_vouched());
+        if !vouched || reading.report.rejects() {
+            return;
+        }
+        if self.name(&reading) == self.seen {
+            return self.files.handled(reading.fingerprint);
+        }
+        self.take(reading);
+    }
+
+    /// Loads the files as they are, whether or not they were rejected before.
+    pub(super) fn take_files_now(&mut self) -> Outcome {
+        self.take(Reading::take(&self.config.folders))
+    }
+
+    pub(super) fn name(&self, reading: &Reading) -> String {
+        set_digest::of_reading(&reading.sources, &reading.report)
+    }
+
+    fn take(&mut self, reading: Reading) -> Outcome {
+        let digest = self.name(&reading);
+        let is_repeated = self.rejected && digest == self.seen && reading.fingerprint.is_none();
+        self.seen.clone_from(&digest);
+        self.files.handled(reading.fingerprint);
+        if is_repeated {
+            // Files that never stand still are told of once.
+            return Outcome::Rejected;
+        }
+        self.stale_status = true;
+        if let Some(pin) = &self.pin {
+            if pin.files == digest {
+                return self.note(Outcome::Unchanged, &Report::default());
+            }
+            tracing::info!(generation.hash = %pin.generation, "the files changed: the rollback ends");
+            self.set_pin(None);
+            self.source = Source::LastKnownGood;
+        }
+        if reading.report.rejects() {
+            return self.reject(&reading.report);
+        }
+        if digest == self.served.digest {
+            self.source = Source::Files;
+            self.rejected = false;
+            return self.note(Outcome::Unchanged, &Report::default());
+        }
+        let mut sources = reading.sources;
+        match fit(&mut sources, &self.config.options, &self.emergency) {
+            Ok(fitted) => {
+                self.rejected = false;
+                let outcome = self.note(Outcome::Published, &fitted.loaded.warnings);
+                self.publish(Set { sources, digest }, fitted, Source::Files);
+                outcome
+            }
+            Err(report) => self.reject(&report),
+        }
+    }
+
+    fn note(&mut self, outcome: Outcome, report: &Report) -> Outcome {
+        self.last_load = LastLoad::now(outcome, report);
+        outcome
+    }
+
+    fn reject(&mut self, report: &Report) -> Outcome {
+        self.rejected = true;
+        self.reloads.rejected += 1;
+        let outcome = self.note(Outcome::Rejected, report);
+        tracing::error!(
+            generation.served = %self.store.current().world.generation.hash,
+            problems.count = report.errors().count(),
+            problems.text = %self.last_load.problems.join("\n"),
+            "the files are rejected: what was served before is served on"
+        );
+        outcome
+    }
+
+    /// Serves a set that compiled.
+    pub(super) fn publish(&mut self, set: Set, fitted: Fitted, source: Source) {
+        let Fitted { loaded, in_force, refused } = fitted;
+        self.retired.add(self.store.publish(loaded.world));
+        self.served = set;
+        self.source = source;
+        self.emergency.accept(in_force, refused);
+        self.reloads.published += 1;
+        self.unkept = true;
+        self.stale_status = true;
+        let published = self.store.current();
+        tracing::info!(
+            generation.hash = %published.world.generation.hash,
+            revision.sequence = published.sequence,
+            policies.count = published.world.generation.policies.len(),
+            entities.count = published.world.stored,
+            warnings.text = %texts(loaded.warnings.warnings()).join("\n"),
+            source = ?source,
+            "published"
+        );
+    }
+
+    /// Reads emergency files that changed and have settled, and puts them in force. A set that was rejected may fit now;
+    /// if it does not, what is served gets the changed forbids all the same.
+    pub(super) fn take_emergency(&mut self, seen: &Look) {
+        if !self.read_emergency(seen) && !self.unapplied {
+            return;
+        }
+        let retry = self.rejected && self.pin.is_none();
+        if !(retry && self.take_files_now() == Outcome::Published) {
+            self.join_served();
+        }
+        self.log_emergency();
+    }
+
+    /// Reads the emergency folder. Whether it asks for something else than before.
+    pub(super) fn read_emergency(&mut self, seen: &Look) -> bool {
+        let (before, before_problems) = (self.emergency.wanted().clone(), texts(self.emergency.problems()));
+        if !self.emergency.read(seen) {
+            self.emergency_files.handled(None);
+            return false;
+        }
+        self.emergency_files.handled(Some(seen.clone()));
+        self.stale_status = true;
+        if *self.emergency.wanted() != before {
+            return true;
+        }
+        if texts(self.emergency.problems()) != before_problems {
+            self.log_emergency();
+        }
+        false
+    }
+
+    /// Compiles what is served once more, with the emergency forbids that the folder asks for.
+    pub(super) fn join_served(&mut self) {
+        let fitted = fit(&mut self.served.sources, &self.config.options, &self.emergency);
+        self.unapplied = fitted.is_err();
+        match fitted {
+            Ok(fitted) if fitted.in_force == *self.emergency.in_force() => {
+                self.emergency.refuse(fitted.refused);
+            }
+            Ok(fitted) => self.publish_served(fitted),
+            Err(report) => {
+                // What is served was compiled with what is in force: it is the system that fails, and may recover.
+                self.served.sources.emergency = self.emergency.in_force().values().cloned().collect();
+                self.emergency.refuse(report.errors().cloned().collect());
+                self.emergency_files.handled(None);
+            }
+        }
+    }
+
+    fn publish_served(&mut self, fitted: Fitted) {
+        let Set { sources, digest } = &mut self.served;
+        let set = Set { sources: std::mem::take(sources), digest: std::mem::take(digest) };
+        self.publish(set, fitted, self.source);
+    }
+
+    pub(super) fn log_emergency(&self) {
+        let problems = texts(self.emergency.problems());
+        if !problems.is_empty() {
+            tracing::error!(
+                problems.text = %problems.join("\n"),
+                files.in_force = %names(self.emergency.in_force()).join(" "),
+                "emergency forbids: not everything in the folder is in force"
+            );
+        }
+    }
+
+    /// Writes the emergency forbids in force, if the disk has others. What cannot be written is tried again later.
+    pub(super) fn save_emergency(&mut self) {
+        let saved = self.emergency.save().map_err(|error| error.to_string());
+        self.note_emergency_error(saved.err());
+    }
+
+    /// Writes the set that is served, if the disk does not have it yet. What cannot be written is tried again later.
+    pub(super) fn keep(&mut self) {
+        if !self.unkept {
+            return;
+        }
+        self.kept_at = Some(Instant::now());
+        let published = self.store.current();
+        let pinned = self.pin.as_ref().map_or("", |pin| pin.set.as_str());
+        let protected = [self.served.digest.as_str(), pinned];
+        let hash = &published.world.generation.hash;
+        let kept = self.history.keep(&self.served.sources, hash, published.at, &protected);
+        self.unkept = kept.is_err();
+        self.note_history_error(kept.err().map(|error| error.to_string()));
+        self.stale_status = true;
+    }
+
+    fn note_history_error(&mut self, error: Option<String>) {
+        let error = error.map(|error| format!("the served set is not kept: {error}"));
+        if let Some(text) = error.as_ref().filter(|_| self.errors.history != error) {
+            tracing::warn!(error = %text, "a restart with broken files will not find it");
+        }
+        self.errors.history = error;
+    }
+
+    fn note_emergency_error(&mut self, error: Option<String>) {
+        let error = error.map(|error| format!("the emergency forbids in force are not saved: {error}"));
+        if let Some(text) = error.as_ref().filter(|_| self.errors.emergency != error) {
+            tracing::error!(error = %text, "a restart without their folder will miss them");
+        }
+        self.stale_status |= self.errors.emergency != error;
+        self.errors.emergency = error;
+    }
+
+    /// Tells what has changed.
+    pub(super) fn refresh_status(&mut self) {
+        if self.stale_status {
+            self.stale_status = false;
+            self.status.store(Arc::new(self.describe()));
+        }
+    }
+
+    fn describe(&self) -> LoaderStatus {
+        let published = self.store.current();
+        let policies = &published.world.generation.policies;
+        let kept = self.history.entries().iter().map(|kept| KeptSet {
+            set: kept.digest.clone(),
+            generations: kept.generations.clone(),
+            at: kept.at,
+            files: kept.files,
+        });
+        LoaderStatus {
+            source: self.source,
+            generation: published.world.generation.hash.clone(),
+            revision: published.revision.clone(),
+            sequence: published.sequence,
+            published_at: published.at,
+            pinned: self
+                .pin
+                .as_ref()
+                .map(|pin| Pinned { generation: pin.generation.clone(), since: pin.since.clone() }),
+            kept: kept.collect(),
+            last_load: self.last_load.clone(),
+            emergency: EmergencyStatus {
+                files: names(self.emergency.in_force()),
+                policies: policies.iter().filter(|policy| policy.id.starts_with(EMERGENCY)).count(),
+                problems: texts(self.emergency.problems()),
+            },
+            reloads: self.reloads,
+            keep_error: self.errors.text(),
+            serving_stale: self.rejected || self.source != Source::Files,
+        }
+    }
+}
+
+impl super::WriteErrors {
+    pub(super) fn text(&self) -> Option<String> {
+        let errors: Vec<_> = [&self.emergency, &self.pin, &self.history, &self.damaged]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        (!errors.is_empty()).then(|| errors.join("; "))
+    }
+}
+
+fn names(files: &Files) -> Vec<String> {
+    files.keys().cloned().collect()
+}

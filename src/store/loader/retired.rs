@@ -1,0 +1,34 @@
+//! Worlds that are no longer served, until no request is in them any more.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::super::Published;
+
+/// Worlds held at most. With more, requests hold on to the oldest for longer than any should take.
+const MAX_RETIRED: usize = 64;
+
+/// Worlds that requests may still be in. Dropping one takes long and a large stack, so that no request should do it:
+/// the loader's thread does, when it is the last to hold one.
+#[derive(Debug, Default)]
+pub(super) struct Retired(VecDeque<Arc<Published>>);
+
+impl Retired {
+    /// Holds a world that was just replaced.
+    pub(super) fn add(&mut self, published: Arc<Published>) {
+        self.0.push_back(published);
+        while self.0.len() > MAX_RETIRED {
+            self.0.pop_front();
+        }
+    }
+
+    /// Drops every world that nobody else holds. Nobody can come to hold one again: it is served no more.
+    pub(super) fn sweep(&mut self) {
+        self.0.retain(|published| Arc::strong_count(published) > 1);
+    }
+
+    /// Whether there is anything to sweep later.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

@@ -1,0 +1,117 @@
+//! Commands: reload, roll back, release.
+
+use std::time::SystemTime;
+
+use super::super::directory::Reading;
+use super::super::folder::Look;
+use super::super::history::{Kept, NotFound};
+use super::super::pin::Pin;
+use super::command::{Command, CommandError, Served};
+use super::fit::fit;
+use super::status::{LastLoad, Outcome, Source, rfc3339_text, texts};
+use super::{Loader, Set};
+use crate::engine::problem::Report;
+
+impl Loader {
+    pub(super) fn obey(&mut self, command: Command) -> Result<Served, CommandError> {
+        let outcome = match command {
+            Command::Reload => Ok(self.reload()),
+            Command::Rollback { generation } => self.roll_back(&generation),
+            Command::Release => self.release(),
+            #[cfg(test)]
+            Command::Panic => panic!("told to"),
+        };
+        self.stale_status = true;
+        self.refresh_status();
+        outcome.map(|outcome| self.answer(outcome))
+    }
+
+    /// Loads everything as it is now. Files may need the forbids that came with them; forbids do not need the files.
+    fn reload(&mut self) -> Outcome {
+        self.read_emergency(&Look::at(&self.config.emergency));
+        let outcome = self.take_files_now();
+        if outcome != Outcome::Published && self.emergency.wanted() != self.emergency.in_force() {
+            self.join_served();
+        }
+        self.log_emergency();
+        outcome
+    }
+
+    fn answer(&self, outcome: Outcome) -> Served {
+        let published = self.store.current();
+        let mut problems =
+            if outcome == Outcome::Rejected { self.last_load.problems.clone() } else { Vec::new() };
+        problems.extend(texts(self.emergency.problems()));
+        problems.extend(self.errors.text());
+        Served {
+            generation: published.world.generation.hash.clone(),
+            revision: published.revision.clone(),
+            source: self.source,
+            outcome,
+            problems,
+        }
+    }
+
+    fn roll_back(&mut self, generation: &str) -> Result<Outcome, CommandError> {
+        // What is served must be among what can be named.
+        self.keep();
+        let kept = self.find(generation)?;
+        let mut sources =
+            self.history.load(&kept.digest).map_err(|error| CommandError::Damaged(error.to_string()))?;
+        let fitted = fit(&mut sources, &self.config.options, &self.emergency)
+            .map_err(|report| CommandError::Rejected(texts(report.errors())))?;
+        let reading = Reading::take(&self.config.folders);
+        let files = self.name(&reading);
+        let outcome = if kept.digest == self.served.digest && fitted.in_force == *self.emergency.in_force() {
+            Outcome::Unchanged
+        } else {
+            self.publish(Set { sources, digest: kept.digest.clone() }, fitted, Source::Rollback);
+            Outcome::Published
+        };
+        self.source = Source::Rollback;
+        self.seen.clone_from(&files);
+        self.files.handled(reading.fingerprint);
+        self.rejected = false;
+        let generation = self.store.current().world.generation.hash.clone();
+        tracing::warn!(generation.hash = %generation, "rolled back: the files as they are no longer load");
+        self.set_pin(Some(Pin {
+            set: kept.digest,
+            generation,
+            files,
+            since: rfc3339_text(SystemTime::now()),
+        }));
+        self.last_load = LastLoad::now(outcome, &Report::default());
+        self.keep();
+        Ok(outcome)
+    }
+
+    fn find(&self, generation: &str) -> Result<Kept, CommandError> {
+        let named = || generation.to_owned();
+        self.history.find(generation).cloned().map_err(|error| match error {
+            NotFound::Malformed => CommandError::Malformed(named()),
+            NotFound::Unknown => CommandError::Unknown(named()),
+            NotFound::Ambiguous => CommandError::Ambiguous(named()),
+        })
+    }
+
+    fn release(&mut self) -> Result<Outcome, CommandError> {
+        if self.pin.is_none() {
+            return Err(CommandError::NotPinned);
+        }
+        tracing::info!("the rollback is released");
+        self.set_pin(None);
+        self.source = Source::LastKnownGood;
+        Ok(self.take_files_now())
+    }
+
+    /// Sets or takes away the pin, here and on disk.
+    pub(super) fn set_pin(&mut self, pin: Option<Pin>) {
+        let written = self.pin_file.set(pin.as_ref());
+        self.errors.pin = written.err().map(|error| format!("the rollback is not noted on disk: {error}"));
+        if let Some(error) = &self.errors.pin {
+            tracing::error!(%error, "a restart may serve another set");
+        }
+        self.pin = pin;
+        self.stale_status = true;
+    }
+}

@@ -1,0 +1,81 @@
+//! When files that changed may be read: at once, or when they have stood still for a while.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::super::directory::Fingerprint;
+use super::super::folder::{Look, TICK};
+
+/// Something looked at again and again.
+pub(super) trait Seen: Clone + PartialEq {
+    /// Whether it changed so shortly ago that the next change could look the same.
+    fn is_recent(&self, now: SystemTime) -> bool;
+}
+
+impl Seen for Fingerprint {
+    fn is_recent(&self, now: SystemTime) -> bool {
+        Fingerprint::is_recent(self, now)
+    }
+}
+
+impl Seen for Look {
+    fn is_recent(&self, now: SystemTime) -> bool {
+        Look::is_recent(self, now)
+    }
+}
+
+/// What was handled last, and what has been seen since.
+#[derive(Debug)]
+pub(super) struct Settling<S> {
+    handled: Option<S>,
+    /// The next change could look like what was handled: it must be read once more.
+    doubtful: bool,
+    waiting: Option<(S, Instant)>,
+}
+
+/// What to do about what was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It was handled.
+    Same,
+    /// It is looked at again in so long.
+    Wait(Duration),
+    /// It stood still long enough.
+    Ready,
+}
+
+impl<S: Seen> Settling<S> {
+    /// Begins with what was read at the start.
+    pub(super) fn after(seen: Option<S>) -> Self {
+        let mut settling = Self { handled: None, doubtful: false, waiting: None };
+        settling.handled(seen);
+        settling
+    }
+
+    /// Takes a look, which must have been the same for `settle` before it is ready.
+    pub(super) fn see(&mut self, seen: &S, settle: Duration, now: Instant) -> Verdict {
+        if self.handled.as_ref() == Some(seen) {
+            self.waiting = None;
+            return match (self.doubtful, seen.is_recent(SystemTime::now())) {
+                (false, _) => Verdict::Same,
+                (true, true) => Verdict::Wait(TICK),
+                (true, false) => Verdict::Ready,
+            };
+        }
+        let since = match &self.waiting {
+            Some((waiting, since)) if waiting == seen => *since,
+            _ => {
+                self.waiting = Some((seen.clone(), now));
+                now
+            }
+        };
+        let stood = now.saturating_duration_since(since);
+        if stood >= settle { Verdict::Ready } else { Verdict::Wait(settle - stood) }
+    }
+
+    /// Notes what was read. Nothing, if it would not stand still: then whatever is seen next is new.
+    pub(super) fn handled(&mut self, seen: Option<S>) {
+        self.doubtful = seen.as_ref().is_some_and(|seen| seen.is_recent(SystemTime::now()));
+        self.handled = seen;
+        self.waiting = None;
+    }
+}

@@ -1,0 +1,247 @@
+//! The first world: from the files, from the rollback that holds, or from what was last known to be good.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::super::data_dir::DataDir;
+use super::super::directory::Reading;
+use super::super::emergency::Emergency;
+use super::super::folder::Look;
+use super::super::history::History;
+use super::super::pin::{Pin, PinFile};
+use super::super::sealed::Damaged;
+use super::super::{Store, set_digest};
+use super::fit::{Fitted, fit};
+use super::retired::Retired;
+use super::settling::Settling;
+use super::status::{LastLoad, LoaderStatus, Outcome, Reloads, Source, texts};
+use super::{Loader, LoaderConfig, Set, WriteErrors};
+use crate::engine::guard::{StackUnavailable, on_parser_stack};
+use crate::engine::problem::Report;
+
+/// How often an emergency folder that changes while it is read is read again at once.
+const ATTEMPTS: usize = 5;
+
+/// Why nothing can be served.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The files are broken, and no kept set stands in for them.
+    #[error("the policies, schema or entities are rejected{}", .kept.describe())]
+    Rejected {
+        /// What is wrong with the files.
+        files: Report,
+        /// What became of the kept sets.
+        kept: KeptSets,
+    },
+    /// A rollback holds, and what it went back to cannot be served.
+    #[error(
+        "rolled back to {generation}, which cannot be served: {problem}; to serve the files, delete `{file}`"
+    )]
+    Rollback {
+        /// The generation.
+        generation: String,
+        /// Why not.
+        problem: String,
+        /// What holds the rollback.
+        file: String,
+    },
+    /// What must hold is not known: the emergency forbids in force, or the rollback.
+    #[error(
+        "{0}; make sure that `emergency/` holds every forbid and the files are what to serve, then delete it"
+    )]
+    Damaged(#[from] Damaged),
+    /// No thread to parse on.
+    #[error(transparent)]
+    Stack(#[from] StackUnavailable),
+}
+
+/// What became of the kept sets when the files were broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeptSets {
+    /// They were not to be served.
+    Refused,
+    /// There are none, or damaged ones only.
+    None,
+    /// They do not load either: the first problem of each.
+    Rejected(Vec<String>),
+}
+
+impl KeptSets {
+    fn describe(&self) -> String {
+        match self {
+            Self::Refused => ", and the last known good set is not to be served".to_owned(),
+            Self::None => ", and no set is kept that was good before".to_owned(),
+            Self::Rejected(problems) => {
+                format!(", and the sets that were good before do not load either: {}", problems.join("; "))
+            }
+        }
+    }
+}
+
+/// What is served first.
+struct First {
+    set: Set,
+    fitted: Fitted,
+    source: Source,
+    /// What is wrong with the files, if something else stands in for them.
+    rejected: Option<Report>,
+}
+
+impl Loader {
+    /// Publishes the first world: what the files say; or what a rollback holds to; or, when the files are broken, the
+    /// set published last that still loads. Also returns what somebody should look at.
+    ///
+    /// # Errors
+    /// [`OpenError`]: nothing can be served, and why.
+    pub fn open(config: LoaderConfig, data: &DataDir) -> Result<(Self, Arc<Store>, Report), OpenError> {
+        // What does not fit is dropped on the way, which takes the same stack as parsing it.
+        on_parser_stack(|| open(config, data))?
+    }
+}
+
+fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Report), OpenError> {
+    let mut emergency = Emergency::open(&config.emergency, &data.emergency())?;
+    let emergency_seen = read_emergency(&mut emergency);
+    let (pin_file, pin) = PinFile::open(&data.pin())?;
+    let (history, damaged) = History::open(&data.generations());
+    let mut reading = Reading::take(&config.folders);
+    let fingerprint = reading.fingerprint.take();
+    let seen = set_digest::of_reading(&reading.sources, &reading.report);
+    let kept = KeptWorlds { config: &config, history: &history, emergency: &emergency };
+    let held = pin.as_ref().filter(|pin| pin.files == seen);
+    let first = match held {
+        Some(pin) => kept.rolled_back(pin, data)?,
+        None => kept.from_files(reading, &seen)?,
+    };
+    let (errors, ended) =
+        (WriteErrors { damaged: log_damaged(&damaged), ..WriteErrors::default() }, pin.is_some());
+    let pin = held.cloned();
+    emergency.accept(first.fitted.in_force, first.fitted.refused);
+    let world = first.fitted.loaded.world;
+    let warnings = first.fitted.loaded.warnings;
+    let store = Arc::new(Store::with_key(world, data.key()));
+    let outcome = if first.rejected.is_some() { Outcome::Rejected } else { Outcome::Published };
+    let last_load = LastLoad::now(outcome, first.rejected.as_ref().unwrap_or(&warnings));
+    let status = LoaderStatus::first(&store.current(), first.source, last_load.clone());
+    let mut loader = Loader {
+        config,
+        store: Arc::clone(&store),
+        served: first.set,
+        source: first.source,
+        history,
+        emergency,
+        pin,
+        pin_file,
+        files: Settling::after(fingerprint),
+        emergency_files: Settling::after(emergency_seen),
+        unapplied: false,
+        seen,
+        rejected: first.rejected.is_some(),
+        retired: Retired::default(),
+        unkept: true,
+        kept_at: None,
+        errors,
+        last_load,
+        reloads: Reloads::default(),
+        status: Arc::new(ArcSwap::from_pointee(status)),
+        stale_status: true,
+    };
+    if ended && loader.pin.is_none() {
+        tracing::info!("the files changed: the rollback ends");
+        loader.set_pin(None);
+    }
+    loader.log_emergency();
+    loader.refresh_status();
+    let mut found = first.rejected.unwrap_or_default();
+    found.problems.extend(warnings.problems);
+    found.problems.extend(loader.emergency.problems().cloned());
+    Ok((loader, store, found))
+}
+
+/// Reads the emergency folder, once more if it changes meanwhile. If it never stands still, the next poll finds it.
+fn read_emergency(emergency: &mut Emergency) -> Option<Look> {
+    for _ in 0..ATTEMPTS {
+        let seen = Look::at(emergency.folder());
+        if emergency.read(&seen) {
+            return Some(seen);
+        }
+    }
+    None
+}
+
+fn log_damaged(damaged: &[Damaged]) -> Option<String> {
+    for error in damaged {
+        tracing::error!(%error, "a kept set is damaged: it will not be served");
+    }
+    let texts: Vec<_> = damaged.iter().map(ToString::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
+}
+
+/// Everything a first world can be made of besides the files.
+struct KeptWorlds<'a> {
+    config: &'a LoaderConfig,
+    history: &'a History,
+    emergency: &'a Emergency,
+}
+
+impl KeptWorlds<'_> {
+    fn rolled_back(&self, pin: &Pin, data: &DataDir) -> Result<First, OpenError> {
+        let refused = |problem: String| OpenError::Rollback {
+            generation: pin.generation.clone(),
+            problem,
+            file: data.pin().display().to_string(),
+        };
+        let mut sources = self.history.load(&pin.set).map_err(|error| refused(error.to_string()))?;
+        let fitted = fit(&mut sources, &self.config.options, self.emergency)
+            .map_err(|report| refused(texts(report.errors()).join("; ")))?;
+        tracing::warn!(generation.hash = %pin.generation, "a rollback holds: the files are not loaded");
+        let set = Set { sources, digest: pin.set.clone() };
+        Ok(First { set, fitted, source: Source::Rollback, rejected: None })
+    }
+
+    fn from_files(&self, reading: Reading, digest: &str) -> Result<First, OpenError> {
+        if reading.report.rejects() {
+            return self.last_known_good(reading.report);
+        }
+        let mut sources = reading.sources;
+        match fit(&mut sources, &self.config.options, self.emergency) {
+            Ok(fitted) => {
+                let set = Set { sources, digest: digest.to_owned() };
+                Ok(First { set, fitted, source: Source::Files, rejected: None })
+            }
+            Err(report) => self.last_known_good(report),
+        }
+    }
+
+    /// The set published last that still loads, in place of the files.
+    fn last_known_good(&self, files: Report) -> Result<First, OpenError> {
+        if !self.config.serve_last_known_good {
+            return Err(OpenError::Rejected { files, kept: KeptSets::Refused });
+        }
+        let mut problems = Vec::new();
+        for kept in self.history.entries() {
+            match self.compile(&kept.digest) {
+                Ok((set, fitted)) => {
+                    let problems = texts(files.errors()).join("\n");
+                    tracing::error!(
+                        problems.text = %problems,
+                        "the files are rejected: the last known good set is served instead"
+                    );
+                    let source = Source::LastKnownGood;
+                    return Ok(First { set, fitted, source, rejected: Some(files) });
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let kept = if problems.is_empty() { KeptSets::None } else { KeptSets::Rejected(problems) };
+        Err(OpenError::Rejected { files, kept })
+    }
+
+    fn compile(&self, digest: &str) -> Result<(Set, Fitted), String> {
+        let mut sources = self.history.load(digest).map_err(|error| error.to_string())?;
+        let fitted = fit(&mut sources, &self.config.options, self.emergency)
+            .map_err(|report| texts(report.errors()).into_iter().next().unwrap_or_default())?;
+        Ok((Set { sources, digest: digest.to_owned() }, fitted))
+    }
+}

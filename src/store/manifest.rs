@@ -1,0 +1,125 @@
+//! `mandate.sum`: what a complete set consists of, in the format of `sha256sum`.
+//!
+//! Where a manifest covers a folder, no decision is ever made from a half-written or half-updated set: until every
+//! file is there with the sum that is listed, nothing of it loads.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use crate::engine::digest;
+use crate::engine::problem::{Place, Problem, Report, SourceFile};
+
+/// Hex digits of a sum.
+const DIGITS: usize = 64;
+
+/// A manifest that could be read: sums by path, relative to the manifest.
+#[derive(Debug)]
+pub(super) struct Manifest {
+    place: Place,
+    sums: BTreeMap<String, Listed>,
+}
+
+#[derive(Debug)]
+struct Listed {
+    /// As in [`digest::of_bytes`].
+    sum: String,
+    /// Byte offset of the line.
+    offset: usize,
+}
+
+impl Manifest {
+    /// Reads every line, or reports each that cannot be read.
+    pub(super) fn parse(file: &SourceFile, report: &mut Report) -> Option<Self> {
+        let Ok(text) = std::str::from_utf8(&file.bytes) else {
+            report.push(Problem::error(&Place::new(&file.name, ""), "not UTF-8 text"));
+            return None;
+        };
+        let mut manifest = Self { place: Place::new(&file.name, text), sums: BTreeMap::new() };
+        let mut offset = 0;
+        let mut sound = true;
+        for line in text.split_inclusive('\n') {
+            if let Err(message) = manifest.add(line.trim_end_matches(['\r', '\n']), offset) {
+                let problem = Problem::error(&manifest.place, message).at(offset..offset + line.len(), None);
+                report.push(problem.help("write it with `sha256sum`: 64 hex digits, two spaces, a path"));
+                sound = false;
+            }
+            offset += line.len();
+        }
+        sound.then_some(manifest)
+    }
+
+    fn add(&mut self, line: &str, offset: usize) -> Result<(), String> {
+        if line.trim().is_empty() || line.starts_with('#') {
+            return Ok(());
+        }
+        let malformed = || "not a line of `sha256sum`".to_owned();
+        let (sum, rest) = line.split_at_checked(DIGITS).ok_or_else(malformed)?;
+        if !sum.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(malformed());
+        }
+        let written = rest.strip_prefix("  ").or_else(|| rest.strip_prefix(" *")).ok_or_else(malformed)?;
+        let path = relative(written)?;
+        let listed = Listed { sum: format!("sha256:{}", sum.to_ascii_lowercase()), offset };
+        match self.sums.insert(path, listed) {
+            None => Ok(()),
+            Some(_) => Err(format!("`{written}` is listed twice")),
+        }
+    }
+
+    /// Holds files to their sums. `files` are what was read, each with its path from the manifest; `is_source` says
+    /// which of the paths listed ought to have been.
+    pub(super) fn check<'a>(
+        &self,
+        files: impl Iterator<Item = (String, &'a SourceFile)>,
+        is_source: impl Fn(&str) -> bool,
+        report: &mut Report,
+    ) {
+        let mut missing: BTreeMap<_, _> = self.sums.iter().filter(|(path, _)| is_source(path)).collect();
+        for (path, file) in files {
+            let place = Place::new(&file.name, "");
+            missing.remove(&path);
+            match self.sums.get(&path) {
+                None => report.push(
+                    Problem::error(&place, "is not listed in mandate.sum")
+                        .help(self.advice("lists no such file")),
+                ),
+                Some(listed) if listed.sum != digest::of_bytes(&file.bytes) => {
+                    let line = self.place.locate(listed.offset);
+                    let help = format!("{line} has another sum: finish the update, or run `sha256sum` again");
+                    report.push(Problem::error(&place, "does not match mandate.sum").help(help));
+                }
+                Some(_) => {}
+            }
+        }
+        for (path, listed) in missing {
+            let problem =
+                Problem::error(&self.place, format!("`{path}` is listed in mandate.sum and missing"));
+            report.push(problem.at(listed.offset..listed.offset, None).help("finish the update"));
+        }
+    }
+
+    fn advice(&self, said: &str) -> String {
+        format!("{} {said}: finish the update, or run `sha256sum` again", self.place.name())
+    }
+}
+
+/// A path that stays below the manifest, in its one spelling.
+fn relative(written: &str) -> Result<String, String> {
+    if written.contains('\\') || written.chars().any(char::is_control) {
+        return Err(format!("`{}` holds a backslash or a control character", written.escape_debug()));
+    }
+    if written.contains("//") || written.ends_with('/') {
+        return Err(format!("`{written}` is no path of a file"));
+    }
+    let mut names = Vec::new();
+    for component in Path::new(written).components() {
+        match component {
+            Component::Normal(name) => names.push(name.to_string_lossy()),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                return Err(format!("`{written}` leads out of the manifest's folder"));
+            }
+        }
+    }
+    if names.is_empty() { Err("a sum without a path".to_owned()) } else { Ok(names.join("/")) }
+}
