@@ -118,11 +118,11 @@ impl Encoder {
 
     fn head(&self, line: &mut Object<'_>, head: &Head<'_>) -> Result<()> {
         line.member("v", &VERSION)?;
-        line.member("kind", head.kind)?;
+        line.plain("kind", head.kind);
         let mut buffer = Uuid::encode_buffer();
-        line.member("decision_id", &*head.id.hyphenated().encode_lower(&mut buffer))?;
+        line.plain("decision_id", head.id.hyphenated().encode_lower(&mut buffer));
         line.member("time", &Time(head.at))?;
-        line.member("instance", &*self.instance.hyphenated().encode_lower(&mut buffer))?;
+        line.plain("instance", self.instance.hyphenated().encode_lower(&mut buffer));
         line.member("surface", &head.surface)?;
         line.text("caller", head.caller)?;
         line.text("request_id", head.request_id)
@@ -140,11 +140,11 @@ impl Encoder {
                 line.member("context_truncated", &true)?;
             }
             let digest = canonical::digest(Canonical::Members(context), &mut self.scratch)?;
-            line.member("context_digest", &digest)?;
+            line.plain("context_digest", &digest);
         }
         if let Some(arguments) = arguments {
             let digest = canonical::digest(Canonical::Datum(arguments), &mut self.scratch)?;
-            line.member("arguments_digest", &digest)?;
+            line.plain("arguments_digest", &digest);
             if self.arguments {
                 line.member("arguments", &Value(arguments))?;
             }
@@ -197,7 +197,7 @@ fn outcome(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
         Effect::Allow => "allow",
         Effect::Deny => "deny",
     };
-    line.member("decision", effect)?;
+    line.plain("decision", effect);
     if !decision.determining.is_empty() {
         line.member("determining", &Each(decision.determining.iter().map(|policy| Determining::of(policy))))?;
     }
