@@ -1,7 +1,7 @@
 //! Mandate decides whether an agent may act: who authorised this action, under which identity, within what boundary.
 //!
 //! Modules in reading order: [`engine`] decides, purely; [`store`] says where worlds come from; [`pdp`] is the one
-//! door; [`server`] speaks gRPC and HTTP; [`app`] puts a service together from [`config`]; [`cli`] is the command line;
+//! door; [`audit`] writes down every answer; [`server`] speaks gRPC and HTTP; [`app`] puts a service together from [`config`]; [`cli`] is the command line;
 //! [`mcp`] turns tool lists into schema and entities; [`cases`] are policy tests.
 
 pub mod app;

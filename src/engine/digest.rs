@@ -2,6 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
+/// What every digest begins with: its algorithm.
+const PREFIX: &str = "sha256:";
+
 /// `sha256:` and 64 hex digits, over the canonical form of RFC 8785.
 ///
 /// Member order, spacing and the spelling of numbers make no difference.
@@ -14,7 +17,14 @@ pub fn of_json(value: &serde_json::Value) -> Result<String, serde_json::Error> {
 
 /// `sha256:` and 64 hex digits, over bytes as they are.
 pub fn of_bytes(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::from("sha256:"), |text, byte| text + &format!("{byte:02x}"))
+    let mut text = String::with_capacity(PREFIX.len() + 64);
+    text.push_str(PREFIX);
+    for byte in Sha256::digest(bytes) {
+        text.extend(
+            [byte >> 4, byte & 0xf].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)),
+        );
+    }
+    text
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const MAX_LINES: usize = 400;
 
 /// Modules in the order of dependency, and what none of their files may name.
-const FORBIDDEN: [(&str, &[&str]); 7] = [
+const FORBIDDEN: [(&str, &[&str]); 8] = [
     (
         "engine",
         &[
@@ -45,6 +45,29 @@ const FORBIDDEN: [(&str, &[&str]); 7] = [
         ],
     ),
     ("store", &["tonic", "axum", "crate::server", "crate::pdp", "crate::config", "crate::cli", "crate::app"]),
+    (
+        "audit",
+        &[
+            "tonic",
+            "axum",
+            "prost",
+            "figment",
+            "clap",
+            "tokio::fs",
+            "tokio::net",
+            "tokio::runtime",
+            "tokio::spawn",
+            "tokio::task",
+            "tokio::time",
+            "crate::server",
+            "crate::pdp",
+            "crate::store",
+            "crate::config",
+            "crate::cli",
+            "crate::app",
+            "crate::mcp",
+        ],
+    ),
     ("cases", &["tonic", "axum", "tokio", "std::fs", "crate::server", "crate::cli", "crate::app"]),
     ("pdp", &["tonic", "axum", "crate::server", "crate::config", "crate::cli", "crate::app"]),
     ("server", &["crate::cli", "crate::app", "crate::config", "clap::"]),

@@ -1,0 +1,183 @@
+//! What a record of a decision costs: to whoever decides, and in all.
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot start should say so at once")]
+
+use std::hint::black_box;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant, SystemTime};
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use mandate::audit::record::{CacheUse, Mode, Surface};
+use mandate::audit::sink::Sink;
+use mandate::audit::{AuditConfig, AuditLog, DecisionRecord, FileConfig, Overflow, Record, Room, SinkConfig};
+use mandate::engine::authorize::{Now, authorize};
+use mandate::engine::compile::{Options, compile};
+use mandate::engine::datum::{Datum, Reference};
+use mandate::engine::decision::Decision;
+use mandate::engine::digest;
+use mandate::engine::request::AuthzRequest;
+use mandate::store::directory::{self, Folders};
+use nix::sys::resource::{UsageWho, getrusage};
+use uuid::Uuid;
+
+/// Records that one figure is taken over.
+const RECORDS: u32 = 400_000;
+
+#[derive(Debug)]
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        black_box(lines);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A tool call, decided over the shipped world; and texts that stay the same from call to call.
+struct Asked {
+    request: AuthzRequest,
+    decision: Arc<Decision>,
+    text: Arc<str>,
+}
+
+impl Asked {
+    fn new() -> Self {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let folders = Folders {
+            policies: root.join("policies"),
+            schemas: root.join("schemas"),
+            entities: root.join("entities"),
+        };
+        let world = compile(&directory::read(&folders).unwrap(), &Options::default()).unwrap().world;
+        let mut request = AuthzRequest::new(
+            Reference::new("Mandate::User", "ana"),
+            Reference::new("Mandate::Action", "call_tool"),
+            Reference::new("Mandate::Tool", "fetch/fetch"),
+        );
+        let context = r#"{"session":{"id":"s","purpose":"p","attended":true,"untrusted":false,"read_level":0,
+            "calls":1,"spent_cents":0},"touches":[],
+            "digest":"sha256:b42e97944eb73d00dde73513506acd37155857b094a7030af64c702a116fa93c"}"#;
+        if let Datum::Record(members) = serde_json::from_str(context).unwrap() {
+            request.context = members;
+        }
+        request.arguments = Some(serde_json::from_str(r#"{"url":"https://docs.rs/mandate"}"#).unwrap());
+        let decision = Arc::new(authorize(&world, &request, Now(1_795_341_600_000)).unwrap());
+        Self { request, decision, text: "0123456789abcdef0123456789abcdef".into() }
+    }
+
+    /// What the decision point does beyond deciding; the request it owns already.
+    fn record(&self, request: AuthzRequest) -> Record {
+        Record::Decision(Box::new(DecisionRecord {
+            id: Uuid::nil(),
+            at: SystemTime::now(),
+            surface: Surface::Grpc,
+            caller: Arc::clone(&self.text),
+            request_id: String::new(),
+            revision: Arc::clone(&self.text),
+            generation: Arc::clone(&self.text),
+            request,
+            decision: Arc::clone(&self.decision),
+            cache: CacheUse::Miss,
+            latency: Duration::from_nanos(13_125),
+            mode: Mode::Enforce,
+            evidence: None,
+        }))
+    }
+}
+
+fn reserve(log: &AuditLog) -> Room {
+    let future = std::pin::pin!(log.reserve(1));
+    let mut context = Context::from_waker(Waker::noop());
+    match future.poll(&mut context) {
+        Poll::Ready(room) => room.unwrap(),
+        Poll::Pending => std::process::abort(),
+    }
+}
+
+fn config(sink: SinkConfig) -> AuditConfig {
+    AuditConfig { sink, queue: RECORDS, overflow: Overflow::Drop, arguments: false }
+}
+
+/// CPU time of the whole process so far.
+fn cpu() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
+    let spent = |time: nix::sys::time::TimeVal| {
+        Duration::from_secs(time.tv_sec().unsigned_abs())
+            + Duration::from_micros(time.tv_usec().unsigned_abs())
+    };
+    spent(usage.user_time()) + spent(usage.system_time())
+}
+
+/// Sends many records at an even pace, and says what each cost: on the sending thread, and in all.
+fn account(name: &str, log: &AuditLog, writer: mandate::audit::Writer, asked: &Asked) {
+    let mut requests: Vec<_> = (0..RECORDS).map(|_| asked.request.clone()).collect();
+    let mut sending = Duration::ZERO;
+    let before = cpu();
+    while !requests.is_empty() {
+        let at_once = requests.split_off(requests.len().saturating_sub(200));
+        let start = Instant::now();
+        for request in at_once {
+            reserve(log).record(|| asked.record(request)).unwrap();
+        }
+        sending += start.elapsed();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let counts = writer.shutdown(Duration::from_secs(60));
+    let all = cpu() - before;
+    assert_eq!(counts.written, u64::from(RECORDS));
+    println!(
+        "{name}: sending {:?} a record, in all {:?} of CPU a record (at {RECORDS} records)",
+        sending / RECORDS,
+        all / RECORDS
+    );
+}
+
+fn main() {
+    let asked = Asked::new();
+    let (log, writer) = AuditLog::with_sink(&config(SinkConfig::Off), Box::new(Nowhere)).unwrap();
+    account("nowhere", &log, writer, &asked);
+    let folder = tempfile::tempdir().unwrap();
+    let file = FileConfig { directory: folder.path().to_owned(), rotate_bytes: 64 * 1024 * 1024, keep: 2 };
+    let (log, writer) = AuditLog::open(&config(SinkConfig::File(file))).unwrap();
+    account("file", &log, writer, &asked);
+    divan::main();
+}
+
+/// A record made, sent, and written nowhere, by both threads.
+#[divan::bench(sample_count = 50, sample_size = 2000)]
+fn send(bencher: Bencher<'_, '_>) {
+    let asked = Asked::new();
+    let (log, _writer) = AuditLog::with_sink(&config(SinkConfig::Off), Box::new(Nowhere)).unwrap();
+    bencher
+        .counter(ItemsCount::new(1_usize))
+        .with_inputs(|| asked.request.clone())
+        .bench_local_values(|request| reserve(&log).record(|| asked.record(request)));
+}
+
+/// A digest of a small context as the engine's own function makes it, for comparison: the writer does better.
+#[divan::bench]
+fn digest_through_a_tree(bencher: Bencher<'_, '_>) {
+    let asked = Asked::new();
+    let context = Datum::Record(asked.request.context);
+    bencher.bench(|| digest::of_json(&black_box(&context).to_json()));
+}
+
+/// Hashing and hexadecimal digits alone.
+#[divan::bench]
+fn digest_of_300_bytes(bencher: Bencher<'_, '_>) {
+    bencher.bench(|| digest::of_bytes(black_box(&[b'x'; 300])));
+}
+
+/// A deep copy of the request, which records do without.
+#[divan::bench]
+fn clone_of_the_request(bencher: Bencher<'_, '_>) {
+    let asked = Asked::new();
+    bencher.bench(|| black_box(&asked.request).clone());
+}

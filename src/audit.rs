@@ -1,0 +1,133 @@
+//! The decision log: one line of JSON for every answer.
+//!
+//! A decision moves what it used into a [`record`] and puts it into a bounded [`queue`]; one thread ([`writer`]) turns
+//! records into lines and writes them to a [`sink`]. Nothing is formatted, hashed or written where decisions are made.
+//! At all times `issued = written + queued + dropped` ([`counts`]). In reading order: [`record`], [`queue`], [`writer`],
+//! `line` (a record as text), [`sink`], [`file`] and [`stdout`].
+
+mod canonical;
+pub mod counts;
+pub mod file;
+mod first_seen;
+mod json;
+mod line;
+mod lines;
+pub mod queue;
+pub mod record;
+pub mod sink;
+pub mod stdout;
+pub mod writer;
+
+#[cfg(test)]
+mod examples_for_tests;
+#[cfg(test)]
+mod file_tests;
+#[cfg(test)]
+mod line_tests;
+#[cfg(test)]
+mod queue_tests;
+
+use std::path::PathBuf;
+
+use file::FileSink;
+use queue::Queue;
+use sink::Sink;
+use stdout::StdoutSink;
+use writer::Worker;
+
+pub use counts::{Counts, DropReason};
+pub use queue::{Room, WriterGone};
+pub use record::{DecisionRecord, Record, RefusalRecord};
+pub use writer::Writer;
+
+/// How decisions are recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditConfig {
+    /// Where to.
+    pub sink: SinkConfig,
+    /// Most records that wait to be written; one over [`queue::RECORD_BYTES`] counts for more.
+    pub queue: u32,
+    /// What happens to a record that finds the queue full.
+    pub overflow: Overflow,
+    /// Whether the raw arguments of tool calls are written, not only their digest.
+    pub arguments: bool,
+}
+
+/// Where decisions are recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkConfig {
+    /// To files that rotate.
+    File(FileConfig),
+    /// To standard output.
+    Stdout,
+    /// Nowhere: no thread, no queue, nothing counted.
+    Off,
+}
+
+/// How the files of a decision log rotate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileConfig {
+    /// The folder, which is created where it does not exist.
+    pub directory: PathBuf,
+    /// Size a file has at most before another begins, in bytes.
+    pub rotate_bytes: u64,
+    /// How many rotated files are kept.
+    pub keep: usize,
+}
+
+/// What happens to a record that finds the queue full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overflow {
+    /// It is dropped and counted; the answer is given.
+    Drop,
+    /// The caller waits for room before it decides; without room there is no answer.
+    Block,
+}
+
+/// The decision log, as decisions see it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AuditLog {
+    queue: Option<Queue>,
+}
+
+impl AuditLog {
+    /// Opens the sink and starts the thread that writes to it.
+    ///
+    /// # Errors
+    /// The sink cannot be opened, with its path, or the system gives no thread.
+    pub fn open(config: &AuditConfig) -> std::io::Result<(Self, Writer)> {
+        let sink: Box<dyn Sink + Send> = match &config.sink {
+            SinkConfig::File(file) => Box::new(FileSink::open(file)?),
+            SinkConfig::Stdout => Box::new(StdoutSink::open()?),
+            SinkConfig::Off => return Ok((Self { queue: None }, Writer::off())),
+        };
+        Self::with_sink(config, sink)
+    }
+
+    /// Starts the thread that writes to this sink, whatever sink the configuration names.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn with_sink(config: &AuditConfig, sink: Box<dyn Sink + Send>) -> std::io::Result<(Self, Writer)> {
+        let (queue, receiver) = Queue::new(config.queue, config.overflow);
+        let writer = Worker::spawn(queue.clone(), receiver, sink, config.arguments)?;
+        Ok((Self { queue: Some(queue) }, writer))
+    }
+
+    /// Room for this many records: under [`Overflow::Block`] it waits until there is, otherwise never. Dropping the
+    /// future or the [`Room`] gives the room back.
+    ///
+    /// # Errors
+    /// [`WriterGone`], under [`Overflow::Block`] only: no answer may be given, for none can be recorded.
+    pub async fn reserve(&self, records: usize) -> Result<Room, WriterGone> {
+        match &self.queue {
+            Some(queue) => queue.reserve(records).await,
+            None => Ok(Room::off()),
+        }
+    }
+
+    /// What became of every record so far.
+    pub fn counts(&self) -> Counts {
+        self.queue.as_ref().map(Queue::counts).unwrap_or_default()
+    }
+}

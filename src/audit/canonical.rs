@@ -1,0 +1,142 @@
+//! The canonical JSON of a value (RFC 8785), for its digest.
+//!
+//! The same bytes as `engine::digest::of_json` hashes, written straight from the value: the canonicalizer of any
+//! `Serialize` reads every key back as JSON, which costs more than the rest of a record (`benches/README.md`).
+
+use std::cmp::Ordering;
+
+use crate::engine::datum::{Datum, MAX_SAFE_INTEGER, whole};
+use crate::engine::digest;
+
+/// `sha256:` and 64 hex digits over the canonical form; `scratch` holds it on the way.
+pub(super) fn digest(value: Value<'_>, scratch: &mut Vec<u8>) -> serde_json::Result<String> {
+    scratch.clear();
+    match value {
+        Value::Datum(datum) => write(scratch, datum)?,
+        Value::Members(members) => write_members(scratch, members)?,
+    }
+    Ok(digest::of_bytes(scratch))
+}
+
+/// What a digest is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Value<'a> {
+    /// Any value.
+    Datum(&'a Datum),
+    /// The object of these members.
+    Members(&'a [(String, Datum)]),
+}
+
+fn write(out: &mut Vec<u8>, datum: &Datum) -> serde_json::Result<()> {
+    match datum {
+        Datum::Null => out.extend_from_slice(b"null"),
+        Datum::Bool(value) => serde_json::to_writer(out, value)?,
+        Datum::Long(value) | Datum::Datetime(value) => write_whole(out, *value)?,
+        Datum::Number(value) => match whole(*value) {
+            Some(whole) => write_whole(out, whole)?,
+            None if value.is_finite() => serde_json_canonicalizer::to_writer(value, out)?,
+            None => out.extend_from_slice(b"null"),
+        },
+        Datum::String(text) | Datum::Decimal(text) | Datum::Ip(text) | Datum::Duration(text) => {
+            serde_json::to_writer(out, text)?;
+        }
+        Datum::List(elements) => {
+            out.push(b'[');
+            for (index, element) in elements.iter().enumerate() {
+                separate(out, index);
+                write(out, element)?;
+            }
+            out.push(b']');
+        }
+        Datum::Record(members) => write_members(out, members)?,
+        Datum::Entity(reference) => {
+            out.extend_from_slice(b"{\"id\":");
+            serde_json::to_writer(&mut *out, &reference.id)?;
+            out.extend_from_slice(b",\"type\":");
+            serde_json::to_writer(&mut *out, &reference.type_name)?;
+            out.push(b'}');
+        }
+    }
+    Ok(())
+}
+
+fn write_members(out: &mut Vec<u8>, members: &[(String, Datum)]) -> serde_json::Result<()> {
+    let mut members: Vec<_> = members.iter().collect();
+    members.sort_by(|(one, _), (other, _)| by_utf16(one, other));
+    out.push(b'{');
+    for (index, (name, value)) in members.into_iter().enumerate() {
+        separate(out, index);
+        serde_json::to_writer(&mut *out, name)?;
+        out.push(b':');
+        write(out, value)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// RFC 8785 has only doubles: a whole number that none holds is rounded to one.
+#[expect(clippy::cast_precision_loss, reason = "the rounding is the rule")]
+fn write_whole(out: &mut Vec<u8>, value: i64) -> serde_json::Result<()> {
+    if value.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() {
+        serde_json::to_writer(out, &value)
+    } else {
+        serde_json_canonicalizer::to_writer(&(value as f64), out)
+    }
+}
+
+/// RFC 8785 §3.2.3: members stand by the UTF-16 code units of their names.
+fn by_utf16(one: &str, other: &str) -> Ordering {
+    one.encode_utf16().cmp(other.encode_utf16())
+}
+
+fn separate(out: &mut Vec<u8>, index: usize) {
+    if index > 0 {
+        out.push(b',');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::datum::Reference;
+    use proptest::collection::{hash_map, vec};
+    use proptest::prelude::*;
+
+    fn data() -> impl Strategy<Value = Datum> {
+        let leaf = prop_oneof![
+            Just(Datum::Null),
+            any::<bool>().prop_map(Datum::Bool),
+            any::<i64>().prop_map(Datum::Long),
+            (-9_007_199_254_740_994_i64..9_007_199_254_740_994).prop_map(Datum::Datetime),
+            any::<f64>().prop_map(Datum::Number),
+            (-1e22..1e22).prop_map(Datum::Number),
+            any::<String>().prop_map(Datum::String),
+            any::<(String, String)>().prop_map(|(kind, id)| Datum::Entity(Reference::new(kind, id))),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..6).prop_map(Datum::List),
+                hash_map("[a-c\u{1f600}\u{ffff}\\n\"é]{0,3}", inner, 0..6)
+                    .prop_map(|members| Datum::Record(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_digest_is_the_one_the_engine_would_give(datum in data()) {
+            let mut scratch = b"left over".to_vec();
+            let fast = digest(Value::Datum(&datum), &mut scratch).unwrap();
+            prop_assert_eq!(fast, digest::of_json(&datum.to_json()).unwrap());
+        }
+    }
+
+    #[test]
+    fn names_stand_by_utf16_and_not_by_code_point() {
+        let members = [("\u{ffff}", 1), ("\u{1f600}", 2), ("a", 3)];
+        let members = members.map(|(name, value)| (name.to_owned(), Datum::Long(value)));
+        let mut scratch = Vec::new();
+        digest(Value::Members(&members), &mut scratch).unwrap();
+        assert_eq!(String::from_utf8(scratch).unwrap(), "{\"a\":3,\"\u{1f600}\":2,\"\u{ffff}\":1}");
+    }
+}

@@ -1,0 +1,272 @@
+//! A record as one line of JSON. The fields are described in `docs/decision-log.md`.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use serde_json::Result;
+use smol_str::SmolStr;
+use uuid::Uuid;
+
+use super::canonical::{self, Value as Canonical};
+use super::first_seen::FirstSeen;
+use super::json::{self, Capped, Each, MAX_TEXT_BYTES, Members, Object, Uid, Value};
+use super::record::{DecisionRecord, Record, RefusalRecord, Surface};
+use crate::engine::cedar::{CompiledPolicy, PolicyEffect};
+use crate::engine::datum::Reference;
+use crate::engine::decision::{Decision, Denial, Effect, PolicyError};
+use crate::engine::request::AuthzRequest;
+
+/// Version of the lines.
+const VERSION: u8 = 1;
+/// Largest context that is written, in bytes of JSON.
+const MAX_CONTEXT_BYTES: usize = 4096;
+/// Longest path of a field that is written, in bytes.
+const MAX_FIELD_BYTES: usize = 256;
+
+/// Turns records into lines.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    instance: Uuid,
+    arguments: bool,
+    seen: FirstSeen,
+    scratch: Vec<u8>,
+}
+
+impl Encoder {
+    /// An encoder that writes raw arguments if `arguments`, for one process named `instance`.
+    pub(super) fn new(instance: Uuid, arguments: bool) -> Self {
+        Self { instance, arguments, seen: FirstSeen::new(), scratch: Vec::new() }
+    }
+
+    /// Appends one line, or nothing.
+    ///
+    /// # Errors
+    /// A value cannot be JSON: a defect, for every value of a record can.
+    pub(super) fn encode(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<()> {
+        let start = out.len();
+        let encoded = match record {
+            Record::Decision(record) => self.decision(record, out),
+            Record::Refusal(record) => self.refusal(record, out),
+        };
+        if encoded.is_err() {
+            out.truncate(start);
+        }
+        encoded
+    }
+
+    fn decision(&mut self, record: &DecisionRecord, out: &mut Vec<u8>) -> Result<()> {
+        let DecisionRecord { request, decision, .. } = record;
+        let mut line = Object::begin(out);
+        let head = Head {
+            kind: "decision",
+            id: record.id,
+            at: record.at,
+            surface: record.surface,
+            caller: &record.caller,
+            request_id: &record.request_id,
+        };
+        self.head(&mut line, &head)?;
+        line.text("revision", &record.revision)?;
+        line.text("generation", &record.generation)?;
+        parties(&mut line, request, decision)?;
+        self.facts(&mut line, request)?;
+        outcome(&mut line, decision)?;
+        line.member("cache", &record.cache)?;
+        line.member("latency_us", &microseconds(record.latency.as_nanos()))?;
+        line.member("mode", &record.mode)?;
+        if self.seen.first((&decision.principal, &decision.action, &request.resource)) {
+            line.member("first_seen", &true)?;
+        }
+        if request.explain {
+            line.member("explained", &true)?;
+        }
+        if let Some(evidence) = &record.evidence {
+            line.member("evidence", evidence)?;
+            line.text("trace_id", evidence.trace_id().unwrap_or_default())?;
+        }
+        line.end_line();
+        Ok(())
+    }
+
+    fn refusal(&mut self, record: &RefusalRecord, out: &mut Vec<u8>) -> Result<()> {
+        let mut line = Object::begin(out);
+        let head = Head {
+            kind: "refusal",
+            id: record.id,
+            at: record.at,
+            surface: record.surface,
+            caller: &record.caller,
+            request_id: &record.request_id,
+        };
+        self.head(&mut line, &head)?;
+        line.text("code", record.code)?;
+        line.text("reason", record.reason)?;
+        if !record.field.is_empty() {
+            line.member("field", &Capped(&record.field, MAX_FIELD_BYTES))?;
+        }
+        let parties =
+            [("principal", &record.principal), ("action", &record.action), ("resource", &record.resource)];
+        for (name, party) in parties {
+            if let Some(party) = party {
+                line.member(name, &Uid::Asked(party))?;
+            }
+        }
+        line.end_line();
+        Ok(())
+    }
+
+    fn head(&self, line: &mut Object<'_>, head: &Head<'_>) -> Result<()> {
+        line.member("v", &VERSION)?;
+        line.plain("kind", head.kind);
+        let mut buffer = Uuid::encode_buffer();
+        line.plain("decision_id", head.id.hyphenated().encode_lower(&mut buffer));
+        line.member("time", &Time(head.at))?;
+        line.plain("instance", self.instance.hyphenated().encode_lower(&mut buffer));
+        line.member("surface", &head.surface)?;
+        line.text("caller", head.caller)?;
+        line.text("request_id", head.request_id)
+    }
+
+    /// What the caller asserted: the context, the tool's arguments, the names of its own entities.
+    fn facts(&mut self, line: &mut Object<'_>, request: &AuthzRequest) -> Result<()> {
+        let AuthzRequest { context, arguments, entities, .. } = request;
+        if !context.is_empty() {
+            self.scratch.clear();
+            json::write(&mut self.scratch, &Members(context))?;
+            if self.scratch.len() <= MAX_CONTEXT_BYTES {
+                line.written("context", &self.scratch);
+            } else {
+                line.member("context_truncated", &true)?;
+            }
+            let digest = canonical::digest(Canonical::Members(context), &mut self.scratch)?;
+            line.plain("context_digest", &digest);
+        }
+        if let Some(arguments) = arguments {
+            let digest = canonical::digest(Canonical::Datum(arguments), &mut self.scratch)?;
+            line.plain("arguments_digest", &digest);
+            if self.arguments {
+                line.member("arguments", &Value(arguments))?;
+            }
+        }
+        if entities.is_empty() {
+            return Ok(());
+        }
+        line.member("request_entities", &Each(entities.iter().map(|entity| Uid::Asked(&entity.uid))))
+    }
+}
+
+/// What every line begins with.
+struct Head<'a> {
+    kind: &'static str,
+    id: Uuid,
+    at: SystemTime,
+    surface: Surface,
+    caller: &'a str,
+    request_id: &'a str,
+}
+
+fn parties(line: &mut Object<'_>, request: &AuthzRequest, decision: &Decision) -> Result<()> {
+    let principal = Uid::Known(&decision.principal);
+    line.member("principal", &principal)?;
+    line.member("chain", &[principal])?;
+    line.member("action", &Uid::Known(&decision.action))?;
+    if is_other(&request.action, decision) {
+        line.member("asked_action", &Uid::Asked(&request.action))?;
+    }
+    line.member("resource", &Uid::Asked(&request.resource))
+}
+
+/// Whether the action that was decided is not the one that was asked about. An empty type means the default one (C8).
+fn is_other(asked: &Reference, decision: &Decision) -> bool {
+    let decided = &decision.action;
+    decided.id().unescaped() != asked.id
+        || !(asked.type_name.is_empty() || is_named(decided.type_name(), &asked.type_name))
+}
+
+fn is_named(name: &cedar_policy::EntityTypeName, text: &str) -> bool {
+    let mut rest = text;
+    let mut take = |part: &str| rest.strip_prefix(part).map(|after| rest = after).is_some();
+    name.namespace_components().all(|part| take(part) && take("::"))
+        && take(name.basename())
+        && rest.is_empty()
+}
+
+fn outcome(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
+    let effect = match decision.effect {
+        Effect::Allow => "allow",
+        Effect::Deny => "deny",
+    };
+    line.plain("decision", effect);
+    if !decision.determining.is_empty() {
+        line.member("determining", &Each(decision.determining.iter().map(|policy| Determining::of(policy))))?;
+    }
+    if !decision.errors.is_empty() {
+        line.member("errors", &Each(decision.errors.iter().map(Failed::of)))?;
+    }
+    match &decision.denial {
+        Some(denial) => line.member("reason", &Reason::of(denial)),
+        None => Ok(()),
+    }
+}
+
+#[derive(Serialize)]
+struct Determining<'a> {
+    id: &'a SmolStr,
+    effect: &'static str,
+    annotations: &'a std::collections::BTreeMap<String, String>,
+}
+
+impl<'a> Determining<'a> {
+    fn of(policy: &'a CompiledPolicy) -> Self {
+        let effect = match policy.effect {
+            PolicyEffect::Permit => "permit",
+            PolicyEffect::Forbid => "forbid",
+        };
+        Self { id: &policy.id, effect, annotations: &policy.annotations }
+    }
+}
+
+/// A policy that could not be evaluated, without Cedar's message, which may quote data.
+#[derive(Serialize)]
+struct Failed<'a> {
+    id: &'a SmolStr,
+    kind: &'static str,
+}
+
+impl<'a> Failed<'a> {
+    fn of(error: &'a PolicyError) -> Self {
+        Self { id: &error.policy.id, kind: error.failure.summary }
+    }
+}
+
+/// The message is a policy's `@reason`, or the engine's, which names entities and policies and no other value.
+#[derive(Serialize)]
+struct Reason<'a> {
+    code: &'static str,
+    message: Capped<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+}
+
+impl<'a> Reason<'a> {
+    fn of(denial: &'a Denial) -> Self {
+        let message = Capped(&denial.message, MAX_TEXT_BYTES);
+        Self { code: denial.code.as_str(), message, policy: denial.policy.as_deref() }
+    }
+}
+
+/// RFC 3339 in UTC, to the microsecond. A clock beyond what calendars hold reads 1970.
+struct Time(SystemTime);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let time = Timestamp::try_from(self.0).unwrap_or_default();
+        serializer.collect_str(&format_args!("{time:.6}"))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact below 104 days")]
+fn microseconds(nanoseconds: u128) -> f64 {
+    nanoseconds as f64 / 1000.0
+}

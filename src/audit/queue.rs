@@ -1,0 +1,213 @@
+//! From decisions to the writer: room for a bounded number of records, and no waiting unless asked for.
+//!
+//! Room is a semaphore's; the channel behind it has no bound of its own. A send wakes the writer only if it sleeps for
+//! want of records: while it lingers or writes, sending is a few atomic operations.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{Semaphore, TryAcquireError};
+
+use super::Overflow;
+use super::counts::{Counts, DropReason, Tally};
+use super::record::Record;
+
+/// Bytes of a caller's values that one place in the queue stands for: a larger record takes more places, so that large
+/// requests cannot fill the memory.
+pub const RECORD_BYTES: usize = 1024;
+
+/// The writer has ended: nothing can be recorded any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the decision log's writer has ended, so no answer can be recorded")]
+pub struct WriterGone;
+
+/// The way to the writer.
+#[derive(Debug, Clone)]
+pub(super) struct Queue {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    sender: UnboundedSender<Message>,
+    places: Semaphore,
+    capacity: u32,
+    overflow: Overflow,
+    tally: Tally,
+    /// When the writer gives up on a sink that fails, once it is to end.
+    stop: OnceLock<Instant>,
+}
+
+/// What the writer is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Write this, and give back its places.
+    Record {
+        /// The record.
+        record: Record,
+        /// The places it took.
+        places: u32,
+    },
+    /// Take nothing more, write what is queued, end.
+    Close,
+}
+
+impl Queue {
+    pub(super) fn new(capacity: u32, overflow: Overflow) -> (Self, UnboundedReceiver<Message>) {
+        let (sender, receiver) = unbounded_channel();
+        let capacity = capacity.max(1);
+        let places = Semaphore::new(usize::try_from(capacity).unwrap_or(Semaphore::MAX_PERMITS));
+        let (tally, stop) = (Tally::default(), OnceLock::new());
+        (Self { shared: Arc::new(Shared { sender, places, capacity, overflow, tally, stop }) }, receiver)
+    }
+
+    pub(super) async fn reserve(&self, records: usize) -> Result<Room, WriterGone> {
+        let mut room = Room { queue: Some(self.clone()), places: 0 };
+        if self.shared.overflow == Overflow::Block {
+            // More than there will ever be would wait for ever.
+            let places = u32::try_from(records).unwrap_or(u32::MAX).min(self.shared.capacity);
+            self.shared.places.acquire_many(places).await.map_err(|_closed| WriterGone)?.forget();
+            room.places = places;
+        }
+        Ok(room)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.shared.tally.read()
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        &self.shared.tally
+    }
+
+    pub(super) fn overflow(&self) -> Overflow {
+        self.shared.overflow
+    }
+
+    pub(super) fn capacity(&self) -> u32 {
+        self.shared.capacity
+    }
+
+    /// Whether somebody may be waiting for room.
+    pub(super) fn is_full(&self) -> bool {
+        self.shared.places.available_permits() == 0
+    }
+
+    pub(super) fn give_back(&self, places: usize) {
+        self.shared.places.add_permits(places);
+    }
+
+    /// Lets nobody in any more.
+    pub(super) fn close(&self) {
+        self.shared.places.close();
+    }
+
+    /// Tells the writer to end, and until when to try.
+    pub(super) fn stop(&self, until: Instant) {
+        // The first to say so has said it; a writer that has ended needs no telling.
+        let _told = self.shared.stop.set(until);
+        let _gone = self.shared.sender.send(Message::Close);
+    }
+
+    /// When to give up, once that has been said.
+    pub(super) fn stops(&self) -> Option<Instant> {
+        self.shared.stop.get().copied()
+    }
+
+    /// Takes this many places if they are free.
+    fn take(&self, places: u32) -> Result<(), DropReason> {
+        if places == 0 {
+            return Ok(());
+        }
+        match self.shared.places.try_acquire_many(places) {
+            Ok(taken) => {
+                taken.forget();
+                Ok(())
+            }
+            Err(TryAcquireError::NoPermits) => Err(DropReason::QueueFull),
+            Err(TryAcquireError::Closed) => Err(DropReason::WriterGone),
+        }
+    }
+
+    fn send(&self, record: Record, places: u32) -> Result<(), DropReason> {
+        let sent = self.shared.sender.send(Message::Record { record, places });
+        sent.map_err(|_returned| DropReason::WriterGone)
+    }
+}
+
+/// Room for the records of one call. What is not used is given back.
+#[must_use = "an answer is recorded through the room it was promised"]
+pub struct Room {
+    queue: Option<Queue>,
+    /// Places held and not used yet; none under [`Overflow::Drop`].
+    places: u32,
+}
+
+impl Room {
+    /// Room where nothing is recorded.
+    pub(super) fn off() -> Self {
+        Self { queue: None, places: 0 }
+    }
+
+    /// Records an answer. Never waits. `record` is not called if nothing would come of it.
+    ///
+    /// # Errors
+    /// [`WriterGone`], under [`Overflow::Block`] only: the answer must not be given.
+    pub fn record(&mut self, record: impl FnOnce() -> Record) -> Result<(), WriterGone> {
+        let Some(queue) = self.queue.clone() else { return Ok(()) };
+        queue.tally().issued();
+        let Err(reason) = self.put(&queue, record) else { return Ok(()) };
+        queue.tally().dropped(reason, 1);
+        match queue.overflow() {
+            Overflow::Block => Err(WriterGone),
+            Overflow::Drop => Ok(()),
+        }
+    }
+
+    fn put(&mut self, queue: &Queue, record: impl FnOnce() -> Record) -> Result<(), DropReason> {
+        let first = self.place(queue)?;
+        let record = record();
+        let more = u32::try_from(record.size() / RECORD_BYTES).unwrap_or(u32::MAX).min(queue.capacity() - 1);
+        let places = match queue.take(more) {
+            Ok(()) => first + more,
+            // The answer was promised: it goes in, and whoever comes next waits for what is there.
+            Err(DropReason::QueueFull) if queue.overflow() == Overflow::Block => first,
+            Err(reason) => {
+                queue.give_back(usize::try_from(first).unwrap_or(0));
+                return Err(reason);
+            }
+        };
+        queue.send(record, places)
+    }
+
+    /// One place: of those held, or a free one. Whoever records more than it reserved is let in where answers wait.
+    fn place(&mut self, queue: &Queue) -> Result<u32, DropReason> {
+        if let Some(left) = self.places.checked_sub(1) {
+            self.places = left;
+            return Ok(1);
+        }
+        match queue.take(1) {
+            Ok(()) => Ok(1),
+            Err(DropReason::QueueFull) if queue.overflow() == Overflow::Block => Ok(0),
+            Err(reason) => Err(reason),
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if let Some(queue) = &self.queue
+            && self.places > 0
+        {
+            queue.give_back(usize::try_from(self.places).unwrap_or(0));
+        }
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room").field("places", &self.places).finish_non_exhaustive()
+    }
+}

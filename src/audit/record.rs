@@ -1,0 +1,210 @@
+//! What a record is made of: whatever an answer used, moved here by whoever answered.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use super::json::{Capped, MAX_TEXT_BYTES};
+use crate::engine::datum::{Datum, Reference};
+use crate::engine::decision::Decision;
+use crate::engine::request::{AuthzRequest, RequestEntity};
+
+/// One line of the decision log.
+#[derive(Debug)]
+pub enum Record {
+    /// A question was understood and answered.
+    Decision(Box<DecisionRecord>),
+    /// A request was rejected, or its call failed.
+    Refusal(Box<RefusalRecord>),
+}
+
+/// An answer, and what was asked.
+#[derive(Debug)]
+pub struct DecisionRecord {
+    /// The answer's id.
+    pub id: Uuid,
+    /// When it was decided.
+    pub at: SystemTime,
+    /// How the question came.
+    pub surface: Surface,
+    /// Who asked.
+    pub caller: Arc<str>,
+    /// The caller's own id of the request; may be empty.
+    pub request_id: String,
+    /// Name of the world that decided.
+    pub revision: Arc<str>,
+    /// Hash of the generation that decided.
+    pub generation: Arc<str>,
+    /// What was asked.
+    pub request: AuthzRequest,
+    /// What was decided.
+    pub decision: Arc<Decision>,
+    /// What part the cache had.
+    pub cache: CacheUse,
+    /// How long deciding took.
+    pub latency: Duration,
+    /// Whether the caller enforces the answer.
+    pub mode: Mode,
+    /// What the caller wants remembered.
+    pub evidence: Option<Box<Evidence>>,
+}
+
+/// A request without an answer: what is safe to say of it. There is no place for the message, which may quote what the
+/// caller sent.
+#[derive(Debug)]
+pub struct RefusalRecord {
+    /// The id the refusal was given.
+    pub id: Uuid,
+    /// When it was refused.
+    pub at: SystemTime,
+    /// How the request came.
+    pub surface: Surface,
+    /// Who asked.
+    pub caller: Arc<str>,
+    /// The caller's own id of the request; may be empty.
+    pub request_id: String,
+    /// gRPC's name of the class: `INVALID_ARGUMENT`.
+    pub code: &'static str,
+    /// The reason, one short word for machines.
+    pub reason: &'static str,
+    /// Path of the offending field; may be empty.
+    pub field: String,
+    /// Who would have acted, where that was understood.
+    pub principal: Option<Reference>,
+    /// What it would have done.
+    pub action: Option<Reference>,
+    /// To what.
+    pub resource: Option<Reference>,
+}
+
+/// How a question came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Surface {
+    /// `Authorize`.
+    Grpc,
+    /// One item of `AuthorizeBatch`.
+    Batch,
+    /// One message of `AuthorizeStream`.
+    Stream,
+    /// AuthZEN.
+    Authzen,
+}
+
+/// What part the cache had in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheUse {
+    /// The answer was known.
+    Hit,
+    /// It was not.
+    Miss,
+    /// It could not have been.
+    Bypass,
+}
+
+/// Whether the caller enforces the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It does.
+    Enforce,
+    /// It only looks.
+    Observe,
+}
+
+/// The contract's `Evidence`: for the record only. Empty texts are absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// The agent's session.
+    #[serde(skip_serializing_if = "String::is_empty", serialize_with = "capped")]
+    pub session_id: String,
+    /// The conversation within it.
+    #[serde(skip_serializing_if = "String::is_empty", serialize_with = "capped")]
+    pub conversation_id: String,
+    /// The model's id of the tool call.
+    #[serde(skip_serializing_if = "String::is_empty", serialize_with = "capped")]
+    pub tool_call_id: String,
+    /// Version of the agent.
+    #[serde(skip_serializing_if = "String::is_empty", serialize_with = "capped")]
+    pub agent_version: String,
+    /// The model that called.
+    #[serde(skip_serializing_if = "String::is_empty", serialize_with = "capped")]
+    pub model: String,
+    /// Digest of the prompt.
+    #[serde(skip_serializing_if = "String::is_empty", serialize_with = "capped")]
+    pub prompt_digest: String,
+    /// Digest of the system prompt.
+    #[serde(skip_serializing_if = "String::is_empty", serialize_with = "capped")]
+    pub system_prompt_digest: String,
+    /// Digest of the tool list the agent saw.
+    #[serde(skip_serializing_if = "String::is_empty", serialize_with = "capped")]
+    pub catalog_digest: String,
+    /// Retrieved context and the like.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refs: Vec<EvidenceRef>,
+    /// W3C trace context.
+    #[serde(skip_serializing_if = "String::is_empty", serialize_with = "capped")]
+    pub traceparent: String,
+}
+
+/// Something the agent had before it, whose content stays with its owner.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct EvidenceRef {
+    /// `prompt`, `retrieved`, `tool_result`, …
+    #[serde(skip_serializing_if = "String::is_empty", serialize_with = "capped")]
+    pub kind: String,
+    /// Where it is.
+    #[serde(skip_serializing_if = "String::is_empty", serialize_with = "capped")]
+    pub uri: String,
+    /// Its digest.
+    #[serde(skip_serializing_if = "String::is_empty", serialize_with = "capped")]
+    pub digest: String,
+    /// Who it came from.
+    #[serde(skip_serializing_if = "String::is_empty", serialize_with = "capped")]
+    pub source: String,
+    /// `trusted` or `untrusted`.
+    #[serde(skip_serializing_if = "String::is_empty", serialize_with = "capped")]
+    pub trust: String,
+}
+
+#[expect(clippy::ptr_arg, reason = "serde names the field's own type")]
+fn capped<S: Serializer>(text: &String, serializer: S) -> Result<S::Ok, S::Error> {
+    Capped(text, MAX_TEXT_BYTES).serialize(serializer)
+}
+
+impl Evidence {
+    /// The trace's id, if `traceparent` has one (W3C Trace Context §3.2.2).
+    pub fn trace_id(&self) -> Option<&str> {
+        let mut parts = self.traceparent.split('-');
+        let (_version, id) = (parts.next()?, parts.next()?);
+        let hex = id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        (id.len() == 32 && hex && id.bytes().any(|byte| byte != b'0')).then_some(id)
+    }
+}
+
+impl Record {
+    /// About how much the caller sent, in bytes: what a waiting record holds beyond a small one.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Decision(record) => size(&record.request),
+            Self::Refusal(_) => 0,
+        }
+    }
+}
+
+fn size(request: &AuthzRequest) -> usize {
+    let members = |members: &[(String, Datum)]| -> usize {
+        members.iter().map(|(name, value)| name.len() + value.size()).sum()
+    };
+    let entity = |entity: &RequestEntity| {
+        let names = entity.parents.iter().chain([&entity.uid]);
+        let names: usize = names.map(|name| 8 + name.type_name.len() + name.id.len()).sum();
+        names + members(&entity.attributes) + members(&entity.tags)
+    };
+    members(&request.context)
+        + request.arguments.as_ref().map_or(0, Datum::size)
+        + request.entities.iter().map(entity).sum::<usize>()
+}
