@@ -59,12 +59,9 @@ struct Listeners {
 /// Why a service cannot start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The sources are rejected.
-    #[error("the policies, schema or entities are rejected")]
-    Rejected(Report),
     /// There is no world to serve.
     #[error(transparent)]
-    Open(OpenError),
+    Open(#[from] OpenError),
     /// The data directory cannot be used.
     #[error(transparent)]
     Data(#[from] DataDirError),

@@ -19,7 +19,7 @@ pub mod stdout;
 pub mod writer;
 
 #[cfg(test)]
-mod examples_for_tests;
+pub(crate) mod examples_for_tests;
 #[cfg(test)]
 mod file_tests;
 #[cfg(test)]
@@ -124,6 +124,11 @@ impl AuditLog {
             Some(queue) => queue.reserve(records).await,
             None => Ok(Room::off()),
         }
+    }
+
+    /// Room for a record that nobody waited to make: of a call that is refused.
+    pub fn room_at_once(&self) -> Room {
+        self.queue.as_ref().map_or_else(Room::off, Queue::room)
     }
 
     /// What became of every record so far.

@@ -251,7 +251,7 @@ impl Pdp {
                 self.metrics.refused(call.surface, refused.code().as_str());
                 let record = || Record::Refusal(Box::new(self.refusal_record(call, &refused, asked)));
                 // The answer is a refusal, whether or not that could be recorded; a lost record is counted.
-                drop(room.record(record));
+                let _lost = room.record(record);
                 Err(refused)
             }
         }

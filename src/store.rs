@@ -4,6 +4,7 @@
 //! [`history`] and [`emergency`] keep what must outlive the process, in the [`data_dir`].
 
 mod atomic;
+pub mod cache;
 pub mod data_dir;
 pub mod directory;
 mod emergency;
@@ -35,6 +36,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 
 use crate::engine::world::World;
+use cache::DecisionCache;
 use revision::{RevisionError, RevisionKey, Signer};
 pub use sealed::{Damaged, Defect};
 
@@ -43,6 +45,8 @@ pub use sealed::{Damaged, Defect};
 pub struct Store {
     current: ArcSwap<Published>,
     signer: Signer,
+    /// How many bytes of decisions each world remembers.
+    cache_bytes: Option<u64>,
     /// One at a time: sequences have no gaps and no doubles.
     publishing: Mutex<()>,
 }
@@ -55,29 +59,25 @@ pub struct Published {
     /// How many worlds this store has published, this one included.
     pub sequence: u64,
     /// Generation, log and sequence as one opaque string, authenticated and safe in URLs.
-    pub revision: String,
+    pub revision: Arc<str>,
+    /// The decisions that were made in it, if they are remembered.
+    pub cache: Option<DecisionCache>,
     /// When it became the one that is served.
     pub at: SystemTime,
-}
-
-impl Published {
-    fn new(world: World, sequence: u64, signer: &Signer) -> Self {
-        let revision = signer.sign(&world.generation.hash, sequence);
-        Self { world, sequence, revision, at: SystemTime::now() }
-    }
 }
 
 impl Store {
     /// A store that serves `world`, and whose revisions mean nothing to any other.
     pub fn new(world: World) -> Self {
-        Self::with_key(world, RevisionKey::random())
+        Self::with_key(world, RevisionKey::random(), None)
     }
 
-    /// A store that serves `world` and authenticates revisions with a key that outlives it.
-    pub(crate) fn with_key(world: World, key: RevisionKey) -> Self {
+    /// A store that serves `world`, authenticates revisions with a key that outlives it, and remembers up to
+    /// `cache_bytes` of decisions.
+    pub(crate) fn with_key(world: World, key: RevisionKey, cache_bytes: Option<u64>) -> Self {
         let signer = Signer::new(key);
-        let current = ArcSwap::from_pointee(Published::new(world, 1, &signer));
-        Self { current, signer, publishing: Mutex::new(()) }
+        let first = published(world, 1, &signer, cache_bytes);
+        Self { current: ArcSwap::from_pointee(first), signer, cache_bytes, publishing: Mutex::new(()) }
     }
 
     /// The world that is served now.
@@ -89,7 +89,7 @@ impl Store {
     pub(crate) fn publish(&self, world: World) -> Arc<Published> {
         let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let sequence = self.current.load().sequence + 1;
-        self.current.swap(Arc::new(Published::new(world, sequence, &self.signer)))
+        self.current.swap(Arc::new(published(world, sequence, &self.signer, self.cache_bytes)))
     }
 
     /// Whether `published`, which a request loaded, is at least as new as a revision its caller names.
@@ -98,5 +98,16 @@ impl Store {
     /// [`RevisionError`] if the revision is not this store's, or later than `published`.
     pub fn check_minimum(&self, revision: &str, published: &Published) -> Result<(), RevisionError> {
         self.signer.check(revision, published.sequence)
+    }
+}
+
+/// A world as it is published, with nothing remembered yet.
+fn published(world: World, sequence: u64, signer: &Signer, cache_bytes: Option<u64>) -> Published {
+    Published {
+        revision: Arc::from(signer.sign(&world.generation.hash, sequence)),
+        world,
+        sequence,
+        cache: cache_bytes.map(DecisionCache::new),
+        at: SystemTime::now(),
     }
 }

@@ -17,7 +17,7 @@ use crate::engine::decision::{Decision, Effect};
 use crate::engine::request::AuthzRequest;
 
 /// The `request_id` that makes the encoder panic.
-pub(super) const POISON: &str = "poison for the encoder";
+pub(crate) const POISON: &str = "poison for the encoder";
 
 /// 2026-11-22T10:00:00.000123Z
 pub(super) const AT: Duration = Duration::from_micros(1_795_341_600_000_123);
@@ -47,6 +47,7 @@ pub(super) fn decision() -> DecisionRecord {
         principal: "Mandate::User::\"ana\"".parse().unwrap(),
         action: "Mandate::Action::\"list_tools\"".parse().unwrap(),
         explanation: None,
+        timed: false,
     };
     DecisionRecord {
         id: Uuid::from_u128(7),

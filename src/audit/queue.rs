@@ -63,8 +63,13 @@ impl Queue {
         (Self { shared: Arc::new(Shared { sender, places, capacity, overflow, tally, stop }) }, receiver)
     }
 
+    /// Room without a place held.
+    pub(super) fn room(&self) -> Room {
+        Room { queue: Some(self.clone()), places: 0 }
+    }
+
     pub(super) async fn reserve(&self, records: usize) -> Result<Room, WriterGone> {
-        let mut room = Room { queue: Some(self.clone()), places: 0 };
+        let mut room = self.room();
         if self.shared.overflow == Overflow::Block {
             // More than there will ever be would wait for ever.
             let places = u32::try_from(records).unwrap_or(u32::MAX).min(self.shared.capacity);

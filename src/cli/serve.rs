@@ -14,7 +14,7 @@ use super::sources::SourceArgs;
 use super::{Exit, output::NAME};
 use crate::app::{self, Bound, StartError, Stop};
 use crate::config::{Config, LogFormat, Overrides};
-use crate::store::loader::{Command, Commands, LoaderStatus, Source};
+use crate::store::loader::{Command, Commands, KeptSets, LoaderStatus, OpenError, Source};
 use crate::telemetry::lines::{self, Style};
 
 /// Serve decisions over gRPC and HTTP.
@@ -80,8 +80,11 @@ impl Serve {
             .and_then(|runtime| runtime.block_on(serve(&config, style)));
         match served {
             Ok(()) => Exit::Ok,
-            Err(StartError::Rejected(report)) => {
-                output::problems(&report);
+            Err(StartError::Open(OpenError::Rejected { files, kept })) => {
+                output::problems(&files);
+                if !matches!(kept, KeptSets::Refused) {
+                    output::failure(&OpenError::Rejected { files, kept });
+                }
                 Exit::Rejected
             }
             Err(error) => {

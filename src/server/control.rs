@@ -62,7 +62,7 @@ impl Token {
         if mode & 0o077 != 0 {
             return Err(refuse(format!("others may read it (mode {:o}); chmod 600 it", mode & 0o777)));
         }
-        opened.by_ref().take(1024).read_to_string(&mut text).map_err(|error| refuse(error.to_string()))?;
+        io::Read::by_ref(&mut opened).take(1024).read_to_string(&mut text).map_err(|error| refuse(error.to_string()))?;
         let token = text.trim();
         if token.len() != 2 * Self::BYTES || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(refuse("it holds no token; delete it, and the next start makes one".to_owned()));

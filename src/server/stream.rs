@@ -18,6 +18,7 @@ use crate::engine::request::InvalidRequest;
 use crate::pdp::{Pdp, Refused};
 
 /// A stream's answers to come.
+#[derive(Debug)]
 pub struct Answers {
     pdp: Arc<Pdp>,
     underway: Arc<Underway>,

@@ -45,7 +45,7 @@ use command::Message;
 pub use command::{Command, CommandError, Commands, Served};
 use retired::Retired;
 use settling::{Settling, Verdict};
-pub use start::OpenError;
+pub use start::{KeptSets, OpenError};
 pub use status::{EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, Reloads, Source};
 use watch::{Waker, Watch};
 
@@ -75,6 +75,8 @@ pub struct LoaderConfig {
     pub settle: Duration,
     /// Whether the kept sets stand in at the start for files that are broken.
     pub serve_last_known_good: bool,
+    /// How many bytes of decisions each world remembers; none: none.
+    pub cache_bytes: Option<u64>,
 }
 
 /// A loader that has published its first world, and does not watch the files yet.

@@ -139,6 +139,7 @@ impl Site {
             poll: Duration::from_millis(10),
             settle: Duration::from_millis(40),
             serve_last_known_good: true,
+            cache_bytes: None,
         }
     }
 
@@ -169,7 +170,7 @@ impl Running {
     }
 
     pub(super) fn generation(&self) -> String {
-        self.store.current().world.generation.hash.clone()
+        self.store.current().world.generation.hash.to_string()
     }
 
     pub(super) fn status(&self) -> Arc<LoaderStatus> {

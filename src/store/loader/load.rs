@@ -249,8 +249,8 @@ impl Loader {
         });
         LoaderStatus {
             source: self.source,
-            generation: published.world.generation.hash.clone(),
-            revision: published.revision.clone(),
+            generation: published.world.generation.hash.to_string(),
+            revision: published.revision.to_string(),
             sequence: published.sequence,
             published_at: published.at,
             pinned: self

@@ -44,8 +44,8 @@ impl Loader {
         problems.extend(texts(self.emergency.problems()));
         problems.extend(self.errors.text());
         Served {
-            generation: published.world.generation.hash.clone(),
-            revision: published.revision.clone(),
+            generation: published.world.generation.hash.to_string(),
+            revision: published.revision.to_string(),
             source: self.source,
             outcome,
             problems,
@@ -72,7 +72,7 @@ impl Loader {
         self.seen.clone_from(&files);
         self.files.handled(reading.fingerprint);
         self.rejected = false;
-        let generation = self.store.current().world.generation.hash.clone();
+        let generation = self.store.current().world.generation.hash.to_string();
         tracing::warn!(generation.hash = %generation, "rolled back: the files as they are no longer load");
         self.set_pin(Some(Pin {
             set: kept.digest,

@@ -120,7 +120,7 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
     emergency.accept(first.fitted.in_force, first.fitted.refused);
     let world = first.fitted.loaded.world;
     let warnings = first.fitted.loaded.warnings;
-    let store = Arc::new(Store::with_key(world, data.key()));
+    let store = Arc::new(Store::with_key(world, data.key(), config.cache_bytes));
     let outcome = if first.rejected.is_some() { Outcome::Rejected } else { Outcome::Published };
     let last_load = LastLoad::now(outcome, first.rejected.as_ref().unwrap_or(&warnings));
     let status = LoaderStatus::first(&store.current(), first.source, last_load.clone());

@@ -146,8 +146,8 @@ impl LoaderStatus {
     pub(super) fn first(published: &Published, source: Source, last_load: LastLoad) -> Self {
         Self {
             source,
-            generation: published.world.generation.hash.clone(),
-            revision: published.revision.clone(),
+            generation: published.world.generation.hash.to_string(),
+            revision: published.revision.to_string(),
             sequence: published.sequence,
             published_at: published.at,
             pinned: None,
