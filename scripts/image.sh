@@ -13,7 +13,9 @@ fail() {
 }
 
 command -v buildah >/dev/null || fail "buildah is missing: apt-get install buildah (Debian, Ubuntu) or dnf install buildah"
-command -v curl >/dev/null || fail "curl is missing: apt-get install curl"
+for tool in curl pgrep strip readelf; do
+  command -v "$tool" >/dev/null || fail "$tool is missing: apt-get install curl procps binutils"
+done
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 target=$(rustc -vV | sed -n 's/^host: //p')
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -71,7 +73,13 @@ http=$(free_port)
 inside serve --policies /etc/mandate/policies --schemas /etc/mandate/schemas --entities /etc/mandate/entities \
   --data "127.0.0.1:$grpc" --http "127.0.0.1:$http" >"$out/serve.log" 2>&1 &
 server=$!
-trap 'kill "$server" 2>/dev/null || true' EXIT
+# buildah hands no signal on: it goes to the last of its descendants, which is the server.
+stop() {
+  local process=$server child
+  while child=$(pgrep --parent "$process" | head -1); do process=$child; done
+  kill -TERM "$process"
+}
+trap 'stop 2>/dev/null || true' EXIT
 for _ in {1..100}; do
   curl --silent --fail --max-time 2 "http://127.0.0.1:$http/healthz" >/dev/null && break
   kill -0 "$server" 2>/dev/null || break
@@ -80,12 +88,12 @@ done
 curl --silent --fail --max-time 2 "http://127.0.0.1:$http/healthz" >/dev/null || { cat "$out/serve.log" >&2; fail "the server in the image does not answer /healthz"; }
 # By name, as a pod asks a Service: a static binary must be able to resolve it.
 inside check --server "http://localhost:$grpc" --request /request.json >/dev/null || fail "the server in the image does not allow what it must"
-kill "$server"
-wait "$server" || true
-for _ in {1..100}; do
-  curl --silent --max-time 2 "http://127.0.0.1:$http/healthz" >/dev/null || break
+stop
+for _ in {1..300}; do
+  kill -0 "$server" 2>/dev/null || break
   sleep 0.1
 done
-if curl --silent --max-time 2 "http://127.0.0.1:$http/healthz" >/dev/null; then fail "the server in the image outlived the signal to stop"; fi
+if kill -0 "$server" 2>/dev/null; then fail "the server in the image outlived the signal to stop by 30 s"; fi
+trap - EXIT
 build rm "$container" >/dev/null
 echo "it starts as 65532, serves the shipped policies, allows the request of helm test, and stops"
