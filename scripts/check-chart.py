@@ -284,6 +284,26 @@ def check_defaults(helm):
     print("  mandate.toml is as documented")
 
 
+def notes(helm):
+    """What an operator is told after installing: loudly what is insecure, and only what is true. Helm 3 wants a cluster for it."""
+    unauthenticated, example, lost = "CALLERS ARE NOT AUTHENTICATED", "THE EXAMPLE DECIDES", "AND THE DECISION LOG"
+    told = {
+        "default": {unauthenticated, example},
+        "own-files": {unauthenticated},
+        "claim": {unauthenticated},
+        "persistent-file-log": {unauthenticated, example},
+    }
+    for values, expected in [*told.items(), ("default", {unauthenticated, example, lost})]:
+        flags = ["--set", "config.log.sink=file"] if lost in expected else []
+        command = [helm, "install", "x", CHART, "--dry-run=client", "--values", CHART / "ci" / f"{values}-values.yaml", *flags]
+        run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "KUBECONFIG": os.devnull})
+        must(run.returncode == 0, f"{values}: no notes: {run.stderr.strip()}")
+        text = run.stdout.partition("NOTES:")[2]
+        said = {words for words in (unauthenticated, example, lost) if words in text}
+        must(said == expected, f"{values}: the notes say {sorted(said)}, not {sorted(expected)}")
+    print("  the notes warn of what is insecure")
+
+
 def lay_out(objects, root):
     """What a pod sees of its ConfigMaps, with the links the kubelet makes, below a folder."""
     for kind in [*KINDS, "emergency"]:
@@ -347,6 +367,7 @@ def main(three, four, mandate):
     refusals([three, four])
     rolling(four)
     check_defaults(four)
+    notes(four)
     decides(four, mandate)
 
 
