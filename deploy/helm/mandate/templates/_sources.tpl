@@ -1,0 +1,75 @@
+{{/* Where the sources come from: `example`, `configMaps` or `claim`. Exactly one, because permits of two sets add up. */}}
+{{- define "mandate.origin" -}}
+{{- $sources := .Values.sources -}}
+{{- $given := list -}}
+{{- range $kind := list "policies" "schemas" "entities" -}}
+{{- if include "mandate.given" (get $sources $kind) -}}{{- $given = append $given (printf "sources.%s" $kind) -}}{{- end -}}
+{{- end -}}
+{{- if and $sources.example (or $given $sources.existingClaim) -}}
+{{- $other := first (append $given "sources.existingClaim") -}}
+{{- fail (printf "%s is given and sources.example is true; sets are never merged: set sources.example to false to be decided by your own" $other) -}}
+{{- else if and $given $sources.existingClaim -}}
+{{- fail (printf "%s and sources.existingClaim are both given; sets are never merged: remove one of them" (first $given)) -}}
+{{- else if $sources.example -}}example
+{{- else if $sources.existingClaim -}}claim
+{{- else if and (has "sources.policies" $given) (has "sources.schemas" $given) -}}configMaps
+{{- else -}}
+{{- fail "there is nothing to decide by: give sources.policies and sources.schemas, or sources.existingClaim, or set sources.example to true" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether a kind of source is given at all, and not twice. */}}
+{{- define "mandate.given" -}}
+{{- if and .files .existingConfigMap -}}
+{{- fail (printf "sources: files and existingConfigMap `%s` are both given for one kind: remove one of them" .existingConfigMap) -}}
+{{- end -}}
+{{- if or .files .existingConfigMap -}}given{{- end -}}
+{{- end -}}
+
+{{/* Name of the ConfigMap of a kind, empty if there is none. Takes a list: the root and the kind. */}}
+{{- define "mandate.configMapName" -}}
+{{- $root := index . 0 -}}{{- $kind := index . 1 -}}
+{{- $source := get $root.Values.sources $kind -}}
+{{- if $source.existingConfigMap -}}
+{{- $source.existingConfigMap -}}
+{{- else if or $source.files (eq $kind "emergency") (eq (include "mandate.origin" $root) "example") -}}
+{{- printf "%s-%s" (include "mandate.fullname" $root) $kind -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Refuses names that a ConfigMap cannot hold or Mandate would not read, and more than a ConfigMap holds. */}}
+{{- define "mandate.checkFiles" -}}
+{{- $suffixes := dict "policies" "(\\.cedar|\\.links\\.json)" "schemas" "(\\.cedarschema|\\.cedarschema\\.json|\\.tools\\.json)" "entities" "\\.json" "emergency" "\\.cedar" -}}
+{{- $names := dict "policies" "NAME.cedar or NAME.links.json" "schemas" "NAME.cedarschema, NAME.cedarschema.json or NAME.tools.json" "entities" "NAME.json" "emergency" "NAME.cedar" -}}
+{{- $bytes := 0 -}}
+{{- range $name, $text := .files -}}
+{{- if not (or (eq $name "mandate.sum") (regexMatch (printf "^[a-zA-Z0-9_][-._a-zA-Z0-9]*%s$" (get $suffixes $.kind)) $name)) -}}
+{{- fail (printf "sources.%s.files: `%s` would not be read: call it %s, with letters, digits, `-`, `_` and `.` only" $.kind $name (get $names $.kind)) -}}
+{{- end -}}
+{{- $bytes = add $bytes (len $name) (len $text) -}}
+{{- end -}}
+{{- if gt $bytes 1000000 -}}
+{{- fail (printf "sources.%s.files: %d bytes are more than a ConfigMap holds (1 MiB): use sources.existingClaim" .kind $bytes) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where the server finds a kind of source. */}}
+{{- define "mandate.folder" -}}
+{{- $root := index . 0 -}}{{- $kind := index . 1 -}}
+{{- eq (include "mandate.origin" $root) "claim" | ternary "/etc/mandate/sources/" "/etc/mandate/" -}}{{- $kind -}}
+{{- end -}}
+
+{{/* A kind's files that the chart renders, name to text, as JSON. Takes a list: the root and the kind. */}}
+{{- define "mandate.files" -}}
+{{- $root := index . 0 -}}{{- $kind := index . 1 -}}
+{{- $files := dict -}}
+{{- if and (ne $kind "emergency") (eq (include "mandate.origin" $root) "example") -}}
+{{- range $path, $text := $root.Files.Glob (printf "files/example/%s/*" $kind) -}}
+{{- $_ := set $files (base $path) (toString $text) -}}
+{{- end -}}
+{{- else -}}
+{{- $files = (get $root.Values.sources $kind).files -}}
+{{- include "mandate.checkFiles" (dict "kind" $kind "files" $files) -}}
+{{- end -}}
+{{- toJson $files -}}
+{{- end -}}

@@ -1,0 +1,37 @@
+{{/* mandate.toml. JSON's strings, numbers, booleans and lists are TOML's too. */}}
+{{- define "mandate.toml" -}}
+[sources]
+policies = {{ include "mandate.folder" (list . "policies") | quote }}
+schemas = {{ include "mandate.folder" (list . "schemas") | quote }}
+entities = {{ include "mandate.folder" (list . "entities") | quote }}
+emergency = "/etc/mandate/emergency"
+{{- include "mandate.tomlEntries" .Values.config.sources }}
+
+[data]
+directory = "/var/lib/mandate/data"
+
+[listen]
+data = "0.0.0.0:4466"
+http = "0.0.0.0:4467"
+ops = "0.0.0.0:4468"
+control = "127.0.0.1:4469"
+{{- range $section, $entries := omit .Values.config "sources" }}
+{{- if $entries }}
+
+[{{ $section }}]
+{{- include "mandate.tomlEntries" $entries }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "mandate.tomlEntries" -}}
+{{- range $name, $value := . }}
+{{ $name }} = {{ toJson $value }}
+{{- end }}
+{{- end -}}
+
+{{/* Seconds of a duration as the schema lets it be written: `20s`. */}}
+{{- define "mandate.terminationSeconds" -}}
+{{- $shutdown := .Values.config.shutdown -}}
+{{- add (trimSuffix "s" $shutdown.grace | int) (trimSuffix "s" $shutdown.drain | int) 20 -}}
+{{- end -}}
