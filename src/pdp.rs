@@ -185,7 +185,7 @@ struct Decided {
 /// A question that was not.
 struct Refusal {
     refused: Refused,
-    asked: Option<Asked>,
+    asked: Option<Box<Asked>>,
 }
 
 impl Pdp {
@@ -199,10 +199,10 @@ impl Pdp {
         let started = Instant::now();
         let asked = asked.map_err(|error| Refusal { refused: error.into(), asked: None })?;
         match self.decide(&asked, published, now) {
-            Err(refused) => Err(Refusal { refused, asked: Some(asked) }),
+            Err(refused) => Err(Refusal { refused, asked: Some(Box::new(asked)) }),
             // An Allow that comes too late is no Allow.
             Ok(_) if Instant::now() >= call.deadline => {
-                Err(Refusal { refused: Refused::Late, asked: Some(asked) })
+                Err(Refusal { refused: Refused::Late, asked: Some(Box::new(asked)) })
             }
             Ok((decision, cache)) => {
                 let answer = Answer { decision, id: Uuid::now_v7(), published: Arc::clone(published), cache };
@@ -275,9 +275,10 @@ impl Pdp {
         }
     }
 
-    fn refusal_record(&self, call: &Call, refused: &Refused, asked: Option<Asked>) -> RefusalRecord {
-        let (principal, action, resource) = match asked {
-            Some(Asked { question: AuthzRequest { principal, action, resource, .. }, .. }) => {
+    fn refusal_record(&self, call: &Call, refused: &Refused, asked: Option<Box<Asked>>) -> RefusalRecord {
+        let question = asked.map(|asked| asked.question);
+        let (principal, action, resource) = match question {
+            Some(AuthzRequest { principal, action, resource, .. }) => {
                 (Some(principal), Some(action), Some(resource))
             }
             None => (None, None, None),

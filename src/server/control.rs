@@ -203,6 +203,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::string_slice, reason = "a token is ASCII")]
     fn only_the_whole_token_opens() {
         let token = Token::random().unwrap();
         let shows = |text: &str| {
@@ -213,7 +214,7 @@ mod tests {
         let mut near = token.bearer();
         let last = near.pop().unwrap();
         near.push(if last == '0' { '1' } else { '0' });
-        for wrong in ["", "Bearer ", &token.0, &near, &token.bearer()[..40], &format!("{} ", token.bearer())] {
+        for wrong in ["", "Bearer ", &token.0, &near, &near[1..], &format!("{} ", token.bearer())] {
             assert!(!shows(wrong), "{wrong}");
         }
         assert!(!token.shown_in(&HeaderMap::new()));

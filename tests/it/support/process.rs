@@ -1,5 +1,6 @@
 //! `mandate serve` as a child process.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
@@ -17,7 +18,22 @@ pub(crate) struct Process {
     rest: Option<JoinHandle<String>>,
     pub(crate) data: String,
     pub(crate) http: String,
+    pub(crate) ops: String,
+    pub(crate) control: String,
+    /// What it said until then.
+    pub(crate) announced: String,
 }
+
+const FREE: [&str; 8] = [
+    "--data",
+    "127.0.0.1:0",
+    "--http",
+    "127.0.0.1:0",
+    "--ops",
+    "127.0.0.1:0",
+    "--control",
+    "127.0.0.1:0",
+];
 
 impl Process {
     /// Serves sources on free ports, and returns once both addresses are announced.
@@ -27,18 +43,33 @@ impl Process {
 
     /// As [`Self::start`]; a server that ends before it announced itself is what it ended as.
     pub(crate) fn try_start(sources: &Sources) -> Result<Self, Finished> {
+        Self::try_start_with(sources, &[])
+    }
+
+    /// As [`Self::try_start`], with more flags, and environment variables where they hold a `=`.
+    pub(crate) fn try_start_with(sources: &Sources, more: &[&str]) -> Result<Self, Finished> {
+        let (variables, more): (Vec<&str>, Vec<&str>) =
+            more.iter().partition(|word| word.starts_with("MANDATE__"));
+        let variables = variables.iter().filter_map(|variable| variable.split_once('='));
         let mut child = Command::new(binary())
             .arg("serve")
-            .args(["--data", "127.0.0.1:0", "--http", "127.0.0.1:0"].map(OsString::from))
+            .args(FREE.map(OsString::from))
+            .arg("--data-dir")
+            .arg(sources.path("data"))
+            .arg("--emergency")
+            .arg(sources.path("emergency"))
             .args(sources.flags())
+            .args(more)
+            .envs(variables)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
         let mut reader = BufReader::new(child.stderr.take().expect("a pipe"));
-        let (mut data, mut http, mut said) = (None, None, String::new());
-        while data.is_none() || http.is_none() {
+        let mut addresses = HashMap::new();
+        let mut said = String::new();
+        while !addresses.contains_key("control") {
             let mut line = String::new();
             if reader.read_line(&mut line).expect("text") == 0 {
                 let mut finished = Finished::from(child.wait_with_output().expect("an end"));
@@ -46,10 +77,11 @@ impl Process {
                 return Err(finished);
             }
             let mut words = line.split_whitespace();
-            match words.next() {
-                Some("gRPC") => data = words.next().map(|address| format!("http://{address}")),
-                Some("HTTP") => http = words.next().map(str::to_owned),
-                _ => {}
+            if let (Some(name @ ("gRPC" | "HTTP" | "ops" | "control")), Some(address)) =
+                (words.next(), words.next())
+            {
+                let bare = address.trim_start_matches("http://");
+                addresses.insert(name.to_owned(), format!("http://{bare}"));
             }
             said += &line;
         }
@@ -58,8 +90,16 @@ impl Process {
             drop(reader.read_to_string(&mut text));
             text
         });
-        let (data, http) = (data.expect("announced"), http.expect("announced"));
-        Ok(Self { child, rest: Some(rest), data, http })
+        let mut address = |name: &str| addresses.remove(name).expect("announced");
+        Ok(Self {
+            child,
+            rest: Some(rest),
+            data: address("gRPC"),
+            http: address("HTTP"),
+            ops: address("ops"),
+            control: address("control"),
+            announced: said,
+        })
     }
 
     /// A client of its data listener.

@@ -2,13 +2,15 @@
 
 use std::sync::LazyLock;
 
-use mandate::app::{self, StartError};
-use mandate::config::Config;
+use mandate::app::{self, StartError, Stop};
+use mandate::config::{Config, Listen};
 use mandate::server::pb;
+use mandate::store::loader::OpenError;
 use mandate::server::pb::authorization_service_client::AuthorizationServiceClient;
 use prost::bytes::{Buf as _, BufMut as _, Bytes};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
@@ -22,6 +24,10 @@ pub(crate) struct TestServer {
     client: Client,
     pub(crate) http: String,
     pub(crate) data: String,
+    /// Probes and metrics.
+    pub(crate) ops: String,
+    /// Holds the data directory.
+    pub(crate) folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
     serving: Option<JoinHandle<Result<(), StartError>>>,
     // Last: the tasks above live on it.
@@ -44,18 +50,36 @@ impl TestServer {
     pub(crate) fn with_config(config: &Config) -> Self {
         let runtime = app::runtime().expect("threads");
         let mut config = config.clone();
-        config.listen.data = ([127, 0, 0, 1], 0).into();
-        config.listen.http = ([127, 0, 0, 1], 0).into();
+        let folder = tempfile::tempdir().expect("a folder");
+        config.data_directory = folder.path().join("data");
+        config.log.directory = folder.path().join("data/decisions");
+        let free = ([127, 0, 0, 1], 0).into();
+        config.listen = Listen { data: free, http: free, ops: free, control: free };
         let bound = runtime.block_on(app::bind(&config));
         let bound = bound.unwrap_or_else(|error| match error {
-            StartError::Rejected(report) => panic!("the sources are rejected:\n{report}"),
+            StartError::Open(OpenError::Rejected { files, .. }) => {
+                panic!("the sources are rejected:\n{files}")
+            }
             error => panic!("{error}"),
         });
         let (data, http) =
             (format!("http://{}", bound.addresses.data), format!("http://{}", bound.addresses.http));
+        let ops = format!("http://{}", bound.addresses.ops);
         let (stop, stopped) = oneshot::channel();
-        let serving = runtime.spawn(bound.run(async { drop(stopped.await) }));
-        Self { client: Client::connect(&data), http, data, stop: Some(stop), serving: Some(serving), runtime }
+        let serving = runtime.spawn(bound.run(async {
+            drop(stopped.await);
+            Stop::AtOnce
+        }));
+        Self {
+            client: Client::connect(&data),
+            http,
+            data,
+            ops,
+            folder,
+            stop: Some(stop),
+            serving: Some(serving),
+            runtime,
+        }
     }
 
     /// Decides one question.

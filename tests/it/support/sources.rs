@@ -25,6 +25,7 @@ fn config_of(folder: &Path) -> Config {
         policies: Some(folder.join("policies")),
         schemas: Some(folder.join("schemas")),
         entities: Some(folder.join("entities")),
+        emergency: Some(folder.join("emergency")),
         ..Overrides::default()
     };
     Config::load(None, overrides).expect("a configuration")
