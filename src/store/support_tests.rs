@@ -111,7 +111,7 @@ impl Site {
         let mut lines: Vec<_> = fs::read_dir(self.path(folder))
             .unwrap()
             .map(|entry| entry.unwrap())
-            .filter(|entry| entry.file_name() != "mandate.sum")
+            .filter(|entry| entry.path().is_file() && entry.file_name() != "mandate.sum")
             .map(|entry| {
                 let sum = digest::of_bytes(&fs::read(entry.path()).unwrap());
                 let sum = sum.strip_prefix("sha256:").unwrap().to_owned();
@@ -196,7 +196,9 @@ impl Running {
 
     #[track_caller]
     pub(super) fn until_serving(&self, ids: &[&str]) {
-        self.until(&format!("serving {ids:?}"), |running| running.ids() == ids);
+        self.until(&format!("serving {ids:?}"), |running| {
+            running.ids() == ids && running.status().generation == running.generation()
+        });
     }
 
     #[track_caller]
