@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::Store;
-use super::super::data_dir::DataDir;
 use super::super::revision::RevisionError;
-use super::super::support_tests::{Site, permit};
+use super::super::support_tests::{Site, open_data, permit};
 use super::{Command, CommandError, Ended, Loader, Outcome, Source};
 
 #[test]
@@ -133,7 +132,7 @@ fn a_loader_ends_when_it_is_told_to_or_nobody_can_tell_it_anything() {
     let mut config = site.config();
     (config.watch, config.poll) = (true, Duration::from_secs(3600));
     site.try_start(config.clone()).unwrap().stop();
-    let data = DataDir::open(&site.path("data")).unwrap();
+    let data = open_data(&site.path("data"));
     let (loader, _store, _found) = Loader::open(config, &data).unwrap();
     let super::LoaderHandle { commands, end, thread, .. } = loader.spawn().unwrap();
     drop(commands);

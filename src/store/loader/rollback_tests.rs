@@ -184,7 +184,7 @@ fn a_rollback_holds_until_the_files_change() {
     running.until("kept", |running| running.status().kept.len() == 1);
     let base = running.generation();
     let [_, _, third] = three(&site, &running);
-    let served = running.roll_back(&base[7..20]).unwrap();
+    let served = running.roll_back(base.get(..20).unwrap()).unwrap();
     assert_eq!((served.generation, served.source), (base.clone(), Source::Rollback));
     assert_eq!(running.status().pinned.as_ref().unwrap().generation, base);
     assert!(running.status().serving_stale);
