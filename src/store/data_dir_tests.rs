@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::data_dir::{DataDir, DataDirError};
+use super::support_tests::open_data;
 
 /// Names the directory that this test, run by itself as another process, is to open.
 const OTHER: &str = "MANDATE_TEST_DATA_DIR";
@@ -25,7 +26,7 @@ fn a_directory_is_made_for_its_owner_only() {
     let key = fs::read(path.join("revision.key")).unwrap();
     assert_eq!(key.len(), 32);
     drop(data);
-    DataDir::open(&path).unwrap();
+    open_data(&path);
     assert_eq!(fs::read(path.join("revision.key")).unwrap(), key, "made once");
 }
 
@@ -49,7 +50,17 @@ fn a_second_process_is_told_that_another_has_the_directory() {
     assert!(other.status.success() && said.contains("another process has it"), "{said}");
     assert!(said.contains(&root.path().display().to_string()), "the path is named: {said}");
     drop(data);
-    DataDir::open(root.path()).unwrap();
+    open_data(root.path());
+}
+
+/// Why the directory is refused, once no other test's new process has its lock.
+fn refusal(path: &Path) -> String {
+    loop {
+        match DataDir::open(path).unwrap_err() {
+            DataDirError::Held(_) => std::thread::yield_now(),
+            error => return error.to_string(),
+        }
+    }
 }
 
 #[test]
@@ -64,11 +75,11 @@ fn a_newer_format_and_a_damaged_key_are_refused_by_name() {
         let path = root.path().join(file);
         let before = fs::read(&path).unwrap();
         fs::write(&path, content).unwrap();
-        let error = DataDir::open(root.path()).unwrap_err().to_string();
+        let error = refusal(root.path());
         assert!(said.iter().all(|said| error.contains(said)), "{error}");
         fs::write(&path, before).unwrap();
     }
-    DataDir::open(root.path()).unwrap();
+    open_data(root.path());
 }
 
 #[test]

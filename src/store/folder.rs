@@ -151,14 +151,21 @@ pub(super) fn unreadable(path: &Path, message: &str) -> Problem {
 fn list(place: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(place)? {
-        let name = entry?.file_name();
+        let entry = entry?;
+        let name = entry.file_name();
         if name.as_encoded_bytes().starts_with(b".") {
             continue;
         }
         if entries.len() == MAX_FILES {
             return Err(io::Error::other(format!("it holds more than {MAX_FILES} files")));
         }
-        entries.push(Entry { stamp: Stamp::of(&place.join(&name)), name });
+        // Looked up from the open folder, which is quicker than by path; links only are followed.
+        let stamp = match entry.metadata() {
+            Ok(metadata) if !metadata.is_symlink() => Stamp::from(&metadata),
+            Ok(_) => Stamp::of(&entry.path()),
+            Err(error) => Stamp::Lost(error.kind()),
+        };
+        entries.push(Entry { name, stamp });
     }
     entries.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(entries)

@@ -245,7 +245,7 @@ impl Loader {
         match files_due {
             Verdict::Ready => self.take_changed_files(),
             Verdict::Wait(_) if files.is_vouched() => self.take_vouched_files(),
-            Verdict::Wait(_) | Verdict::Same => {}
+            Verdict::Wait(_) | Verdict::Doubtful(_) | Verdict::Same => {}
         }
         self.retired.sweep();
         let kept_lately = self.kept_at.is_some_and(|at| at.elapsed() < KEEP_EVERY);
@@ -254,10 +254,7 @@ impl Loader {
             self.keep();
         }
         self.refresh_status();
-        let waits = [emergency_due, files_due].into_iter().filter_map(|verdict| match verdict {
-            Verdict::Wait(wait) => Some(wait),
-            Verdict::Same | Verdict::Ready => None,
-        });
+        let waits = [emergency_due, files_due].into_iter().filter_map(Verdict::wait);
         let keep = (self.unkept && kept_lately).then_some(KEEP_EVERY);
         let sweep = (!self.retired.is_empty()).then_some(SWEEP);
         let poll = self.config.poll.max(MIN_POLL);

@@ -64,8 +64,11 @@ fn decode<T: DeserializeOwned>(bytes: &[u8], kind: &'static str) -> Result<T, De
     let line = std::str::from_utf8(line).map_err(|_error| header())?;
     let mut words = line.split(' ');
     let is_kind = words.next().and_then(|word| word.strip_prefix("mandate-")) == Some(kind);
-    let version: u64 =
-        words.next().and_then(|word| word.parse().ok()).filter(|_| is_kind).ok_or_else(header)?;
+    let version: u64 = words
+        .next()
+        .and_then(|word| word.parse().ok())
+        .filter(|version| is_kind && *version > 0)
+        .ok_or_else(header)?;
     if version > VERSION {
         return Err(Defect::Newer(version));
     }

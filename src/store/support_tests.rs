@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::Store;
-use super::data_dir::DataDir;
+use super::data_dir::{DataDir, DataDirError};
 use super::directory::Folders;
 use super::loader::{
     Command, CommandError, Ended, Loader, LoaderConfig, LoaderHandle, LoaderStatus, OpenError, Served,
@@ -53,7 +53,7 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn new() -> Self {
         let site = Self { root: tempfile::tempdir().unwrap() };
-        site.write("policies/base.cedar", &permit("base"));
+        site.write("policies/base.cedar", permit("base"));
         site.write("schemas/small.cedarschema", SCHEMA);
         site.write("entities/base.json", ENTITIES);
         site
@@ -111,7 +111,7 @@ impl Site {
         let mut lines: Vec<_> = fs::read_dir(self.path(folder))
             .unwrap()
             .map(|entry| entry.unwrap())
-            .filter(|entry| entry.file_name() != "mandate.sum")
+            .filter(|entry| entry.path().is_file() && entry.file_name() != "mandate.sum")
             .map(|entry| {
                 let sum = digest::of_bytes(&fs::read(entry.path()).unwrap());
                 let sum = sum.strip_prefix("sha256:").unwrap().to_owned();
@@ -148,7 +148,7 @@ impl Site {
     }
 
     pub(super) fn try_start(&self, config: LoaderConfig) -> Result<Running, OpenError> {
-        let data = DataDir::open(&self.path("data")).unwrap();
+        let data = open_data(&self.path("data"));
         let (loader, store, found) = Loader::open(config, &data)?;
         Ok(Running { handle: loader.spawn().unwrap(), store, found, _data: data })
     }
@@ -197,7 +197,9 @@ impl Running {
 
     #[track_caller]
     pub(super) fn until_serving(&self, ids: &[&str]) {
-        self.until(&format!("serving {ids:?}"), |running| running.ids() == ids);
+        self.until(&format!("serving {ids:?}"), |running| {
+            running.ids() == ids && running.status().generation == running.generation()
+        });
     }
 
     #[track_caller]
@@ -223,6 +225,19 @@ impl Running {
 
 pub(super) fn ids(store: &Store) -> Vec<String> {
     store.current().world.generation.policies.iter().map(|policy| policy.id.to_string()).collect()
+}
+
+/// Opens a data directory that was given free. A process that another test is about to start may still have its lock.
+pub(super) fn open_data(path: &Path) -> DataDir {
+    let start = Instant::now();
+    loop {
+        match DataDir::open(path) {
+            Err(DataDirError::Held(_)) if start.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 /// Texts of the errors of a report.

@@ -158,6 +158,9 @@ impl Loader {
 
     /// Compiles what is served once more, with the emergency forbids that the folder asks for.
     pub(super) fn join_served(&mut self) {
+        if self.emergency.wanted() == self.emergency.in_force() {
+            return self.emergency.refuse(Vec::new());
+        }
         let fitted = fit(&mut self.served.sources, &self.config.options, &self.emergency);
         self.unapplied = fitted.is_err();
         match fitted {

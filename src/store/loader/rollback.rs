@@ -30,7 +30,7 @@ impl Loader {
     fn reload(&mut self) -> Outcome {
         self.read_emergency(&Look::at(&self.config.emergency));
         let outcome = self.take_files_now();
-        if outcome != Outcome::Published && self.emergency.wanted() != self.emergency.in_force() {
+        if outcome != Outcome::Published {
             self.join_served();
         }
         self.log_emergency();

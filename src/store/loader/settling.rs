@@ -37,10 +37,22 @@ pub(super) struct Settling<S> {
 pub(super) enum Verdict {
     /// It was handled.
     Same,
-    /// It is looked at again in so long.
+    /// It was handled, and is read once more in so long.
+    Doubtful(Duration),
+    /// It changed, and is looked at again in so long.
     Wait(Duration),
     /// It stood still long enough.
     Ready,
+}
+
+impl Verdict {
+    /// When to look again, if before the next poll.
+    pub(super) fn wait(self) -> Option<Duration> {
+        match self {
+            Self::Doubtful(wait) | Self::Wait(wait) => Some(wait),
+            Self::Same | Self::Ready => None,
+        }
+    }
 }
 
 impl<S: Seen> Settling<S> {
@@ -57,7 +69,7 @@ impl<S: Seen> Settling<S> {
             self.waiting = None;
             return match (self.doubtful, seen.is_recent(SystemTime::now())) {
                 (false, _) => Verdict::Same,
-                (true, true) => Verdict::Wait(TICK),
+                (true, true) => Verdict::Doubtful(TICK),
                 (true, false) => Verdict::Ready,
             };
         }

@@ -112,7 +112,7 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
     let held = pin.as_ref().filter(|pin| pin.files == seen);
     let first = match held {
         Some(pin) => kept.rolled_back(pin, data)?,
-        None => kept.from_files(reading, &seen)?,
+        None => kept.files_or_last_known_good(reading, &seen)?,
     };
     let (errors, ended) =
         (WriteErrors { damaged: log_damaged(&damaged), ..WriteErrors::default() }, pin.is_some());
@@ -200,7 +200,7 @@ impl KeptWorlds<'_> {
         Ok(First { set, fitted, source: Source::Rollback, rejected: None })
     }
 
-    fn from_files(&self, reading: Reading, digest: &str) -> Result<First, OpenError> {
+    fn files_or_last_known_good(&self, reading: Reading, digest: &str) -> Result<First, OpenError> {
         if reading.report.rejects() {
             return self.last_known_good(reading.report);
         }
