@@ -1,5 +1,9 @@
 //! What a record of a decision costs: to whoever decides, and in all.
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot start should say so at once")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark that cannot start should say so at once, and prints figures"
+)]
 
 use std::hint::black_box;
 use std::io;

@@ -3,7 +3,7 @@
 //! A decision moves what it used into a [`record`] and puts it into a bounded [`queue`]; one thread ([`writer`]) turns
 //! records into lines and writes them to a [`sink`]. Nothing is formatted, hashed or written where decisions are made.
 //! At all times `issued = written + queued + dropped` ([`counts`]). In reading order: [`record`], [`queue`], [`writer`],
-//! `line` (a record as text), [`sink`], [`file`] and [`stdout`].
+//! `line` (a record as text), [`sink`], [`mod@file`] and [`stdout`].
 
 mod canonical;
 pub mod counts;

@@ -132,7 +132,9 @@ async fn a_panic_in_evaluation_is_that_questions_internal_error_and_nobody_elses
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_loader_that_panics_ends_the_service() {
     let service = serve().await;
-    assert!(service.readiness.get());
+    while !service.readiness.get() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     drop(service.commands.send(Command::Panic));
     service.check_ends("the loader of policies").await;
 }

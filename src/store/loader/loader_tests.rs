@@ -69,7 +69,7 @@ fn sequences_and_revisions_count_publications() {
     let served = running.ask(Command::Reload).unwrap();
     let second = running.store.current();
     assert_eq!((first.sequence, second.sequence), (1, 2));
-    assert_eq!(served.revision, second.revision);
+    assert_eq!(*served.revision, *second.revision);
     let check = |revision: &str, published| running.store.check_minimum(revision, published);
     assert_eq!(check(&first.revision, &second), Ok(()));
     assert_eq!(check(&second.revision, &first), Err(RevisionError::Ahead));
