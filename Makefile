@@ -12,13 +12,18 @@ DENY_VERSION := 0.20.2
 KUBERNETES := $(TOOLS)/py/bin/kubernetes-validate
 HELM := $(TOOLS)/helm4
 
-.PHONY: run test fmt clippy lint-proto deny unit release-hostile cases docs chart chart-files image help
+.PHONY: run bench test fmt clippy lint-proto deny unit release-hostile cases docs chart chart-files image help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 run: ## Build, and serve the shipped schemas, policies and entities.
 	cargo run --release --locked -- serve
+
+bench: ## What a decision costs, in process and over gRPC; figures also in target/bench/grpc.json.
+	cargo bench --locked --bench authorize
+	cargo bench --locked --bench audit
+	cargo bench --locked --bench grpc
 
 test: fmt clippy lint-proto deny unit release-hostile cases docs chart ## Check everything CI checks.
 	@echo "all checks passed"

@@ -72,7 +72,7 @@ impl Token {
 
     fn random() -> io::Result<Self> {
         let mut bytes = [0; Self::BYTES];
-        getrandom::fill(&mut bytes)?;
+        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
         Ok(Self(bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))))
     }
 

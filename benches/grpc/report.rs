@@ -1,0 +1,288 @@
+//! The table, and the same figures as JSON.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use crate::Attempt;
+use crate::client::Tally;
+use crate::h2load::CrossCheck;
+use crate::options::Options;
+use crate::round::{Round, Subject};
+use crate::workload::Workload;
+
+/// All rounds of a subject.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) subject: Subject,
+    pub(crate) rounds: Vec<Round>,
+}
+
+/// Everything that is reported.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    machine: Machine,
+    workload: Described,
+    servers: Vec<Row>,
+    h2load: Vec<Second>,
+}
+
+/// Where it was measured.
+#[derive(Debug, Serialize)]
+struct Machine {
+    processors: usize,
+    model: String,
+    kernel: String,
+    rustc: String,
+    /// Processes that wanted to run at the end, on average over 1, 5 and 15 minutes.
+    load: String,
+}
+
+/// What was asked, and how.
+#[derive(Debug, Serialize)]
+struct Described {
+    requests: usize,
+    distinct_keys: usize,
+    left_out_policies: Vec<String>,
+    rounds: usize,
+    measured_per_round: usize,
+    warm_up: usize,
+    connections: usize,
+    streams: usize,
+    server_threads: usize,
+    paced_per_second: u32,
+}
+
+/// Middle of all rounds, and the least and greatest.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Spread {
+    median: f64,
+    least: f64,
+    greatest: f64,
+}
+
+/// Latencies of all rounds together, in microseconds.
+#[derive(Debug, Serialize)]
+struct Latencies {
+    p50: f64,
+    p99: f64,
+    p999: f64,
+}
+
+/// One server.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    /// Microseconds of CPU for each request: whole processes compared, and threads' accounts.
+    cpu_by_process: Spread,
+    cpu_by_threads: Spread,
+    /// The former less the echo's in the same round.
+    above_echo: Spread,
+    per_second: Spread,
+    saturated: Latencies,
+    paced: Latencies,
+    /// Share of answers from the cache, if the server says.
+    hits: Option<f64>,
+}
+
+/// What `h2load` says of a server.
+#[derive(Debug, Serialize)]
+struct Second {
+    name: String,
+    per_second: f64,
+    cpu_by_threads: f64,
+}
+
+impl Report {
+    /// Sums up. The echo comes first in `all`.
+    ///
+    /// # Errors
+    /// There are no rounds.
+    pub(crate) fn of(
+        all: &[Series],
+        checks: &[CrossCheck],
+        workload: &Workload,
+        left_out: &[String],
+        options: &Options,
+    ) -> Attempt<Self> {
+        let echo = all.first().ok_or("nothing was measured")?;
+        let servers = all.iter().map(|series| Row::of(series, echo)).collect::<Attempt<_>>()?;
+        let second = |check: &CrossCheck| Second {
+            name: check.subject.name(),
+            per_second: check.throughput,
+            cpu_by_threads: micros(check.cpu),
+        };
+        Ok(Self {
+            machine: Machine::this(),
+            workload: Described {
+                requests: workload.requests.len(),
+                distinct_keys: workload.distinct_keys,
+                left_out_policies: left_out.to_vec(),
+                rounds: options.rounds,
+                measured_per_round: options.requests,
+                warm_up: options.warm_up,
+                connections: options.shape().connections,
+                streams: options.shape().streams,
+                server_threads: options.workers,
+                paced_per_second: options.rate,
+            },
+            servers,
+            h2load: checks.iter().map(second).collect(),
+        })
+    }
+
+    /// Writes the figures as JSON.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn write(&self, file: &Path) -> Attempt<()> {
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        Ok(fs::write(file, serde_json::to_vec_pretty(self)?)?)
+    }
+
+    /// The figures as Markdown.
+    pub(crate) fn table(&self) -> String {
+        let mut text = self.preamble();
+        text += "| server | CPU µs/request | by threads | above the echo | requests/s | p50 / p99 / p99.9 µs, saturated | paced |\n";
+        text += "|---|--:|--:|--:|--:|--:|--:|\n";
+        for row in &self.servers {
+            let Row { name, cpu_by_process, cpu_by_threads, above_echo, per_second, .. } = row;
+            let (saturated, paced) = (row.saturated.text(), row.paced.text());
+            let line = [
+                name.clone(),
+                cpu_by_process.text(1),
+                cpu_by_threads.text(1),
+                above_echo.text(1),
+                per_second.text(0),
+                saturated,
+                paced,
+            ];
+            text += &format!("| {} |\n", line.join(" | "));
+        }
+        text + &self.second_table()
+    }
+
+    fn preamble(&self) -> String {
+        let Self { machine, workload, .. } = self;
+        format!(
+            "\n{} processors ({}), Linux {}, {}, load {}\n\
+             {} requests of {} distinct keys, without the policies {}\n\
+             {} rounds of {} requests after {} to warm up, {} connections of {} streams, {} server threads; \
+             paced at {} requests/s\n\
+             median of the rounds (least to greatest)\n\n",
+            machine.processors,
+            machine.model,
+            machine.kernel,
+            machine.rustc,
+            machine.load,
+            workload.requests,
+            workload.distinct_keys,
+            workload.left_out_policies.join(", "),
+            workload.rounds,
+            workload.measured_per_round,
+            workload.warm_up,
+            workload.connections,
+            workload.streams,
+            workload.server_threads,
+            workload.paced_per_second,
+        )
+    }
+
+    fn second_table(&self) -> String {
+        let mut text = String::new();
+        if self.h2load.is_empty() {
+            return text;
+        }
+        text += "\n| h2load, one typed call allowed | CPU µs/request | requests/s |\n|---|--:|--:|\n";
+        for Second { name, per_second, cpu_by_threads } in &self.h2load {
+            text += &format!("| {name} | {cpu_by_threads:.1} | {per_second:.0} |\n");
+        }
+        text
+    }
+}
+
+impl Row {
+    fn of(series: &Series, echo: &Series) -> Attempt<Self> {
+        let over = |figure: &dyn Fn(&Round) -> f64| Spread::of(series.rounds.iter().map(figure).collect());
+        let (saturated, paced) =
+            (together(series, |round| &round.saturated)?, together(series, |round| &round.paced)?);
+        let pairs = series.rounds.iter().zip(&echo.rounds);
+        let above_echo =
+            pairs.map(|(round, echo)| micros(round.by_process) - micros(echo.by_process)).collect();
+        let told: u64 = series.rounds.iter().map(|round| round.saturated.told).sum();
+        let hits: u64 = series.rounds.iter().map(|round| round.saturated.hits).sum();
+        Ok(Self {
+            name: series.subject.name(),
+            cpu_by_process: over(&|round| micros(round.by_process))?,
+            cpu_by_threads: over(&|round| micros(round.by_threads))?,
+            above_echo: Spread::of(above_echo)?,
+            per_second: over(&|round| {
+                round.saturated.latencies.len() as f64 / round.saturated.elapsed.as_secs_f64()
+            })?,
+            saturated: Latencies::of(&saturated),
+            paced: Latencies::of(&paced),
+            hits: (told > 0).then(|| hits as f64 / told as f64),
+        })
+    }
+}
+
+fn together(series: &Series, load: impl Fn(&Round) -> &Tally) -> Attempt<Histogram<u64>> {
+    let mut all = Histogram::new(3)?;
+    for round in &series.rounds {
+        all.add(&load(round).latencies)?;
+    }
+    Ok(all)
+}
+
+impl Spread {
+    fn of(mut figures: Vec<f64>) -> Attempt<Self> {
+        figures.sort_by(f64::total_cmp);
+        match (figures.get(figures.len() / 2), figures.first(), figures.last()) {
+            (Some(&median), Some(&least), Some(&greatest)) => Ok(Self { median, least, greatest }),
+            _ => Err("there are no rounds".into()),
+        }
+    }
+
+    fn text(self, places: usize) -> String {
+        let Self { median, least, greatest } = self;
+        format!("{median:.places$} ({least:.places$}–{greatest:.places$})")
+    }
+}
+
+impl Latencies {
+    fn of(nanos: &Histogram<u64>) -> Self {
+        let at = |quantile| nanos.value_at_quantile(quantile) as f64 / 1000.0;
+        Self { p50: at(0.5), p99: at(0.99), p999: at(0.999) }
+    }
+
+    fn text(&self) -> String {
+        format!("{:.0} / {:.0} / {:.0}", self.p50, self.p99, self.p999)
+    }
+}
+
+impl Machine {
+    fn this() -> Self {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let processors = read("/proc/cpuinfo");
+        let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+        let rustc =
+            Command::new("rustc").arg("--version").output().map(|output| output.stdout).unwrap_or_default();
+        Self {
+            processors: std::thread::available_parallelism().map_or(0, usize::from),
+            model: model.unwrap_or("of unknown model").to_owned(),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            rustc: String::from_utf8_lossy(&rustc).trim().to_owned(),
+            load: read("/proc/loadavg").split_whitespace().take(3).collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
