@@ -26,4 +26,6 @@ pub mod supplied;
 pub mod world;
 
 #[cfg(test)]
+mod chain_tests;
+#[cfg(test)]
 mod convert_tests;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::cedar::value::Extension;
-use super::cedar::{CedarValue, CompiledPolicy, Evaluation, Outcome, PolicyEffect, PolicyFailureKind, Type};
-use super::convert::{Converter, Form, datetime};
+use super::cedar::{CedarValue, CompiledPolicy, Evaluation, Outcome, Parties, PolicyEffect, PolicyFailureKind, Type};
+use super::convert::datetime;
 use super::decision::{Decision, Denial, Effect, PolicyError, ReasonCode};
 use super::delegation::Hop;
 use super::explain::HopExplanation;
@@ -62,14 +62,19 @@ fn decide(
     now: Now,
     explain: bool,
 ) -> Result<Decision, InvalidRequest> {
-    fill_context(world, &mut question, hop, now)?;
+    fill_chain(&mut question, hop);
     if let Err(denial) = presence::check_references(world, &question) {
         return Ok(question.denied(denial));
     }
     let Ok(entities) = question.entities() else { return Ok(question.denied(presence::slice_limit())) };
-    let context = std::mem::take(&mut question.context);
-    let evaluation =
-        Evaluation::new(&question.principal, &question.action.uid, &question.resource, context, &entities);
+    let mut context = std::mem::take(&mut question.context);
+    let parties = Parties::new(&question.principal, &question.action.uid, &question.resource, &entities);
+    let timed = world.generation.timed.iter().any(|policy| parties.are_covered_by(policy));
+    // Telling the time costs as much as evaluating a policy, and nobody else would notice.
+    if timed && question.action.filled.attributes.contains_key("now") {
+        context.insert("now", instant(now)?);
+    }
+    let evaluation = Evaluation::new(parties, context);
     let policies = &world.generation.policies;
     let mut tally = Tally::default();
     let mut traced = Vec::new();
@@ -82,7 +87,6 @@ fn decide(
             tally.add(policy, evaluation.outcome(policy));
         }
     }
-    let timed = world.generation.timed.iter().any(|policy| evaluation.in_scope(policy));
     let (effect, determining, denial) = tally.fold(world.generation.on_policy_error);
     let explanation = explain.then(|| HopExplanation::of(&question.principal, effect, traced));
     Ok(Decision {
@@ -97,24 +101,14 @@ fn decide(
     })
 }
 
-/// Adds what Mandate vouches for: the time and the chain. What the chain refers to must exist like anything else.
-fn fill_context(
-    world: &World,
-    question: &mut Question<'_>,
-    hop: &Hop,
-    now: Now,
-) -> Result<(), InvalidRequest> {
-    let filled = &question.action.filled.attributes;
-    if filled.contains_key("now") {
-        question.context.insert("now", instant(now)?);
+/// Adds what Mandate vouches for: the chain. What it refers to must exist like anything else.
+fn fill_chain(question: &mut Question<'_>, hop: &Hop) {
+    let declared = question.action.filled.attributes.get("delegation").map(|attribute| &attribute.ty);
+    if let Some(Type::Record(chain)) = declared {
+        let delegation = CedarValue::record(hop.record(chain));
+        question.context.insert("delegation", delegation);
+        question.references.extend(hop.entities().cloned());
     }
-    if let Some(Type::Record(chain)) = filled.get("delegation").map(|attribute| &attribute.ty) {
-        let mut converter = Converter::new(&world.generation.catalog, Form::Typed, "context.delegation");
-        let delegation = converter.record(&hop.members(chain), chain)?;
-        question.context.insert("delegation", CedarValue::record(delegation));
-        question.references.append(&mut converter.references);
-    }
-    Ok(())
 }
 
 fn instant(now: Now) -> Result<CedarValue, InvalidRequest> {

@@ -1,6 +1,7 @@
 //! What the schema declares, indexed for requests: entity types, actions, and which typed action is whose.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema};
@@ -51,6 +52,16 @@ impl Domain {
     }
 }
 
+impl Domain {
+    /// Type of an action whose type a request leaves empty (C8).
+    pub fn action_type(&self) -> String {
+        match self.namespace.as_str() {
+            "" => "Action".to_owned(),
+            namespace => format!("{namespace}::Action"),
+        }
+    }
+}
+
 impl Default for Domain {
     fn default() -> Self {
         Self::in_namespace("Mandate")
@@ -64,6 +75,12 @@ pub struct Catalog {
     pub schema: Schema,
     /// The names the engine gives meaning to.
     pub domain: Domain,
+    /// Type of an action whose type a request leaves empty (C8).
+    pub(super) default_action: Option<EntityTypeName>,
+    /// The declared ones of those that act only on somebody's behalf (D7).
+    pub(super) chain_required: Vec<EntityTypeName>,
+    /// Type of people, if it is declared.
+    pub(super) user: Option<EntityTypeName>,
     pub(super) types: HashMap<SmolStr, EntityTypeName>,
     pub(super) kinds: HashMap<EntityTypeName, EntityKind>,
     pub(super) request_scoped: HashSet<EntityTypeName>,
@@ -183,12 +200,11 @@ impl Catalog {
     /// # Errors
     /// [`InvalidRequest`] at `field` if the type is no type name or either part is too long.
     pub fn uid(&self, reference: &Reference, field: &str) -> Result<EntityUid, InvalidRequest> {
-        let part = |name| format!("{field}.{name}");
-        check_length(&reference.type_name, MAX_TYPE_BYTES, &part("type"))?;
-        check_length(&reference.id, MAX_ID_BYTES, &part("id"))?;
+        check_length(&reference.type_name, MAX_TYPE_BYTES, format_args!("{field}.type"))?;
+        check_length(&reference.id, MAX_ID_BYTES, format_args!("{field}.id"))?;
         let type_name = match self.types.get(reference.type_name.as_str()) {
             Some(name) => name.clone(),
-            None => parse_type(&reference.type_name, &part("type"))?,
+            None => parse_type(&reference.type_name, format_args!("{field}.type"))?,
         };
         Ok(EntityUid::from_type_name_and_id(type_name, EntityId::new(&reference.id)))
     }
@@ -198,14 +214,12 @@ impl Catalog {
     /// # Errors
     /// [`InvalidRequest`] if the schema declares no such action.
     pub fn action_named(&self, reference: &Reference) -> Result<&Arc<ActionType>, InvalidRequest> {
-        let uid = if reference.type_name.is_empty() {
-            let type_name = match self.domain.namespace.as_str() {
-                "" => "Action".to_owned(),
-                namespace => format!("{namespace}::Action"),
-            };
-            self.uid(&Reference::new(type_name, &reference.id), "action")?
-        } else {
-            self.uid(reference, "action")?
+        let uid = match &self.default_action {
+            Some(default) if reference.type_name.is_empty() => {
+                check_length(&reference.id, MAX_ID_BYTES, "action.id")?;
+                EntityUid::from_type_name_and_id(default.clone(), EntityId::new(&reference.id))
+            }
+            _ => self.uid(reference, "action")?,
         };
         self.actions.get(&uid).ok_or_else(|| {
             InvalidRequest::field("action", format!("the schema declares no action {uid}{}", self.near(&uid)))
@@ -223,21 +237,25 @@ impl Catalog {
 ///
 /// # Errors
 /// [`InvalidRequest`] at `field`, naming size and limit.
-pub(super) fn check_length(text: &str, limit: usize, field: &str) -> Result<(), InvalidRequest> {
+pub(super) fn check_length(
+    text: &str,
+    limit: usize,
+    field: impl fmt::Display,
+) -> Result<(), InvalidRequest> {
     if text.len() <= limit {
         return Ok(());
     }
     let size = text.len();
-    Err(InvalidRequest::field(field, format!("is {size} bytes long; the limit is {limit}")))
+    Err(InvalidRequest::field(field.to_string(), format!("is {size} bytes long; the limit is {limit}")))
 }
 
-fn parse_type(text: &str, field: &str) -> Result<EntityTypeName, InvalidRequest> {
+fn parse_type(text: &str, field: impl fmt::Display) -> Result<EntityTypeName, InvalidRequest> {
     if text.is_empty() {
-        return Err(InvalidRequest::field(field, "is empty; it must be a qualified type name"));
+        return Err(InvalidRequest::field(field.to_string(), "is empty; it must be a qualified type name"));
     }
     text.parse().map_err(|_error| {
         InvalidRequest::field(
-            field,
+            field.to_string(),
             format!("`{}` is not a type name such as `Mandate::Agent`", text.escape_debug()),
         )
     })

@@ -13,7 +13,7 @@ pub mod walk;
 #[cfg(test)]
 mod law_tests;
 
-pub use evaluate::{ConditionOutcome, Evaluation, Outcome, PolicyFailure, PolicyFailureKind, Trace};
+pub use evaluate::{ConditionOutcome, Evaluation, Outcome, Parties, PolicyFailure, PolicyFailureKind, Trace};
 pub use policy::{CompiledPolicy, PolicyEffect};
 pub use types::{Attribute, EntityKind, RecordType, Type};
 pub use value::{CedarRecord, CedarValue};

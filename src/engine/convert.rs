@@ -172,11 +172,11 @@ impl<'a> Converter<'a> {
 
     fn entity(&mut self, datum: &Datum, name: &EntityTypeName) -> Converted<CedarValue> {
         let Some(reference) = self.reference(datum) else { return Err(self.not_a_reference(datum, name)) };
-        if reference.type_name != name.to_string() {
+        if self.catalog.entity_type(&reference.type_name) != Some(name) {
             let got = &reference.type_name;
             return Err(self.invalid(format!("refers to a `{got}`, but the schema declares `{name}`")));
         }
-        check_length(&reference.id, MAX_ID_BYTES, &self.path.to_string())?;
+        check_length(&reference.id, MAX_ID_BYTES, &self.path)?;
         let uid = EntityUid::from_type_name_and_id(name.clone(), EntityId::new(&reference.id));
         match self.catalog.entity_kind(name) {
             Some(EntityKind::Enum(ids)) if !ids.contains(reference.id.as_str()) => {

@@ -1,8 +1,8 @@
 //! On whose behalf a principal acts, and what policies see of it.
 
-use cedar_policy::EntityUid;
+use cedar_policy::{EntityId, EntityUid};
 
-use super::cedar::{CedarValue, RecordType, Type};
+use super::cedar::{CedarRecord, CedarValue, RecordType, Type};
 use super::datum::{Datum, Reference};
 use super::decision::{Denial, ReasonCode};
 use super::world::World;
@@ -65,11 +65,11 @@ impl Hop {
     /// The [`Denial`] `chain_required`, for a principal whose type acts only on somebody's behalf, unless it is
     /// stored as autonomous (D7).
     pub fn alone(world: &World, principal: &EntityUid) -> Result<Self, Denial> {
-        let domain = &world.generation.catalog.domain;
-        let type_name = principal.type_name().to_string();
-        let is_agent = domain.chain_required.contains(&type_name);
+        let catalog = &world.generation.catalog;
+        let type_name = principal.type_name();
+        let is_agent = catalog.chain_required.contains(type_name);
         let autonomous = || {
-            let stored = world.attribute(principal, &domain.autonomous);
+            let stored = world.attribute(principal, &catalog.domain.autonomous);
             stored.as_ref().and_then(CedarValue::as_boolean) == Some(true)
         };
         if is_agent && !autonomous() {
@@ -80,7 +80,7 @@ impl Hop {
             role: if is_agent { Role::Autonomous } else { Role::Itself },
             hop: 0,
             length: 0,
-            user: (type_name == domain.user).then(|| principal.clone()),
+            user: (catalog.user.as_ref() == Some(type_name)).then(|| principal.clone()),
             agents: if is_agent { vec![principal.clone()] } else { Vec::new() },
             grants: Vec::new(),
             purposes: Vec::new(),
@@ -103,7 +103,43 @@ impl Hop {
         }
     }
 
-    /// The hop as typed values: the members that the schema declares.
+    /// The hop as policies see it: the members that the schema declares. Built directly, for every decision has one;
+    /// that the types are those declared was tried when the schema was loaded, with [`Hop::sample`].
+    pub fn record(&self, declared: &RecordType) -> CedarRecord {
+        let mut record = CedarRecord::default();
+        for (name, attribute) in &declared.attributes {
+            if let Some(value) = self.value(name, &attribute.ty) {
+                record.insert(name.clone(), value);
+            }
+        }
+        record
+    }
+
+    fn value(&self, name: &str, ty: &Type) -> Option<CedarValue> {
+        let entities = |uids: &[EntityUid]| CedarValue::set(uids.iter().map(CedarValue::entity));
+        match (name, ty) {
+            ("role", Type::Entity(role)) => {
+                let id = EntityId::new(self.role.as_str());
+                Some(CedarValue::entity(&EntityUid::from_type_name_and_id(role.clone(), id)))
+            }
+            ("hop", _) => Some(CedarValue::long(self.hop)),
+            ("length", _) => Some(CedarValue::long(self.length)),
+            ("user", _) => self.user.as_ref().map(CedarValue::entity),
+            ("agents", _) => Some(entities(&self.agents)),
+            ("grants", _) => Some(entities(&self.grants)),
+            ("purposes", _) => {
+                Some(CedarValue::set(self.purposes.iter().map(|purpose| CedarValue::string(purpose))))
+            }
+            _ => None,
+        }
+    }
+
+    /// Every stored entity of the chain, which must exist like anything else that is referred to.
+    pub fn entities(&self) -> impl Iterator<Item = &EntityUid> {
+        self.user.iter().chain(&self.agents).chain(&self.grants)
+    }
+
+    /// The hop as a caller would write it, for conversion to the types the schema declares.
     pub fn members(&self, declared: &RecordType) -> Vec<(String, Datum)> {
         let members = declared
             .attributes

@@ -15,7 +15,7 @@ use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
-use super::status;
+use super::{protocol, status};
 use crate::audit::record::Surface;
 use crate::pdp::{Call, Pdp, Refused};
 
@@ -67,9 +67,12 @@ impl Underway {
     }
 }
 
-/// Bounds a call by its `grpc-timeout`, turns what tonic refuses on its own into what gRPC calls it, and a panic into
+/// Lets only gRPC in, bounds a call by its `grpc-timeout`, turns what tonic refuses on its own into what gRPC calls it, and a panic into
 /// INTERNAL.
 pub async fn attend(State(pdp): State<Arc<Pdp>>, mut request: Request, next: Next) -> Response {
+    if let Some(refused) = protocol::refuse_other_than_grpc(&request) {
+        return refused;
+    }
     let call = Arc::new(Underway::of(&request));
     request.extensions_mut().insert(Arc::clone(&call));
     let answering = AssertUnwindSafe(next.run(request)).catch_unwind();

@@ -111,11 +111,13 @@ pub fn router(commands: Commands, report: ServiceReport, token: Token) -> Router
     let service =
         AdminServiceServer::new(Control { commands, report }).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let entitled = axum::middleware::from_fn_with_state(token, require_token);
-    let protocol = axum::middleware::from_fn(protocol::require_grpc);
-    Routes::new(service).into_axum_router().layer(entitled).layer(protocol)
+    Routes::new(service).into_axum_router().layer(entitled)
 }
 
 async fn require_token(State(token): State<Token>, request: Request, next: Next) -> Response {
+    if let Some(refused) = protocol::refuse_other_than_grpc(&request) {
+        return refused;
+    }
     if token.shown_in(request.headers()) {
         return next.run(request).await;
     }

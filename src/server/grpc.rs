@@ -12,7 +12,7 @@ use tonic_health::server::HealthReporter;
 use super::call::{self, Underway};
 use super::pb::authorization_service_server::{AuthorizationService, AuthorizationServiceServer};
 use super::stream::Answers;
-use super::{pb, protocol, status, wire};
+use super::{pb, status, wire};
 use crate::engine::request::InvalidRequest;
 use crate::pdp::{Call, MAX_BATCH, MAX_BATCH_BYTES, Pdp, Refused};
 
@@ -62,8 +62,7 @@ pub async fn router(
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
     let attend = axum::middleware::from_fn_with_state(pdp, call::attend);
-    let protocol = axum::middleware::from_fn(protocol::require_grpc);
-    Ok((routes.into_axum_router().layer(attend).layer(protocol), Health(reporter)))
+    Ok((routes.into_axum_router().layer(attend), Health(reporter)))
 }
 
 /// What `grpc.health.v1.Health` says.

@@ -12,15 +12,17 @@ use axum::http::{HeaderMap, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-/// Lets only gRPC through: HTTP/2, content type `application/grpc` or a variant of it.
-pub async fn require_grpc(request: Request, next: Next) -> Response {
+/// What to answer to a request that is no gRPC, which is HTTP/2 of content type `application/grpc` or a variant of it.
+#[must_use]
+pub fn refuse_other_than_grpc(request: &Request) -> Option<Response> {
     if request.version() != Version::HTTP_2 {
-        return refuse(StatusCode::HTTP_VERSION_NOT_SUPPORTED, "this listener speaks gRPC over HTTP/2");
+        let message = "this listener speaks gRPC over HTTP/2";
+        return Some(refuse(StatusCode::HTTP_VERSION_NOT_SUPPORTED, message));
     }
     if !content_type(request.headers()).starts_with("application/grpc") {
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "this listener speaks gRPC");
+        return Some(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "this listener speaks gRPC"));
     }
-    next.run(request).await
+    None
 }
 
 /// Lets only requests through that are addressed to this host by number or as `localhost`: for a listener on loopback.

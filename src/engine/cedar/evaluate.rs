@@ -97,43 +97,36 @@ impl Trace {
     }
 }
 
-/// One request against one set of entities.
-#[derive(Debug)]
-pub struct Evaluation<'a> {
-    evaluator: Evaluator<'a>,
+/// Who, what and to what, over one set of entities: all that a policy's scope looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Parties<'a> {
     entities: &'a entities::Entities,
     principal: &'a ast::EntityUID,
     action: &'a ast::EntityUID,
     resource: &'a ast::EntityUID,
 }
 
+/// One request against one set of entities.
+#[derive(Debug)]
+pub struct Evaluation<'a> {
+    evaluator: Evaluator<'a>,
+    parties: Parties<'a>,
+}
+
 impl<'a> Evaluation<'a> {
     /// Prepares a request. The context has been converted as the schema directs; nothing is validated here.
-    pub fn new(
-        principal: &'a EntityUid,
-        action: &'a EntityUid,
-        resource: &'a EntityUid,
-        context: CedarRecord,
-        entities: &'a Entities,
-    ) -> Self {
-        let (principal, action, resource) = (principal.as_ref(), action.as_ref(), resource.as_ref());
+    pub fn new(parties: Parties<'a>, context: CedarRecord) -> Self {
         let known = |uid: &ast::EntityUID| EntityUIDEntry::known(uid.clone(), None);
+        let Parties { principal, action, resource, entities } = parties;
         let context = ast::Context::Value(Arc::new(context.0));
         let request =
             ast::Request::new_unchecked(known(principal), known(action), known(resource), Some(context));
-        let entities: &entities::Entities = entities.as_ref();
-        Self {
-            evaluator: Evaluator::new(request, entities, Extensions::all_available()),
-            entities,
-            principal,
-            action,
-            resource,
-        }
+        Self { evaluator: Evaluator::new(request, entities, Extensions::all_available()), parties }
     }
 
     /// Evaluates one policy.
     pub fn outcome(&self, policy: &CompiledPolicy) -> Outcome {
-        if !self.in_scope(policy) {
+        if !self.parties.are_covered_by(policy) {
             return Outcome::NotSatisfied;
         }
         for condition in &policy.conditions {
@@ -154,7 +147,7 @@ impl<'a> Evaluation<'a> {
         let scope = [ScopePart::Principal, ScopePart::Action, ScopePart::Resource];
         let parts = scope.into_iter().map(|part| ConditionOutcome {
             text: policy.scope_text(part),
-            holds: self.scope_part(policy, part),
+            holds: self.parties.match_part(policy, part),
         });
         let mut trace = Trace { parts: parts.collect(), outcome: Outcome::Satisfied };
         trace.settle();
@@ -185,15 +178,32 @@ impl<'a> Evaluation<'a> {
             _ => Ok(self.evaluator.evaluate(&policy.policy)?),
         }
     }
+}
 
-    /// Whether the policy's scope covers the request.
-    pub fn in_scope(&self, policy: &CompiledPolicy) -> bool {
-        [ScopePart::Principal, ScopePart::Action, ScopePart::Resource]
-            .into_iter()
-            .all(|part| self.scope_part(policy, part))
+impl<'a> Parties<'a> {
+    /// The parties of a request.
+    pub fn new(
+        principal: &'a EntityUid,
+        action: &'a EntityUid,
+        resource: &'a EntityUid,
+        entities: &'a Entities,
+    ) -> Self {
+        Self {
+            entities: entities.as_ref(),
+            principal: principal.as_ref(),
+            action: action.as_ref(),
+            resource: resource.as_ref(),
+        }
     }
 
-    fn scope_part(&self, policy: &CompiledPolicy, part: ScopePart) -> bool {
+    /// Whether a policy's scope covers them.
+    pub fn are_covered_by(&self, policy: &CompiledPolicy) -> bool {
+        [ScopePart::Principal, ScopePart::Action, ScopePart::Resource]
+            .into_iter()
+            .all(|part| self.match_part(policy, part))
+    }
+
+    fn match_part(&self, policy: &CompiledPolicy, part: ScopePart) -> bool {
         let scope = &policy.scope;
         match part {
             ScopePart::Principal => self.matches(self.principal, &scope.principal),

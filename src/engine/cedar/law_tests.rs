@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use serde_json::Value;
 
-use super::{CedarRecord, CompiledPolicy, Evaluation, Outcome, PolicyEffect};
+use super::{CedarRecord, CompiledPolicy, Evaluation, Outcome, Parties, PolicyEffect};
 
 /// Allow or deny, satisfied policies of that side, and policies that failed.
 type Verdict = (bool, BTreeSet<String>, BTreeSet<String>);
@@ -22,13 +22,9 @@ type Verdict = (bool, BTreeSet<String>, BTreeSet<String>);
 fn ours(policies: &PolicySet, entities: &Entities, request: &Request) -> Verdict {
     let context: &ast::Context = request.context().unwrap().as_ref();
     let ast::Context::Value(members) = context else { panic!("a concrete context") };
-    let evaluation = Evaluation::new(
-        request.principal().unwrap(),
-        request.action().unwrap(),
-        request.resource().unwrap(),
-        CedarRecord(members.as_ref().clone()),
-        entities,
-    );
+    let (principal, action) = (request.principal().unwrap(), request.action().unwrap());
+    let parties = Parties::new(principal, action, request.resource().unwrap(), entities);
+    let evaluation = Evaluation::new(parties, CedarRecord(members.as_ref().clone()));
     let (mut permits, mut forbids, mut errors) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for policy in policies.policies() {
         let compiled = CompiledPolicy::new(policy, "");

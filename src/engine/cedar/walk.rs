@@ -144,7 +144,7 @@ pub fn compared_actions(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
     compared
 }
 
-/// Whether a condition's outcome may depend on `context.now`. A context that is used whole, and not for one of its
+/// Whether a condition's outcome may depend on `context.now`, or on its being there. A context that is used whole, and not for one of its
 /// members, may be read in any way.
 pub fn reads_now(policy: &CompiledPolicy) -> bool {
     let mut pending: Vec<&Expr> =
@@ -157,8 +157,7 @@ pub fn reads_now(policy: &CompiledPolicy) -> bool {
                     return true;
                 }
             }
-            // Whether the context has the member at all is the schema's to say, and no matter of time.
-            ExprKind::HasAttr { expr, .. } if is_context(expr) => {}
+            ExprKind::HasAttr { expr, attr } if is_context(expr) && attr != "now" => {}
             ExprKind::ExtHasAttr { expr, attrs } if is_context(expr) && attrs.first() != "now" => {}
             _ => pending.extend(children(expression)),
         }

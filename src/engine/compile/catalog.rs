@@ -33,8 +33,14 @@ impl LoadedSchema {
                 ),
             }
         }
+        let types: HashMap<_, _> =
+            kinds.keys().map(|name| (SmolStr::new(name.to_string()), name.clone())).collect();
+        let declared = |name: &String| types.get(name.as_str()).cloned();
         let mut catalog = Catalog {
-            types: kinds.keys().map(|name| (SmolStr::new(name.to_string()), name.clone())).collect(),
+            default_action: domain.action_type().parse().ok(),
+            chain_required: domain.chain_required.iter().filter_map(declared).collect(),
+            user: declared(&domain.user),
+            types,
             kinds,
             request_scoped: HashSet::new(),
             actions: HashMap::new(),
