@@ -46,20 +46,6 @@ fn events_are_faster_than_polls() {
 }
 
 #[test]
-fn reading_does_not_wake_the_reader() {
-    let site = Site::new();
-    let mut config = site.config();
-    (config.watch, config.poll) = (true, Duration::from_secs(3600));
-    let running = site.try_start(config).unwrap();
-    site.write("policies/base.cedar", "broken");
-    running.until_rejected("base.cedar");
-    let rejected = running.status().reloads.rejected;
-    std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(running.status().reloads.rejected, rejected);
-    running.stop();
-}
-
-#[test]
 fn a_mount_that_is_swapped_back_and_forth_is_only_ever_one_of_two() {
     let site = Site::new();
     site.remove("policies");
