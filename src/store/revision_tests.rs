@@ -31,6 +31,16 @@ fn a_change_of_any_bit_is_noticed() {
 }
 
 #[test]
+fn a_shortened_tag_is_no_tag() {
+    let signer = Signer::new(RevisionKey::random());
+    let bytes = URL_SAFE_NO_PAD.decode(signer.sign(GENERATION, 1)).unwrap();
+    for length in 0..bytes.len() {
+        let cut = URL_SAFE_NO_PAD.encode(bytes.get(..length).unwrap());
+        assert_eq!(signer.check(&cut, 1), Err(RevisionError::BadTag), "{length} bytes");
+    }
+}
+
+#[test]
 fn a_change_of_any_character_is_noticed() {
     let signer = Signer::new(RevisionKey::random());
     let revision = signer.sign(GENERATION, 1);

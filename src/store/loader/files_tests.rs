@@ -40,22 +40,10 @@ fn events_are_faster_than_polls() {
     fs::rename(site.path("policies"), site.path("gone")).unwrap();
     site.write("policies/base.cedar", permit("replaced"));
     running.until_serving(&["replaced"]);
+    // Until nothing but an event can make the loader look.
+    std::thread::sleep(Duration::from_secs(1));
     site.write("policies/base.cedar", permit("after"));
     running.until_serving(&["after"]);
-    running.stop();
-}
-
-#[test]
-fn reading_does_not_wake_the_reader() {
-    let site = Site::new();
-    let mut config = site.config();
-    (config.watch, config.poll) = (true, Duration::from_secs(3600));
-    let running = site.try_start(config).unwrap();
-    site.write("policies/base.cedar", "broken");
-    running.until_rejected("base.cedar");
-    let rejected = running.status().reloads.rejected;
-    std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(running.status().reloads.rejected, rejected);
     running.stop();
 }
 

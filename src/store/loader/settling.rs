@@ -91,3 +91,49 @@ impl<S: Seen> Settling<S> {
         self.waiting = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A state of files, and whether it is from just now.
+    #[derive(Debug, Clone, Copy)]
+    struct State(u8, bool);
+
+    impl PartialEq for State {
+        fn eq(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
+    }
+
+    impl Seen for State {
+        fn is_recent(&self, _now: SystemTime) -> bool {
+            self.1
+        }
+    }
+
+    const SETTLE: Duration = Duration::from_millis(500);
+
+    #[test]
+    fn what_changed_just_before_it_was_read_is_read_once_more() {
+        let (recent, old, now) = (State(1, true), State(1, false), Instant::now());
+        let mut settling = Settling::after(Some(recent));
+        assert_eq!(settling.see(&recent, SETTLE, now), Verdict::Doubtful(TICK));
+        assert_eq!(settling.see(&old, SETTLE, now), Verdict::Ready);
+        settling.handled(Some(old));
+        assert_eq!(settling.see(&old, SETTLE, now), Verdict::Same);
+    }
+
+    #[test]
+    fn each_change_begins_the_wait_again() {
+        let start = Instant::now();
+        let mut settling = Settling::after(Some(State(0, false)));
+        let later = |millis| start + Duration::from_millis(millis);
+        assert_eq!(settling.see(&State(1, false), SETTLE, start), Verdict::Wait(SETTLE));
+        assert_eq!(settling.see(&State(2, false), SETTLE, later(400)), Verdict::Wait(SETTLE));
+        let rest = Duration::from_millis(100);
+        assert_eq!(settling.see(&State(2, false), SETTLE, later(800)), Verdict::Wait(rest));
+        assert_eq!(settling.see(&State(2, false), SETTLE, later(900)), Verdict::Ready);
+        assert_eq!(settling.see(&State(0, false), SETTLE, later(900)), Verdict::Same, "it went back");
+    }
+}

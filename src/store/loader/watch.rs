@@ -118,3 +118,48 @@ fn is_relevant(event: &Event, folders: &[PathBuf]) -> bool {
 fn absolute(folder: &Path) -> PathBuf {
     std::path::absolute(folder).unwrap_or_else(|_error| folder.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, Flag, ModifyKind, RenameMode};
+
+    use super::*;
+
+    /// Whether an event of that kind at that path wakes a loader of `/etc/mandate/policies`.
+    fn wakes(kind: EventKind, path: &str) -> bool {
+        is_relevant(&Event::new(kind).add_path(path.into()), &["/etc/mandate/policies".into()])
+    }
+
+    #[test]
+    fn what_changes_files_wakes_and_reading_them_does_not() {
+        let path = "/etc/mandate/policies/a.cedar";
+        for kind in [
+            EventKind::Create(CreateKind::File),
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)),
+            EventKind::Access(AccessKind::Close(AccessMode::Write)),
+            EventKind::Other,
+        ] {
+            assert!(wakes(kind, path), "{kind:?}");
+        }
+        for kind in [AccessKind::Open(AccessMode::Any), AccessKind::Read, AccessKind::Close(AccessMode::Read)]
+        {
+            assert!(!wakes(EventKind::Access(kind), path), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn beside_the_folders_only_they_themselves_and_the_manifest_matter() {
+        let created = EventKind::Create(CreateKind::Any);
+        for (path, expected) in [
+            ("/etc/mandate/policies", true),
+            ("/etc/mandate/policies/..data", true),
+            ("/etc/mandate/mandate.sum", true),
+            ("/etc/mandate/policies-of-others/a.cedar", false),
+            ("/etc/mandate/data", false),
+        ] {
+            assert_eq!(wakes(created, path), expected, "{path}");
+        }
+        let overflow = Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        assert!(is_relevant(&overflow, &[]), "lost events may have been any");
+    }
+}
