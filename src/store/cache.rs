@@ -52,8 +52,9 @@ impl DecisionCache {
         repeats
     }
 
-    /// How many decisions are remembered, about.
+    /// How many decisions are remembered. Counts what is not counted yet: for those who look, not for those who ask.
     pub fn len(&self) -> u64 {
+        self.entries.run_pending_tasks();
         self.entries.entry_count()
     }
 
