@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
 use crate::audit::{AuditLog, DecisionRecord, Record, RefusalRecord, Room, WriterGone};
@@ -205,7 +205,7 @@ impl Pdp {
                 Err(Refusal { refused: Refused::Late, asked: Some(Box::new(asked)) })
             }
             Ok((decision, cache)) => {
-                let answer = Answer { decision, id: Uuid::now_v7(), published: Arc::clone(published), cache };
+                let answer = Answer { decision, id: name(), published: Arc::clone(published), cache };
                 Ok(Decided { answer, asked, latency: started.elapsed() })
             }
         }
@@ -284,7 +284,7 @@ impl Pdp {
             None => (None, None, None),
         };
         RefusalRecord {
-            id: Uuid::now_v7(),
+            id: name(),
             at: SystemTime::now(),
             surface: call.surface,
             caller: Arc::clone(&self.caller),
@@ -310,7 +310,7 @@ pub fn decide_unrecorded(world: World, asked: &Asked) -> Result<Answer, Refused>
         store.check_minimum(&asked.minimum_revision, &published)?;
     }
     let decision = Arc::new(authorize(&published.world, &asked.question, now())?);
-    Ok(Answer { decision, id: Uuid::now_v7(), published, cache: CacheUse::Bypass })
+    Ok(Answer { decision, id: name(), published, cache: CacheUse::Bypass })
 }
 
 /// Looks a question up among those decided in the same world, or decides it.
@@ -337,6 +337,13 @@ fn place<'p>(asked: &Asked, published: &'p Published) -> Option<(&'p DecisionCac
         return None;
     }
     Some((published.cache.as_ref()?, Key::of(&asked.question)?))
+}
+
+/// A name for an answer: UUIDv7 (RFC 9562 §5.7). Names of one millisecond are in no order, which would take a lock that
+/// all requests share.
+fn name() -> Uuid {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Uuid::new_v7(Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
 }
 
 /// The wall clock, read once for each request or batch.
