@@ -16,6 +16,7 @@ pub mod queue;
 pub mod record;
 pub mod sink;
 pub mod stdout;
+mod told;
 pub mod writer;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub mod authzen;
 pub mod call;
+pub mod connections;
 pub mod control;
 pub mod evidence;
 pub mod grpc;

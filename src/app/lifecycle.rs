@@ -5,13 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::serve::ListenerExt as _;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{Bound, StartError};
+use crate::server::connections::{Places, serve};
 use crate::server::ops::Ops;
 use crate::server::{self, control};
 
@@ -46,16 +44,17 @@ impl Bound {
         let ops = Ops { readiness: readiness.clone(), metrics: self.metrics, report: self.report.clone() };
         let control = control::router(self.loader.commands.clone(), self.report, self.token);
         let listeners = self.listeners;
+        let (callers, operators) = (Places::for_callers(), Places::for_operators());
         let deciding = async {
             tokio::try_join!(
-                serve(listeners.data, grpc, stopped.clone()),
-                serve(listeners.http, http, stopped.clone())
+                serve(listeners.data, callers.clone(), grpc, stopped.clone()),
+                serve(listeners.http, callers.clone(), http, stopped.clone())
             )
         };
         let watching = async {
             tokio::try_join!(
-                serve(listeners.ops, server::ops::router(Arc::new(ops)), closed.clone()),
-                serve(listeners.control, control, closed.clone())
+                serve(listeners.ops, operators.clone(), server::ops::router(Arc::new(ops)), closed.clone()),
+                serve(listeners.control, operators.clone(), control, closed.clone())
             )
         };
         tokio::pin!(deciding, watching);
@@ -101,14 +100,4 @@ fn failed<T>(outcome: io::Result<T>, what: &'static str) -> StartError {
         Ok(_) => StartError::Ended(what),
         Err(error) => StartError::Serve(error),
     }
-}
-
-async fn serve(listener: TcpListener, router: Router, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
-    // Answers are single small frames: waiting to fill a packet would only delay them.
-    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-    let stop = async move {
-        // An error means that `run` is gone, which stops serving as well.
-        drop(stopped.wait_for(|stop| *stop).await);
-    };
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
 }

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::canonical::{self, Value as Canonical};
 use super::first_seen::FirstSeen;
 use super::json::{self, Capped, Each, MAX_TEXT_BYTES, Members, Object, Uid, Value};
-use super::record::{DecisionRecord, Record, RefusalRecord, Surface};
+use super::record::{CacheUse, DecisionRecord, Record, RefusalRecord, Surface};
+use super::told::Told;
 use crate::engine::cedar::{CompiledPolicy, PolicyEffect};
 use crate::engine::datum::Reference;
 use crate::engine::decision::{Decision, Denial, Effect, PolicyError};
@@ -30,13 +31,14 @@ pub(super) struct Encoder {
     instance: Uuid,
     arguments: bool,
     seen: FirstSeen,
+    told: Told,
     scratch: Vec<u8>,
 }
 
 impl Encoder {
     /// An encoder that writes raw arguments if `arguments`, for one process named `instance`.
     pub(super) fn new(instance: Uuid, arguments: bool) -> Self {
-        Self { instance, arguments, seen: FirstSeen::new(), scratch: Vec::new() }
+        Self { instance, arguments, seen: FirstSeen::new(), told: Told::default(), scratch: Vec::new() }
     }
 
     /// Appends one line, or nothing.
@@ -56,7 +58,6 @@ impl Encoder {
     }
 
     fn decision(&mut self, record: &DecisionRecord, out: &mut Vec<u8>) -> Result<()> {
-        let DecisionRecord { request, decision, .. } = record;
         let mut line = Object::begin(out);
         let head = Head {
             kind: "decision",
@@ -69,23 +70,40 @@ impl Encoder {
         self.head(&mut line, &head)?;
         line.text("revision", &record.revision)?;
         line.text("generation", &record.generation)?;
-        parties(&mut line, request, decision)?;
-        self.facts(&mut line, request)?;
-        outcome(&mut line, decision)?;
         line.member("cache", &record.cache)?;
         line.member("latency_us", &microseconds(record.latency.as_nanos()))?;
         line.member("mode", &record.mode)?;
-        if self.seen.first((&decision.principal, &decision.action, &request.resource)) {
-            line.member("first_seen", &true)?;
-        }
-        if request.explain {
+        if record.request.explain {
             line.member("explained", &true)?;
         }
         if let Some(evidence) = &record.evidence {
             line.member("evidence", evidence)?;
             line.text("trace_id", evidence.trace_id().unwrap_or_default())?;
         }
-        line.end_line();
+        self.substance(record, out)?;
+        out.extend_from_slice(b"}\n");
+        Ok(())
+    }
+
+    /// What was asked and what was decided: of a remembered decision the same every time.
+    fn substance(&mut self, record: &DecisionRecord, out: &mut Vec<u8>) -> Result<()> {
+        let DecisionRecord { request, decision, revision, cache, .. } = record;
+        let remembered = *cache != CacheUse::Bypass;
+        if remembered && let Some(text) = self.told.of(revision, decision) {
+            out.extend_from_slice(text);
+            return Ok(());
+        }
+        let start = out.len();
+        let mut line = Object::resume(out);
+        parties(&mut line, request, decision)?;
+        self.facts(&mut line, request)?;
+        outcome(&mut line, decision)?;
+        if remembered {
+            self.told.keep(decision, out.get(start..).unwrap_or_default());
+        }
+        if self.seen.first((&decision.principal, &decision.action, &request.resource)) {
+            Object::resume(out).member("first_seen", &true)?;
+        }
         Ok(())
     }
 
