@@ -19,6 +19,8 @@ mod grpc;
 mod grpc_limits;
 // Batches: order, defaults, limits, an item's own failure.
 mod batch;
+// Streams: each message its own question, answer, world and record; deadlines, slow readers.
+mod stream;
 // JSON, `Struct`, typed values and Cedar JSON on their way into Cedar, as the schema directs.
 mod conversion;
 // Request entities: who may be supplied, and what is refused.

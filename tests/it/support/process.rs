@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 
 use super::command::{Finished, binary};
@@ -48,6 +48,17 @@ impl Process {
 
     /// As [`Self::try_start`], with more flags, and environment variables where they hold a `=`.
     pub(crate) fn try_start_with(sources: &Sources, more: &[&str]) -> Result<Self, Finished> {
+        Self::launch(sources, more, Stdio::null())
+    }
+
+    /// As [`Self::try_start_with`], its standard output a pipe that is read only by whoever takes it.
+    pub(crate) fn start_piped(sources: &Sources, more: &[&str]) -> (Self, ChildStdout) {
+        let mut process = Self::launch(sources, more, Stdio::piped()).expect("the server starts");
+        let stdout = process.child.stdout.take().expect("a pipe");
+        (process, stdout)
+    }
+
+    fn launch(sources: &Sources, more: &[&str], stdout: Stdio) -> Result<Self, Finished> {
         let (variables, more): (Vec<&str>, Vec<&str>) =
             more.iter().partition(|word| word.starts_with("MANDATE__"));
         let variables = variables.iter().filter_map(|variable| variable.split_once('='));
@@ -62,7 +73,7 @@ impl Process {
             .args(more)
             .envs(variables)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
