@@ -21,6 +21,10 @@ mod grpc_limits;
 mod batch;
 // Streams: each message its own question, answer, world and record; deadlines, slow readers.
 mod stream;
+// The cache is invisible except for speed.
+mod cache_law;
+// The decision log: one line for every answer, and what stands in it.
+mod decision_log;
 // JSON, `Struct`, typed values and Cedar JSON on their way into Cedar, as the schema directs.
 mod conversion;
 // Request entities: who may be supplied, and what is refused.

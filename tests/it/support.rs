@@ -18,7 +18,7 @@ pub(crate) use http::{HttpAnswer, evaluation, get, post, try_post};
 pub(crate) use observed::{Numbers, lines, lines_of};
 pub(crate) use process::Process;
 pub(crate) use server::{Client, TestServer, raw_call, shipped_server};
-pub(crate) use sources::{Sources, repository};
+pub(crate) use sources::{Sources, repository, repository_config};
 pub(crate) use stream::Conversation;
 pub(crate) use wire::{
     Question, check_field, decimal_value, determining, entity_value, is_allow, long_value, question, reason,
