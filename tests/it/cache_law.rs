@@ -74,7 +74,9 @@ fn every_example_and_its_neighbours_get_one_answer_however_they_are_asked() {
         let (one, two) = (cached(&first[index]), cached(&second[index]));
         match one {
             // Two of the neighbours may be one question.
-            Some(CacheStatus::Miss | CacheStatus::Hit) => assert_eq!(two, Some(CacheStatus::Hit), "{request:?}"),
+            Some(CacheStatus::Miss | CacheStatus::Hit) => {
+                assert_eq!(two, Some(CacheStatus::Hit), "{request:?}")
+            }
             other => assert_eq!(two, other, "{request:?}"),
         }
         let bypassed = two.map(|_| CacheStatus::Bypass);
@@ -190,7 +192,10 @@ fn after_a_reload_nothing_is_answered_from_the_world_before() {
         assert_eq!(twice(&server, &view("ana")), REMEMBERED, "each world begins with nothing");
         assert_eq!(is_allow(&server.authorize(view("ana")).unwrap()), allows);
         let effect = if allows { "forbid" } else { "permit" };
-        sources.replace("policies/base.cedar", format!("@id(\"base\")\n{effect} (principal, action, resource);\n"));
+        sources.replace(
+            "policies/base.cedar",
+            format!("@id(\"base\")\n{effect} (principal, action, resource);\n"),
+        );
         generation = server.reloaded(&generation);
     }
 }
@@ -221,7 +226,10 @@ fn under_reloads_every_answer_is_the_one_of_its_own_world() {
             verdicts.insert(generation.clone(), effect == "permit");
             // A request received after the reload is seen never gets the answer of before.
             let answer = server.authorize(view("ana")).unwrap();
-            assert_eq!((answer.generation.as_str(), is_allow(&answer)), (generation.as_str(), effect == "permit"));
+            assert_eq!(
+                (answer.generation.as_str(), is_allow(&answer)),
+                (generation.as_str(), effect == "permit")
+            );
         }
         stop.store(true, Ordering::Relaxed);
         asked.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
@@ -289,6 +297,8 @@ fn an_answer_that_a_passing_hour_changes_changes_with_it() {
     let wait = question(("User", "ana"), "wait", ("Doc", "plan"));
     let (before, asked) = (server.authorize(wait.clone()).unwrap(), jiff::Timestamp::now());
     assert!(asked >= opens || !is_allow(&before), "it is shut");
-    std::thread::sleep(std::time::Duration::try_from(opens - asked).unwrap_or_default() + std::time::Duration::from_secs(1));
+    std::thread::sleep(
+        std::time::Duration::try_from(opens - asked).unwrap_or_default() + std::time::Duration::from_secs(1),
+    );
     assert!(is_allow(&server.authorize(wait).unwrap()), "it is open");
 }

@@ -12,8 +12,8 @@ use sha2::{Digest as _, Sha256};
 use tonic::{Code, Request};
 
 use crate::support::{
-    Client, Conversation, Process, Question as _, Sources, TestServer, bearer, curl, evaluation, framed, is_allow,
-    post, question, raw_call, reference, repository_config,
+    Client, Conversation, Process, Question as _, Sources, TestServer, bearer, curl, evaluation, framed,
+    is_allow, post, question, raw_call, reference, repository_config,
 };
 
 const AUTHORIZE: &str = "/mandate.v1.AuthorizationService/Authorize";
@@ -169,12 +169,19 @@ fn a_batch_that_is_refused_whole_is_one_line_and_one_bad_item_is_its_own() {
     whole.client().batch(pb::AuthorizeBatchRequest { defaults: None, requests }).unwrap_err();
     the_refusal(&whole, &json!({"surface": "batch", "field": "requests", "code": "INVALID_ARGUMENT"}));
     let single = server();
-    let requests = vec![view("ana").named("a"), pb::AuthorizeRequest::default().named("b"), view("ana").named("c")];
-    assert_eq!(single.client().batch(pb::AuthorizeBatchRequest { defaults: None, requests }).unwrap().len(), 3);
+    let requests =
+        vec![view("ana").named("a"), pb::AuthorizeRequest::default().named("b"), view("ana").named("c")];
+    assert_eq!(
+        single.client().batch(pb::AuthorizeBatchRequest { defaults: None, requests }).unwrap().len(),
+        3
+    );
     let records = single.records(3);
     let kinds: Vec<_> = records.iter().map(|record| (&record["request_id"], &record["kind"])).collect();
     let expected = [("a", "decision"), ("b", "refusal"), ("c", "decision")];
-    assert_eq!(kinds, expected.map(|(id, kind)| (json!(id), json!(kind))).each_ref().map(|(id, kind)| (id, kind)));
+    assert_eq!(
+        kinds,
+        expected.map(|(id, kind)| (json!(id), json!(kind))).each_ref().map(|(id, kind)| (id, kind))
+    );
 }
 
 #[test]
@@ -203,7 +210,10 @@ fn a_call_that_comes_too_late_is_one_line() {
             let Some(curled) = curl(&server.data, method, &framed(&message), &[&header]) else { return };
             assert_eq!(curled.status.as_deref(), Some("4"), "{method} {timeout}");
             for record in server.records(curled.calls) {
-                assert_eq!((&record["kind"], &record["code"]), (&json!("refusal"), &json!("DEADLINE_EXCEEDED")));
+                assert_eq!(
+                    (&record["kind"], &record["code"]),
+                    (&json!("refusal"), &json!("DEADLINE_EXCEEDED"))
+                );
             }
         }
     }
@@ -214,7 +224,12 @@ fn what_the_transport_refuses_is_one_line() {
     // No message at all; one cut short; one that says it is compressed, and a call that says so.
     let compressed = [&[1], &framed(&view("ana").encode_to_vec())[1..]].concat();
     let short = framed(&view("ana").encode_to_vec())[..9].to_vec();
-    for (body, headers) in [(Vec::new(), vec![]), (short, vec![]), (compressed.clone(), vec![]), (compressed, vec!["grpc-encoding: gzip"])] {
+    for (body, headers) in [
+        (Vec::new(), vec![]),
+        (short, vec![]),
+        (compressed.clone(), vec![]),
+        (compressed, vec!["grpc-encoding: gzip"]),
+    ] {
         let server = server();
         let Some(curled) = curl(&server.data, AUTHORIZE, &body, &headers) else { return };
         assert!(curled.status.is_some_and(|status| status != "0"));
@@ -236,7 +251,8 @@ fn tool_call(arguments: &Value) -> pb::AuthorizeRequest {
         "digest": tool["attrs"]["digest"],
         "touches": [],
     });
-    let asked = question(("User", "ana"), "call_tool", ("Tool", "time/convert_time")).struct_context(&context);
+    let asked =
+        question(("User", "ana"), "call_tool", ("Tool", "time/convert_time")).struct_context(&context);
     asked.struct_arguments(arguments)
 }
 
@@ -288,7 +304,8 @@ fn no_credential_is_ever_written() {
     let client = process.client();
     let credentials = pb::AuthorizeRequest { credentials: "canary-subject".to_owned(), ..view("ana") };
     client.authorize(credentials.clone()).unwrap_err();
-    let batch = pb::AuthorizeBatchRequest { defaults: Some(credentials.clone()), requests: vec![view("ana")] };
+    let batch =
+        pb::AuthorizeBatchRequest { defaults: Some(credentials.clone()), requests: vec![view("ana")] };
     client.batch(batch).unwrap_err();
     let items = vec![credentials.clone(), view("ana")];
     client.batch(pb::AuthorizeBatchRequest { defaults: None, requests: items }).unwrap();
@@ -309,7 +326,9 @@ fn no_credential_is_ever_written() {
     finished.check_code(0);
     assert!(!finished.stderr.contains("canary"), "{}", finished.stderr);
     let written = files_below(&sources.path("data"));
-    assert!(written.iter().any(|(path, text)| path.ends_with("decisions.jsonl") && text.lines().count() == 7));
+    assert!(
+        written.iter().any(|(path, text)| path.ends_with("decisions.jsonl") && text.lines().count() == 7)
+    );
     for (path, text) in written {
         assert!(!text.contains("canary"), "{path}");
     }
@@ -343,7 +362,8 @@ fn what_a_request_brings_is_named_and_no_more() {
         attributes: Some(crate::support::record(vec![("text", text)])),
         ..pb::Entity::default()
     };
-    let asked = pb::AuthorizeRequest { entities: vec![note], ..question(("User", "ana"), "read", ("Note", "n1")) };
+    let asked =
+        pb::AuthorizeRequest { entities: vec![note], ..question(("User", "ana"), "read", ("Note", "n1")) };
     assert!(is_allow(&server.authorize(asked).unwrap()));
     let record = server.records(1).remove(0);
     assert_eq!(record["request_entities"], json!([{"type": "Mandate::Note", "id": "n1"}]));

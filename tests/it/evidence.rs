@@ -4,9 +4,7 @@ use mandate::server::pb;
 use serde_json::{Value, json};
 use tonic::{Code, Request};
 
-use crate::support::{
-    Conversation, Sources, TestServer, check_field, evaluation, is_allow, post, question,
-};
+use crate::support::{Conversation, Sources, TestServer, check_field, evaluation, is_allow, post, question};
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const OTHER_TRACE: &str = "00-aaf7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -83,7 +81,8 @@ fn every_text_of_evidence_is_recorded_as_it_came_up_to_its_limit() {
 fn a_hundred_references_are_recorded_and_one_more_is_refused() {
     let server = server();
     let refs = |count: usize| {
-        let reference = |index| pb::EvidenceRef { uri: format!("file:{index}"), ..pb::EvidenceRef::default() };
+        let reference =
+            |index| pb::EvidenceRef { uri: format!("file:{index}"), ..pb::EvidenceRef::default() };
         with(pb::Evidence { refs: (0..count).map(reference).collect(), ..pb::Evidence::default() })
     };
     assert!(is_allow(&server.authorize(refs(100)).unwrap()));
@@ -139,7 +138,11 @@ fn a_trace_is_the_calls_own_unless_evidence_names_another() {
 #[test]
 fn what_is_no_trace_has_no_id() {
     let server = server();
-    for text in ["nonsense", "00-00000000000000000000000000000000-b7ad6b7169203331-01", "00-AAF7651916CD43DD8448EB211C80319C-x-01"] {
+    for text in [
+        "nonsense",
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        "00-AAF7651916CD43DD8448EB211C80319C-x-01",
+    ] {
         let evidence = pb::Evidence { traceparent: text.to_owned(), ..pb::Evidence::default() };
         assert!(is_allow(&server.authorize(with(evidence)).unwrap()));
     }
@@ -152,7 +155,10 @@ fn who_only_observes_gets_the_same_decision_and_the_line_says_so() {
     let modes = [pb::Mode::Unspecified, pb::Mode::Enforce, pb::Mode::Observe];
     for user in ["ana", "nobody"] {
         let answers = modes.map(|mode| {
-            let asked = pb::AuthorizeRequest { mode: mode.into(), ..question(("User", user), "view", ("Doc", "plan")) };
+            let asked = pb::AuthorizeRequest {
+                mode: mode.into(),
+                ..question(("User", user), "view", ("Doc", "plan"))
+            };
             server.authorize(asked).unwrap()
         });
         for answer in &answers {
@@ -166,7 +172,11 @@ fn who_only_observes_gets_the_same_decision_and_the_line_says_so() {
     let requests = vec![pb::AuthorizeRequest::default(), enforced];
     server.client().batch(pb::AuthorizeBatchRequest { defaults, requests }).unwrap();
     let mut stream = Conversation::open(server.client(), &[]);
-    stream.decide(&pb::AuthorizeRequest { request_id: "m".to_owned(), mode: pb::Mode::Observe.into(), ..view() });
+    stream.decide(&pb::AuthorizeRequest {
+        request_id: "m".to_owned(),
+        mode: pb::Mode::Observe.into(),
+        ..view()
+    });
     let records = server.records(9);
     let seen: Vec<_> = records.iter().map(|record| record["mode"].as_str().unwrap()).collect();
     let thrice = ["enforce", "enforce", "observe"];

@@ -22,7 +22,10 @@ fn view(user: &str) -> pb::AuthorizeRequest {
 }
 
 fn batch(items: usize) -> pb::AuthorizeBatchRequest {
-    pb::AuthorizeBatchRequest { defaults: Some(view("ana")), requests: vec![pb::AuthorizeRequest::default(); items] }
+    pb::AuthorizeBatchRequest {
+        defaults: Some(view("ana")),
+        requests: vec![pb::AuthorizeRequest::default(); items],
+    }
 }
 
 /// One reading of the account.
@@ -38,7 +41,8 @@ impl Account {
     fn of(numbers: &Numbers) -> Self {
         let by_outcome = |written: bool| {
             let records = numbers.named("pdp_audit_records_total");
-            let counted = records.filter(move |(series, _)| series.contains("outcome=\"written\"") == written);
+            let counted =
+                records.filter(move |(series, _)| series.contains("outcome=\"written\"") == written);
             counted.map(|(_, count)| count).sum()
         };
         Self {
@@ -50,7 +54,8 @@ impl Account {
     }
 
     fn of_status(status: &Value) -> Self {
-        let count = |name: &str| status["decision_log"][name].as_f64().unwrap_or_else(|| panic!("{name}: {status}"));
+        let count =
+            |name: &str| status["decision_log"][name].as_f64().unwrap_or_else(|| panic!("{name}: {status}"));
         Self {
             issued: count("issued"),
             written: count("written"),
@@ -152,7 +157,8 @@ fn drain(mut stdout: ChildStdout) -> std::thread::JoinHandle<String> {
 
 /// A question whose line is long: a pipe is full after a few.
 fn long(id: usize) -> pb::AuthorizeRequest {
-    let evidence = pb::Evidence { model: "m".repeat(1000), prompt_digest: "p".repeat(1000), ..pb::Evidence::default() };
+    let evidence =
+        pb::Evidence { model: "m".repeat(1000), prompt_digest: "p".repeat(1000), ..pb::Evidence::default() };
     pb::AuthorizeRequest { evidence: Some(evidence), ..view("ana").named(&format!("q{id}")) }
 }
 
@@ -161,7 +167,7 @@ fn where_answers_wait_for_their_records_none_is_given_without_and_none_is_lost()
     let sources = Sources::small();
     let variables = ["MANDATE__LOG__SINK=stdout", "MANDATE__LOG__QUEUE=1", "MANDATE__LOG__OVERFLOW=block"];
     let (process, stdout) = Process::start_piped(&sources, &variables);
-    let (mut given, mut late, mut calls) = (0, 0, 0);
+    let (mut given, mut late, mut calls) = (0_usize, 0_usize, 0);
     let begun = Instant::now();
     // Nobody reads: the pipe fills, then the queue, then calls wait until it is too late.
     while late < 3 {
@@ -178,7 +184,7 @@ fn where_answers_wait_for_their_records_none_is_given_without_and_none_is_lost()
     }
     assert!(given > 0);
     let account = Account::of(&Numbers::read(&process.ops)).check();
-    assert_eq!((account.issued, account.dropped), (f64::from(given + late), 0.0), "{account:?}");
+    assert_eq!((account.issued, account.dropped), ((given + late) as f64, 0.0), "{account:?}");
     assert!(account.queued > 0.0, "{account:?}");
     // Many wait at once, and each is late with a record of its own.
     let message = framed(&long(9999).encode_to_vec());
@@ -193,14 +199,14 @@ fn where_answers_wait_for_their_records_none_is_given_without_and_none_is_lost()
     });
     let late = late + waiting;
     let account = Account::of(&Numbers::read(&process.ops)).check();
-    assert_eq!((account.issued, account.dropped), (f64::from(given + late), 0.0), "{account:?}");
+    assert_eq!((account.issued, account.dropped), ((given + late) as f64, 0.0), "{account:?}");
     // Somebody reads again: everything is there, and answers are given as before.
     let reading = drain(stdout);
     assert!(is_allow(&process.client().authorize(view("ana")).unwrap()));
     process.terminate().check_code(0);
     let records = lines_of(&reading.join().unwrap());
     let of_kind = |kind: &str| records.iter().filter(|record| record["kind"] == kind).count();
-    assert_eq!((of_kind("decision"), of_kind("refusal")), (given as usize + 1, late as usize));
+    assert_eq!((of_kind("decision"), of_kind("refusal")), (given + 1, late));
 }
 
 #[test]

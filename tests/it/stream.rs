@@ -111,7 +111,10 @@ fn a_message_that_cannot_be_read_ends_the_stream_with_one_refusal() {
         let records = server.records(before + 1);
         let refusal = records.last().unwrap();
         assert_eq!((&refusal["kind"], &refusal["code"]), (&json!("refusal"), &json!("INVALID_ARGUMENT")));
-        assert_eq!((&refusal["surface"], &refusal["reason"]), (&json!("stream"), &json!("MESSAGE_UNREADABLE")));
+        assert_eq!(
+            (&refusal["surface"], &refusal["reason"]),
+            (&json!("stream"), &json!("MESSAGE_UNREADABLE"))
+        );
     }
 }
 
@@ -125,7 +128,10 @@ fn each_message_sees_the_world_of_its_moment() {
     assert!(is_allow(&first));
     assert_eq!(first.generation, generation);
     for (index, effect) in ["forbid", "permit", "forbid"].into_iter().enumerate() {
-        sources.replace("policies/base.cedar", format!("@id(\"base\")\n{effect} (principal, action, resource);\n"));
+        sources.replace(
+            "policies/base.cedar",
+            format!("@id(\"base\")\n{effect} (principal, action, resource);\n"),
+        );
         generation = server.reloaded(&generation);
         let answer = stream.decide(&view("ana").named(&format!("m{index}")));
         assert_eq!(is_allow(&answer), effect == "permit");

@@ -44,6 +44,9 @@ fn digests() -> HashMap<String, Value> {
     entities.filter_map(digest).collect()
 }
 
+/// A context, and arguments.
+type Facts = (Map<String, Value>, Option<Map<String, Value>>);
+
 /// A case's question, in parts that can be changed.
 #[derive(Clone)]
 struct Base {
@@ -56,7 +59,8 @@ struct Base {
 
 impl Base {
     fn of(case: &Case, digests: &HashMap<String, Value>) -> Self {
-        let Value::Object(mut context) = json_of(&Datum::Record(case.context.clone())) else { unreachable!() };
+        let mut context: Map<_, _> =
+            case.context.iter().map(|(name, value)| (name.clone(), json_of(value))).collect();
         if case.digest.is_some() {
             context.insert("digest".to_owned(), digests[&case.resource.id].clone());
         }
@@ -126,7 +130,7 @@ impl Base {
     }
 
     /// Context and arguments with one member left out or changed.
-    fn changed_facts(&self) -> Vec<(Map<String, Value>, Option<Map<String, Value>>)> {
+    fn changed_facts(&self) -> Vec<Facts> {
         let contexts = changed(&self.context).into_iter().map(|context| (context, self.arguments.clone()));
         let arguments = self.arguments.iter().flat_map(changed);
         let arguments = arguments.map(|arguments| (self.context.clone(), Some(arguments)));

@@ -1,7 +1,6 @@
 //! `mandate serve` as a child process.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
@@ -24,16 +23,8 @@ pub(crate) struct Process {
     pub(crate) announced: String,
 }
 
-const FREE: [&str; 8] = [
-    "--data",
-    "127.0.0.1:0",
-    "--http",
-    "127.0.0.1:0",
-    "--ops",
-    "127.0.0.1:0",
-    "--control",
-    "127.0.0.1:0",
-];
+const FREE: [&str; 8] =
+    ["--data", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--control", "127.0.0.1:0"];
 
 impl Process {
     /// Serves sources on free ports, and returns once both addresses are announced.
@@ -64,7 +55,7 @@ impl Process {
         let variables = variables.iter().filter_map(|variable| variable.split_once('='));
         let mut child = Command::new(binary())
             .arg("serve")
-            .args(FREE.map(OsString::from))
+            .args(FREE.chunks(2).filter(|flag| !more.contains(&flag[0])).flatten())
             .arg("--data-dir")
             .arg(sources.path("data"))
             .arg("--emergency")

@@ -5,12 +5,12 @@ use std::sync::LazyLock;
 use mandate::app::{self, StartError, Stop};
 use mandate::config::{Config, Listen};
 use mandate::server::pb;
-use mandate::store::loader::OpenError;
 use mandate::server::pb::authorization_service_client::AuthorizationServiceClient;
+use mandate::store::loader::OpenError;
 use prost::bytes::{Buf as _, BufMut as _, Bytes};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
@@ -221,12 +221,26 @@ impl Client {
 }
 
 /// Sends bytes as the message of a unary call, whatever they are.
-pub(crate) fn raw_call(client: &Client, method: &'static str, message: Vec<u8>) -> Result<Bytes, Status> {
+pub(crate) fn raw_call(client: &Client, method: &str, message: Vec<u8>) -> Result<Bytes, Status> {
+    raw_call_with(client, method, message, &[])
+}
+
+/// As [`raw_call`], with these headers.
+pub(crate) fn raw_call_with(
+    client: &Client,
+    method: &str,
+    message: Vec<u8>,
+    headers: &[(&'static str, &str)],
+) -> Result<Bytes, Status> {
+    let mut request = Request::new(message);
+    for (name, value) in headers {
+        request.metadata_mut().insert(*name, value.parse().expect("a header"));
+    }
     client.wait(async {
         let mut grpc = tonic::client::Grpc::new(client.channel());
         grpc.ready().await.expect("the connection is open");
         let path = method.parse().expect("a path");
-        grpc.unary(Request::new(message), path, Raw).await.map(tonic::Response::into_inner)
+        grpc.unary(request, path, Raw).await.map(tonic::Response::into_inner)
     })
 }
 

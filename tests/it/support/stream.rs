@@ -29,7 +29,8 @@ impl<'c> Conversation<'c> {
     /// Opens a stream with these headers.
     pub(crate) fn open(client: &'c Client, headers: &[(&'static str, &str)]) -> Self {
         let (messages, sent) = mpsc::unbounded_channel();
-        let sent = stream::unfold(sent, |mut sent| async { sent.recv().await.map(|message| (message, sent)) });
+        let sent =
+            stream::unfold(sent, |mut sent| async { sent.recv().await.map(|message| (message, sent)) });
         let mut request = Request::new(sent);
         for (name, value) in headers {
             request.metadata_mut().insert(*name, value.parse().expect("a header"));
