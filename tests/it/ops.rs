@@ -218,6 +218,7 @@ fn callers_that_nobody_authenticates_are_said_to_be_so_everywhere() {
     let data = sources.path("data");
     let status = crate::support::get_status(&process.control, &data);
     assert_eq!(status["insecure_unauthenticated_callers"], true);
+    assert!(process.announced.contains("loaded 1 policies and 2 entities"), "{process:?}");
     let finished = process.terminate();
     assert!(
         finished.stderr.contains("callers are not authenticated, and other hosts may reach"),
