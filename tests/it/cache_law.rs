@@ -13,7 +13,8 @@ use serde_json::json;
 use tonic::Code;
 
 use crate::support::{
-    Client, Question as _, Sources, TestServer, check_field, is_allow, question, repository_config,
+    Client, Question as _, Sources, TestServer, check_field, is_allow, long_value, question, reason, record,
+    reference, repository_config,
 };
 
 /// Questions asked at once.
@@ -301,4 +302,39 @@ fn an_answer_that_a_passing_hour_changes_changes_with_it() {
         std::time::Duration::try_from(opens - asked).unwrap_or_default() + std::time::Duration::from_secs(1),
     );
     assert!(is_allow(&server.authorize(wait).unwrap()), "it is open");
+}
+
+#[test]
+fn what_a_request_brings_is_part_of_the_question() {
+    let sources = Sources::small()
+        .schema(
+            "note.cedarschema",
+            "namespace Mandate { @request_scoped entity Note in [Note] = { level: Long } tags Long;
+             action read appliesTo { principal: [User], resource: [Note], context: {} }; }",
+        )
+        .policy(
+            "base.cedar",
+            "@id(\"base\")\npermit (principal, action, resource) when {
+             resource.level == 1 && resource.hasTag(\"open\") && resource in Mandate::Note::\"n1\" };\n",
+        );
+    let server = TestServer::start(&sources);
+    let read = |level: i64, tag: &str, id: &str| {
+        let members = |name: &str, value| Some(record(vec![(name, long_value(value))]));
+        let note = pb::Entity {
+            uid: Some(reference("Mandate::Note", id)),
+            attributes: members("level", level),
+            tags: members(tag, 1),
+            parents: Vec::new(),
+        };
+        let other = pb::Entity { uid: Some(reference("Mandate::Note", "n2")), ..note.clone() };
+        let entities = if id == "n1" { vec![note, other] } else { vec![note] };
+        pb::AuthorizeRequest { entities, ..question(("User", "ana"), "read", ("Note", "n1")) }
+    };
+    for _ in 0..2 {
+        assert!(is_allow(&server.authorize(read(1, "open", "n1")).unwrap()));
+        assert!(!is_allow(&server.authorize(read(2, "open", "n1")).unwrap()), "another attribute");
+        assert!(!is_allow(&server.authorize(read(1, "shut", "n1")).unwrap()), "another tag");
+        let absent = server.authorize(read(1, "open", "n3")).unwrap();
+        assert_eq!(reason(&absent), "unknown_resource", "another name");
+    }
 }
