@@ -13,8 +13,8 @@ use serde_json::json;
 use tonic::Code;
 
 use crate::support::{
-    Client, Question as _, Sources, TestServer, check_field, is_allow, long_value, question, reason, record,
-    reference, repository_config,
+    Client, Question as _, Sources, StopOnDrop, TestServer, check_field, is_allow, long_value, question,
+    reason, record, reference, repository_config,
 };
 
 /// Questions asked at once.
@@ -218,6 +218,7 @@ fn under_reloads_every_answer_is_the_one_of_its_own_world() {
         seen
     };
     let seen: Vec<_> = std::thread::scope(|threads| {
+        let stopping = StopOnDrop(&stop);
         let asked: Vec<_> = (0..4).map(|_| threads.spawn(asking)).collect();
         for round in 0..8 {
             let effect = ["forbid", "permit"][round % 2];
@@ -232,7 +233,7 @@ fn under_reloads_every_answer_is_the_one_of_its_own_world() {
                 (generation.as_str(), effect == "permit")
             );
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         asked.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     for (generation, allowed, cache) in &seen {

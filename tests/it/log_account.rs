@@ -11,8 +11,8 @@ use prost::Message as _;
 use serde_json::Value;
 
 use crate::support::{
-    Client, Numbers, Process, Question as _, Sources, TestServer, curl, framed, get_status, is_allow, lines,
-    lines_of, question,
+    Client, Numbers, Process, Question as _, Sources, StopOnDrop, TestServer, curl, framed, get_status,
+    is_allow, lines, lines_of, question,
 };
 
 const AUTHORIZE: &str = "/mandate.v1.AuthorizationService/Authorize";
@@ -77,6 +77,7 @@ fn the_account_holds_at_every_moment_for_everybody_who_looks() {
     let stop = AtomicBool::new(false);
     let answers = AtomicUsize::new(0);
     std::thread::scope(|threads| {
+        let stopping = StopOnDrop(&stop);
         for _ in 0..2 {
             threads.spawn(|| {
                 let client = Client::connect(&server.data);
@@ -103,7 +104,7 @@ fn the_account_holds_at_every_moment_for_everybody_who_looks() {
             Account::of_status(&get_status(&server.control, &server.folder.path().join("data"))).check();
         }
         let looked: Vec<_> = looking.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         looked.into_iter().for_each(|looked| looked.expect("every reading holds"));
     });
     let answers = answers.load(Ordering::Relaxed);

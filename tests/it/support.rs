@@ -15,7 +15,7 @@ pub(crate) use admin::{bearer, get_status, token};
 pub(crate) use command::{Finished, binary, mandate, mandate_with_input};
 pub(crate) use curl::{curl, framed, status_within};
 pub(crate) use http::{HttpAnswer, evaluation, get, post, try_post};
-pub(crate) use observed::{Numbers, lines, lines_of};
+pub(crate) use observed::{Numbers, StopOnDrop, lines, lines_of};
 pub(crate) use process::Process;
 pub(crate) use server::{Client, TestServer, raw_call, raw_call_with, shipped_server};
 pub(crate) use sources::{Sources, repository, repository_config};

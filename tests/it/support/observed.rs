@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -69,5 +70,15 @@ impl Numbers {
     /// Every series.
     pub(crate) fn series(&self) -> impl Iterator<Item = &str> {
         self.series.keys().map(String::as_str)
+    }
+}
+
+/// Tells threads to stop, also where the test fails before it gets to say so.
+#[derive(Debug)]
+pub(crate) struct StopOnDrop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
