@@ -73,7 +73,7 @@ fn question(principal: &str) -> pb::AuthorizeRequest {
 
 impl Service {
     fn metrics(&self) -> String {
-        self.metrics.render(&self.report.observed()).unwrap()
+        self.metrics.render(|| self.report.observed()).unwrap()
     }
 
     /// Fails unless the service ends by itself, and says that this has ended.

@@ -15,6 +15,9 @@ pub enum Refused {
     /// The message is none, or too large; what is wrong with it.
     #[error("{0}")]
     Unreadable(String),
+    /// The message is compressed.
+    #[error("messages are not compressed")]
+    Encoding,
     /// The deadline passed.
     #[error("the deadline passed before the decision was made")]
     Late,
@@ -71,6 +74,7 @@ impl Refused {
             Self::Revision(RevisionError::BadTag | RevisionError::Ahead) | Self::Unreadable(_) => {
                 RefusedCode::InvalidArgument
             }
+            Self::Encoding => RefusedCode::Unimplemented,
             Self::Late => RefusedCode::DeadlineExceeded,
             Self::Unrecorded => RefusedCode::Unavailable,
             Self::Internal => RefusedCode::Internal,
@@ -88,6 +92,7 @@ impl Refused {
             Self::Revision(RevisionError::OtherLog) => "REVISION_OF_ANOTHER_LOG",
             Self::Revision(_) => "REVISION_UNKNOWN",
             Self::Unreadable(_) => "MESSAGE_UNREADABLE",
+            Self::Encoding => "ENCODING_UNKNOWN",
             Self::Late => "DEADLINE_EXCEEDED",
             Self::Unrecorded => "DECISION_LOG_UNAVAILABLE",
             Self::Internal => "INTERNAL",

@@ -55,7 +55,7 @@ impl Underway {
             (asked, limit) => asked.or(limit),
         };
         // What asks for no decision leaves no record.
-        let silent = !method.is_some_and(|method| method.starts_with("Authorize"));
+        let silent = !matches!(method, Some("Authorize" | "AuthorizeBatch" | "AuthorizeStream"));
         Self { deadline: span.map(|span| Instant::now() + span), surface, recorded: AtomicBool::new(silent) }
     }
 
@@ -89,12 +89,19 @@ pub async fn attend(State(pdp): State<Arc<Pdp>>, mut request: Request, next: Nex
         Ok(Ok(response)) => match Status::from_header_map(response.headers()) {
             Some(status) => match status::unreadable(&status) {
                 Some(refused) => call.refuse(&pdp, refused),
-                None => response,
+                None => {
+                    if status::unknown_encoding(&status) {
+                        // For the record; the answer stays tonic's.
+                        drop(call.refuse(&pdp, Refused::Encoding));
+                    }
+                    response
+                }
             },
             None => response,
         },
     }
 }
+
 /// `grpc-timeout`: at most eight digits and a unit (gRPC over HTTP/2, "Timeout").
 fn parse(value: &HeaderValue) -> Option<Duration> {
     let text = value.to_str().ok()?;

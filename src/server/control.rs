@@ -19,7 +19,7 @@ use tonic::{Request as Asked, Response as Answer, Status};
 
 use super::pb::admin_service_server::{AdminService, AdminServiceServer};
 use super::report::ServiceReport;
-use super::{pb, protocol};
+use super::{pb, protocol, status};
 use crate::engine::digest;
 use crate::store::loader::{Command, CommandError, Commands};
 
@@ -114,12 +114,15 @@ pub fn router(commands: Commands, report: ServiceReport, token: Token) -> Router
     Routes::new(service).into_axum_router().layer(entitled)
 }
 
+/// Lets only administrators through, and calls what tonic cannot read what gRPC calls it.
 async fn require_token(State(token): State<Token>, request: Request, next: Next) -> Response {
     if let Some(refused) = protocol::refuse_other_than_grpc(&request) {
         return refused;
     }
     if token.shown_in(request.headers()) {
-        return next.run(request).await;
+        let response = next.run(request).await;
+        let unreadable = Status::from_header_map(response.headers()).and_then(|said| status::unreadable(&said));
+        return unreadable.map_or(response, |refused| status::refused(&refused).into_http());
     }
     Status::unauthenticated("show the token of `control.token` in the data directory as a bearer token").into_http()
 }

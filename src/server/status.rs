@@ -52,11 +52,25 @@ pub fn http(refused: &Refused) -> StatusCode {
     }
 }
 
+/// What tonic says with INTERNAL of a message that is the caller's mistake: no protobuf, none at all, cut short, or framed
+/// or compressed as nobody agreed.
+const UNREADABLE: [&str; 4] =
+    ["decode Protobuf", "Missing request message", "Unexpected EOF decoding", "protocol error: received message with"];
+
 /// What a status that tonic itself chose really says: OUT_OF_RANGE for a message over the limit and INTERNAL for one that
-/// is no protobuf are the caller's mistake.
+/// cannot be read are the caller's mistake.
 #[must_use]
 pub fn unreadable(status: &Status) -> Option<Refused> {
-    let undecodable = status.code() == Code::Internal && status.message().contains("decode Protobuf");
-    let refused = status.code() == Code::OutOfRange || undecodable;
+    let refused = match status.code() {
+        Code::OutOfRange => true,
+        Code::Internal => UNREADABLE.iter().any(|said| status.message().contains(said)),
+        _ => false,
+    };
     refused.then(|| Refused::Unreadable(status.message().to_owned()))
+}
+
+/// Whether tonic refused a message for its encoding. Its own answer names those that would do, as gRPC asks.
+#[must_use]
+pub fn unknown_encoding(status: &Status) -> bool {
+    status.code() == Code::Unimplemented && status.message().starts_with("Content is compressed with")
 }

@@ -62,12 +62,13 @@ impl Answers {
         };
         tokio::select! {
             biased;
-            // What has arrived is answered before the stream ends for any other reason.
+            // Nobody waits for an answer any more, however many messages still come.
+            () = late => Err(status::refused(&Refused::Late)),
+            // What has arrived is answered before the server stops.
             message = messages.message() => message.map_err(|error| match status::unreadable(&error) {
                 Some(refused) => status::refused(&pdp.refuse(&underway.hand_over(String::new()), refused)),
                 None => error,
             }),
-            () = late => Err(status::refused(&Refused::Late)),
             // An error means that the server is gone.
             _ = stopping.wait_for(|stopping| *stopping) => Err(Status::unavailable("the server is stopping; ask another")),
         }

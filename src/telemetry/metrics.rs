@@ -124,14 +124,15 @@ impl Metrics {
         self.panics.inc();
     }
 
-    /// The text Prometheus reads, with what others counted.
+    /// The text Prometheus reads, with what others counted. Whoever asks second observes second: numbers of two moments
+    /// are never mixed.
     ///
     /// # Errors
     /// The metrics cannot be written as text: a defect of the build.
-    pub fn render(&self, observed: &Observed) -> prometheus::Result<String> {
+    pub fn render(&self, observe: impl FnOnce() -> Observed) -> prometheus::Result<String> {
         // Nobody panics while holding it; if somebody did, the numbers are still numbers.
         let metrics = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
-        metrics.set(observed);
+        metrics.set(&observe());
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
@@ -306,7 +307,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         metrics.decided(Effect::Deny, Surface::Stream, CacheUse::Hit, Duration::from_nanos(1500));
         metrics.decided(Effect::Allow, Surface::Authzen, CacheUse::Bypass, Duration::from_millis(3));
-        let text = metrics.render(&Observed::default()).unwrap();
+        let text = metrics.render(Observed::default).unwrap();
         for line in [
             r#"pdp_decisions_total{cached="hit",effect="deny",surface="stream"} 1"#,
             r#"pdp_decisions_total{cached="bypass",effect="allow",surface="authzen"} 1"#,
@@ -328,7 +329,7 @@ mod tests {
                 reloads: vec![("published", published)],
                 ..Observed::default()
             };
-            let text = metrics.render(&observed).unwrap();
+            let text = metrics.render(|| observed).unwrap();
             let named: Vec<_> =
                 text.lines().filter(|line| line.starts_with("pdp_generation_info{")).collect();
             assert_eq!(named, [format!("pdp_generation_info{{generation=\"{generation}\"}} 1")]);

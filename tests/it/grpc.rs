@@ -2,7 +2,7 @@
 
 use mandate::server::pb;
 use serde_json::json;
-use tonic::{Code, Request};
+use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
@@ -44,8 +44,30 @@ fn an_allow_names_the_permit_and_who_asked() {
 fn an_answer_promises_nothing_that_this_build_does_not_honour() {
     let answer = shipped_server().authorize(listing("github")).unwrap();
     assert_eq!(answer.valid_until, None);
-    assert_eq!(answer.cache(), pb::CacheStatus::Unspecified);
-    assert!(answer.revision.is_empty() && answer.obligations.is_empty() && answer.advice.is_empty());
+    assert!(answer.obligations.is_empty() && answer.advice.is_empty());
+}
+
+#[test]
+fn an_answer_names_its_world_and_what_part_the_cache_had() {
+    let answer = shipped_server().authorize(listing("github")).unwrap();
+    assert!(!answer.revision.is_empty());
+    assert!(answer.generation.starts_with("sha256:"), "{}", answer.generation);
+    assert!(matches!(answer.cache(), pb::CacheStatus::Hit | pb::CacheStatus::Miss), "{answer:?}");
+}
+
+#[test]
+fn the_revision_of_an_answer_may_be_asked_for_again_and_no_other() {
+    let asking = |revision: &str| {
+        let minimum_revision = revision.to_owned();
+        let consistency = Some(pb::Consistency { minimum_revision, bypass_cache: false });
+        shipped_server().authorize(pb::AuthorizeRequest { consistency, ..listing("github") })
+    };
+    let revision = shipped_server().authorize(listing("github")).unwrap().revision;
+    assert_eq!(asking(&revision).unwrap().revision, revision);
+    check_field(asking("r1"), Code::InvalidArgument, "consistency.minimum_revision", "");
+    let elsewhere = TestServer::start(&Sources::small());
+    let other = elsewhere.authorize(question(("User", "ana"), "view", ("Doc", "plan"))).unwrap().revision;
+    assert!(asking(&other).is_err(), "another service's revision means nothing here");
 }
 
 #[test]
@@ -216,15 +238,6 @@ fn listed_alpha(client: &Client) -> Vec<String> {
         }
         other => panic!("{other:?}"),
     }
-}
-
-#[test]
-fn the_stream_is_refused_until_it_is_built() {
-    let client = shipped_server().client();
-    let mut service = client.service();
-    let questions = tonic::codegen::tokio_stream::once(listing("github"));
-    let refused = client.wait(service.authorize_stream(Request::new(questions))).unwrap_err();
-    assert_eq!(refused.code(), Code::Unimplemented, "{refused:?}");
 }
 
 #[test]

@@ -19,6 +19,20 @@ mod grpc;
 mod grpc_limits;
 // Batches: order, defaults, limits, an item's own failure.
 mod batch;
+// Streams: each message its own question, answer, world and record; deadlines, slow readers.
+mod stream;
+// The cache is invisible except for speed.
+mod cache_law;
+// The decision log: one line for every answer, and what stands in it.
+mod decision_log;
+// The account of the decision log, and what happens to answers when it cannot keep up.
+mod log_account;
+// What callers want remembered, and whether they will enforce: for the record, never for the decision.
+mod evidence;
+// Probes and metrics.
+mod ops;
+// Administration: who is let in, and what it says.
+mod control;
 // JSON, `Struct`, typed values and Cedar JSON on their way into Cedar, as the schema directs.
 mod conversion;
 // Request entities: who may be supplied, and what is refused.

@@ -1,9 +1,8 @@
 //! `mandate serve` as a child process.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 
 use super::command::{Finished, binary};
@@ -24,16 +23,8 @@ pub(crate) struct Process {
     pub(crate) announced: String,
 }
 
-const FREE: [&str; 8] = [
-    "--data",
-    "127.0.0.1:0",
-    "--http",
-    "127.0.0.1:0",
-    "--ops",
-    "127.0.0.1:0",
-    "--control",
-    "127.0.0.1:0",
-];
+const FREE: [&str; 8] =
+    ["--data", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--control", "127.0.0.1:0"];
 
 impl Process {
     /// Serves sources on free ports, and returns once both addresses are announced.
@@ -48,12 +39,23 @@ impl Process {
 
     /// As [`Self::try_start`], with more flags, and environment variables where they hold a `=`.
     pub(crate) fn try_start_with(sources: &Sources, more: &[&str]) -> Result<Self, Finished> {
+        Self::launch(sources, more, Stdio::null())
+    }
+
+    /// As [`Self::try_start_with`], its standard output a pipe that is read only by whoever takes it.
+    pub(crate) fn start_piped(sources: &Sources, more: &[&str]) -> (Self, ChildStdout) {
+        let mut process = Self::launch(sources, more, Stdio::piped()).expect("the server starts");
+        let stdout = process.child.stdout.take().expect("a pipe");
+        (process, stdout)
+    }
+
+    fn launch(sources: &Sources, more: &[&str], stdout: Stdio) -> Result<Self, Finished> {
         let (variables, more): (Vec<&str>, Vec<&str>) =
             more.iter().partition(|word| word.starts_with("MANDATE__"));
         let variables = variables.iter().filter_map(|variable| variable.split_once('='));
         let mut child = Command::new(binary())
             .arg("serve")
-            .args(FREE.map(OsString::from))
+            .args(FREE.chunks(2).filter(|flag| !more.contains(&flag[0])).flatten())
             .arg("--data-dir")
             .arg(sources.path("data"))
             .arg("--emergency")
@@ -62,7 +64,7 @@ impl Process {
             .args(more)
             .envs(variables)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");

@@ -5,12 +5,12 @@ use std::sync::LazyLock;
 use mandate::app::{self, StartError, Stop};
 use mandate::config::{Config, Listen};
 use mandate::server::pb;
-use mandate::store::loader::OpenError;
 use mandate::server::pb::authorization_service_client::AuthorizationServiceClient;
+use mandate::store::loader::OpenError;
 use prost::bytes::{Buf as _, BufMut as _, Bytes};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
@@ -26,6 +26,8 @@ pub(crate) struct TestServer {
     pub(crate) data: String,
     /// Probes and metrics.
     pub(crate) ops: String,
+    /// Administration.
+    pub(crate) control: String,
     /// Holds the data directory.
     pub(crate) folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
@@ -65,6 +67,7 @@ impl TestServer {
         let (data, http) =
             (format!("http://{}", bound.addresses.data), format!("http://{}", bound.addresses.http));
         let ops = format!("http://{}", bound.addresses.ops);
+        let control = format!("http://{}", bound.addresses.control);
         let (stop, stopped) = oneshot::channel();
         let serving = runtime.spawn(bound.run(async {
             drop(stopped.await);
@@ -75,6 +78,7 @@ impl TestServer {
             http,
             data,
             ops,
+            control,
             folder,
             stop: Some(stop),
             serving: Some(serving),
@@ -90,6 +94,39 @@ impl TestServer {
     /// The client the server's own tests share.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// What it counts now.
+    pub(crate) fn metrics(&self) -> super::Numbers {
+        super::Numbers::read(&self.ops)
+    }
+
+    /// The lines of its decision log, of which there must be so many and no more.
+    #[track_caller]
+    pub(crate) fn records(&self, expected: usize) -> Vec<serde_json::Value> {
+        let lines = super::lines(&self.folder.path().join("data/decisions"), expected);
+        assert_eq!(self.metrics().sum("pdp_audit_records_issued_total"), expected as f64);
+        lines
+    }
+
+    /// The generation that is served now.
+    pub(crate) fn generation(&self) -> String {
+        let mut service = self.client.service();
+        let info = self.client.wait(service.get_server_info(pb::GetServerInfoRequest {}));
+        info.expect("an answer").into_inner().generation
+    }
+
+    /// Waits until another generation is served than this one.
+    #[track_caller]
+    pub(crate) fn reloaded(&self, before: &str) -> String {
+        for _ in 0..1000 {
+            let generation = self.generation();
+            if generation != before {
+                return generation;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("the files were changed, and {before} is served still");
     }
 
     /// Posts an AuthZEN evaluation.
@@ -142,7 +179,9 @@ impl Client {
             .enable_all()
             .build()
             .expect("a thread");
+        // The least a client may have: whoever does not read is noticed soon.
         let endpoint = Endpoint::from_shared(address.to_owned()).expect("an address");
+        let endpoint = endpoint.initial_stream_window_size(65_535);
         let channel = runtime.block_on(endpoint.connect()).expect("a connection");
         Self { channel, runtime }
     }
@@ -182,18 +221,32 @@ impl Client {
 }
 
 /// Sends bytes as the message of a unary call, whatever they are.
-pub(crate) fn raw_call(client: &Client, method: &'static str, message: Vec<u8>) -> Result<Bytes, Status> {
+pub(crate) fn raw_call(client: &Client, method: &str, message: Vec<u8>) -> Result<Bytes, Status> {
+    raw_call_with(client, method, message, &[])
+}
+
+/// As [`raw_call`], with these headers.
+pub(crate) fn raw_call_with(
+    client: &Client,
+    method: &str,
+    message: Vec<u8>,
+    headers: &[(&'static str, &str)],
+) -> Result<Bytes, Status> {
+    let mut request = Request::new(message);
+    for (name, value) in headers {
+        request.metadata_mut().insert(*name, value.parse().expect("a header"));
+    }
     client.wait(async {
         let mut grpc = tonic::client::Grpc::new(client.channel());
         grpc.ready().await.expect("the connection is open");
         let path = method.parse().expect("a path");
-        grpc.unary(Request::new(message), path, Raw).await.map(tonic::Response::into_inner)
+        grpc.unary(request, path, Raw).await.map(tonic::Response::into_inner)
     })
 }
 
 /// Bytes as they are.
 #[derive(Debug, Clone, Copy)]
-struct Raw;
+pub(super) struct Raw;
 
 impl Codec for Raw {
     type Encode = Vec<u8>;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use mandate::config::{Config, Overrides};
 use serde_json::{Value, json};
@@ -109,6 +110,21 @@ impl Sources {
     pub(crate) fn write(self, path: &str, content: impl AsRef<[u8]>) -> Self {
         fs::write(self.folder.path().join(path), content).expect("written");
         self
+    }
+
+    /// Replaces a file at once: no reader sees a part of it.
+    pub(crate) fn replace(&self, path: &str, content: impl AsRef<[u8]>) {
+        let whole = self.path("replacement");
+        fs::write(&whole, content).expect("written");
+        fs::rename(whole, self.path(path)).expect("renamed");
+    }
+
+    /// The configuration of sources that a test changes: they are looked at all the time.
+    pub(crate) fn restless_config(&self) -> Config {
+        let mut config = self.config();
+        config.reload.poll = Duration::from_millis(50);
+        config.reload.settle = Duration::ZERO;
+        config
     }
 
     /// Takes a file or folder away.

@@ -1,0 +1,84 @@
+//! What a service leaves behind it: lines of the decision log, and numbers.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Longest time for a line to be written.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The lines of a decision log, once there are so many. Fails where there are more, or one is no JSON.
+#[track_caller]
+pub(crate) fn lines(folder: &Path, expected: usize) -> Vec<Value> {
+    let begun = Instant::now();
+    loop {
+        let text = fs::read_to_string(folder.join("decisions.jsonl")).unwrap_or_default();
+        let found = text.matches('\n').count();
+        if found >= expected || begun.elapsed() > PATIENCE {
+            assert_eq!(found, expected, "lines in\n{text}");
+            return lines_of(&text);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Lines of JSON.
+pub(crate) fn lines_of(text: &str) -> Vec<Value> {
+    let parsed = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    text.lines().map(parsed).collect()
+}
+
+/// What `/metrics` says, by series.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    pub(crate) text: String,
+    series: BTreeMap<String, f64>,
+}
+
+impl Numbers {
+    /// The numbers of the ops listener at this address.
+    pub(crate) fn read(ops: &str) -> Self {
+        let text = super::get(&format!("{ops}/metrics")).body;
+        let series = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
+            let (series, value) = line.rsplit_once(' ').expect("a value");
+            (series.to_owned(), value.parse().expect("a number"))
+        });
+        Self { series: series.collect(), text }
+    }
+
+    /// One series; nought if it does not exist yet.
+    pub(crate) fn value(&self, series: &str) -> f64 {
+        self.series.get(series).copied().unwrap_or_default()
+    }
+
+    /// All series of one name.
+    pub(crate) fn sum(&self, name: &str) -> f64 {
+        self.named(name).map(|(_, value)| value).sum()
+    }
+
+    /// The series of one name.
+    pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = (&str, f64)> {
+        let of_name = move |series: &str| series.split('{').next() == Some(name);
+        let all = self.series.iter().map(|(series, value)| (series.as_str(), *value));
+        all.filter(move |(series, _)| of_name(series))
+    }
+
+    /// Every series.
+    pub(crate) fn series(&self) -> impl Iterator<Item = &str> {
+        self.series.keys().map(String::as_str)
+    }
+}
+
+/// Tells threads to stop, also where the test fails before it gets to say so.
+#[derive(Debug)]
+pub(crate) struct StopOnDrop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
