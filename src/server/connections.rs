@@ -79,13 +79,14 @@ pub async fn serve(
     listener: TcpListener,
     places: Places,
     router: Router,
-    mut stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut connections = JoinSet::new();
+    let mut stop = stopping.clone();
     loop {
         tokio::select! {
             // An error means that nobody is left who could stop it: that stops it too.
-            _ = stopping.wait_for(|stopping| *stopping) => break,
+            _ = stop.wait_for(|stopping| *stopping) => break,
             accepted = accept(&listener, &places) => {
                 let (stream, place) = accepted?;
                 connections.spawn(connection(stream, router.clone(), stopping.clone(), place));
