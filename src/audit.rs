@@ -16,7 +16,6 @@ pub mod queue;
 pub mod record;
 pub mod sink;
 pub mod stdout;
-mod told;
 pub mod writer;
 
 #[cfg(test)]

@@ -11,10 +11,10 @@ use uuid::{NoContext, Timestamp, Uuid};
 use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
 use crate::audit::{AuditLog, DecisionRecord, Record, RefusalRecord, Room, WriterGone};
 use crate::engine::authorize::{Now, authorize};
-use crate::engine::decision::Decision;
+use crate::engine::decision::{Decision, Note};
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::world::World;
-use crate::store::cache::{DecisionCache, Key};
+use crate::store::cache::{DecisionCache, Key, Remembered};
 use crate::store::{Published, Store};
 use crate::telemetry::metrics::Metrics;
 
@@ -179,6 +179,7 @@ impl Pdp {
 struct Decided {
     answer: Answer,
     asked: Asked,
+    note: Option<Arc<Note>>,
     latency: Duration,
 }
 
@@ -204,9 +205,9 @@ impl Pdp {
             Ok(_) if Instant::now() >= call.deadline => {
                 Err(Refusal { refused: Refused::Late, asked: Some(Box::new(asked)) })
             }
-            Ok((decision, cache)) => {
+            Ok((decision, cache, note)) => {
                 let answer = Answer { decision, id: name(), published: Arc::clone(published), cache };
-                Ok(Decided { answer, asked, latency: started.elapsed() })
+                Ok(Decided { answer, asked, note, latency: started.elapsed() })
             }
         }
     }
@@ -216,7 +217,7 @@ impl Pdp {
         asked: &Asked,
         published: &Published,
         now: Now,
-    ) -> Result<(Arc<Decision>, CacheUse), Refused> {
+    ) -> Result<Known, Refused> {
         if !asked.minimum_revision.is_empty() {
             self.store.check_minimum(&asked.minimum_revision, published)?;
         }
@@ -238,11 +239,11 @@ impl Pdp {
         room: &mut Room,
     ) -> Result<Answer, Refused> {
         match outcome {
-            Ok(Decided { answer, asked, latency }) => {
+            Ok(Decided { answer, asked, note, latency }) => {
                 self.metrics.decided(answer.decision.effect, call.surface, answer.cache, latency);
                 self.metrics.policies_failed(answer.decision.errors.len());
                 let record = || {
-                    Record::Decision(Box::new(self.decision_record(call, &answer, asked, latency)))
+                    Record::Decision(Box::new(self.decision_record(call, &answer, asked, note, latency)))
                 };
                 room.record(record).map_err(|WriterGone| Refused::Unrecorded)?;
                 Ok(answer)
@@ -257,7 +258,16 @@ impl Pdp {
         }
     }
 
-    fn decision_record(&self, call: &Call, answer: &Answer, asked: Asked, latency: Duration) -> DecisionRecord {
+    fn decision_record(
+        &self,
+        call: &Call,
+        answer: &Answer,
+        asked: Asked,
+        note: Option<Arc<Note>>,
+        latency: Duration,
+    ) -> DecisionRecord {
+        // What is written needs no question any more, and a question is taken apart most cheaply where it was put together.
+        let is_written = note.as_ref().is_some_and(|note| note.get().is_some());
         DecisionRecord {
             id: answer.id,
             at: SystemTime::now(),
@@ -266,8 +276,9 @@ impl Pdp {
             request_id: call.request_id.clone(),
             revision: Arc::clone(&answer.published.revision),
             generation: Arc::clone(&answer.published.world.generation.hash),
-            request: asked.question,
+            request: (!is_written).then_some(asked.question),
             decision: Arc::clone(&answer.decision),
+            note,
             cache: answer.cache,
             latency,
             mode: asked.mode,
@@ -314,22 +325,24 @@ pub fn decide_unrecorded(world: World, asked: &Asked) -> Result<Answer, Refused>
 }
 
 /// Looks a question up among those decided in the same world, or decides it.
-fn decide(
-    asked: &Asked,
-    published: &Published,
-    now: Now,
-) -> Result<(Arc<Decision>, CacheUse), InvalidRequest> {
+fn decide(asked: &Asked, published: &Published, now: Now) -> Result<Known, InvalidRequest> {
     #[cfg(test)]
     assert_ne!(asked.question.principal.id, PANIC_IN_EVALUATION);
     let decided = || authorize(&published.world, &asked.question, now).map(Arc::new);
-    let Some((cache, key)) = place(asked, published) else { return Ok((decided()?, CacheUse::Bypass)) };
-    if let Some(known) = cache.get(&key) {
-        return Ok((known, CacheUse::Hit));
+    let Some((cache, key)) = place(asked, published) else {
+        return Ok((decided()?, CacheUse::Bypass, None));
+    };
+    if let Some(Remembered { decision, note }) = cache.get(&key) {
+        return Ok((decision, CacheUse::Hit, Some(note)));
     }
     let decision = decided()?;
-    let kept = cache.insert(key, &decision);
-    Ok((decision, if kept { CacheUse::Miss } else { CacheUse::Bypass }))
+    let note = cache.insert(key, &decision);
+    let cache = if note.is_some() { CacheUse::Miss } else { CacheUse::Bypass };
+    Ok((decision, cache, note))
 }
+
+/// A decision, what part the cache had in it, and what is written of it if it may be given again.
+type Known = (Arc<Decision>, CacheUse, Option<Arc<Note>>);
 
 /// Where the answer would be known from. An explanation is told by the evaluation that decides, never from memory.
 fn place<'p>(asked: &Asked, published: &'p Published) -> Option<(&'p DecisionCache, Key)> {

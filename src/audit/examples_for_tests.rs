@@ -57,8 +57,9 @@ pub(super) fn decision() -> DecisionRecord {
         request_id: "r-1".to_owned(),
         revision: "rev".into(),
         generation: "gen".into(),
-        request,
+        request: Some(request),
         decision: Arc::new(decision),
+        note: None,
         cache: CacheUse::Miss,
         latency: Duration::from_nanos(13_125),
         mode: Mode::Enforce,
@@ -121,4 +122,9 @@ impl Sink for Held {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// What a record asks.
+pub(super) fn asked(record: &mut DecisionRecord) -> &mut AuthzRequest {
+    record.request.as_mut().unwrap()
 }

@@ -11,8 +11,7 @@ use uuid::Uuid;
 use super::canonical::{self, Value as Canonical};
 use super::first_seen::FirstSeen;
 use super::json::{self, Capped, Each, MAX_TEXT_BYTES, Members, Object, Uid, Value};
-use super::record::{CacheUse, DecisionRecord, Record, RefusalRecord, Surface};
-use super::told::Told;
+use super::record::{DecisionRecord, Record, RefusalRecord, Surface};
 use crate::engine::cedar::{CompiledPolicy, PolicyEffect};
 use crate::engine::datum::Reference;
 use crate::engine::decision::{Decision, Denial, Effect, PolicyError};
@@ -31,14 +30,13 @@ pub(super) struct Encoder {
     instance: Uuid,
     arguments: bool,
     seen: FirstSeen,
-    told: Told,
     scratch: Vec<u8>,
 }
 
 impl Encoder {
     /// An encoder that writes raw arguments if `arguments`, for one process named `instance`.
     pub(super) fn new(instance: Uuid, arguments: bool) -> Self {
-        Self { instance, arguments, seen: FirstSeen::new(), told: Told::default(), scratch: Vec::new() }
+        Self { instance, arguments, seen: FirstSeen::new(), scratch: Vec::new() }
     }
 
     /// Appends one line, or nothing.
@@ -73,7 +71,7 @@ impl Encoder {
         line.member("cache", &record.cache)?;
         line.member("latency_us", &microseconds(record.latency.as_nanos()))?;
         line.member("mode", &record.mode)?;
-        if record.request.explain {
+        if record.request.as_ref().is_some_and(|request| request.explain) {
             line.member("explained", &true)?;
         }
         if let Some(evidence) = &record.evidence {
@@ -87,19 +85,21 @@ impl Encoder {
 
     /// What was asked and what was decided: of a remembered decision the same every time.
     fn substance(&mut self, record: &DecisionRecord, out: &mut Vec<u8>) -> Result<()> {
-        let DecisionRecord { request, decision, revision, cache, .. } = record;
-        let remembered = *cache != CacheUse::Bypass;
-        if remembered && let Some(text) = self.told.of(revision, decision) {
+        let DecisionRecord { request, decision, note, .. } = record;
+        if let Some(text) = note.as_ref().and_then(|note| note.get()) {
             out.extend_from_slice(text);
             return Ok(());
         }
+        // Whoever moves a question out of a record has seen what was written of it.
+        let Some(request) = request else { return Ok(()) };
         let start = out.len();
         let mut line = Object::resume(out);
         parties(&mut line, request, decision)?;
         self.facts(&mut line, request)?;
         outcome(&mut line, decision)?;
-        if remembered {
-            self.told.keep(decision, out.get(start..).unwrap_or_default());
+        if let Some(note) = note {
+            // Somebody else may have written the same.
+            let _same = note.set(Box::from(out.get(start..).unwrap_or_default()));
         }
         if self.seen.first((&decision.principal, &decision.action, &request.resource)) {
             Object::resume(out).member("first_seen", &true)?;

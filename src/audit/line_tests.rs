@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::examples_for_tests::{decision, policy, refusal};
+use super::examples_for_tests::{asked, decision, policy, refusal};
 use super::line::Encoder;
-use super::record::{DecisionRecord, Evidence, EvidenceRef, Mode, Record};
+use super::record::{CacheUse, DecisionRecord, Evidence, EvidenceRef, Mode, Record};
 use crate::engine::cedar::{PolicyFailure, PolicyFailureKind};
 use crate::engine::convert::Form;
 use crate::engine::datum::{Datum, Reference};
@@ -100,7 +100,7 @@ fn a_deny_says_why_without_cedars_words() {
 fn the_action_that_was_asked_about_is_said_where_another_was_decided() {
     let asked = |type_name: &str, id: &str| {
         let mut record = decision();
-        record.request.action = Reference::new(type_name, id);
+        asked(&mut record).action = Reference::new(type_name, id);
         line(record).get("asked_action").cloned()
     };
     assert_eq!(asked("", "list_tools"), None);
@@ -115,9 +115,9 @@ fn the_action_that_was_asked_about_is_said_where_another_was_decided() {
 fn arguments_are_written_only_where_that_was_asked_for() {
     let record = || {
         let mut record = decision();
-        record.request.arguments =
+        asked(&mut record).arguments =
             Some(serde_json::from_str(&format!(r#"{{"deep":[{{"x":"{CANARY}"}}]}}"#)).unwrap());
-        record.request.entities = vec![RequestEntity {
+        asked(&mut record).entities = vec![RequestEntity {
             uid: Reference::new("Mandate::Data", "d1"),
             form: Form::Plain,
             attributes: vec![("secret".to_owned(), Datum::String("canary-of-an-attribute".to_owned()))],
@@ -141,7 +141,7 @@ fn arguments_are_written_only_where_that_was_asked_for() {
 fn a_large_context_is_a_digest() {
     let of_size = |size: usize| {
         let mut record = decision();
-        record.request.context = vec![("k".to_owned(), Datum::String("x".repeat(size - 8)))];
+        asked(&mut record).context = vec![("k".to_owned(), Datum::String("x".repeat(size - 8)))];
         line(record)
     };
     let fits = of_size(4096);
@@ -155,7 +155,7 @@ fn a_large_context_is_a_digest() {
 #[test]
 fn numbers_of_a_context_are_written_as_they_came() {
     let mut record = decision();
-    record.request.context = vec![("n".to_owned(), Datum::Long(9_007_199_254_740_993))];
+    asked(&mut record).context = vec![("n".to_owned(), Datum::Long(9_007_199_254_740_993))];
     assert!(text_of(Record::Decision(Box::new(record)), false).contains(r#"{"n":9007199254740993}"#));
 }
 
@@ -166,11 +166,11 @@ fn one_record_is_one_line_whatever_its_texts_hold() {
     let names = Reference::new(HOSTILE, HOSTILE);
     record.request_id = hostile();
     (record.caller, record.revision, record.generation) = (HOSTILE.into(), HOSTILE.into(), HOSTILE.into());
-    record.request.action = names.clone();
-    record.request.resource = names.clone();
-    record.request.context = vec![(hostile(), Datum::List(vec![Datum::String(hostile())]))];
-    record.request.arguments = Some(Datum::Record(vec![(hostile(), Datum::Entity(names.clone()))]));
-    record.request.entities = vec![RequestEntity {
+    asked(&mut record).action = names.clone();
+    asked(&mut record).resource = names.clone();
+    asked(&mut record).context = vec![(hostile(), Datum::List(vec![Datum::String(hostile())]))];
+    asked(&mut record).arguments = Some(Datum::Record(vec![(hostile(), Datum::Entity(names.clone()))]));
+    asked(&mut record).entities = vec![RequestEntity {
         uid: names.clone(),
         form: Form::Plain,
         attributes: Vec::new(),
@@ -203,7 +203,7 @@ fn one_record_is_one_line_whatever_its_texts_hold() {
 fn long_texts_end_in_an_ellipsis() {
     let mut record = decision();
     record.request_id = "é".repeat(1000);
-    record.request.resource = Reference::new("T", "x".repeat(5000));
+    asked(&mut record).resource = Reference::new("T", "x".repeat(5000));
     let line = line(record);
     assert_eq!(line["request_id"], "é".repeat(512) + "…");
     assert_eq!(line["resource"]["id"], "x".repeat(1024) + "…");
@@ -214,7 +214,7 @@ fn evidence_and_its_trace_are_written() {
     let of = |traceparent: &str| {
         let mut record = decision();
         record.mode = Mode::Observe;
-        record.request.explain = true;
+        asked(&mut record).explain = true;
         let refs = vec![EvidenceRef { uri: "doc:1".to_owned(), ..EvidenceRef::default() }];
         record.evidence = Some(Box::new(Evidence {
             session_id: "s".to_owned(),
@@ -248,6 +248,36 @@ fn a_combination_is_first_seen_once() {
     assert!(first(decision()));
     assert!(!first(decision()));
     let mut other = decision();
-    other.request.resource.id = "gitlab".to_owned();
+    asked(&mut other).resource.id = "gitlab".to_owned();
     assert!(first(other));
+}
+
+#[test]
+fn what_is_remembered_is_written_once_and_copied() {
+    let note = Arc::default();
+    let remembered = |cache, request_id: &str| {
+        let mut record = decision();
+        (record.note, record.cache) = (Some(Arc::clone(&note)), cache);
+        record.request_id = request_id.to_owned();
+        record
+    };
+    let mut encoder = Encoder::new(Uuid::from_u128(9), false);
+    let mut lines = Vec::new();
+    let first = remembered(CacheUse::Miss, "r-1");
+    let mut second = remembered(CacheUse::Hit, "r-2");
+    // Its question was taken out, since what is written says it.
+    second.request = None;
+    for record in [first, second] {
+        encoder.encode(&Record::Decision(Box::new(record)), &mut lines).unwrap();
+    }
+    let text = String::from_utf8(lines).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [mut first, mut second] = lines.try_into().unwrap();
+    assert_eq!((&second["cache"], &second["request_id"]), (&json!("hit"), &json!("r-2")));
+    assert_eq!((&first["first_seen"], second.get("first_seen")), (&json!(true), None));
+    for line in [&mut first, &mut second] {
+        let members = line.as_object_mut().unwrap();
+        ["cache", "request_id", "first_seen"].iter().for_each(|name| drop(members.remove(*name)));
+    }
+    assert_eq!(first, second);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use super::examples_for_tests::{Held, POISON, config, decision, refusal};
+use super::examples_for_tests::{asked, Held, POISON, config, decision, refusal};
 use super::queue::RECORD_BYTES;
 use super::{AuditConfig, AuditLog, Counts, Overflow, Record, SinkConfig, Writer, WriterGone};
 use crate::engine::datum::Datum;
@@ -102,7 +102,7 @@ fn a_full_queue_drops_without_waiting_and_without_making_the_record() {
 fn a_large_record_takes_the_room_of_many() {
     let large = || {
         let mut record = decision();
-        record.request.arguments = Some(Datum::String("x".repeat(5 * RECORD_BYTES)));
+        asked(&mut record).arguments = Some(Datum::String("x".repeat(5 * RECORD_BYTES)));
         Record::Decision(Box::new(record))
     };
     let (log, writer, sink) = open(8, Overflow::Drop);
@@ -117,7 +117,7 @@ fn a_large_record_takes_the_room_of_many() {
     wait_for(|| log.counts().queued == 0);
     // One that is larger than the whole queue has room in an empty one.
     let mut huge = decision();
-    huge.request.arguments = Some(Datum::String("x".repeat(100 * RECORD_BYTES)));
+    asked(&mut huge).arguments = Some(Datum::String("x".repeat(100 * RECORD_BYTES)));
     at_once(record(&log, Record::Decision(Box::new(huge)))).unwrap();
     assert_eq!(writer.shutdown(SOON).written, 4);
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::json::{Capped, MAX_TEXT_BYTES};
 use crate::engine::datum::{Datum, Reference};
-use crate::engine::decision::Decision;
+use crate::engine::decision::{Decision, Note};
 use crate::engine::request::{AuthzRequest, RequestEntity};
 
 /// One line of the decision log.
@@ -37,10 +37,12 @@ pub struct DecisionRecord {
     pub revision: Arc<str>,
     /// Hash of the generation that decided.
     pub generation: Arc<str>,
-    /// What was asked.
-    pub request: AuthzRequest,
+    /// What was asked; left out where `note` says it.
+    pub request: Option<AuthzRequest>,
     /// What was decided.
     pub decision: Arc<Decision>,
+    /// What lines say of both, if the decision may be given again: written by the first, and copied by the others.
+    pub note: Option<Arc<Note>>,
     /// What part the cache had.
     pub cache: CacheUse,
     /// How long deciding took.
@@ -189,7 +191,7 @@ impl Record {
     /// About how much the caller sent, in bytes: what a waiting record holds beyond a small one.
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Decision(record) => size(&record.request),
+            Self::Decision(record) => record.request.as_ref().map_or(0, size),
             Self::Refusal(_) => 0,
         }
     }

@@ -1,6 +1,6 @@
 //! An answer: what was decided, by which policies, and why.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cedar_policy::EntityUid;
 
@@ -36,6 +36,9 @@ pub struct Decision {
     /// Whether a policy that covers the request reads the time: another instant may decide otherwise.
     pub timed: bool,
 }
+
+/// What somebody wrote of a question and its decision, once, to copy it when the same decision is given again.
+pub type Note = OnceLock<Box<[u8]>>;
 
 /// A policy that could not be evaluated.
 #[derive(Debug, Clone)]

@@ -10,19 +10,35 @@ use moka::sync::Cache;
 
 use crate::engine::convert::Form;
 use crate::engine::datum::{Datum, Reference};
-use crate::engine::decision::Decision;
+use crate::engine::decision::{Decision, Note};
 use crate::engine::request::{AuthzRequest, RequestEntity};
 
 /// Questions with longer keys are not remembered: they would push out hundreds of others.
 const MAX_KEY_BYTES: usize = 16 * 1024;
 
-/// What an entry is taken to weigh besides its key, in bytes: the decision, and the cache's own bookkeeping.
-const ENTRY_BYTES: usize = 1024;
+/// What an entry is taken to weigh besides its key, in bytes: the decision, what is written of it besides what the key
+/// holds, and the cache's own bookkeeping.
+const ENTRY_BYTES: usize = 2048;
+
+/// What a policy that could not be evaluated, or that decided, adds to that: its message, its annotations in the note.
+const POLICY_BYTES: usize = 512;
+
+/// Decisions over which more policies than this fail are not remembered: they would weigh more than they save.
+const MAX_ERRORS: usize = 16;
 
 /// The decisions of one world.
 #[derive(Debug)]
 pub struct DecisionCache {
-    entries: Cache<Key, Arc<Decision>>,
+    entries: Cache<Key, Remembered>,
+}
+
+/// A decision, and what was written of it.
+#[derive(Debug, Clone)]
+pub struct Remembered {
+    /// The decision.
+    pub decision: Arc<Decision>,
+    /// What was written of question and decision; empty until somebody has.
+    pub note: Arc<Note>,
 }
 
 /// A question as bytes.
@@ -32,24 +48,29 @@ pub struct Key(Arc<[u8]>);
 impl DecisionCache {
     /// An empty cache that holds about `max_bytes`.
     pub fn new(max_bytes: u64) -> Self {
-        let weight = |key: &Key, _: &Arc<Decision>| {
-            u32::try_from(key.0.len().saturating_add(ENTRY_BYTES)).unwrap_or(u32::MAX)
+        let weight = |key: &Key, remembered: &Remembered| {
+            let Decision { errors, determining, .. } = &*remembered.decision;
+            let policies = (errors.len() + determining.len()) * POLICY_BYTES;
+            // The note repeats what the key holds, as JSON.
+            u32::try_from(3 * key.0.len() + policies + ENTRY_BYTES).unwrap_or(u32::MAX)
         };
         Self { entries: Cache::builder().max_capacity(max_bytes).weigher(weight).build() }
     }
 
     /// The decision that was made on this question.
-    pub fn get(&self, key: &Key) -> Option<Arc<Decision>> {
+    pub fn get(&self, key: &Key) -> Option<Remembered> {
         self.entries.get(key)
     }
 
-    /// Remembers a decision, if it is one that repeats. Whether it is.
-    pub fn insert(&self, key: Key, decision: &Arc<Decision>) -> bool {
-        let repeats = decision.repeats() && decision.explanation.is_none();
-        if repeats {
-            self.entries.insert(key, Arc::clone(decision));
-        }
-        repeats
+    /// Remembers a decision, if it is one that repeats.
+    pub fn insert(&self, key: Key, decision: &Arc<Decision>) -> Option<Arc<Note>> {
+        let repeats = decision.repeats() && decision.explanation.is_none() && decision.errors.len() <= MAX_ERRORS;
+        repeats.then(|| {
+            let remembered = Remembered { decision: Arc::clone(decision), note: Arc::default() };
+            let note = Arc::clone(&remembered.note);
+            self.entries.insert(key, remembered);
+            note
+        })
     }
 
     /// How many decisions are remembered. Counts what is not counted yet: for those who look, not for those who ask.
