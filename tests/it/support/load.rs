@@ -165,12 +165,12 @@ impl Truth {
     /// Fails unless every call was answered, from one of the generations, and as that one says. Returns how many calls
     /// each of them answered.
     #[track_caller]
-    pub(crate) fn check(&self, calls: &[Call]) -> HashMap<&str, usize> {
+    pub(crate) fn check(&self, calls: &[Call]) -> HashMap<String, usize> {
         let mut answered = HashMap::new();
         let mut wrong = Vec::new();
         for call in calls {
             match self.complaint(call) {
-                Ok(generation) => *answered.entry(generation).or_default() += 1,
+                Ok(generation) => *answered.entry(generation.to_owned()).or_default() += 1,
                 Err(complaint) => wrong.push(complaint),
             }
         }

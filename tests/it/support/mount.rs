@@ -51,8 +51,10 @@ impl Mount {
             }
         }
         for entry in fs::read_dir(&self.folder).expect("a folder") {
-            let name = entry.expect("a name").file_name().to_string_lossy().into_owned();
-            if !name.starts_with("..") && !names.contains(&name) {
+            let entry = entry.expect("a name");
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_link = entry.file_type().expect("a type").is_symlink();
+            if is_link && !name.starts_with("..") && !names.contains(&name) {
                 fs::remove_file(self.folder.join(name)).expect("removed");
             }
         }
