@@ -145,6 +145,8 @@ fn an_emergency_forbid_outlasts_rollbacks_broken_files_and_its_folder() {
     };
     load.until(PATIENCE, denied);
     let from = std::time::Instant::now();
+    // What the loader says of itself follows when it has written what must outlive it.
+    status_where(&process, PATIENCE, |status| status["emergency"]["policies"] == 1);
     assert_eq!(process.metric("pdp_emergency_policies"), 1.0);
     process.command(&["rollback", prefix(&pair.notes_hidden)]).check_code(0);
     pause(300);

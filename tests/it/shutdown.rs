@@ -61,7 +61,9 @@ fn a_server_told_to_stop_serves_its_grace_out_and_loses_no_answer() {
     }
     // Not ready, and decisions are answered, to those who connect now as well.
     load.until(Duration::from_millis(700), |call| call.outcome.is_ok());
-    assert!(Client::connect(&process.data).authorize(questions().remove(1)).is_ok());
+    let connecting = Instant::now();
+    let newcomer = Client::connect(&process.data).authorize(questions().remove(1));
+    assert!(newcomer.is_ok(), "after {:?}: {newcomer:?}", connecting.elapsed());
     assert_eq!(readiness(&process), 503);
     let finished = process.ended();
     let ended = Instant::now();

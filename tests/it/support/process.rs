@@ -169,6 +169,16 @@ impl Process {
         self.said.lock().expect("nobody panicked").clone()
     }
 
+    /// Waits until what it has written from that byte on says all of this.
+    #[track_caller]
+    pub(crate) fn until_said(&self, from: usize, wanted: &[&str]) {
+        let begun = Instant::now();
+        while !wanted.iter().all(|text| self.said()[from..].contains(text)) {
+            assert!(begun.elapsed() < Duration::from_secs(2), "no {wanted:?} in {}", &self.said()[from..]);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Runs a command that talks to it over the control listener.
     pub(crate) fn command(&self, words: &[&str]) -> Finished {
         let address = self.control.trim_start_matches("http://");
