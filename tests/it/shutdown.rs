@@ -50,17 +50,17 @@ fn readiness(process: &Process) -> u16 {
 fn a_server_told_to_stop_serves_its_grace_out_and_loses_no_answer() {
     let pair = Pair::learn();
     let sources = hiding("plan");
-    let (process, load) = start(&sources, &["MANDATE__SHUTDOWN__GRACE=1s"]);
+    let (process, load) = start(&sources, &["MANDATE__SHUTDOWN__GRACE=3s"]);
     load.until(PATIENCE, |call| call.is_of(&pair.plan_hidden));
     assert_eq!(readiness(&process), 200);
     let told = Instant::now();
     process.signal(Signal::SIGTERM);
     while readiness(&process) == 200 {
-        assert!(told.elapsed() < Duration::from_millis(800), "still ready");
+        assert!(told.elapsed() < Duration::from_secs(2), "still ready");
         pause(5);
     }
     // Not ready, and decisions are answered, to those who connect now as well.
-    load.until(Duration::from_millis(700), |call| call.outcome.is_ok());
+    load.until(Duration::from_secs(2), |call| call.outcome.is_ok());
     let connecting = Instant::now();
     let newcomer = Client::connect(&process.data).authorize(questions().remove(1));
     assert!(newcomer.is_ok(), "after {:?}: {newcomer:?}", connecting.elapsed());
@@ -68,14 +68,14 @@ fn a_server_told_to_stop_serves_its_grace_out_and_loses_no_answer() {
     let finished = process.ended();
     let ended = Instant::now();
     finished.check_code(0);
-    assert!(ended - told >= Duration::from_secs(1), "the grace was kept");
-    assert!(ended - told < Duration::from_secs(5), "{:?}", ended - told);
+    assert!(ended - told >= Duration::from_secs(3), "the grace was kept");
+    assert!(ended - told < Duration::from_secs(10), "{:?}", ended - told);
     pause(100);
     let calls = load.finish();
     let (answered, failed): (Vec<_>, Vec<_>) = calls.into_iter().partition(|call| call.outcome.is_ok());
     pair.truth().check(&answered);
     for call in &failed {
-        assert!(call.ended > told + Duration::from_millis(950), "failed within the grace: {call:?}");
+        assert!(call.ended > told + Duration::from_millis(2950), "failed within the grace: {call:?}");
         let code = call.outcome.as_ref().unwrap_err().code();
         assert_eq!(code, Code::Unavailable, "a client may ask another server: {call:?}");
     }

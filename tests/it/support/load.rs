@@ -102,8 +102,12 @@ impl Load {
                 return begun.elapsed();
             }
             looked = calls.len();
-            let left = patience.checked_sub(begun.elapsed());
-            let left = left.unwrap_or_else(|| panic!("not within {patience:?}; last: {:?}", calls.last()));
+            let Some(left) = patience.checked_sub(begun.elapsed()) else {
+                let last = calls.last().cloned();
+                // Whoever panics while holding it would fail the calls that are still under way, too.
+                drop(calls);
+                panic!("not within {patience:?}; last: {last:?}");
+            };
             calls = self.shared.more.wait_timeout(calls, left).expect("nobody panicked").0;
         }
     }
