@@ -21,7 +21,10 @@ fn broken_files_after_a_crash_serve_the_last_known_good_and_say_so() {
     sources.put(POLICY, "permit (");
 
     let process = Process::start(&sources);
-    let warned = process.announced.lines().any(|line| line.contains("WARNING") && line.contains("the files are broken"));
+    let warned = process
+        .announced
+        .lines()
+        .any(|line| line.contains("WARNING") && line.contains("the files are broken"));
     assert!(warned, "{}", process.announced);
     let status = process.status();
     assert_eq!(status["source"], "last_known_good");
@@ -41,7 +44,8 @@ fn broken_files_after_a_crash_serve_the_last_known_good_and_say_so() {
     process.crash();
 
     sources.put(POLICY, "permit (");
-    let ended = Process::try_start_with(&sources, &["--refuse-last-known-good"]).expect_err("it must not start");
+    let ended =
+        Process::try_start_with(&sources, &["--refuse-last-known-good"]).expect_err("it must not start");
     ended.check_code(3);
     assert!(ended.stderr.contains("base.cedar:1"), "{ended:?}");
 }
@@ -60,7 +64,9 @@ fn a_crash_at_any_moment_leaves_a_set_that_can_be_served() {
         let process = Process::start(&sources);
         if round == 0 {
             // Nothing was kept before: the first set must have been, for there to be something to go back to.
-            crate::reload::status_where(&process, PATIENCE, |status| status["kept"].as_array().unwrap().len() == 1);
+            crate::reload::status_where(&process, PATIENCE, |status| {
+                status["kept"].as_array().unwrap().len() == 1
+            });
         }
         // A different moment every round, in a storm and after it.
         let lifetime = Duration::from_micros(1_000 + (round * 37_501) % 400_000);

@@ -22,7 +22,9 @@ fn prefix(generation: &str) -> &str {
 
 fn kept(status: &Value) -> Vec<String> {
     let sets = status["kept"].as_array().expect("a list");
-    sets.iter().map(|set| set["generations"].as_array().unwrap().last().unwrap().as_str().unwrap().to_owned()).collect()
+    sets.iter()
+        .map(|set| set["generations"].as_array().unwrap().last().unwrap().as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Which of the two questions are allowed.
@@ -38,7 +40,9 @@ fn a_rollback_holds_over_restarts_until_the_files_change() {
     let (process, load) = start(&sources, &QUICK);
     sources.put(POLICY, with_hidden("notes"));
     load.until(PATIENCE, |call| call.is_of(&pair.notes_hidden));
-    status_where(&process, PATIENCE, |status| kept(status) == [pair.notes_hidden.clone(), pair.plan_hidden.clone()]);
+    status_where(&process, PATIENCE, |status| {
+        kept(status) == [pair.notes_hidden.clone(), pair.plan_hidden.clone()]
+    });
     let finished = process.command(&["rollback", prefix(&pair.plan_hidden)]);
     finished.check_code(0);
     assert!(finished.stdout.contains(&pair.plan_hidden), "{finished:?}");
@@ -94,7 +98,11 @@ fn a_rollback_that_is_not_entitled_or_names_nothing_changes_nothing() {
     let (process, load) = start(&sources, &QUICK);
     sources.put(POLICY, with_hidden("notes"));
     load.until(PATIENCE, |call| call.is_of(&pair.notes_hidden));
-    for (name, saying) in [("0123456789", "no kept set"), ("abc", "names no generation"), ("not-hex-at-all", "names no generation")] {
+    for (name, saying) in [
+        ("0123456789", "no kept set"),
+        ("abc", "names no generation"),
+        ("not-hex-at-all", "names no generation"),
+    ] {
         let finished = process.command(&["rollback", name]);
         finished.check_code(1);
         assert!(finished.stderr.contains(saying), "{name}: {finished:?}");
@@ -141,7 +149,9 @@ fn an_emergency_forbid_outlasts_rollbacks_broken_files_and_its_folder() {
     status_where(&process, PATIENCE, |status| status["serving_stale"] == true);
     sources.put("emergency/all.cedar", EMERGENCY);
     let denied = |call: &crate::support::Call| {
-        call.outcome.as_ref().is_ok_and(|answer| answer.determining_policies.iter().any(|policy| policy.policy_id == "emergency:all.cedar#1"))
+        call.outcome.as_ref().is_ok_and(|answer| {
+            answer.determining_policies.iter().any(|policy| policy.policy_id == "emergency:all.cedar#1")
+        })
     };
     load.until(PATIENCE, denied);
     let from = std::time::Instant::now();
@@ -155,7 +165,9 @@ fn an_emergency_forbid_outlasts_rollbacks_broken_files_and_its_folder() {
     pause(300);
     process.command(&["rollback", "--release"]).check_code(0);
     sources.put(POLICY, PERMIT);
-    let begun = status_where(&process, PATIENCE, |status| status["source"] == "files" && status["serving_stale"] == false);
+    let begun = status_where(&process, PATIENCE, |status| {
+        status["source"] == "files" && status["serving_stale"] == false
+    });
     assert_eq!(begun["emergency"]["files"][0], "all.cedar");
     pause(300);
     let calls = load.finish();
@@ -204,7 +216,8 @@ fn the_answer_to_a_rollback_under_load_divides_the_answers() {
     // Whoever asked after the answer, and was answered before the next command, sees it.
     for (at, (_, answered, generation)) in divides.iter().enumerate() {
         let next = divides.get(at + 1).map_or_else(std::time::Instant::now, |(begun, ..)| *begun);
-        let between: Vec<_> = calls.iter().filter(|call| call.asked > *answered && call.ended < next).collect();
+        let between: Vec<_> =
+            calls.iter().filter(|call| call.asked > *answered && call.ended < next).collect();
         assert!(!between.is_empty());
         assert!(between.iter().all(|call| call.is_of(generation)), "{between:?}");
     }
@@ -215,10 +228,14 @@ fn the_answer_to_a_rollback_under_load_divides_the_answers() {
 fn files_that_do_not_fit_an_emergency_forbid_are_rejected() {
     let sources = Sources::small().entities("base.json", &crate::reload::entities());
     fs::create_dir(sources.path("emergency")).unwrap();
-    sources.put("emergency/levels.cedar", "forbid (principal is Mandate::User, action, resource) when { principal.level == 1 };\n");
+    sources.put(
+        "emergency/levels.cedar",
+        "forbid (principal is Mandate::User, action, resource) when { principal.level == 1 };\n",
+    );
     let process = Process::try_start_with(&sources, &QUICK).unwrap();
     assert_eq!(allowed(&process), [false, false]);
-    let schema = crate::support::SMALL_SCHEMA.replace("entity User = { level: Long }", "entity User = { level?: Long }");
+    let schema = crate::support::SMALL_SCHEMA
+        .replace("entity User = { level: Long }", "entity User = { level?: Long }");
     sources.put("schemas/small.cedarschema", schema);
     let status = status_where(&process, PATIENCE, |status| status["serving_stale"] == true);
     assert!(status["last_load"]["problems"].to_string().contains("levels.cedar"), "{status:#}");

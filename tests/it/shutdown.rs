@@ -155,12 +155,11 @@ fn a_client_that_never_ends_its_request_is_not_waited_for() {
     let body = tokio_stream::wrappers::ReceiverStream::new(receiver);
     // A unary call whose message never comes.
     let mut grpc = tonic::client::Grpc::new(client.channel());
-    let hanging = client.wait(async {
-        grpc.ready().await.unwrap();
-        let path = "/mandate.v1.AuthorizationService/AuthorizeBatch".parse().unwrap();
-        let codec = tonic_prost::ProstCodec::<pb::AuthorizeBatchRequest, pb::AuthorizeBatchResponse>::default();
-        tokio::spawn(async move { grpc.client_streaming(Request::new(body), path, codec).await })
-    });
+    client.wait(grpc.ready()).unwrap();
+    let path = "/mandate.v1.AuthorizationService/AuthorizeBatch".parse().unwrap();
+    let codec = tonic_prost::ProstCodec::<pb::AuthorizeBatchRequest, pb::AuthorizeBatchResponse>::default();
+    let calling = async move { grpc.client_streaming(Request::new(body), path, codec).await };
+    let hanging = client.spawn(calling);
     pause(300);
     let told = Instant::now();
     process.signal(Signal::SIGTERM);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{PATIENCE, PERMIT, Pair, QUICK, entities, hide, hiding, start, status_where};
-use crate::support::{Process, binary, SMALL_SCHEMA, Sources};
+use crate::support::{Process, SMALL_SCHEMA, Sources, binary};
 
 /// A bad push: the file, what is written to it, the place that is named, and what is said.
 struct Push {
@@ -25,7 +25,11 @@ fn bad_pushes() -> Vec<Push> {
     let with = |more: &str| good.clone() + more;
     let after = |bytes: &[u8]| [good.as_bytes(), bytes].concat();
     let bom = "\u{feff}".to_owned() + &good;
-    let deep = format!("@id(\"deep\")\npermit (principal, action, resource) when {{ {}true{} }};\n", "(".repeat(150), ")".repeat(150));
+    let deep = format!(
+        "@id(\"deep\")\npermit (principal, action, resource) when {{ {}true{} }};\n",
+        "(".repeat(150),
+        ")".repeat(150)
+    );
     vec![
         push(base, with("permit (principal, action resource);\n"), "base.cedar:5", ""),
         push(base, "", "base.cedar", "holds no policy"),
@@ -34,12 +38,27 @@ fn bad_pushes() -> Vec<Push> {
         push(base, bom, "base.cedar", "byte order mark"),
         push(base, after(b"// \0\n"), "base.cedar:5", "NUL"),
         push(base, with(PERMIT), "base.cedar:5", "base"),
-        push(base, with("@id(\"open\")\npermit (principal == ?somebody, action, resource);\n"), "base.cedar", ""),
+        push(
+            base,
+            with("@id(\"open\")\npermit (principal == ?somebody, action, resource);\n"),
+            "base.cedar",
+            "",
+        ),
         push(base, with(&deep), "base.cedar:6", "nested deeper"),
-        push(base, with("@id(\"odd\")\npermit (principal, action, resource) when { uuid(\"1\") };\n"), "base.cedar:6", "uuid"),
+        push(
+            base,
+            with("@id(\"odd\")\npermit (principal, action, resource) when { uuid(\"1\") };\n"),
+            "base.cedar:6",
+            "uuid",
+        ),
         push("schemas/small.cedarschema", "", "small.cedarschema", ""),
         push("entities/base.json", "[{", "base.json", "line 1"),
-        push("entities/base.json", entities().to_string().replace("\"level\":1", "\"level\":\"x\""), "base.json", "level"),
+        push(
+            "entities/base.json",
+            entities().to_string().replace("\"level\":1", "\"level\":\"x\""),
+            "base.json",
+            "level",
+        ),
     ]
 }
 
@@ -62,7 +81,12 @@ fn a_bad_push_changes_no_answer_and_is_told_everywhere() {
         let status = status_where(&process, Duration::from_secs(2), |status| status["serving_stale"] == true);
         let told = problems(&status);
         let named = |text: &str| text.contains(push.place) && text.contains(push.saying);
-        assert!(told.iter().any(|text| named(text)), "{number}: `{}` `{}`: {told:#?}", push.place, push.saying);
+        assert!(
+            told.iter().any(|text| named(text)),
+            "{number}: `{}` `{}`: {told:#?}",
+            push.place,
+            push.saying
+        );
         assert_eq!(status["last_load"]["outcome"], "rejected", "{number}");
         assert_eq!(status["generation"], pair.plan_hidden.as_str(), "{number}");
         assert_eq!(process.metric("pdp_serving_stale"), 1.0, "{number}");
@@ -91,7 +115,10 @@ fn a_template_without_a_link_loads_and_is_warned_of() {
     sources.put("policies/base.cedar", &text);
     load.until(PATIENCE, |call| call.is_of(&with_template));
     let status = process.status();
-    assert!(status["last_load"]["warnings"].to_string().contains("template `open` has no link"), "{status:#}");
+    assert!(
+        status["last_load"]["warnings"].to_string().contains("template `open` has no link"),
+        "{status:#}"
+    );
     pair.truth().and(&with_template, &[true, false]).check(&load.finish());
 }
 

@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::{PATIENCE, PERMIT, Pair, QUICK, entities, hide, hiding, start, status_where};
 use crate::support::SMALL_SCHEMA;
 
+/// A name, the files that are written, and the place that is named.
+type Case = (&'static str, Vec<(&'static str, String)>, &'static str);
+
 #[test]
 fn a_set_that_does_not_fit_together_is_rejected_as_one() {
     let pair = Pair::learn();
@@ -17,10 +20,14 @@ fn a_set_that_does_not_fit_together_is_rejected_as_one() {
     let without_view = SMALL_SCHEMA.replace("action view", "action look");
     let forbid = "@id(\"look\")\nforbid (principal, action == Mandate::Action::\"view\", resource);\n";
     let odd = entities().to_string().replace("Mandate::User", "Mandate::Robot");
-    let cases: [(&str, Vec<(&str, String)>, &str); 5] = [
+    let cases: [Case; 5] = [
         (
             "fails validation",
-            vec![(policy, reversed.clone() + "@id(\"v\")\npermit (principal, action, resource) when { principal.colour == 1 };\n")],
+            vec![(
+                policy,
+                reversed.clone()
+                    + "@id(\"v\")\npermit (principal, action, resource) when { principal.colour == 1 };\n",
+            )],
             "base.cedar:6",
         ),
         (
@@ -35,7 +42,11 @@ fn a_set_that_does_not_fit_together_is_rejected_as_one() {
         ),
         (
             "a forbid that can never apply",
-            vec![(policy, PERMIT.to_owned() + "@id(\"never\")\nforbid (principal is Mandate::Doc, action == Mandate::Action::\"view\", resource);\n")],
+            vec![(
+                policy,
+                PERMIT.to_owned()
+                    + "@id(\"never\")\nforbid (principal is Mandate::Doc, action == Mandate::Action::\"view\", resource);\n",
+            )],
             "base.cedar:3",
         ),
         ("entities of no declared type", vec![(policy, reversed), ("entities/base.json", odd)], "base.json"),

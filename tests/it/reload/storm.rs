@@ -24,7 +24,7 @@ fn bundle(number: usize) -> Files {
     let mut policy = format!(
         "@id(\"permit-{number}\")\npermit (principal, action, resource) when {{ principal.a{number} == {number} }};\n"
     );
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         policy += &format!("@id(\"forbid-{number}\")\nforbid (principal, action, resource);\n");
     }
     let mut attributes = serde_json::Map::new();
@@ -58,7 +58,7 @@ fn complaint(call: &Call, numbers: &HashMap<String, usize>) -> Option<String> {
     let Some(&number) = numbers.get(&answer.generation) else {
         return Some(format!("of no known generation: {answer:?}"));
     };
-    let expected = match (number == call.question, number % 3 == 0) {
+    let expected = match (number == call.question, number.is_multiple_of(3)) {
         (false, _) => "unknown_principal",
         (true, true) => "forbidden",
         (true, false) => "",
@@ -117,7 +117,9 @@ fn sets_that_follow_one_another_at_once_are_each_served_whole() {
     let wrong: Vec<_> = calls.iter().filter_map(|call| complaint(call, &numbers)).collect();
     assert!(wrong.is_empty(), "{} of {}: {:#?}", wrong.len(), calls.len(), &wrong[..wrong.len().min(5)]);
     check_order(&calls, &numbers);
-    let own = calls.iter().filter(|call| call.outcome.as_ref().is_ok_and(|answer| reason(answer) != "unknown_principal"));
+    let own = calls
+        .iter()
+        .filter(|call| call.outcome.as_ref().is_ok_and(|answer| reason(answer) != "unknown_principal"));
     eprintln!(
         "{BUNDLES} sets in {elapsed:?}: {published} published, {:.0} a second; {} answers, {} by the set asked about",
         published / elapsed.as_secs_f64(),

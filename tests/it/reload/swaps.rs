@@ -18,13 +18,30 @@ fn mounted(sources: &Sources, hidden: &str) -> Mount {
     Mount::new(sources.path("policies"), &policies(hidden))
 }
 
-fn policies(hidden: &str) -> [(&'static str, String); 1] {
-    [("base.cedar", PERMIT.to_owned() + &hide(hidden))]
+/// Several files that all say which set they are of: a mixture of two sets is a generation nobody knows.
+fn policies(hidden: &str) -> Vec<(String, String)> {
+    let marked = |at: usize| {
+        let text = format!("// {hidden}\n@id(\"p{at}\")\npermit (principal, action, resource);\n");
+        (format!("p{at}.cedar"), text)
+    };
+    let mut files: Vec<_> = (0..8).map(marked).collect();
+    files.push(("z.cedar".to_owned(), hide(hidden)));
+    files
+}
+
+/// What the two sets compile to.
+fn learn() -> Pair {
+    let generation = |hidden: &str| {
+        let sources = hiding(hidden).without("policies/base.cedar");
+        policies(hidden).iter().for_each(|(name, text)| sources.put(&format!("policies/{name}"), text));
+        sources.generation()
+    };
+    Pair { plan_hidden: generation("plan"), notes_hidden: generation("notes") }
 }
 
 #[test]
 fn a_thousand_swaps_are_served_whole_and_leave_nothing_behind() {
-    let pair = Pair::learn();
+    let pair = learn();
     let sources = Sources::empty();
     let mut mount = mounted(&sources, "plan");
     let process = Process::start(&sources);
@@ -83,7 +100,7 @@ fn volumes_swapped_one_after_the_other_are_never_served_mixed() {
         .policy("base.cedar", &newer_policy)
         .entities("base.json", &newer_entities)
         .generation();
-    let older = hiding("plan").generation();
+    let older = learn().plan_hidden;
     let sources = Sources::empty();
     let mut policies_mount = mounted(&sources, "plan");
     let schema = |text: &str| vec![("small.cedarschema", text.to_owned())];
@@ -94,17 +111,22 @@ fn volumes_swapped_one_after_the_other_are_never_served_mixed() {
     load.until(PATIENCE, |call| call.is_of(&older));
     for back in [false, true, false] {
         let (policy, text, data, expected) = if back {
-            (PERMIT.to_owned() + &hide("plan"), SMALL_SCHEMA.to_owned(), entities(), &older)
+            (policies("plan"), SMALL_SCHEMA.to_owned(), entities(), &older)
         } else {
-            (newer_policy.clone(), newer_schema.clone(), newer_entities.clone(), &newer)
+            (
+                vec![("base.cedar".to_owned(), newer_policy.clone())],
+                newer_schema.clone(),
+                newer_entities.clone(),
+                &newer,
+            )
         };
         // Each order begins with what does not fit the rest.
         if back {
             schemas.swap(&schema(&text));
             super::pause(300);
-            policies_mount.swap(&[("base.cedar", policy)]);
+            policies_mount.swap(&policy);
         } else {
-            policies_mount.swap(&[("base.cedar", policy)]);
+            policies_mount.swap(&policy);
             super::pause(300);
             schemas.swap(&schema(&text));
         }
@@ -124,7 +146,8 @@ fn a_volume_that_holds_all_folders_is_swapped_as_one_and_seen_at_once() {
     let files = |hidden: &str| {
         let sources = hiding(hidden);
         let text = |path: &str| (path.to_owned(), std::fs::read_to_string(sources.path(path)).unwrap());
-        let mut files = ["policies/base.cedar", "schemas/small.cedarschema", "entities/base.json"].map(text).to_vec();
+        let mut files =
+            ["policies/base.cedar", "schemas/small.cedarschema", "entities/base.json"].map(text).to_vec();
         files.push(("mandate.sum".to_owned(), sources.manifest()));
         files
     };

@@ -77,7 +77,8 @@ impl Load {
         let endpoint = Endpoint::from_shared(address.to_owned()).expect("an address");
         let (ask, all) = (Arc::new(ask), Arc::clone(&shared));
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let mut connections = JoinSet::new();
                 for first in 0..CONNECTIONS {

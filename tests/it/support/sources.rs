@@ -131,8 +131,10 @@ impl Sources {
     pub(crate) fn manifest(&self) -> String {
         let mut lines = String::new();
         for kind in ["policies", "schemas", "entities"] {
-            let mut paths: Vec<_> =
-                fs::read_dir(self.path(kind)).expect("a folder").map(|entry| entry.expect("a file").path()).collect();
+            let mut paths: Vec<_> = fs::read_dir(self.path(kind))
+                .expect("a folder")
+                .map(|entry| entry.expect("a file").path())
+                .collect();
             paths.sort();
             for path in paths.iter().filter(|path| path.is_file()) {
                 let name = path.file_name().expect("a name").to_string_lossy();
