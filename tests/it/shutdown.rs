@@ -192,3 +192,14 @@ fn a_hangup_loads_at_once_and_tries_again_what_was_rejected() {
     }
     assert_eq!(pair.truth().check(&load.finish()).len(), 2);
 }
+
+#[test]
+fn signals_are_obeyed_from_the_announcement_on() {
+    let sources = hiding("plan");
+    for _ in 0..15 {
+        let process = Process::start(&sources);
+        process.signal(Signal::SIGHUP);
+        process.signal(Signal::SIGINT);
+        process.ended().check_code(0);
+    }
+}
