@@ -61,7 +61,7 @@ pub struct Listen {
 /// When changed files are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reload {
-    /// Whether files are watched at all; otherwise only SIGHUP loads them.
+    /// Whether file events wake the loader before the next poll.
     pub watch: bool,
     /// How often files are looked at, whatever events come.
     pub poll: Duration,

@@ -72,8 +72,10 @@ impl Bound {
         readiness.set(false);
         health.stop_serving().await;
         let drained = async {
-            if outcome.as_ref().is_ok_and(|stop| *stop == Stop::AfterGrace) {
-                tokio::time::sleep(self.shutdown.grace).await;
+            let grace = outcome.as_ref().is_ok_and(|stop| *stop == Stop::AfterGrace);
+            // Whoever connects meanwhile is let in, which takes the listeners' own futures.
+            if grace && timeout(self.shutdown.grace, &mut deciding).await.is_ok() {
+                return;
             }
             stopping.send_replace(true);
             // Connections are told to go away; a caller that never ends its request must not keep the process.

@@ -98,6 +98,9 @@ impl Serve {
 async fn serve(config: &Config, style: Style) -> Result<(), StartError> {
     let started = Instant::now();
     let bound = app::bind(config).await?;
+    // Before anybody is told that there is a process to signal: until then signals kill it.
+    let interrupts = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let hangup = signal(SignalKind::hangup())?;
     match style {
         Style::Pretty => {
             output::problems(&bound.warnings);
@@ -106,10 +109,9 @@ async fn serve(config: &Config, style: Style) -> Result<(), StartError> {
         Style::Json => announce_to_machines(&bound, config, started),
     }
     let commands = bound.loader.commands.clone();
-    let interrupts = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {
         served = bound.run(stop(interrupts)) => served,
-        never = reload(commands, signal(SignalKind::hangup())?) => match never {},
+        never = reload(commands, hangup) => match never {},
     }
 }
 

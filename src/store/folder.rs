@@ -13,7 +13,7 @@ use crate::engine::problem::{Place, Problem, SourceFile};
 /// Most files in one folder.
 const MAX_FILES: usize = 10_000;
 /// The link of a mounted ConfigMap or Secret that all of its files go through, swapped as one.
-const MOUNT: &str = "..data";
+pub(super) const MOUNT: &str = "..data";
 /// What a folder's manifest is called.
 pub(super) const MANIFEST: &str = "mandate.sum";
 /// Two changes closer together than this can leave the same times behind: file systems count in ticks.

@@ -53,6 +53,16 @@ mod errors_in_policies;
 mod hostile;
 // Requests made to break a running process: it answers, and goes on answering.
 mod hostile_requests;
+// Files that change under a running server, well and badly: what it serves meanwhile, and what it says.
+mod reload;
+// Rollbacks and emergency forbids, from the command line.
+mod rollback;
+// How a server starts again after it was killed, and with broken files.
+mod restart;
+// How a server stops, and what its log then holds.
+mod shutdown;
+// Names of published worlds, which callers hand back.
+mod revisions;
 // The command line.
 mod cli;
 // Tool lists of real servers, imported, loaded and called.

@@ -4,6 +4,8 @@ mod admin;
 mod command;
 mod curl;
 mod http;
+mod load;
+mod mount;
 mod observed;
 mod process;
 mod server;
@@ -15,10 +17,12 @@ pub(crate) use admin::{bearer, get_status, token};
 pub(crate) use command::{Finished, binary, mandate, mandate_with_input};
 pub(crate) use curl::{curl, framed, status_within};
 pub(crate) use http::{HttpAnswer, evaluation, get, post, try_post};
+pub(crate) use load::{Call, Load, Truth};
+pub(crate) use mount::Mount;
 pub(crate) use observed::{Numbers, StopOnDrop, lines, lines_of};
 pub(crate) use process::Process;
 pub(crate) use server::{Client, TestServer, raw_call, raw_call_with, shipped_server};
-pub(crate) use sources::{Sources, repository, repository_config};
+pub(crate) use sources::{SMALL_SCHEMA, Sources, doc, repository, repository_config, user};
 pub(crate) use stream::Conversation;
 pub(crate) use wire::{
     Question, check_field, decimal_value, determining, entity_value, is_allow, long_value, question, reason,

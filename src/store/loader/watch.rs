@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak, mpsc};
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::super::folder::MANIFEST;
+use super::super::folder::{MANIFEST, MOUNT};
 use super::command::Message;
 
 /// Wakes the loader once for however many events. Holding it does not keep the loader running.
@@ -110,7 +110,7 @@ fn is_relevant(event: &Event, folders: &[PathBuf]) -> bool {
     };
     let concerns = |path: &PathBuf| {
         folders.iter().any(|folder| path.starts_with(folder))
-            || path.file_name().is_some_and(|name| name == MANIFEST)
+            || path.file_name().is_some_and(|name| name == MANIFEST || name == MOUNT)
     };
     changes && (event.paths.is_empty() || event.paths.iter().any(concerns))
 }

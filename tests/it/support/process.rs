@@ -1,11 +1,20 @@
 //! `mandate serve` as a child process.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use super::command::{Finished, binary};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use super::command::{Finished, binary, mandate};
+use super::http::get;
 use super::server::Client;
 use super::sources::Sources;
 
@@ -13,8 +22,10 @@ use super::sources::Sources;
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
-    /// What it writes to standard error after it announced itself.
-    rest: Option<JoinHandle<String>>,
+    /// What it has written to standard error since it announced itself, and who reads that.
+    said: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+    data_directory: PathBuf,
     pub(crate) data: String,
     pub(crate) http: String,
     pub(crate) ops: String,
@@ -87,15 +98,21 @@ impl Process {
             }
             said += &line;
         }
+        let more = Arc::new(Mutex::new(String::new()));
+        let heard = Arc::clone(&more);
         let rest = std::thread::spawn(move || {
-            let mut text = String::new();
-            drop(reader.read_to_string(&mut text));
-            text
+            let mut line = String::new();
+            while reader.read_line(&mut line).is_ok_and(|length| length > 0) {
+                heard.lock().expect("nobody panicked").push_str(&line);
+                line.clear();
+            }
         });
         let mut address = |name: &str| addresses.remove(name).expect("announced");
         Ok(Self {
             child,
-            rest: Some(rest),
+            said: more,
+            reader: Some(rest),
+            data_directory: sources.path("data"),
             data: address("gRPC"),
             http: address("HTTP"),
             ops: address("ops"),
@@ -115,13 +132,86 @@ impl Process {
     }
 
     /// Asks it to stop, and returns how it ended.
-    pub(crate) fn terminate(mut self) -> Finished {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("kill");
-        let status = self.child.wait().expect("an end");
-        let stderr = self.rest.take().expect("read once").join().expect("the reading thread");
-        let output = std::process::Output { status, stdout: Vec::new(), stderr: stderr.into_bytes() };
+    pub(crate) fn terminate(self) -> Finished {
+        self.signal(Signal::SIGTERM);
+        self.ended()
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn crash(self) {
+        self.signal(Signal::SIGKILL);
+        drop(self.ended());
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("the process is there");
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
+    }
+
+    /// Waits for its end; one that does not come fails the test.
+    pub(crate) fn ended(mut self) -> Finished {
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("its state") {
+                break status;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "it does not end: {}", self.said());
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        self.reader.take().expect("read once").join().expect("the reading thread");
+        let output = std::process::Output { status, stdout: Vec::new(), stderr: self.said().into_bytes() };
         Finished::from(output)
+    }
+
+    /// What it has written to standard error since it announced itself.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().expect("nobody panicked").clone()
+    }
+
+    /// Waits until what it has written from that byte on says all of this.
+    #[track_caller]
+    pub(crate) fn until_said(&self, from: usize, wanted: &[&str]) {
+        let begun = Instant::now();
+        while !wanted.iter().all(|text| self.said()[from..].contains(text)) {
+            assert!(begun.elapsed() < Duration::from_secs(2), "no {wanted:?} in {}", &self.said()[from..]);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Runs a command that talks to it over the control listener.
+    pub(crate) fn command(&self, words: &[&str]) -> Finished {
+        let address = self.control.trim_start_matches("http://");
+        let folder = self.data_directory.display().to_string();
+        mandate(words.iter().copied().chain(["--control", address, "--data-dir", &folder]))
+    }
+
+    /// What `mandate status` says.
+    pub(crate) fn status(&self) -> Value {
+        let finished = self.command(&["status", "--format", "json"]);
+        finished.check_code(0);
+        finished.json()
+    }
+
+    /// What `/metrics` says of one series.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let text = get(&format!("{}/metrics", self.ops)).body;
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no `{series}` in\n{text}")).parse().expect("a number")
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid())).expect("Linux");
+        let pages: u64 = statm.split(' ').nth(1).expect("resident pages").parse().expect("a number");
+        pages * 4096
+    }
+
+    /// How many files and connections it has open.
+    pub(crate) fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("Linux").count()
     }
 }
 

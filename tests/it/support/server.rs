@@ -196,6 +196,14 @@ impl Client {
         self.runtime.block_on(call)
     }
 
+    /// Begins a call and does not wait for it.
+    pub(crate) fn spawn<F>(&self, call: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.runtime.spawn(call)
+    }
+
     /// Decides one question.
     pub(crate) fn authorize(
         &self,

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mandate::config::{Config, Overrides};
+use mandate::engine::compile::compile;
+use mandate::store::directory;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::command::mandate;
@@ -33,7 +36,7 @@ fn config_of(folder: &Path) -> Config {
 }
 
 /// A user, a document and one action: the least a question needs.
-const SMALL_SCHEMA: &str = r#"namespace Mandate {
+pub(crate) const SMALL_SCHEMA: &str = r#"namespace Mandate {
   entity User = { level: Long };
   entity Doc in [Doc] = { level: Long, next?: Doc };
   action view appliesTo { principal: [User], resource: [Doc], context: { count?: Long, about?: Doc } };
@@ -125,6 +128,38 @@ impl Sources {
         config.reload.poll = Duration::from_millis(50);
         config.reload.settle = Duration::ZERO;
         config
+    }
+
+    /// Writes any file of the folder, under a running server.
+    pub(crate) fn put(&self, path: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.path(path), content).expect("written");
+    }
+
+    /// The generation that they compile to.
+    pub(crate) fn generation(&self) -> String {
+        let config = self.config();
+        let sources = directory::read(&config.folders).unwrap_or_else(|report| panic!("{report}"));
+        let loaded = compile(&sources, &config.options).unwrap_or_else(|report| panic!("{report}"));
+        loaded.world.generation.hash.to_string()
+    }
+
+    /// What `sha256sum` says of their files.
+    pub(crate) fn manifest(&self) -> String {
+        let mut lines = String::new();
+        for kind in ["policies", "schemas", "entities"] {
+            let mut paths: Vec<_> = fs::read_dir(self.path(kind))
+                .expect("a folder")
+                .map(|entry| entry.expect("a file").path())
+                .collect();
+            paths.sort();
+            for path in paths.iter().filter(|path| path.is_file()) {
+                let name = path.file_name().expect("a name").to_string_lossy();
+                let sum = Sha256::digest(fs::read(path).expect("a file"));
+                let digits: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+                lines += &format!("{digits}  {kind}/{name}\n");
+            }
+        }
+        lines
     }
 
     /// Takes a file or folder away.
