@@ -80,6 +80,9 @@ pub enum StartError {
     /// The system does not give what serving needs.
     #[error("serving failed: {0}")]
     Serve(#[from] io::Error),
+    /// Records were lost at the end.
+    #[error("{0} records of the decision log could not be written before the end")]
+    Unwritten(u64),
     /// Something that must run as long as the service has ended.
     #[error("{0} has ended, which is a defect: the process stops rather than serve without it")]
     Ended(&'static str),
@@ -103,7 +106,7 @@ pub fn runtime() -> io::Result<Runtime> {
 /// [`StartError`]; nothing has been served.
 pub async fn bind(config: &Config) -> Result<Bound, StartError> {
     let data = DataDir::open(&config.data_directory)?;
-    let token = Token::keep(&data.control_token())?;
+    let token = Token::renew(&data.control_token())?;
     let (loader, store, warnings) = Loader::open(parts::loader(config), &data)?;
     let metrics = Arc::new(Metrics::new()?);
     let (data_listener, data_address) = listen(config.listen.data).await?;

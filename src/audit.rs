@@ -131,6 +131,11 @@ impl AuditLog {
         self.queue.as_ref().map_or_else(Room::off, Queue::room)
     }
 
+    /// Whether no answer can be given until the sink takes records again.
+    pub fn is_stalled(&self) -> bool {
+        self.queue.as_ref().is_some_and(Queue::is_stalled)
+    }
+
     /// What became of every record so far.
     pub fn counts(&self) -> Counts {
         self.queue.as_ref().map(Queue::counts).unwrap_or_default()

@@ -212,12 +212,7 @@ impl Pdp {
         }
     }
 
-    fn decide(
-        &self,
-        asked: &Asked,
-        published: &Published,
-        now: Now,
-    ) -> Result<Known, Refused> {
+    fn decide(&self, asked: &Asked, published: &Published, now: Now) -> Result<Known, Refused> {
         if !asked.minimum_revision.is_empty() {
             self.store.check_minimum(&asked.minimum_revision, published)?;
         }
@@ -242,9 +237,8 @@ impl Pdp {
             Ok(Decided { answer, asked, note, latency }) => {
                 self.metrics.decided(answer.decision.effect, call.surface, answer.cache, latency);
                 self.metrics.policies_failed(answer.decision.errors.len());
-                let record = || {
-                    Record::Decision(Box::new(self.decision_record(call, &answer, asked, note, latency)))
-                };
+                let record =
+                    || Record::Decision(Box::new(self.decision_record(call, &answer, asked, note, latency)));
                 room.record(record).map_err(|WriterGone| Refused::Unrecorded)?;
                 Ok(answer)
             }

@@ -24,7 +24,7 @@ struct Service {
     readiness: Readiness,
     commands: crate::store::loader::Commands,
     serving: tokio::task::JoinHandle<Result<(), StartError>>,
-    stop: tokio::sync::oneshot::Sender<()>,
+    stop: tokio::sync::mpsc::Sender<Stop>,
     _data: tempfile::TempDir,
 }
 
@@ -48,20 +48,15 @@ async fn serve() -> Service {
     let address = format!("http://{}", bound.addresses.data);
     let (metrics, report) = (Arc::clone(&bound.metrics), bound.report.clone());
     let (readiness, commands) = (bound.readiness.clone(), bound.loader.commands.clone());
-    let (stop, stopped) = tokio::sync::oneshot::channel();
-    let stopping = async move {
-        drop(stopped.await);
-        Stop::AtOnce
-    };
-    let serving = tokio::spawn(bound.run(stopping));
+    let (stop, stops) = tokio::sync::mpsc::channel(1);
+    let serving = tokio::spawn(bound.run(stops));
     let client = AuthorizationServiceClient::connect(address).await.unwrap();
     Service { client, metrics, report, readiness, commands, serving, stop, _data: data }
 }
 
 fn question(principal: &str) -> pb::AuthorizeRequest {
-    let reference = |r#type: &str, id: &str| {
-        Some(pb::EntityRef { r#type: r#type.to_owned(), id: id.to_owned() })
-    };
+    let reference =
+        |r#type: &str, id: &str| Some(pb::EntityRef { r#type: r#type.to_owned(), id: id.to_owned() });
     pb::AuthorizeRequest {
         request_id: "r".to_owned(),
         principal: reference("Mandate::User", principal),
@@ -125,7 +120,7 @@ async fn a_panic_in_evaluation_is_that_questions_internal_error_and_nobody_elses
     assert!(metrics.contains("pdp_panics_total 22\n"), "{metrics}");
     let counts = service.report.audit.counts();
     assert_eq!(counts.issued, 200 + 20 + 3 + 3);
-    service.stop.send(()).unwrap();
+    service.stop.try_send(Stop::AtOnce).unwrap();
     service.serving.await.unwrap().unwrap();
 }
 

@@ -5,13 +5,19 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use axum::Router;
+use futures_util::future::{FusedFuture, FutureExt as _};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::{Bound, StartError};
+use super::{Bound, Listeners, StartError};
+use crate::audit::{Counts, Writer};
+use crate::config::Shutdown;
 use crate::server::connections::{Places, serve};
+use crate::server::grpc::Health;
 use crate::server::ops::Ops;
 use crate::server::{self, control};
+use crate::store::loader::LoaderHandle;
 
 /// Longest time for the decision log to be written out.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -27,12 +33,21 @@ pub enum Stop {
     AtOnce,
 }
 
+/// What listens where.
+struct Routers {
+    grpc: Router,
+    http: Router,
+    ops: Router,
+    control: Router,
+}
+
 impl Bound {
-    /// Serves until `stop` completes, finishes what is under way, and writes out the decision log.
+    /// Serves until `stops` says how to stop, or is dropped; then finishes what is under way, and writes out the decision
+    /// log. A second word cuts short what the first one waits for.
     ///
     /// # Errors
-    /// Something failed or ended that serving needs; everything else has been stopped.
-    pub async fn run(self, stop: impl Future<Output = Stop> + Send) -> Result<(), StartError> {
+    /// Something failed or ended that serving needs, or records were lost at the end; everything has been stopped.
+    pub async fn run(self, mut stops: mpsc::Receiver<Stop>) -> Result<(), StartError> {
         let (stopping, stopped) = watch::channel(false);
         let (closing, closed) = watch::channel(false);
         let (grpc, health) = server::grpc::router(Arc::clone(&self.pdp), stopped.clone()).await?;
@@ -40,59 +55,98 @@ impl Bound {
         if self.addresses.http.ip().is_loopback() {
             http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
         }
-        let readiness = self.readiness.clone();
+        let readiness = self.readiness;
         let ops = Ops { readiness: readiness.clone(), metrics: self.metrics, report: self.report.clone() };
         let control = control::router(self.loader.commands.clone(), self.report, self.token);
-        let listeners = self.listeners;
-        let (callers, operators) = (Places::for_callers(), Places::for_operators());
-        let deciding = async {
-            tokio::try_join!(
-                serve(listeners.data, callers.clone(), grpc, stopped.clone()),
-                serve(listeners.http, callers.clone(), http, stopped.clone())
-            )
-        };
-        let watching = async {
-            tokio::try_join!(
-                serve(listeners.ops, operators.clone(), server::ops::router(Arc::new(ops)), closed.clone()),
-                serve(listeners.control, operators.clone(), control, closed.clone())
-            )
-        };
-        tokio::pin!(deciding, watching);
+        let routers = Routers { grpc, http, ops: server::ops::router(Arc::new(ops)), control };
+        let (deciding, operating) = serving(self.listeners, routers, &stopped, &closed);
+        tokio::pin!(deciding, operating);
         let mut loader = self.loader;
-        let writer_ended = self.writer.ended();
-        tokio::pin!(writer_ended);
         readiness.set(true);
         let outcome = tokio::select! {
-            outcome = &mut deciding => Err(failed(outcome, "a listener of decisions")),
-            outcome = &mut watching => Err(failed(outcome, "a listener of operators")),
+            ended = &mut deciding => Err(failed(ended, "a listener of decisions")),
+            ended = &mut operating => Err(failed(ended, "a listener of operators")),
             _ = loader.ended() => Err(StartError::Ended("the loader of policies")),
-            () = &mut writer_ended => Err(StartError::Ended("the writer of the decision log")),
-            stop = stop => Ok(stop),
+            () = self.writer.ended() => Err(StartError::Ended("the writer of the decision log")),
+            stop = stops.recv() => Ok(stop.unwrap_or(Stop::AtOnce)),
         };
         readiness.set(false);
-        health.stop_serving().await;
-        let drained = async {
-            let grace = outcome.as_ref().is_ok_and(|stop| *stop == Stop::AfterGrace);
-            // Whoever connects meanwhile is let in, which takes the listeners' own futures.
-            if grace && timeout(self.shutdown.grace, &mut deciding).await.is_ok() {
-                return;
-            }
-            stopping.send_replace(true);
-            // Connections are told to go away; a caller that never ends its request must not keep the process.
-            drop(timeout(self.shutdown.drain, &mut deciding).await);
-        };
+        let drained = drain(&outcome, self.shutdown, &health, &stopping, deciding.as_mut(), &mut stops);
         tokio::select! {
             // Probes and metrics are answered to the last.
-            _ = &mut watching => {}
+            _ = &mut operating => {}
             () = drained => {}
         }
-        let writer = self.writer;
-        // Both wait for threads.
-        let ended = tokio::task::spawn_blocking(move || (loader.stop(), writer.shutdown(FLUSH))).await;
+        let flushed = close(self.writer, loader).await;
         closing.send_replace(true);
-        drop(timeout(CLOSE, &mut watching).await);
-        outcome?;
-        ended.map(drop).map_err(|_panic| StartError::Ended("the last of the service"))
+        if !operating.is_terminated() {
+            drop(timeout(CLOSE, &mut operating).await);
+        }
+        outcome.and(flushed)
+    }
+}
+
+/// Both kinds of listeners, each until it is told.
+fn serving(
+    listeners: Listeners,
+    routers: Routers,
+    stopped: &watch::Receiver<bool>,
+    closed: &watch::Receiver<bool>,
+) -> (impl FusedFuture<Output = io::Result<((), ())>>, impl FusedFuture<Output = io::Result<((), ())>>) {
+    let (callers, operators) = (Places::for_callers(), Places::for_operators());
+    let deciding = futures_util::future::try_join(
+        serve(listeners.data, callers.clone(), routers.grpc, stopped.clone()),
+        serve(listeners.http, callers, routers.http, stopped.clone()),
+    );
+    let operating = futures_util::future::try_join(
+        serve(listeners.ops, operators.clone(), routers.ops, closed.clone()),
+        serve(listeners.control, operators, routers.control, closed.clone()),
+    );
+    (deciding.fuse(), operating.fuse())
+}
+
+/// Tells balancers, leaves them time to notice, tells connections, and waits for what is under way.
+async fn drain<T>(
+    outcome: &Result<Stop, StartError>,
+    Shutdown { grace, drain }: Shutdown,
+    health: &Health,
+    stopping: &watch::Sender<bool>,
+    mut deciding: impl Future<Output = T> + FusedFuture + Unpin,
+    stops: &mut mpsc::Receiver<Stop>,
+) {
+    health.stop_serving().await;
+    if outcome.as_ref().is_ok_and(|stop| *stop == Stop::AfterGrace) {
+        // Whoever connects meanwhile is let in, which takes the listeners' own futures.
+        tokio::select! {
+            _ended = &mut deciding => {}
+            () = tokio::time::sleep(grace) => {}
+            Some(_) = stops.recv() => {}
+        }
+    }
+    stopping.send_replace(true);
+    if deciding.is_terminated() {
+        return;
+    }
+    // A caller that never ends its request must not keep the process.
+    tokio::select! {
+        _ended = &mut deciding => {}
+        () = tokio::time::sleep(drain) => {}
+        Some(_) = stops.recv() => {}
+    }
+}
+
+/// Writes out the decision log and ends the threads: the log first, for a loader may hang in a read.
+async fn close(writer: Writer, loader: LoaderHandle) -> Result<(), StartError> {
+    let closed = tokio::task::spawn_blocking(move || {
+        let counts = writer.shutdown(FLUSH);
+        let _ended = loader.stop();
+        counts
+    });
+    let Counts { queued, writer_gone, .. } =
+        closed.await.map_err(|_panic| StartError::Ended("the writer of the decision log"))?;
+    match queued + writer_gone {
+        0 => Ok(()),
+        lost => Err(StartError::Unwritten(lost)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! want of records: while it lingers or writes, sending is a few atomic operations.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -36,6 +37,8 @@ struct Shared {
     capacity: u32,
     overflow: Overflow,
     tally: Tally,
+    /// The sink refuses what it is given.
+    failing: AtomicBool,
     /// When the writer gives up on a sink that fails, once it is to end.
     stop: OnceLock<Instant>,
 }
@@ -59,17 +62,21 @@ impl Queue {
         let (sender, receiver) = unbounded_channel();
         let capacity = capacity.max(1);
         let places = Semaphore::new(usize::try_from(capacity).unwrap_or(Semaphore::MAX_PERMITS));
-        let (tally, stop) = (Tally::default(), OnceLock::new());
-        (Self { shared: Arc::new(Shared { sender, places, capacity, overflow, tally, stop }) }, receiver)
+        let (tally, failing, stop) = (Tally::default(), AtomicBool::new(false), OnceLock::new());
+        (
+            Self { shared: Arc::new(Shared { sender, places, capacity, overflow, tally, failing, stop }) },
+            receiver,
+        )
     }
 
     /// Room without a place held.
     pub(super) fn room(&self) -> Room {
-        Room { queue: Some(self.clone()), places: 0 }
+        Room { queue: Some(self.clone()), places: 0, promised: false }
     }
 
     pub(super) async fn reserve(&self, records: usize) -> Result<Room, WriterGone> {
         let mut room = self.room();
+        room.promised = true;
         if self.shared.overflow == Overflow::Block {
             // More than there will ever be would wait for ever.
             let places = u32::try_from(records).unwrap_or(u32::MAX).min(self.shared.capacity);
@@ -98,6 +105,16 @@ impl Queue {
     /// Whether somebody may be waiting for room.
     pub(super) fn is_full(&self) -> bool {
         self.shared.places.available_permits() == 0
+    }
+
+    /// Notes whether the sink refuses what it is given.
+    pub(super) fn set_failing(&self, failing: bool) {
+        self.shared.failing.store(failing, Ordering::Relaxed);
+    }
+
+    /// Whether no answer can be given until the sink takes records again.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.overflow() == Overflow::Block && self.is_full() && self.shared.failing.load(Ordering::Relaxed)
     }
 
     pub(super) fn give_back(&self, places: usize) {
@@ -148,12 +165,15 @@ pub struct Room {
     queue: Option<Queue>,
     /// Places held and not used yet; none under [`Overflow::Drop`].
     places: u32,
+    /// Whether answers wait for this room: without it, a record that finds none is dropped whatever the rule is, for
+    /// refusals that nobody counts must not fill the memory.
+    promised: bool,
 }
 
 impl Room {
     /// Room where nothing is recorded.
     pub(super) fn off() -> Self {
-        Self { queue: None, places: 0 }
+        Self { queue: None, places: 0, promised: false }
     }
 
     /// Records an answer. Never waits. `record` is not called if nothing would come of it.
@@ -178,7 +198,7 @@ impl Room {
         let places = match queue.take(more) {
             Ok(()) => first + more,
             // The answer was promised: it goes in, and whoever comes next waits for what is there.
-            Err(DropReason::QueueFull) if queue.overflow() == Overflow::Block => first,
+            Err(DropReason::QueueFull) if self.promised && queue.overflow() == Overflow::Block => first,
             Err(reason) => {
                 queue.give_back(usize::try_from(first).unwrap_or(0));
                 return Err(reason);
@@ -187,7 +207,7 @@ impl Room {
         queue.send(record, places)
     }
 
-    /// One place: of those held, or a free one. Whoever records more than it reserved is let in where answers wait.
+    /// One place: of those held, or a free one. A promise is kept where answers wait, however many records it was for.
     fn place(&mut self, queue: &Queue) -> Result<u32, DropReason> {
         if let Some(left) = self.places.checked_sub(1) {
             self.places = left;
@@ -195,7 +215,7 @@ impl Room {
         }
         match queue.take(1) {
             Ok(()) => Ok(1),
-            Err(DropReason::QueueFull) if queue.overflow() == Overflow::Block => Ok(0),
+            Err(DropReason::QueueFull) if self.promised && queue.overflow() == Overflow::Block => Ok(0),
             Err(reason) => Err(reason),
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use super::examples_for_tests::{asked, Held, POISON, config, decision, refusal};
+use super::examples_for_tests::{Held, POISON, asked, config, decision, refusal};
 use super::queue::RECORD_BYTES;
 use super::{AuditConfig, AuditLog, Counts, Overflow, Record, SinkConfig, Writer, WriterGone};
 use crate::engine::datum::Datum;

@@ -221,6 +221,7 @@ impl Worker {
             return;
         }
         self.failing = true;
+        self.queue.set_failing(true);
         match self.queue.overflow() {
             Overflow::Drop => {
                 tracing::error!(%error, "the decision log cannot be written: records are dropped and counted");
@@ -233,6 +234,7 @@ impl Worker {
 
     fn recovered(&mut self) {
         if mem::take(&mut self.failing) {
+            self.queue.set_failing(false);
             let dropped = self.queue.counts().io_error;
             tracing::info!(dropped, "the decision log can be written again");
         }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::example;
 use super::output::{self, BAD, FAINT, GOOD};
@@ -97,10 +98,13 @@ impl Serve {
 
 async fn serve(config: &Config, style: Style) -> Result<(), StartError> {
     let started = Instant::now();
+    // Before anything else: a signal that nobody watches for kills the process.
+    let signals = Signals {
+        interrupt: signal(SignalKind::interrupt())?,
+        terminate: signal(SignalKind::terminate())?,
+        hangup: signal(SignalKind::hangup())?,
+    };
     let bound = app::bind(config).await?;
-    // Before anybody is told that there is a process to signal: until then signals kill it.
-    let interrupts = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let hangup = signal(SignalKind::hangup())?;
     match style {
         Style::Pretty => {
             output::problems(&bound.warnings);
@@ -109,28 +113,36 @@ async fn serve(config: &Config, style: Style) -> Result<(), StartError> {
         Style::Json => announce_to_machines(&bound, config, started),
     }
     let commands = bound.loader.commands.clone();
+    let (stop, stops) = mpsc::channel(2);
     tokio::select! {
-        served = bound.run(stop(interrupts)) => served,
-        never = reload(commands, hangup) => match never {},
+        served = bound.run(stops) => served,
+        never = signals.obey(&commands, &stop) => match never {},
     }
 }
 
-/// Completes at SIGTERM, which leaves balancers time to notice, or at SIGINT, by which a person means now.
-async fn stop((mut interrupt, mut terminate): (Signal, Signal)) -> Stop {
-    let stop = tokio::select! {
-        _ = interrupt.recv() => Stop::AtOnce,
-        _ = terminate.recv() => Stop::AfterGrace,
-    };
-    tracing::info!("stopping");
-    stop
+/// What the process is told by its host.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
 }
 
-/// Loads the files at every SIGHUP. What comes of it, the loader says.
-async fn reload(commands: Commands, mut hangup: Signal) -> Infallible {
-    loop {
-        match hangup.recv().await {
-            Some(()) => drop(commands.send(Command::Reload)),
-            None => std::future::pending().await,
+impl Signals {
+    /// SIGTERM stops and leaves balancers time to notice; SIGINT, by which a person means now, does not. SIGHUP loads the
+    /// files; what comes of it, the loader says.
+    async fn obey(mut self, commands: &Commands, stop: &mpsc::Sender<Stop>) -> Infallible {
+        loop {
+            let how = tokio::select! {
+                _ = self.interrupt.recv() => Stop::AtOnce,
+                _ = self.terminate.recv() => Stop::AfterGrace,
+                _ = self.hangup.recv() => {
+                    drop(commands.send(Command::Reload));
+                    continue;
+                }
+            };
+            tracing::info!("stopping");
+            // More words than the service listens to change nothing.
+            let _heard = stop.try_send(how);
         }
     }
 }
@@ -204,8 +216,8 @@ fn unusual(status: &LoaderStatus) -> Option<&'static str> {
         Source::LastKnownGood => {
             Some("the files are broken; the last set that was good is served. `mandate status` tells why")
         }
-        Source::Rollback => {
-            Some("a rollback holds; the files are not loaded until they change, or `mandate rollback --release`")
-        }
+        Source::Rollback => Some(
+            "a rollback holds; the files are not loaded until they change, or `mandate rollback --release`",
+        ),
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::cedar::value::Extension;
-use super::cedar::{CedarValue, CompiledPolicy, Evaluation, Outcome, Parties, PolicyEffect, PolicyFailureKind, Type};
+use super::cedar::{
+    CedarValue, CompiledPolicy, Evaluation, Outcome, Parties, PolicyEffect, PolicyFailureKind, Type,
+};
 use super::convert::datetime;
 use super::decision::{Decision, Denial, Effect, PolicyError, ReasonCode};
 use super::delegation::Hop;
@@ -107,7 +109,7 @@ fn fill_chain(question: &mut Question<'_>, hop: &Hop) {
     if let Some(Type::Record(chain)) = declared {
         let delegation = CedarValue::record(hop.record(chain));
         question.context.insert("delegation", delegation);
-        question.references.extend(hop.entities().cloned());
+        question.references.extend(hop.entities(chain));
     }
 }
 

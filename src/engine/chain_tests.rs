@@ -53,7 +53,9 @@ fn a_chain_built_directly_is_the_one_the_schema_would_convert() {
             let converted = converter.record(&hop.members(chain), chain).unwrap();
             assert_eq!(hop.record(chain), converted);
             let mut referred = converter.references;
-            let mut entities: Vec<_> = hop.entities().cloned().collect();
+            // Conversion leaves out members of closed sets, which the shipped roles are.
+            let mut entities = hop.entities(chain);
+            entities.retain(|uid| uid.type_name().basename() != "Role");
             referred.sort();
             entities.sort();
             assert_eq!(entities, referred);

@@ -118,10 +118,7 @@ impl Hop {
     fn value(&self, name: &str, ty: &Type) -> Option<CedarValue> {
         let entities = |uids: &[EntityUid]| CedarValue::set(uids.iter().map(CedarValue::entity));
         match (name, ty) {
-            ("role", Type::Entity(role)) => {
-                let id = EntityId::new(self.role.as_str());
-                Some(CedarValue::entity(&EntityUid::from_type_name_and_id(role.clone(), id)))
-            }
+            ("role", ty) => self.role_entity(ty).as_ref().map(CedarValue::entity),
             ("hop", _) => Some(CedarValue::long(self.hop)),
             ("length", _) => Some(CedarValue::long(self.length)),
             ("user", _) => self.user.as_ref().map(CedarValue::entity),
@@ -134,9 +131,16 @@ impl Hop {
         }
     }
 
-    /// Every stored entity of the chain, which must exist like anything else that is referred to.
-    pub fn entities(&self) -> impl Iterator<Item = &EntityUid> {
-        self.user.iter().chain(&self.agents).chain(&self.grants)
+    /// Every entity of the chain, which must exist like anything else that is referred to. The role is one: usually of a
+    /// closed set, but a schema may store roles, and policies follow them.
+    pub fn entities(&self, declared: &RecordType) -> Vec<EntityUid> {
+        let role = declared.attributes.get("role").and_then(|role| self.role_entity(&role.ty));
+        self.user.iter().chain(&self.agents).chain(&self.grants).cloned().chain(role).collect()
+    }
+
+    fn role_entity(&self, ty: &Type) -> Option<EntityUid> {
+        let Type::Entity(role) = ty else { return None };
+        Some(EntityUid::from_type_name_and_id(role.clone(), EntityId::new(self.role.as_str())))
     }
 
     /// The hop as a caller would write it, for conversion to the types the schema declares.

@@ -54,9 +54,9 @@ impl Places {
     #[must_use]
     pub fn for_callers() -> Self {
         let (least, most) = RESERVED_FILES;
-        let allowed = getrlimit(Resource::Nofile).current.map_or(MAX_CONNECTIONS, |limit| {
-            usize::try_from(limit).unwrap_or(usize::MAX)
-        });
+        let allowed = getrlimit(Resource::Nofile)
+            .current
+            .map_or(MAX_CONNECTIONS, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         // What cannot be counted is taken to be few: the reserve is there for more than these.
         let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
         let reserved = (allowed / 8).clamp(least, most);

@@ -33,21 +33,22 @@ pub struct Token(String);
 impl Token {
     const BYTES: usize = 32;
 
-    /// The token in a file, which is made if there is none.
+    /// A new token, in a file in place of the one before: each start has its own, so that one shown by mistake to
+    /// whatever listens while the server is down opens nothing later.
     ///
     /// # Errors
-    /// The file cannot be read or written, others can read it, or it holds no token.
-    pub fn keep(file: &Path) -> io::Result<Self> {
+    /// The file cannot be written.
+    pub fn renew(file: &Path) -> io::Result<Self> {
         let at = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", file.display()));
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
-            Ok(mut created) => {
-                let token = Self::random().map_err(at)?;
-                created.write_all(token.0.as_bytes()).and_then(|()| created.sync_all()).map_err(at)?;
-                Ok(token)
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::read(file),
-            Err(error) => Err(at(error)),
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(error)),
+            _ => {}
         }
+        let token = Self::random().map_err(at)?;
+        let mut created =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(at)?;
+        created.write_all(token.0.as_bytes()).and_then(|()| created.sync_all()).map_err(at)?;
+        Ok(token)
     }
 
     /// The token in a file.
@@ -62,7 +63,10 @@ impl Token {
         if mode & 0o077 != 0 {
             return Err(refuse(format!("others may read it (mode {:o}); chmod 600 it", mode & 0o777)));
         }
-        io::Read::by_ref(&mut opened).take(1024).read_to_string(&mut text).map_err(|error| refuse(error.to_string()))?;
+        io::Read::by_ref(&mut opened)
+            .take(1024)
+            .read_to_string(&mut text)
+            .map_err(|error| refuse(error.to_string()))?;
         let token = text.trim();
         if token.len() != 2 * Self::BYTES || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(refuse("it holds no token; delete it, and the next start makes one".to_owned()));
@@ -121,10 +125,12 @@ async fn require_token(State(token): State<Token>, request: Request, next: Next)
     }
     if token.shown_in(request.headers()) {
         let response = next.run(request).await;
-        let unreadable = Status::from_header_map(response.headers()).and_then(|said| status::unreadable(&said));
+        let unreadable =
+            Status::from_header_map(response.headers()).and_then(|said| status::unreadable(&said));
         return unreadable.map_or(response, |refused| status::refused(&refused).into_http());
     }
-    Status::unauthenticated("show the token of `control.token` in the data directory as a bearer token").into_http()
+    Status::unauthenticated("show the token of `control.token` in the data directory as a bearer token")
+        .into_http()
 }
 
 /// What administrators can do.
@@ -153,13 +159,20 @@ impl AdminService for Control {
         let command = match (generation.is_empty(), release) {
             (false, false) => Command::Rollback { generation },
             (true, true) => Command::Release,
-            _ => return Err(Status::invalid_argument("give a generation to roll back to, or `release`, not both")),
+            _ => {
+                return Err(Status::invalid_argument(
+                    "give a generation to roll back to, or `release`, not both",
+                ));
+            }
         };
         let served = self.commands.give(command).await.map_err(|error| refused(&error))?;
         Ok(Answer::new(pb::RollbackResponse { generation: served.generation }))
     }
 
-    async fn suspend(&self, _request: Asked<pb::SuspendRequest>) -> Result<Answer<pb::WriteResponse>, Status> {
+    async fn suspend(
+        &self,
+        _request: Asked<pb::SuspendRequest>,
+    ) -> Result<Answer<pb::WriteResponse>, Status> {
         Err(Status::unimplemented("this build keeps no entity log yet; an emergency forbid denies as well"))
     }
 
@@ -186,11 +199,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_made_once_and_told_to_nobody() {
+    fn each_start_has_a_token_of_its_own_and_tells_it_to_nobody() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("control.token");
-        let token = Token::keep(&file).unwrap();
-        assert_eq!(Token::keep(&file).unwrap(), token);
+        let before = Token::renew(&file).unwrap();
+        let token = Token::renew(&file).unwrap();
+        assert_ne!(before, token);
+        assert_eq!(Token::read(&file).unwrap(), token);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!format!("{token:?}").contains(&token.0));
     }
@@ -199,12 +214,12 @@ mod tests {
     fn a_token_that_others_can_read_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("control.token");
-        Token::keep(&file).unwrap();
+        Token::renew(&file).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(Token::keep(&file).unwrap_err().to_string().contains("chmod 600"));
+        assert!(Token::read(&file).unwrap_err().to_string().contains("chmod 600"));
         fs::write(&file, "short").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(Token::keep(&file).unwrap_err().to_string().contains("holds no token"));
+        assert!(Token::read(&file).unwrap_err().to_string().contains("holds no token"));
     }
 
     #[test]

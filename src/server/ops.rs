@@ -51,11 +51,12 @@ pub fn router(ops: Arc<Ops>) -> Router {
 }
 
 async fn ready(State(ops): State<Arc<Ops>>) -> Response {
-    if ops.readiness.get() {
-        "ok".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready: stopping").into_response()
-    }
+    let unable = match () {
+        () if !ops.readiness.get() => "stopping",
+        () if ops.report.audit.is_stalled() => "the decision log cannot be written, and answers wait for it",
+        () => return "ok".into_response(),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {unable}")).into_response()
 }
 
 async fn metrics(State(ops): State<Arc<Ops>>) -> Response {

@@ -24,7 +24,11 @@ pub fn refused(refused: &Refused) -> Status {
         details.add_bad_request_violation(field, message);
         named.push(("field".to_owned(), field.to_owned()));
     }
-    details.set_error_info(refused.reason(), ERROR_DOMAIN, named.into_iter().collect::<std::collections::HashMap<_, _>>());
+    details.set_error_info(
+        refused.reason(),
+        ERROR_DOMAIN,
+        named.into_iter().collect::<std::collections::HashMap<_, _>>(),
+    );
     Status::with_error_details(code(refused.code()), refused.to_string(), details)
 }
 
@@ -54,8 +58,12 @@ pub fn http(refused: &Refused) -> StatusCode {
 
 /// What tonic says with INTERNAL of a message that is the caller's mistake: no protobuf, none at all, cut short, or framed
 /// or compressed as nobody agreed.
-const UNREADABLE: [&str; 4] =
-    ["decode Protobuf", "Missing request message", "Unexpected EOF decoding", "protocol error: received message with"];
+const UNREADABLE: [&str; 4] = [
+    "decode Protobuf",
+    "Missing request message",
+    "Unexpected EOF decoding",
+    "protocol error: received message with",
+];
 
 /// What a status that tonic itself chose really says: OUT_OF_RANGE for a message over the limit and INTERNAL for one that
 /// cannot be read are the caller's mistake.

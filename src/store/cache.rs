@@ -64,7 +64,8 @@ impl DecisionCache {
 
     /// Remembers a decision, if it is one that repeats.
     pub fn insert(&self, key: Key, decision: &Arc<Decision>) -> Option<Arc<Note>> {
-        let repeats = decision.repeats() && decision.explanation.is_none() && decision.errors.len() <= MAX_ERRORS;
+        let repeats =
+            decision.repeats() && decision.explanation.is_none() && decision.errors.len() <= MAX_ERRORS;
         repeats.then(|| {
             let remembered = Remembered { decision: Arc::clone(decision), note: Arc::default() };
             let note = Arc::clone(&remembered.note);

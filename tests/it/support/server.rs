@@ -10,7 +10,7 @@ use mandate::store::loader::OpenError;
 use prost::bytes::{Buf as _, BufMut as _, Bytes};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
@@ -30,7 +30,7 @@ pub(crate) struct TestServer {
     pub(crate) control: String,
     /// Holds the data directory.
     pub(crate) folder: TempDir,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<mpsc::Sender<Stop>>,
     serving: Option<JoinHandle<Result<(), StartError>>>,
     // Last: the tasks above live on it.
     runtime: Runtime,
@@ -68,11 +68,8 @@ impl TestServer {
             (format!("http://{}", bound.addresses.data), format!("http://{}", bound.addresses.http));
         let ops = format!("http://{}", bound.addresses.ops);
         let control = format!("http://{}", bound.addresses.control);
-        let (stop, stopped) = oneshot::channel();
-        let serving = runtime.spawn(bound.run(async {
-            drop(stopped.await);
-            Stop::AtOnce
-        }));
+        let (stop, stopped) = mpsc::channel(1);
+        let serving = runtime.spawn(bound.run(stopped));
         Self {
             client: Client::connect(&data),
             http,
@@ -147,7 +144,7 @@ impl TestServer {
 
     fn stop_cleanly(&mut self) {
         let (Some(stop), Some(serving)) = (self.stop.take(), self.serving.take()) else { return };
-        stop.send(()).expect("the server waits for the signal");
+        stop.try_send(Stop::AtOnce).expect("the server waits for the signal");
         let ended = self.runtime.block_on(async {
             let patience = std::time::Duration::from_secs(30);
             tokio::time::timeout(patience, serving).await.expect("the server stops when it is told to")
