@@ -241,9 +241,8 @@ impl Pdp {
             Ok(Decided { answer, asked, latency }) => {
                 self.metrics.decided(answer.decision.effect, call.surface, answer.cache, latency);
                 self.metrics.policies_failed(answer.decision.errors.len());
-                let record = || {
-                    Record::Decision(Box::new(self.decision_record(call, &answer, asked, latency)))
-                };
+                let record =
+                    || Record::Decision(Box::new(self.decision_record(call, &answer, asked, latency)));
                 room.record(record).map_err(|WriterGone| Refused::Unrecorded)?;
                 Ok(answer)
             }
@@ -257,7 +256,13 @@ impl Pdp {
         }
     }
 
-    fn decision_record(&self, call: &Call, answer: &Answer, asked: Asked, latency: Duration) -> DecisionRecord {
+    fn decision_record(
+        &self,
+        call: &Call,
+        answer: &Answer,
+        asked: Asked,
+        latency: Duration,
+    ) -> DecisionRecord {
         DecisionRecord {
             id: answer.id,
             at: SystemTime::now(),

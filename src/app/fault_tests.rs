@@ -59,9 +59,8 @@ async fn serve() -> Service {
 }
 
 fn question(principal: &str) -> pb::AuthorizeRequest {
-    let reference = |r#type: &str, id: &str| {
-        Some(pb::EntityRef { r#type: r#type.to_owned(), id: id.to_owned() })
-    };
+    let reference =
+        |r#type: &str, id: &str| Some(pb::EntityRef { r#type: r#type.to_owned(), id: id.to_owned() });
     pb::AuthorizeRequest {
         request_id: "r".to_owned(),
         principal: reference("Mandate::User", principal),

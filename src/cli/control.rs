@@ -43,10 +43,7 @@ impl ControlArgs {
     ///
     /// # Errors
     /// [`Exit::Failure`], after the reason was printed.
-    pub fn call<T>(
-        &self,
-        call: impl AsyncFnOnce(&mut Connection) -> Result<T, Status>,
-    ) -> Result<T, Exit> {
+    pub fn call<T>(&self, call: impl AsyncFnOnce(&mut Connection) -> Result<T, Status>) -> Result<T, Exit> {
         self.try_call(call).map_err(|message| {
             output::failure(&message);
             Exit::Failure
@@ -98,7 +95,8 @@ impl Connection {
     pub async fn status(&mut self) -> Result<Value, Status> {
         let request = self.entitled(pb::GetStatusRequest {});
         let json = self.client.get_status(request).await?.into_inner().json;
-        serde_json::from_str(&json).map_err(|error| Status::internal(format!("the status is no JSON: {error}")))
+        serde_json::from_str(&json)
+            .map_err(|error| Status::internal(format!("the status is no JSON: {error}")))
     }
 
     fn entitled<T>(&self, message: T) -> Request<T> {

@@ -202,8 +202,8 @@ fn unusual(status: &LoaderStatus) -> Option<&'static str> {
         Source::LastKnownGood => {
             Some("the files are broken; the last set that was good is served. `mandate status` tells why")
         }
-        Source::Rollback => {
-            Some("a rollback holds; the files are not loaded until they change, or `mandate rollback --release`")
-        }
+        Source::Rollback => Some(
+            "a rollback holds; the files are not loaded until they change, or `mandate rollback --release`",
+        ),
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::cedar::value::Extension;
-use super::cedar::{CedarValue, CompiledPolicy, Evaluation, Outcome, Parties, PolicyEffect, PolicyFailureKind, Type};
+use super::cedar::{
+    CedarValue, CompiledPolicy, Evaluation, Outcome, Parties, PolicyEffect, PolicyFailureKind, Type,
+};
 use super::convert::datetime;
 use super::decision::{Decision, Denial, Effect, PolicyError, ReasonCode};
 use super::delegation::Hop;

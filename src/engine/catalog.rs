@@ -237,11 +237,7 @@ impl Catalog {
 ///
 /// # Errors
 /// [`InvalidRequest`] at `field`, naming size and limit.
-pub(super) fn check_length(
-    text: &str,
-    limit: usize,
-    field: impl fmt::Display,
-) -> Result<(), InvalidRequest> {
+pub(super) fn check_length(text: &str, limit: usize, field: impl fmt::Display) -> Result<(), InvalidRequest> {
     if text.len() <= limit {
         return Ok(());
     }

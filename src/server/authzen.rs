@@ -65,7 +65,8 @@ async fn evaluation(State(pdp): State<Arc<Pdp>>, request: Request) -> Response {
 }
 
 async fn evaluate(pdp: &Pdp, call: &Call, request: Request) -> Result<Answer, Refused> {
-    let traceparent = wire::traceparent(request.headers().get("traceparent").and_then(|value| value.to_str().ok()));
+    let traceparent =
+        wire::traceparent(request.headers().get("traceparent").and_then(|value| value.to_str().ok()));
     let body = match body_of(request).await {
         Ok(body) => body,
         Err(refused) => return Err(pdp.refuse(call, refused)),

@@ -62,7 +62,10 @@ impl Token {
         if mode & 0o077 != 0 {
             return Err(refuse(format!("others may read it (mode {:o}); chmod 600 it", mode & 0o777)));
         }
-        io::Read::by_ref(&mut opened).take(1024).read_to_string(&mut text).map_err(|error| refuse(error.to_string()))?;
+        io::Read::by_ref(&mut opened)
+            .take(1024)
+            .read_to_string(&mut text)
+            .map_err(|error| refuse(error.to_string()))?;
         let token = text.trim();
         if token.len() != 2 * Self::BYTES || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(refuse("it holds no token; delete it, and the next start makes one".to_owned()));
@@ -121,7 +124,8 @@ async fn require_token(State(token): State<Token>, request: Request, next: Next)
     if token.shown_in(request.headers()) {
         return next.run(request).await;
     }
-    Status::unauthenticated("show the token of `control.token` in the data directory as a bearer token").into_http()
+    Status::unauthenticated("show the token of `control.token` in the data directory as a bearer token")
+        .into_http()
 }
 
 /// What administrators can do.
@@ -150,13 +154,20 @@ impl AdminService for Control {
         let command = match (generation.is_empty(), release) {
             (false, false) => Command::Rollback { generation },
             (true, true) => Command::Release,
-            _ => return Err(Status::invalid_argument("give a generation to roll back to, or `release`, not both")),
+            _ => {
+                return Err(Status::invalid_argument(
+                    "give a generation to roll back to, or `release`, not both",
+                ));
+            }
         };
         let served = self.commands.give(command).await.map_err(|error| refused(&error))?;
         Ok(Answer::new(pb::RollbackResponse { generation: served.generation }))
     }
 
-    async fn suspend(&self, _request: Asked<pb::SuspendRequest>) -> Result<Answer<pb::WriteResponse>, Status> {
+    async fn suspend(
+        &self,
+        _request: Asked<pb::SuspendRequest>,
+    ) -> Result<Answer<pb::WriteResponse>, Status> {
         Err(Status::unimplemented("this build keeps no entity log yet; an emergency forbid denies as well"))
     }
 

@@ -49,7 +49,11 @@ pub fn read(
         prompt_digest: wire.prompt_digest,
         system_prompt_digest: wire.system_prompt_digest,
         catalog_digest: wire.catalog_digest,
-        traceparent: if wire.traceparent.is_empty() { traceparent.unwrap_or_default() } else { wire.traceparent },
+        traceparent: if wire.traceparent.is_empty() {
+            traceparent.unwrap_or_default()
+        } else {
+            wire.traceparent
+        },
     })))
 }
 

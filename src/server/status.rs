@@ -24,7 +24,11 @@ pub fn refused(refused: &Refused) -> Status {
         details.add_bad_request_violation(field, message);
         named.push(("field".to_owned(), field.to_owned()));
     }
-    details.set_error_info(refused.reason(), ERROR_DOMAIN, named.into_iter().collect::<std::collections::HashMap<_, _>>());
+    details.set_error_info(
+        refused.reason(),
+        ERROR_DOMAIN,
+        named.into_iter().collect::<std::collections::HashMap<_, _>>(),
+    );
     Status::with_error_details(code(refused.code()), refused.to_string(), details)
 }
 

@@ -6,13 +6,13 @@ use prost_types::value::Kind as StructKind;
 use tonic_types::Status as RpcStatus;
 
 use super::{evidence, pb, status};
+use crate::audit::record::{CacheUse, Mode};
 use crate::engine::cedar::{Outcome, PolicyEffect};
 use crate::engine::convert::Form;
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::{Decision, Effect};
 use crate::engine::explain::{HopExplanation, PolicyOutcome};
 use crate::engine::request::{AuthzRequest, InvalidRequest, RequestEntity};
-use crate::audit::record::{CacheUse, Mode};
 use crate::pdp::{Answer, Asked, Refused};
 
 type Read<T> = Result<T, InvalidRequest>;
@@ -27,11 +27,7 @@ const MAX_TRACEPARENT_BYTES: usize = 128;
 ///
 /// # Errors
 /// [`InvalidRequest`] at the first field that is not honoured, or cannot be understood without the schema.
-pub fn asked(
-    message: pb::AuthorizeRequest,
-    request_id: &str,
-    traceparent: Option<String>,
-) -> Read<Asked> {
+pub fn asked(message: pb::AuthorizeRequest, request_id: &str, traceparent: Option<String>) -> Read<Asked> {
     check_length("request_id", request_id)?;
     check_honoured(&message)?;
     let required = |part: Option<pb::EntityRef>, field: &str| {
@@ -89,10 +85,8 @@ pub fn traceparent(header: Option<&str>) -> Option<String> {
 /// # Errors
 /// [`InvalidRequest`] naming the first such field.
 pub fn check_honoured(message: &pb::AuthorizeRequest) -> Read<()> {
-    let refused = [
-        ("delegations", !message.delegations.is_empty()),
-        ("credentials", !message.credentials.is_empty()),
-    ];
+    let refused =
+        [("delegations", !message.delegations.is_empty()), ("credentials", !message.credentials.is_empty())];
     match refused.into_iter().find(|(_, set)| *set) {
         Some((field, _)) => Err(InvalidRequest::not_honoured(field)),
         None => Ok(()),

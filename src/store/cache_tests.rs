@@ -56,15 +56,8 @@ fn question() -> impl Strategy<Value = AuthzRequest> {
     let parties = (reference(), reference(), reference());
     let asserted = (form(), members(datum()), prop::option::of(datum()));
     (parties, asserted, prop::collection::vec(entity(), 0..3), any::<bool>()).prop_map(
-        |((principal, action, resource), (context_form, context, arguments), entities, explain)| AuthzRequest {
-            principal,
-            action,
-            resource,
-            context_form,
-            context,
-            arguments,
-            entities,
-            explain,
+        |((principal, action, resource), (context_form, context, arguments), entities, explain)| {
+            AuthzRequest { principal, action, resource, context_form, context, arguments, entities, explain }
         },
     )
 }
@@ -156,11 +149,8 @@ fn what_stands_side_by_side_is_told_apart() {
 
 #[test]
 fn a_question_too_long_to_remember_has_no_key() {
-    let mut question = AuthzRequest::new(
-        Reference::new("A", "b"),
-        Reference::new("", "read"),
-        Reference::new("T", "r"),
-    );
+    let mut question =
+        AuthzRequest::new(Reference::new("A", "b"), Reference::new("", "read"), Reference::new("T", "r"));
     assert!(Key::of(&question).is_some());
     question.context.push(("x".to_owned(), Datum::String("x".repeat(MAX_KEY_BYTES))));
     assert!(Key::of(&question).is_none());

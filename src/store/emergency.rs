@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Look, unreadable};
+use super::folder::{Look, Unread, unreadable};
 use super::history::Text;
 use super::sealed::{self, Damaged};
 use crate::engine::compile::base_name;
@@ -125,7 +125,7 @@ impl Emergency {
             }
             match seen.read(&entry.name) {
                 Ok(file) => drop(wanted.insert(name, file)),
-                Err(problem) => {
+                Err(Unread { problem, .. }) => {
                     unread.push(problem);
                     wanted.extend(self.in_force.get(&name).map(|file| (name, file.clone())));
                 }

@@ -133,12 +133,31 @@ impl Look {
         self.folder.join(name)
     }
 
-    /// Reads one of its files; the error is a problem that names it.
-    pub(super) fn read(&self, name: &OsString) -> Result<SourceFile, Problem> {
+    /// Reads one of its files.
+    pub(super) fn read(&self, name: &OsString) -> Result<SourceFile, Unread> {
         let path = self.path_of(name);
-        let place = self.place.as_ref().map_err(|error| unreadable(&path, &error.message))?;
-        let bytes = read_file(&place.join(name)).map_err(|error| unreadable(&path, &error.to_string()))?;
+        let place = self
+            .place
+            .as_ref()
+            .map_err(|error| Unread { problem: unreadable(&path, &error.message), transient: false })?;
+        let bytes = read_file(&place.join(name)).map_err(|error| Unread::new(&path, &error))?;
         Ok(SourceFile { name: path.display().to_string(), bytes })
+    }
+}
+
+/// A file that was not read.
+#[derive(Debug)]
+pub(super) struct Unread {
+    /// What is wrong, naming it.
+    pub(super) problem: Problem,
+    /// Whether the system failed rather than the file: it may be read next time without looking any different.
+    pub(super) transient: bool,
+}
+
+impl Unread {
+    pub(super) fn new(path: &Path, error: &io::Error) -> Self {
+        let transient = error.raw_os_error().is_some() && error.kind() != io::ErrorKind::NotFound;
+        Self { problem: unreadable(path, &error.to_string()), transient }
     }
 }
 
@@ -195,4 +214,19 @@ pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     // A file that grows while it is read still ends.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_system_refuses_is_worth_another_try() {
+        let transient = |error: io::Error| Unread::new(Path::new("a.cedar"), &error).transient;
+        let (no_more_files, input_output, not_there) = (24, 5, 2);
+        assert!(transient(io::Error::from_raw_os_error(no_more_files)));
+        assert!(transient(io::Error::from_raw_os_error(input_output)));
+        assert!(!transient(io::Error::from_raw_os_error(not_there)));
+        assert!(!transient(io::Error::other("it is not a regular file")));
+    }
 }

@@ -11,7 +11,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The level is none.
-    #[error("`telemetry.level`: {0}; write a level (error, warn, info, debug, trace) or directives such as `info,mandate::store=debug`")]
+    #[error(
+        "`telemetry.level`: {0}; write a level (error, warn, info, debug, trace) or directives such as `info,mandate::store=debug`"
+    )]
     Level(#[from] tracing_subscriber::filter::ParseError),
     /// Something else in the process writes the log already.
     #[error("the log is written already: {0}")]
@@ -34,7 +36,9 @@ pub enum Style {
 pub fn begin(style: Style, level: &str) -> Result<(), LogError> {
     let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(level)?).with_writer(io::stderr);
     match style {
-        Style::Pretty => lines.with_target(false).with_ansi(io::stderr().is_terminal()).finish().try_init()?,
+        Style::Pretty => {
+            lines.with_target(false).with_ansi(io::stderr().is_terminal()).finish().try_init()?
+        }
         Style::Json => lines.json().flatten_event(true).finish().try_init()?,
     }
     std::panic::set_hook(Box::new(panicked));

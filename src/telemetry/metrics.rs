@@ -16,9 +16,8 @@ use crate::audit::record::{CacheUse, Surface};
 use crate::engine::decision::Effect;
 
 /// Upper bounds of the latency buckets, in seconds: a hit takes about a microsecond.
-const BUCKETS: [f64; 17] = [
-    1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0,
-];
+const BUCKETS: [f64; 17] =
+    [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0];
 
 const EFFECTS: [(Effect, &str); 2] = [(Effect::Allow, "allow"), (Effect::Deny, "deny")];
 const CACHED: [(CacheUse, &str); 3] =
@@ -198,7 +197,10 @@ struct ObservedMetrics {
 impl ObservedMetrics {
     fn new(registry: &Registry) -> prometheus::Result<Self> {
         let gauge = |name, help| gauge(registry, name, help);
-        let age = Gauge::new("pdp_generation_age_seconds", "Seconds since the world that is served was published.")?;
+        let age = Gauge::new(
+            "pdp_generation_age_seconds",
+            "Seconds since the world that is served was published.",
+        )?;
         registry.register(Box::new(age.clone()))?;
         Ok(Self {
             build: gauges(registry, "pdp_build_info", "What is running.", &["version", "cedar"])?,
@@ -220,7 +222,12 @@ impl ObservedMetrics {
             entities: gauge("pdp_entities", "Entities that are stored.")?,
             emergency_policies: gauge("pdp_emergency_policies", "Emergency forbids in force.")?,
             emergency_problems: gauge("pdp_emergency_problems", "What is wrong with emergency files.")?,
-            reloads: counters(registry, "pdp_reloads_total", "Loads of changed files, by outcome.", &["outcome"])?,
+            reloads: counters(
+                registry,
+                "pdp_reloads_total",
+                "Loads of changed files, by outcome.",
+                &["outcome"],
+            )?,
             issued: counter(registry, "pdp_audit_records_issued_total", "Records that answers made.")?,
             records: counters(
                 registry,
@@ -279,7 +286,12 @@ fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<In
     Ok(counter)
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntCounterVec> {
     let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
     registry.register(Box::new(counters.clone()))?;
     Ok(counters)
@@ -333,7 +345,10 @@ mod tests {
                 text.lines().filter(|line| line.starts_with("pdp_generation_info{")).collect();
             assert_eq!(named, [format!("pdp_generation_info{{generation=\"{generation}\"}} 1")]);
             let count = published.max(if generation == "sha256:aa" { 3 } else { 5 });
-            assert!(text.contains(&format!("pdp_reloads_total{{outcome=\"published\"}} {count}\n")), "{text}");
+            assert!(
+                text.contains(&format!("pdp_reloads_total{{outcome=\"published\"}} {count}\n")),
+                "{text}"
+            );
         }
     }
 }

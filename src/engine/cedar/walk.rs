@@ -147,8 +147,7 @@ pub fn compared_actions(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
 /// Whether a condition's outcome may depend on `context.now`, or on its being there. A context that is used whole, and not for one of its
 /// members, may be read in any way.
 pub fn reads_now(policy: &CompiledPolicy) -> bool {
-    let mut pending: Vec<&Expr> =
-        policy.conditions.iter().map(|condition| &*condition.expression).collect();
+    let mut pending: Vec<&Expr> = policy.conditions.iter().map(|condition| &*condition.expression).collect();
     while let Some(expression) = pending.pop() {
         match expression.expr_kind() {
             ExprKind::Var(Var::Context) => return true,

@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::super::directory::Reading;
 use super::super::emergency::Files;
 use super::super::folder::Look;
+use super::super::pin::Verdict;
 use super::super::set_digest;
 use super::fit::{Fitted, fit};
 use super::status::{EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, Source, texts};
@@ -50,6 +51,7 @@ impl Loader {
     fn take(&mut self, reading: Reading) -> Outcome {
         let digest = self.name(&reading);
         let is_repeated = self.rejected && digest == self.seen && reading.fingerprint.is_none();
+        let verdict = self.pin.as_ref().map(|pin| pin.judge(&reading, &digest));
         self.seen.clone_from(&digest);
         self.files.handled(reading.fingerprint);
         if is_repeated {
@@ -57,13 +59,10 @@ impl Loader {
             return Outcome::Rejected;
         }
         self.stale_status = true;
-        if let Some(pin) = &self.pin {
-            if pin.files == digest {
-                return self.note(Outcome::Unchanged, &Report::default());
-            }
-            tracing::info!(generation.hash = %pin.generation, "the files changed: the rollback ends");
-            self.set_pin(None);
-            self.source = Source::LastKnownGood;
+        if let Some(verdict) = verdict
+            && let Some(outcome) = self.hold(verdict)
+        {
+            return outcome;
         }
         if reading.report.rejects() {
             return self.reject(&reading.report);
@@ -83,6 +82,23 @@ impl Loader {
             }
             Err(report) => self.reject(&report),
         }
+    }
+
+    /// Holds to the rollback, or ends it: then the files load.
+    fn hold(&mut self, verdict: Verdict) -> Option<Outcome> {
+        match verdict {
+            Verdict::Unclear(report) => return Some(self.reject(&report)),
+            Verdict::Adopted(pin) => self.set_pin(Some(pin)),
+            Verdict::Same => {}
+            Verdict::Changed => {
+                tracing::info!("the files are another set: the rollback ends");
+                self.set_pin(None);
+                self.source = Source::LastKnownGood;
+                return None;
+            }
+        }
+        self.rejected = false;
+        Some(self.note(Outcome::Unchanged, &Report::default()))
     }
 
     fn note(&mut self, outcome: Outcome, report: &Report) -> Outcome {

@@ -69,18 +69,16 @@ impl Loader {
             Outcome::Published
         };
         self.source = Source::Rollback;
-        self.seen.clone_from(&files);
-        self.files.handled(reading.fingerprint);
-        self.rejected = false;
+        // Files that are no set are told of when they are looked at next.
+        self.seen = if reading.is_set() { files.clone() } else { String::new() };
         let generation = self.store.current().world.generation.hash.to_string();
         tracing::warn!(generation.hash = %generation, "rolled back: the files as they are no longer load");
-        self.set_pin(Some(Pin {
-            set: kept.digest,
-            generation,
-            files,
-            since: rfc3339_text(SystemTime::now()),
-        }));
+        let since = rfc3339_text(SystemTime::now());
+        let pin = Pin { set: kept.digest, generation, files: None, entities: false, since };
+        self.set_pin(Some(pin.against(&reading, &files)));
+        self.rejected = false;
         self.last_load = LastLoad::now(outcome, &Report::default());
+        self.files.handled(reading.fingerprint.filter(|_| !reading.report.rejects()));
         self.keep();
         Ok(outcome)
     }

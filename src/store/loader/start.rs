@@ -9,7 +9,7 @@ use super::super::directory::Reading;
 use super::super::emergency::Emergency;
 use super::super::folder::Look;
 use super::super::history::History;
-use super::super::pin::{Pin, PinFile};
+use super::super::pin::{Pin, PinFile, Verdict};
 use super::super::sealed::Damaged;
 use super::super::{Store, set_digest};
 use super::fit::{Fitted, fit};
@@ -106,17 +106,15 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
     let (pin_file, pin) = PinFile::open(&data.pin())?;
     let (history, damaged) = History::open(&data.generations());
     let mut reading = Reading::take(&config.folders);
-    let fingerprint = reading.fingerprint.take();
     let seen = set_digest::of_reading(&reading.sources, &reading.report);
     let kept = KeptWorlds { config: &config, history: &history, emergency: &emergency };
-    let held = pin.as_ref().filter(|pin| pin.files == seen);
-    let first = match held {
-        Some(pin) => kept.rolled_back(pin, data)?,
+    let (held, unclear) = still_held(pin.as_ref(), &reading, &seen);
+    let fingerprint = reading.fingerprint.take();
+    let first = match &held {
+        Some(held) => First { rejected: unclear, ..kept.rolled_back(held, data)? },
         None => kept.files_or_last_known_good(reading, &seen)?,
     };
-    let (errors, ended) =
-        (WriteErrors { damaged: log_damaged(&damaged), ..WriteErrors::default() }, pin.is_some());
-    let pin = held.cloned();
+    let errors = WriteErrors { damaged: log_damaged(&damaged), ..WriteErrors::default() };
     emergency.accept(first.fitted.in_force, first.fitted.refused);
     let world = first.fitted.loaded.world;
     let warnings = first.fitted.loaded.warnings;
@@ -147,9 +145,8 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
         status: Arc::new(ArcSwap::from_pointee(status)),
         stale_status: true,
     };
-    if ended && loader.pin.is_none() {
-        tracing::info!("the files changed: the rollback ends");
-        loader.set_pin(None);
+    if loader.pin != held {
+        loader.set_pin(held);
     }
     loader.log_emergency();
     loader.refresh_status();
@@ -168,6 +165,16 @@ fn read_emergency(emergency: &mut Emergency) -> Option<Look> {
         }
     }
     None
+}
+
+/// The rollback that holds, and what is wrong with the files if nobody knows whether they changed.
+fn still_held(pin: Option<&Pin>, reading: &Reading, seen: &str) -> (Option<Pin>, Option<Report>) {
+    match pin.map(|pin| pin.judge(reading, seen)) {
+        None | Some(Verdict::Changed) => (None, None),
+        Some(Verdict::Same) => (pin.cloned(), None),
+        Some(Verdict::Adopted(adopted)) => (Some(adopted), None),
+        Some(Verdict::Unclear(report)) => (pin.cloned(), Some(report)),
+    }
 }
 
 fn log_damaged(damaged: &[Damaged]) -> Option<String> {

@@ -24,16 +24,8 @@ pub(crate) struct Process {
     pub(crate) announced: String,
 }
 
-const FREE: [&str; 8] = [
-    "--data",
-    "127.0.0.1:0",
-    "--http",
-    "127.0.0.1:0",
-    "--ops",
-    "127.0.0.1:0",
-    "--control",
-    "127.0.0.1:0",
-];
+const FREE: [&str; 8] =
+    ["--data", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--control", "127.0.0.1:0"];
 
 impl Process {
     /// Serves sources on free ports, and returns once both addresses are announced.
