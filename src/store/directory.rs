@@ -60,10 +60,24 @@ impl Fingerprint {
         }
     }
 
-    /// Whether a half-written set would be noticed: all of it is covered by manifests or swapped as one.
-    pub(super) fn is_vouched(&self) -> bool {
-        let vouched = |look: &Look| look.mounted || look.has_manifest();
-        self.common.is_some() || self.looks().into_iter().all(vouched)
+    /// Whether a half-written or half-updated set would be noticed: one manifest covers all of it, or it is swapped as
+    /// one, or a single folder changed since `handled` and that one is vouched for. Folders that are vouched for each
+    /// by itself say nothing of each other.
+    pub(super) fn is_vouched(&self, handled: Option<&Self>) -> bool {
+        self.common.is_some() || self.is_swapped_as_one() || self.is_one_vouched_folder_after(handled)
+    }
+
+    fn is_swapped_as_one(&self) -> bool {
+        let [first, others @ ..] = self.looks();
+        first.swap.is_some() && others.into_iter().all(|look| look.swap == first.swap)
+    }
+
+    fn is_one_vouched_folder_after(&self, handled: Option<&Self>) -> bool {
+        let Some(handled) = handled.filter(|handled| handled.common == self.common) else { return false };
+        let looks = self.looks().into_iter().zip(handled.looks());
+        let mut changed = looks.filter(|(now, before)| now != before).map(|(now, _)| now);
+        let one = changed.next().is_some_and(|look| look.mounted || look.has_manifest());
+        one && changed.next().is_none()
     }
 
     /// Whether there is no folder of entities, which is what a set without entities looks like, and a lost folder too.

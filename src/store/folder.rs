@@ -28,6 +28,8 @@ pub(super) struct Look {
     pub(super) place: Result<PathBuf, Unreadable>,
     /// Whether it is a mount whose files are swapped as one.
     pub(super) mounted: bool,
+    /// Where the `..data` link leads that all of its files are read through, its own or that of the folder above.
+    pub(super) swap: Option<PathBuf>,
     /// What is in it, by name; hidden names are left out.
     pub(super) entries: Vec<Entry>,
     /// Files that stand in a mount's folder and are no part of the mount: never read, which should be said.
@@ -102,7 +104,7 @@ impl From<&Metadata> for Stamp {
 impl Look {
     /// Looks at a folder. What cannot be seen is part of the look.
     pub(super) fn at(folder: &Path) -> Self {
-        let mounted = fs::symlink_metadata(folder.join(MOUNT)).is_ok();
+        let mounted = is_link(&folder.join(MOUNT));
         let target = if mounted { folder.join(MOUNT) } else { folder.to_owned() };
         let listed = fs::canonicalize(target).and_then(|place| Ok((list(&place)?, place)));
         let (entries, place) = match listed {
@@ -110,7 +112,10 @@ impl Look {
             Err(error) => (Vec::new(), Err(Unreadable { kind: error.kind(), message: error.to_string() })),
         };
         let strays = if mounted { strays(folder) } else { Vec::new() };
-        Self { folder: folder.to_owned(), place, mounted, entries, strays }
+        let swap = place.as_ref().ok().and_then(|place: &PathBuf| {
+            if mounted { Some(place.clone()) } else { swap_above(folder, place) }
+        });
+        Self { folder: folder.to_owned(), place, mounted, swap, entries, strays }
     }
 
     /// Whether a manifest of its own covers the folder.
@@ -166,6 +171,17 @@ pub(super) fn unreadable(path: &Path, message: &str) -> Problem {
     Problem::error(&Place::new(&path.display().to_string(), ""), format!("cannot be read: {message}"))
 }
 
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_symlink())
+}
+
+/// Where `..data` beside the folder leads, if the folder is read through it: one volume holds several folders.
+fn swap_above(folder: &Path, place: &Path) -> Option<PathBuf> {
+    let link = std::path::absolute(folder).ok()?.parent()?.join(MOUNT);
+    let swap = is_link(&link).then(|| fs::canonicalize(&link).ok())??;
+    place.starts_with(&swap).then_some(swap)
+}
+
 /// Everything in a folder by name, less what is hidden: editors' temporary files come and go.
 fn list(place: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
@@ -192,11 +208,10 @@ fn list(place: &Path) -> io::Result<Vec<Entry>> {
 
 /// What in a mount's folder is not one of the mount's links.
 fn strays(folder: &Path) -> Vec<OsString> {
-    let is_link = |name: &OsString| {
-        fs::symlink_metadata(folder.join(name)).is_ok_and(|metadata| metadata.file_type().is_symlink())
-    };
+    let is_of_mount =
+        |name: &OsString| fs::read_link(folder.join(name)).is_ok_and(|target| target.starts_with(MOUNT));
     let names = list(folder).unwrap_or_default().into_iter().map(|entry| entry.name);
-    names.filter(|name| !is_link(name)).collect()
+    names.filter(|name| !is_of_mount(name)).collect()
 }
 
 /// Reads a regular file. Anything else that a name can stand for (a pipe, a device) might never end.

@@ -244,7 +244,7 @@ impl Loader {
         let files_due = self.files.see(&files, self.config.settle, now);
         match files_due {
             Verdict::Ready => self.take_changed_files(),
-            Verdict::Wait(_) if files.is_vouched() => self.take_vouched_files(),
+            Verdict::Wait(_) if files.is_vouched(self.files.last()) => self.take_vouched_files(),
             Verdict::Wait(_) | Verdict::Doubtful(_) | Verdict::Same => {}
         }
         self.retired.sweep();

@@ -242,6 +242,24 @@ fn a_set_that_does_not_fit_them_is_rejected_unless_they_change_with_it() {
 }
 
 #[test]
+fn a_changed_forbid_publishes_no_files_that_may_be_half_written() {
+    let site = stopped();
+    let mut config = site.config();
+    config.settle = Duration::from_millis(1500);
+    let running = site.try_start(config).unwrap();
+    site.write("policies/base.cedar", "permit (");
+    assert_eq!(running.ask(Command::Reload).unwrap().outcome, Outcome::Rejected);
+    // A forbid is changed just before half of the repair is there.
+    site.write("emergency/stop.cedar", forbid("changed"));
+    std::thread::sleep(Duration::from_millis(1000));
+    site.write("policies/base.cedar", permit("half"));
+    running.until("the forbid", |running| running.ids().len() == 2 && running.ids()[1].contains("changed"));
+    assert_eq!(running.ids()[0], "base", "the files have not settled");
+    running.until("the files", |running| running.ids()[0] == "half");
+    running.stop();
+}
+
+#[test]
 fn the_documented_forbid_fits_the_shipped_sources() {
     let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(repository.join("docs/reload.md")).unwrap();

@@ -29,7 +29,8 @@ impl Loader {
     /// may take as long as it likes to settle.
     pub(super) fn take_vouched_files(&mut self) {
         let reading = Reading::take(&self.config.folders);
-        let vouched = reading.fingerprint.as_ref().is_some_and(|seen| seen.is_vouched());
+        let handled = self.files.last();
+        let vouched = reading.fingerprint.as_ref().is_some_and(|seen| seen.is_vouched(handled));
         if !vouched || reading.report.rejects() {
             return;
         }
@@ -148,10 +149,18 @@ impl Loader {
             return;
         }
         let retry = self.rejected && self.pin.is_none();
-        if !(retry && self.take_files_now() == Outcome::Published) {
+        if !(retry && self.retry_rejected() == Outcome::Published) {
             self.join_served();
         }
         self.log_emergency();
+    }
+
+    /// Loads the files once more that were rejected, if they are still exactly those. Files that changed since may be
+    /// half-written: they wait until it is their turn.
+    fn retry_rejected(&mut self) -> Outcome {
+        let reading = Reading::take(&self.config.folders);
+        let unchanged = reading.fingerprint.is_some() && reading.fingerprint.as_ref() == self.files.last();
+        if unchanged && self.name(&reading) == self.seen { self.take(reading) } else { Outcome::Unchanged }
     }
 
     /// Reads the emergency folder. Whether it asks for something else than before.

@@ -84,6 +84,11 @@ impl<S: Seen> Settling<S> {
         if stood >= settle { Verdict::Ready } else { Verdict::Wait(settle - stood) }
     }
 
+    /// What was handled last, if it stood still.
+    pub(super) fn last(&self) -> Option<&S> {
+        self.handled.as_ref()
+    }
+
     /// Notes what was read. Nothing, if it would not stand still: then whatever is seen next is new.
     pub(super) fn handled(&mut self, seen: Option<S>) {
         self.doubtful = seen.as_ref().is_some_and(|seen| seen.is_recent(SystemTime::now()));
