@@ -1,5 +1,6 @@
 //! One look at a folder: where it really is and what its files looked like, without reading them.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
@@ -79,7 +80,7 @@ impl Stamp {
     }
 
     /// Whether it may have changed again within the same tick of the file system's clock.
-    fn is_recent(&self, now: SystemTime) -> bool {
+    pub(super) fn is_recent(&self, now: SystemTime) -> bool {
         let Self::There { changed: (seconds, nanos), .. } = self else { return false };
         let (Ok(seconds), Ok(nanos)) = (u64::try_from(*seconds), u64::try_from(*nanos)) else { return false };
         let changed = UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(nanos);
@@ -131,6 +132,26 @@ impl Look {
     /// Whether a file changed so shortly ago that the next change could look the same.
     pub(super) fn is_recent(&self, now: SystemTime) -> bool {
         self.entries.iter().any(|entry| entry.stamp.is_recent(now))
+    }
+
+    /// What one of its files looks like now; none if there is nothing under the name.
+    pub(super) fn stamp_of(&self, name: &OsString) -> Option<Stamp> {
+        let path = self.place.as_ref().ok()?.join(name);
+        fs::symlink_metadata(&path).ok().map(|_| Stamp::of(&path))
+    }
+
+    /// Hidden names with that suffix, which are not among the entries.
+    pub(super) fn hidden(&self, suffix: &str) -> Vec<OsString> {
+        let mut names = BTreeSet::new();
+        let above = self.mounted.then_some(&self.folder);
+        for place in self.place.iter().chain(above) {
+            let listed = fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.file_name());
+            names.extend(listed.filter(|name| {
+                let name = name.as_encoded_bytes();
+                name.starts_with(b".") && name.ends_with(suffix.as_bytes())
+            }));
+        }
+        names.into_iter().collect()
     }
 
     /// The path that people know a file by.

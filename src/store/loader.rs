@@ -5,11 +5,11 @@
 //! has a large stack, because worlds are dropped on it.
 
 mod command;
+mod emergency;
 mod fit;
 mod load;
 mod retired;
 mod rollback;
-mod settling;
 mod start;
 mod status;
 mod watch;
@@ -36,15 +36,14 @@ use tokio::sync::oneshot;
 use super::Store;
 use super::directory::{Fingerprint, Folders};
 use super::emergency::Emergency;
-use super::folder::Look;
 use super::history::History;
 use super::pin::{Pin, PinFile};
+use super::settling::{Settling, Verdict};
 use crate::engine::compile::{Options, Sources};
 use crate::engine::guard::PARSER_STACK_BYTES;
 use command::Message;
 pub use command::{Command, CommandError, Commands, Served};
 use retired::Retired;
-use settling::{Settling, Verdict};
 pub use start::{KeptSets, OpenError};
 pub use status::{EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, Reloads, Source};
 use watch::{Waker, Watch};
@@ -92,7 +91,6 @@ pub struct Loader {
     pin: Option<Pin>,
     pin_file: PinFile,
     files: Settling<Fingerprint>,
-    emergency_files: Settling<Look>,
     /// Emergency forbids that the system, not their text, kept from being put in force.
     unapplied: bool,
     /// Name of what the folders held when they were read last.
@@ -234,12 +232,7 @@ impl Loader {
     /// Looks at everything, does what is due, and says when to look again.
     fn look(&mut self) -> Duration {
         let now = Instant::now();
-        let emergency = Look::at(&self.config.emergency);
-        let settle = if emergency.mounted { Duration::ZERO } else { self.config.settle };
-        let emergency_due = self.emergency_files.see(&emergency, settle, now);
-        if emergency_due == Verdict::Ready {
-            self.take_emergency(&emergency);
-        }
+        let emergency_due = self.take_emergency();
         let files = Fingerprint::of(&self.config.folders);
         let files_due = self.files.see(&files, self.config.settle, now);
         match files_due {
@@ -254,7 +247,7 @@ impl Loader {
             self.keep();
         }
         self.refresh_status();
-        let waits = [emergency_due, files_due].into_iter().filter_map(Verdict::wait);
+        let waits = emergency_due.into_iter().chain(files_due.wait());
         let keep = (self.unkept && kept_lately).then_some(KEEP_EVERY);
         let sweep = (!self.retired.is_empty()).then_some(SWEEP);
         let poll = self.config.poll.max(MIN_POLL);

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::super::directory::Reading;
 use super::super::emergency::Files;
-use super::super::folder::Look;
 use super::super::pin::Verdict;
 use super::super::set_digest;
 use super::fit::{Fitted, fit};
@@ -49,7 +48,7 @@ impl Loader {
         set_digest::of_reading(&reading.sources, &reading.report)
     }
 
-    fn take(&mut self, reading: Reading) -> Outcome {
+    pub(super) fn take(&mut self, reading: Reading) -> Outcome {
         let digest = self.name(&reading);
         let is_repeated = self.rejected && digest == self.seen && reading.fingerprint.is_none();
         let verdict = self.pin.as_ref().map(|pin| pin.judge(&reading, &digest));
@@ -140,83 +139,6 @@ impl Loader {
             source = ?source,
             "published"
         );
-    }
-
-    /// Reads emergency files that changed and have settled, and puts them in force. A set that was rejected may fit now;
-    /// if it does not, what is served gets the changed forbids all the same.
-    pub(super) fn take_emergency(&mut self, seen: &Look) {
-        if !self.read_emergency(seen) && !self.unapplied {
-            return;
-        }
-        let retry = self.rejected && self.pin.is_none();
-        if !(retry && self.retry_rejected() == Outcome::Published) {
-            self.join_served();
-        }
-        self.log_emergency();
-    }
-
-    /// Loads the files once more that were rejected, if they are still exactly those. Files that changed since may be
-    /// half-written: they wait until it is their turn.
-    fn retry_rejected(&mut self) -> Outcome {
-        let reading = Reading::take(&self.config.folders);
-        let unchanged = reading.fingerprint.is_some() && reading.fingerprint.as_ref() == self.files.last();
-        if unchanged && self.name(&reading) == self.seen { self.take(reading) } else { Outcome::Unchanged }
-    }
-
-    /// Reads the emergency folder. Whether it asks for something else than before.
-    pub(super) fn read_emergency(&mut self, seen: &Look) -> bool {
-        let (before, before_problems) = (self.emergency.wanted().clone(), texts(self.emergency.problems()));
-        if !self.emergency.read(seen) {
-            self.emergency_files.handled(None);
-            return false;
-        }
-        self.emergency_files.handled(Some(seen.clone()));
-        self.stale_status = true;
-        if *self.emergency.wanted() != before {
-            return true;
-        }
-        if texts(self.emergency.problems()) != before_problems {
-            self.log_emergency();
-        }
-        false
-    }
-
-    /// Compiles what is served once more, with the emergency forbids that the folder asks for.
-    pub(super) fn join_served(&mut self) {
-        if self.emergency.wanted() == self.emergency.in_force() {
-            return self.emergency.refuse(Vec::new());
-        }
-        let fitted = fit(&mut self.served.sources, &self.config.options, &self.emergency);
-        self.unapplied = fitted.is_err();
-        match fitted {
-            Ok(fitted) if fitted.in_force == *self.emergency.in_force() => {
-                self.emergency.refuse(fitted.refused);
-            }
-            Ok(fitted) => self.publish_served(fitted),
-            Err(report) => {
-                // What is served was compiled with what is in force: it is the system that fails, and may recover.
-                self.served.sources.emergency = self.emergency.in_force().values().cloned().collect();
-                self.emergency.refuse(report.errors().cloned().collect());
-                self.emergency_files.handled(None);
-            }
-        }
-    }
-
-    fn publish_served(&mut self, fitted: Fitted) {
-        let Set { sources, digest } = &mut self.served;
-        let set = Set { sources: std::mem::take(sources), digest: std::mem::take(digest) };
-        self.publish(set, fitted, self.source);
-    }
-
-    pub(super) fn log_emergency(&self) {
-        let problems = texts(self.emergency.problems());
-        if !problems.is_empty() {
-            tracing::error!(
-                problems.text = %problems.join("\n"),
-                files.in_force = %names(self.emergency.in_force()).join(" "),
-                "emergency forbids: not everything in the folder is in force"
-            );
-        }
     }
 
     /// Writes the emergency forbids in force, if the disk has others. What cannot be written is tried again later.
@@ -310,6 +232,6 @@ impl super::WriteErrors {
     }
 }
 
-fn names(files: &Files) -> Vec<String> {
+pub(super) fn names(files: &Files) -> Vec<String> {
     files.keys().cloned().collect()
 }

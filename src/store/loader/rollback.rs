@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use super::super::directory::Reading;
-use super::super::folder::Look;
 use super::super::history::{Kept, NotFound};
 use super::super::pin::Pin;
 use super::command::{Command, CommandError, Served};
@@ -28,7 +27,7 @@ impl Loader {
 
     /// Loads everything as it is now. Files may need the forbids that came with them; forbids do not need the files.
     fn reload(&mut self) -> Outcome {
-        self.read_emergency(&Look::at(&self.config.emergency));
+        self.follow_emergency();
         let outcome = self.take_files_now();
         if outcome != Outcome::Published {
             self.join_served();

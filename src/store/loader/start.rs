@@ -7,21 +7,17 @@ use arc_swap::ArcSwap;
 use super::super::data_dir::DataDir;
 use super::super::directory::Reading;
 use super::super::emergency::Emergency;
-use super::super::folder::Look;
 use super::super::history::History;
 use super::super::pin::{Pin, PinFile, Verdict};
 use super::super::sealed::Damaged;
+use super::super::settling::Settling;
 use super::super::{Store, set_digest};
 use super::fit::{Fitted, fit};
 use super::retired::Retired;
-use super::settling::Settling;
 use super::status::{LastLoad, LoaderStatus, Outcome, Reloads, Source, texts};
 use super::{Loader, LoaderConfig, Set, WriteErrors};
 use crate::engine::guard::{StackUnavailable, on_parser_stack};
-use crate::engine::problem::Report;
-
-/// How often an emergency folder that changes while it is read is read again at once.
-const ATTEMPTS: usize = 5;
+use crate::engine::problem::{Problem, Report};
 
 /// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +47,9 @@ pub enum OpenError {
         "{0}; make sure that `emergency/` holds every forbid and the files are what to serve, then delete it"
     )]
     Damaged(#[from] Damaged),
+    /// The emergency folder cannot be read whole: there may be a forbid in it that nobody knows of.
+    #[error("{0}; nothing is served before it is known which emergency forbids must hold")]
+    Emergency(Box<Problem>),
     /// No thread to parse on.
     #[error(transparent)]
     Stack(#[from] StackUnavailable),
@@ -102,7 +101,7 @@ impl Loader {
 
 fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Report), OpenError> {
     let mut emergency = Emergency::open(&config.emergency, &data.emergency())?;
-    let emergency_seen = read_emergency(&mut emergency);
+    emergency.start().map_err(|problem| OpenError::Emergency(Box::new(problem)))?;
     let (pin_file, pin) = PinFile::open(&data.pin())?;
     let (history, damaged) = History::open(&data.generations());
     let mut reading = Reading::take(&config.folders);
@@ -132,7 +131,6 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
         pin,
         pin_file,
         files: Settling::after(fingerprint),
-        emergency_files: Settling::after(emergency_seen),
         unapplied: false,
         seen,
         rejected: first.rejected.is_some(),
@@ -154,17 +152,6 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
     found.problems.extend(warnings.problems);
     found.problems.extend(loader.emergency.problems().cloned());
     Ok((loader, store, found))
-}
-
-/// Reads the emergency folder, once more if it changes meanwhile. If it never stands still, the next poll finds it.
-fn read_emergency(emergency: &mut Emergency) -> Option<Look> {
-    for _ in 0..ATTEMPTS {
-        let seen = Look::at(emergency.folder());
-        if emergency.read(&seen) {
-            return Some(seen);
-        }
-    }
-    None
 }
 
 /// The rollback that holds, and what is wrong with the files if nobody knows whether they changed.

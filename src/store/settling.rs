@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::super::directory::Fingerprint;
-use super::super::folder::{Look, TICK};
+use super::directory::Fingerprint;
+use super::folder::TICK;
 
 /// Something looked at again and again.
 pub(super) trait Seen: Clone + PartialEq {
@@ -14,12 +14,6 @@ pub(super) trait Seen: Clone + PartialEq {
 impl Seen for Fingerprint {
     fn is_recent(&self, now: SystemTime) -> bool {
         Fingerprint::is_recent(self, now)
-    }
-}
-
-impl Seen for Look {
-    fn is_recent(&self, now: SystemTime) -> bool {
-        Look::is_recent(self, now)
     }
 }
 
