@@ -87,7 +87,7 @@ impl Bound {
         }
         let writer = self.writer;
         // Both wait for threads.
-        let ended = tokio::task::spawn_blocking(move || (loader.stop(), writer.shutdown(FLUSH))).await;
+        let ended = tokio::task::spawn_blocking(move || (loader.stop(FLUSH), writer.shutdown(FLUSH))).await;
         closing.send_replace(true);
         drop(timeout(CLOSE, &mut watching).await);
         outcome?;

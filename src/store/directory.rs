@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::folder::{Look, MANIFEST, Stamp, Unread, read_file, unreadable};
-use super::manifest::Manifest;
+use super::manifest::{Listing, Manifest};
 use crate::engine::compile::Sources;
 use crate::engine::problem::{Place, Problem, Report, SourceFile};
 
@@ -90,6 +90,11 @@ impl Fingerprint {
         self.looks().into_iter().any(|look| look.is_recent(now))
     }
 
+    /// Each folder, and the suffixes of its sources.
+    fn kinds(&self) -> [(&Look, &'static [&'static str]); 3] {
+        [(&self.policies, POLICIES), (&self.schemas, SCHEMAS), (&self.entities, ENTITIES)]
+    }
+
     fn looks(&self) -> [&Look; 3] {
         [&self.policies, &self.schemas, &self.entities]
     }
@@ -165,6 +170,7 @@ fn read_once(seen: &Fingerprint) -> (Sources, Findings) {
     if !seen.entities.is_missing() {
         read_folder(&seen.entities, ENTITIES, &mut [entities], unread, &mut findings);
     }
+    check_folders(seen, &sources, &mut findings);
     if let Some((path, _)) = &seen.common {
         check_common(path, seen, &sources, &mut findings);
     }
@@ -199,10 +205,6 @@ fn read_folder(
             Err(unread) => findings.unread(unread),
         }
     }
-    if look.has_manifest() {
-        let read = kinds.iter().flat_map(|files| files.iter());
-        check_folder(look, suffixes, read, findings);
-    }
 }
 
 /// Which of the suffixes a name has; hidden names have none.
@@ -210,24 +212,32 @@ fn kind_of(name: &str, suffixes: &[&str]) -> Option<usize> {
     suffixes.iter().position(|suffix| name.ends_with(suffix)).filter(|_| !name.starts_with('.'))
 }
 
-/// Holds a folder's files to the manifest in it.
-fn check_folder<'a>(
-    look: &Look,
-    suffixes: &[&str],
-    files: impl Iterator<Item = &'a SourceFile>,
-    findings: &mut Findings,
-) {
-    match look.read(&MANIFEST.into()) {
-        Ok(file) => {
-            let Some(manifest) = Manifest::parse(&file, &mut findings.report) else { return };
-            let named = files.map(|file| (relative_to(&look.folder, file), file));
-            manifest.check(
-                named,
-                |path| !path.contains('/') && kind_of(path, suffixes).is_some(),
-                &mut findings.report,
-            );
+/// What a path below a source folder is. The folder `tests`, Markdown and the manifest are meant for others.
+fn listing(seen: &Fingerprint, folder: &Path, path: &str) -> Listing {
+    // One folder may hold several kinds.
+    let kinds = seen.kinds().into_iter().filter(|(look, _)| look.folder == folder);
+    let mut suffixes = kinds.map(|(_, suffixes)| suffixes);
+    if path.starts_with("tests/") || path.ends_with(".md") || path == MANIFEST {
+        Listing::Other
+    } else if !path.contains('/') && suffixes.any(|suffixes| kind_of(path, suffixes).is_some()) {
+        Listing::Source
+    } else {
+        Listing::Unreadable
+    }
+}
+
+/// Holds the files of folders with a manifest in them to it.
+fn check_folders(seen: &Fingerprint, sources: &Sources, findings: &mut Findings) {
+    for look in seen.looks().into_iter().filter(|look| look.has_manifest()) {
+        match look.read(&MANIFEST.into()) {
+            Ok(file) => {
+                let Some(manifest) = Manifest::parse(&file, &mut findings.report) else { continue };
+                let files = all_files(sources).filter(|file| is_in(look, file));
+                let named = files.map(|file| (relative_to(&look.folder, file), file));
+                manifest.check(named, |path| listing(seen, &look.folder, path), &mut findings.report);
+            }
+            Err(unread) => findings.unread(unread),
         }
-        Err(unread) => findings.unread(unread),
     }
 }
 
@@ -238,20 +248,21 @@ fn check_common(path: &Path, seen: &Fingerprint, sources: &Sources, findings: &m
         Err(error) => return findings.unread(Unread::new(path, &error)),
     };
     let Some(manifest) = Manifest::parse(&file, &mut findings.report) else { return };
-    let folders = [(&seen.policies, POLICIES), (&seen.schemas, SCHEMAS), (&seen.entities, ENTITIES)]
-        .map(|(look, suffixes)| (look, suffixes, format!("{}/", base_name(&look.folder))));
+    let folders = seen.looks().map(|look| (look, format!("{}/", base_name(&look.folder))));
     let named = all_files(sources).filter_map(|file| {
-        let (look, _, prefix) =
-            folders.iter().find(|(look, _, _)| Path::new(&file.name).starts_with(&look.folder))?;
+        let (look, prefix) = folders.iter().find(|(look, _)| is_in(look, file))?;
         Some((format!("{prefix}{}", relative_to(&look.folder, file)), file))
     });
-    let is_source = |path: &str| {
-        folders.iter().any(|(_, suffixes, prefix)| {
-            path.strip_prefix(prefix.as_str())
-                .is_some_and(|name| !name.contains('/') && kind_of(name, suffixes).is_some())
-        })
+    let kind = |path: &str| {
+        let below =
+            folders.iter().find_map(|(look, prefix)| Some((look, path.strip_prefix(prefix.as_str())?)));
+        below.map_or(Listing::Other, |(look, path)| listing(seen, &look.folder, path))
     };
-    manifest.check(named, is_source, &mut findings.report);
+    manifest.check(named, kind, &mut findings.report);
+}
+
+fn is_in(look: &Look, file: &SourceFile) -> bool {
+    Path::new(&file.name).starts_with(&look.folder)
 }
 
 fn all_files(sources: &Sources) -> impl Iterator<Item = &SourceFile> {

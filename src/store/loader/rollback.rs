@@ -19,6 +19,11 @@ impl Loader {
             Command::Release => self.release(),
             #[cfg(test)]
             Command::Panic => panic!("told to"),
+            #[cfg(test)]
+            Command::Hang(millis) => {
+                std::thread::sleep(std::time::Duration::from_millis(millis));
+                Ok(Outcome::Unchanged)
+            }
         };
         self.stale_status = true;
         self.refresh_status();

@@ -13,6 +13,7 @@ use super::super::sealed::Damaged;
 use super::super::settling::Settling;
 use super::super::{Store, set_digest};
 use super::fit::{Fitted, fit};
+use super::heartbeat::Heartbeat;
 use super::retired::Retired;
 use super::status::{LastLoad, LoaderStatus, Outcome, Reloads, Source, texts};
 use super::{Loader, LoaderConfig, Set, WriteErrors};
@@ -140,6 +141,7 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
         errors,
         last_load,
         reloads: Reloads::default(),
+        heartbeat: Heartbeat::new(),
         status: Arc::new(ArcSwap::from_pointee(status)),
         stale_status: true,
     };
