@@ -103,6 +103,25 @@ fn a_change_that_keeps_size_and_time_of_modification_is_seen() {
 }
 
 #[test]
+fn a_file_that_the_system_does_not_give_is_read_again() {
+    let site = Site::new();
+    // A regular file that can be opened, and gives an input/output error when it is read.
+    symlink("/proc/self/mem", site.path("policies/mem.cedar")).unwrap();
+    let reading = Reading::take(&site.folders());
+    assert!(reading.report.to_string().contains("mem.cedar: cannot be read"), "{}", reading.report);
+    assert!(reading.fingerprint.is_none() && !reading.is_set());
+    let running = site.try_start(site.config()).map(|running| running.ids());
+    assert!(running.is_err(), "{running:?}");
+    site.remove("policies/mem.cedar");
+    let running = site.start();
+    symlink("/proc/self/mem", site.path("policies/mem.cedar")).unwrap();
+    running.until_rejected("mem.cedar: cannot be read");
+    running.stays("a file that is read again and again");
+    assert_eq!(running.status().reloads.rejected, 1, "told of once");
+    running.stop();
+}
+
+#[test]
 fn ten_thousand_files_are_looked_at_quickly_and_no_more_are_read() {
     let site = Site::new();
     for number in 0..9_999 {
