@@ -16,6 +16,7 @@ mod pin;
 pub mod revision;
 mod sealed;
 mod set_digest;
+mod settling;
 
 #[cfg(test)]
 mod data_dir_tests;

@@ -139,7 +139,7 @@ async fn drain<T>(
 async fn close(writer: Writer, loader: LoaderHandle) -> Result<(), StartError> {
     let closed = tokio::task::spawn_blocking(move || {
         let counts = writer.shutdown(FLUSH);
-        let _ended = loader.stop();
+        let _ended = loader.stop(CLOSE);
         counts
     });
     let Counts { queued, writer_gone, .. } =

@@ -16,7 +16,7 @@ mod schema;
 use std::sync::Arc;
 
 use definitions::Definitions;
-pub use emergency::EMERGENCY;
+pub use emergency::{EMERGENCY, is_emergency};
 use sha2::{Digest, Sha256};
 
 use super::catalog::Domain;

@@ -1,8 +1,8 @@
 //! The data directory: what outlives the process, and belongs to one process at a time (W7).
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::atomic;
@@ -10,6 +10,9 @@ use super::revision::RevisionKey;
 
 /// Layout of the directory that this build writes, and the newest it knows.
 const FORMAT: u64 = 1;
+
+/// Permissions of the group and of others to write.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// A data directory, locked for as long as this value lives.
 #[derive(Debug)]
@@ -29,6 +32,18 @@ pub enum DataDirError {
         .0.display()
     )]
     Held(PathBuf),
+    /// Others could put their own keys, pins and forbids into it.
+    #[error(
+        "data directory `{}` has mode {mode:03o}: others than its owner can write in it; run `chmod 700 {}`, or name a directory that does not exist yet",
+        path.display(),
+        path.display()
+    )]
+    Exposed {
+        /// The directory.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// A later build wrote it.
     #[error(
         "`{}` says format {found}, this build knows formats up to {FORMAT}: use a newer build or another directory",
@@ -65,6 +80,7 @@ impl DataDir {
     /// [`DataDirError`], naming the path.
     pub fn open(root: &Path) -> Result<Self, DataDirError> {
         at(root, atomic::create_folder(root))?;
+        check_mode(root)?;
         let lock = lock(root)?;
         check_format(&root.join("format"))?;
         let key = revision_key(&root.join("revision.key"))?;
@@ -109,6 +125,15 @@ impl DataDir {
 
 fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, DataDirError> {
     result.map_err(|error| DataDirError::Io { path: path.to_owned(), error })
+}
+
+/// Refuses a directory in which others can write.
+fn check_mode(root: &Path) -> Result<(), DataDirError> {
+    let mode = at(root, fs::metadata(root))?.permissions().mode() & 0o777;
+    if mode & WRITABLE_BY_OTHERS != 0 {
+        return Err(DataDirError::Exposed { path: root.to_owned(), mode });
+    }
+    Ok(())
 }
 
 fn lock(root: &Path) -> Result<File, DataDirError> {

@@ -83,6 +83,36 @@ fn a_newer_format_and_a_damaged_key_are_refused_by_name() {
 }
 
 #[test]
+fn a_directory_that_others_can_write_in_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    for (mode, refused) in [(0o777, true), (0o1777, true), (0o720, true), (0o702, true), (0o755, false)] {
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(mode)).unwrap();
+        if refused {
+            let error = refusal(root.path());
+            assert!(
+                error.contains("chmod 700") && error.contains(&root.path().display().to_string()),
+                "{error}"
+            );
+        } else {
+            open_data(root.path());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_written_through_a_link_that_waits_under_a_temporary_name() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, victim) = (root.path().join("data"), root.path().join("victim"));
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(&victim, "precious").unwrap();
+    std::os::unix::fs::symlink(&victim, data.join(".revision.key.tmp")).unwrap();
+    drop(DataDir::open(&data).unwrap());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    assert!(fs::symlink_metadata(data.join("revision.key")).unwrap().is_file());
+}
+
+#[test]
 fn a_file_in_its_place_is_named() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("data");

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::folder::{Look, MANIFEST, Stamp, read_file, unreadable};
-use super::manifest::Manifest;
+use super::folder::{Look, MANIFEST, Stamp, Unread, read_file, unreadable};
+use super::manifest::{Listing, Manifest};
 use crate::engine::compile::Sources;
 use crate::engine::problem::{Place, Problem, Report, SourceFile};
 
@@ -60,15 +60,39 @@ impl Fingerprint {
         }
     }
 
-    /// Whether a half-written set would be noticed: all of it is covered by manifests or swapped as one.
-    pub(super) fn is_vouched(&self) -> bool {
-        let vouched = |look: &Look| look.mounted || look.has_manifest();
-        self.common.is_some() || self.looks().into_iter().all(vouched)
+    /// Whether a half-written or half-updated set would be noticed: one manifest covers all of it, or it is swapped as
+    /// one, or a single folder changed since `handled` and that one is vouched for. Folders that are vouched for each
+    /// by itself say nothing of each other.
+    pub(super) fn is_vouched(&self, handled: Option<&Self>) -> bool {
+        self.common.is_some() || self.is_swapped_as_one() || self.is_one_vouched_folder_after(handled)
+    }
+
+    fn is_swapped_as_one(&self) -> bool {
+        let [first, others @ ..] = self.looks();
+        first.swap.is_some() && others.into_iter().all(|look| look.swap == first.swap)
+    }
+
+    fn is_one_vouched_folder_after(&self, handled: Option<&Self>) -> bool {
+        let Some(handled) = handled.filter(|handled| handled.common == self.common) else { return false };
+        let looks = self.looks().into_iter().zip(handled.looks());
+        let mut changed = looks.filter(|(now, before)| now != before).map(|(now, _)| now);
+        let one = changed.next().is_some_and(|look| look.mounted || look.has_manifest());
+        one && changed.next().is_none()
+    }
+
+    /// Whether there is no folder of entities, which is what a set without entities looks like, and a lost folder too.
+    pub(super) fn lacks_entities(&self) -> bool {
+        self.entities.is_missing()
     }
 
     /// Whether a file changed so shortly ago that the next change could look the same.
     pub(super) fn is_recent(&self, now: SystemTime) -> bool {
         self.looks().into_iter().any(|look| look.is_recent(now))
+    }
+
+    /// Each folder, and the suffixes of its sources.
+    fn kinds(&self) -> [(&Look, &'static [&'static str]); 3] {
+        [(&self.policies, POLICIES), (&self.schemas, SCHEMAS), (&self.entities, ENTITIES)]
     }
 
     fn looks(&self) -> [&Look; 3] {
@@ -91,8 +115,24 @@ pub(super) struct Reading {
     pub(super) sources: Sources,
     /// What could not, and what a manifest does not vouch for.
     pub(super) report: Report,
-    /// What the files looked like; none if they would not stand still.
+    /// What the files looked like; none if they would not stand still, or the system would not give one of them: then
+    /// nothing is known of the files, and they are read again.
     pub(super) fingerprint: Option<Fingerprint>,
+}
+
+/// What reading finds wrong.
+#[derive(Debug, Default)]
+struct Findings {
+    report: Report,
+    /// Whether the system failed to give a file.
+    transient: bool,
+}
+
+impl Findings {
+    fn unread(&mut self, unread: Unread) {
+        self.transient |= unread.transient;
+        self.report.push(unread.problem);
+    }
 }
 
 impl Reading {
@@ -100,10 +140,10 @@ impl Reading {
     pub(super) fn take(folders: &Folders) -> Self {
         let mut before = Fingerprint::of(folders);
         for _ in 0..ATTEMPTS {
-            let (sources, report) = read_once(&before);
+            let (sources, Findings { report, transient }) = read_once(&before);
             let after = Fingerprint::of(folders);
             if before == after {
-                return Self { sources, report, fingerprint: Some(after) };
+                return Self { sources, report, fingerprint: Some(after).filter(|_| !transient) };
             }
             before = after;
         }
@@ -112,23 +152,29 @@ impl Reading {
         report.push(Problem::error(&place, "the files are still changing").help("they are looked at again"));
         Self { sources: Sources::default(), report, fingerprint: None }
     }
+
+    /// Whether this is all of a set, good or bad, rather than files that cannot be read, or an update under way.
+    pub(super) fn is_set(&self) -> bool {
+        self.fingerprint.is_some() && !self.report.rejects()
+    }
 }
 
-fn read_once(seen: &Fingerprint) -> (Sources, Report) {
-    let mut report = Report::default();
+fn read_once(seen: &Fingerprint) -> (Sources, Findings) {
+    let mut findings = Findings::default();
     let mut sources = Sources::default();
     let Sources { policies, links, schemas, definitions, entities, unread, .. } = &mut sources;
-    read_folder(&seen.policies, POLICIES, &mut [links, policies], unread, &mut report);
+    read_folder(&seen.policies, POLICIES, &mut [links, policies], unread, &mut findings);
     let (mut cedar, mut json) = (Vec::new(), Vec::new());
-    read_folder(&seen.schemas, SCHEMAS, &mut [definitions, &mut json, &mut cedar], unread, &mut report);
+    read_folder(&seen.schemas, SCHEMAS, &mut [definitions, &mut json, &mut cedar], unread, &mut findings);
     schemas.extend(cedar.into_iter().chain(json));
     if !seen.entities.is_missing() {
-        read_folder(&seen.entities, ENTITIES, &mut [entities], unread, &mut report);
+        read_folder(&seen.entities, ENTITIES, &mut [entities], unread, &mut findings);
     }
+    check_folders(seen, &sources, &mut findings);
     if let Some((path, _)) = &seen.common {
-        check_common(path, seen, &sources, &mut report);
+        check_common(path, seen, &sources, &mut findings);
     }
-    (sources, report)
+    (sources, findings)
 }
 
 /// Reads a folder's files, each to the kind whose suffix it has. The folder `tests`, Markdown and the manifest are
@@ -138,10 +184,10 @@ fn read_folder(
     suffixes: &[&str],
     kinds: &mut [&mut Vec<SourceFile>],
     unread: &mut Vec<String>,
-    report: &mut Report,
+    findings: &mut Findings,
 ) {
     if let Err(error) = &look.place {
-        return report.push(unreadable(&look.folder, &error.message));
+        return findings.report.push(unreadable(&look.folder, &error.message));
     }
     unread.extend(look.strays.iter().map(|name| look.path_of(name).display().to_string()));
     for entry in &look.entries {
@@ -156,12 +202,8 @@ fn read_folder(
         };
         match look.read(&entry.name) {
             Ok(file) => files.push(file),
-            Err(problem) => report.push(problem),
+            Err(unread) => findings.unread(unread),
         }
-    }
-    if look.has_manifest() {
-        let read = kinds.iter().flat_map(|files| files.iter());
-        check_folder(look, suffixes, read, report);
     }
 }
 
@@ -170,44 +212,57 @@ fn kind_of(name: &str, suffixes: &[&str]) -> Option<usize> {
     suffixes.iter().position(|suffix| name.ends_with(suffix)).filter(|_| !name.starts_with('.'))
 }
 
-/// Holds a folder's files to the manifest in it.
-fn check_folder<'a>(
-    look: &Look,
-    suffixes: &[&str],
-    files: impl Iterator<Item = &'a SourceFile>,
-    report: &mut Report,
-) {
-    match look.read(&MANIFEST.into()) {
-        Ok(file) => {
-            let Some(manifest) = Manifest::parse(&file, report) else { return };
-            let named = files.map(|file| (relative_to(&look.folder, file), file));
-            manifest.check(named, |path| !path.contains('/') && kind_of(path, suffixes).is_some(), report);
+/// What a path below a source folder is. The folder `tests`, Markdown and the manifest are meant for others.
+fn listing(seen: &Fingerprint, folder: &Path, path: &str) -> Listing {
+    // One folder may hold several kinds.
+    let kinds = seen.kinds().into_iter().filter(|(look, _)| look.folder == folder);
+    let mut suffixes = kinds.map(|(_, suffixes)| suffixes);
+    if path.starts_with("tests/") || path.ends_with(".md") || path == MANIFEST {
+        Listing::Other
+    } else if !path.contains('/') && suffixes.any(|suffixes| kind_of(path, suffixes).is_some()) {
+        Listing::Source
+    } else {
+        Listing::Unreadable
+    }
+}
+
+/// Holds the files of folders with a manifest in them to it.
+fn check_folders(seen: &Fingerprint, sources: &Sources, findings: &mut Findings) {
+    for look in seen.looks().into_iter().filter(|look| look.has_manifest()) {
+        match look.read(&MANIFEST.into()) {
+            Ok(file) => {
+                let Some(manifest) = Manifest::parse(&file, &mut findings.report) else { continue };
+                let files = all_files(sources).filter(|file| is_in(look, file));
+                let named = files.map(|file| (relative_to(&look.folder, file), file));
+                manifest.check(named, |path| listing(seen, &look.folder, path), &mut findings.report);
+            }
+            Err(unread) => findings.unread(unread),
         }
-        Err(problem) => report.push(problem),
     }
 }
 
 /// Holds the files of all folders to the manifest beside the folders.
-fn check_common(path: &Path, seen: &Fingerprint, sources: &Sources, report: &mut Report) {
+fn check_common(path: &Path, seen: &Fingerprint, sources: &Sources, findings: &mut Findings) {
     let file = match read_file(path) {
         Ok(bytes) => SourceFile { name: path.display().to_string(), bytes },
-        Err(error) => return report.push(unreadable(path, &error.to_string())),
+        Err(error) => return findings.unread(Unread::new(path, &error)),
     };
-    let Some(manifest) = Manifest::parse(&file, report) else { return };
-    let folders = [(&seen.policies, POLICIES), (&seen.schemas, SCHEMAS), (&seen.entities, ENTITIES)]
-        .map(|(look, suffixes)| (look, suffixes, format!("{}/", base_name(&look.folder))));
+    let Some(manifest) = Manifest::parse(&file, &mut findings.report) else { return };
+    let folders = seen.looks().map(|look| (look, format!("{}/", base_name(&look.folder))));
     let named = all_files(sources).filter_map(|file| {
-        let (look, _, prefix) =
-            folders.iter().find(|(look, _, _)| Path::new(&file.name).starts_with(&look.folder))?;
+        let (look, prefix) = folders.iter().find(|(look, _)| is_in(look, file))?;
         Some((format!("{prefix}{}", relative_to(&look.folder, file)), file))
     });
-    let is_source = |path: &str| {
-        folders.iter().any(|(_, suffixes, prefix)| {
-            path.strip_prefix(prefix.as_str())
-                .is_some_and(|name| !name.contains('/') && kind_of(name, suffixes).is_some())
-        })
+    let kind = |path: &str| {
+        let below =
+            folders.iter().find_map(|(look, prefix)| Some((look, path.strip_prefix(prefix.as_str())?)));
+        below.map_or(Listing::Other, |(look, path)| listing(seen, &look.folder, path))
     };
-    manifest.check(named, is_source, report);
+    manifest.check(named, kind, &mut findings.report);
+}
+
+fn is_in(look: &Look, file: &SourceFile) -> bool {
+    Path::new(&file.name).starts_with(&look.folder)
 }
 
 fn all_files(sources: &Sources) -> impl Iterator<Item = &SourceFile> {

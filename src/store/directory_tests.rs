@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::directory::{Fingerprint, Reading, read};
 use super::support_tests::{SCHEMA, Site, permit};
+use crate::engine::compile::Sources;
 
 #[test]
 fn a_mount_that_is_swapped_is_read_as_one() {
@@ -100,6 +103,25 @@ fn a_change_that_keeps_size_and_time_of_modification_is_seen() {
 }
 
 #[test]
+fn a_file_that_the_system_does_not_give_is_read_again() {
+    let site = Site::new();
+    // A regular file that can be opened, and gives an input/output error when it is read.
+    symlink("/proc/self/mem", site.path("policies/mem.cedar")).unwrap();
+    let reading = Reading::take(&site.folders());
+    assert!(reading.report.to_string().contains("mem.cedar: cannot be read"), "{}", reading.report);
+    assert!(reading.fingerprint.is_none() && !reading.is_set());
+    let running = site.try_start(site.config()).map(|running| running.ids());
+    assert!(running.is_err(), "{running:?}");
+    site.remove("policies/mem.cedar");
+    let running = site.start();
+    symlink("/proc/self/mem", site.path("policies/mem.cedar")).unwrap();
+    running.until_rejected("mem.cedar: cannot be read");
+    running.stays("a file that is read again and again");
+    assert_eq!(running.status().reloads.rejected, 1, "told of once");
+    running.stop();
+}
+
+#[test]
 fn ten_thousand_files_are_looked_at_quickly_and_no_more_are_read() {
     let site = Site::new();
     for number in 0..9_999 {
@@ -116,17 +138,66 @@ fn ten_thousand_files_are_looked_at_quickly_and_no_more_are_read() {
 
 #[test]
 fn a_set_is_vouched_for_whole_or_not_at_all() {
-    let vouched = |site: &Site| Fingerprint::of(&site.folders()).is_vouched();
+    let look = |site: &Site| Fingerprint::of(&site.folders());
     let site = Site::new();
-    assert!(!vouched(&site));
+    let plain = look(&site);
+    assert!(!plain.is_vouched(None));
     site.remove("policies");
     site.mount("policies", "..v1", &[("a.cedar", &permit("a"))]);
+    let mounted = look(&site);
+    assert!(mounted.is_vouched(Some(&plain)), "one folder changed, and is a mount");
+    assert!(!mounted.is_vouched(None), "nobody knows what changed");
     site.write("schemas/mandate.sum", site.sums("schemas", ""));
-    assert!(!vouched(&site), "entities are not");
-    site.write("entities/mandate.sum", site.sums("entities", ""));
-    assert!(vouched(&site));
+    assert!(look(&site).is_vouched(Some(&mounted)), "one folder changed, and has a manifest");
+    assert!(!look(&site).is_vouched(Some(&plain)), "two changed, each for itself");
+    let before = look(&site);
+    site.write("entities/base.json", "[]");
+    assert!(!look(&site).is_vouched(Some(&before)), "one changed that nobody vouches for");
     let sealed = Site::new();
     sealed.seal();
-    assert!(vouched(&sealed));
-    assert!(!SCHEMA.is_empty());
+    assert!(look(&sealed).is_vouched(None));
+}
+
+/// Makes the three folders one volume, as a projected one is mounted, and swaps it.
+fn swap_all(site: &Site, version: &str, id: &str) {
+    site.write(&format!("{version}/policies/base.cedar"), permit(id));
+    site.write(&format!("{version}/schemas/small.cedarschema"), SCHEMA);
+    site.write(&format!("{version}/entities/base.json"), "[]");
+    symlink(version, site.path("..data_tmp")).unwrap();
+    fs::rename(site.path("..data_tmp"), site.path("..data")).unwrap();
+}
+
+#[test]
+fn one_volume_vouches_for_all_folders_in_it() {
+    let site = Site::new();
+    for folder in ["policies", "schemas", "entities"] {
+        site.remove(folder);
+        symlink(Path::new("..data").join(folder), site.path(folder)).unwrap();
+    }
+    swap_all(&site, "..v1", "one");
+    let look = || Fingerprint::of(&site.folders());
+    assert!(look().is_vouched(None));
+    site.remove("schemas");
+    site.write("schemas/small.cedarschema", SCHEMA);
+    assert!(!look().is_vouched(None), "a folder beside the volume is not in it");
+    site.remove("schemas");
+    symlink("..v1/schemas", site.path("schemas")).unwrap();
+    swap_all(&site, "..v2", "two");
+    assert!(!look().is_vouched(None), "a folder that stayed behind is not in it");
+}
+
+#[test]
+fn a_folder_is_a_mount_only_by_a_link() {
+    let site = Site::new();
+    fs::create_dir(site.path("policies/..data")).unwrap();
+    site.write("policies/..data/inner.cedar", permit("inner"));
+    let names = |sources: Sources| sources.policies.into_iter().map(|file| file.name).collect::<Vec<_>>();
+    let base = site.path("policies/base.cedar").display().to_string();
+    assert_eq!(names(read(&site.folders()).unwrap()), [base]);
+    site.remove("policies");
+    site.mount("policies", "..v1", &[("a.cedar", &permit("a"))]);
+    site.write("elsewhere.cedar", permit("elsewhere"));
+    symlink("../elsewhere.cedar", site.path("policies/link.cedar")).unwrap();
+    let sources = read(&site.folders()).unwrap();
+    assert_eq!(sources.unread, [site.path("policies/link.cedar").display().to_string()]);
 }

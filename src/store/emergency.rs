@@ -3,20 +3,21 @@
 //! A forbid in force stays until its file is replaced by a good one or is taken away from a folder that can be read.
 //! Nothing else lifts it: no error, no restart, no reload of what it joins.
 
-use std::collections::BTreeMap;
+mod follow;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Look, unreadable};
 use super::history::Text;
 use super::sealed::{self, Damaged};
 use crate::engine::compile::base_name;
-use crate::engine::problem::{Place, Problem, SourceFile};
+use crate::engine::problem::{Problem, SourceFile};
+use follow::Followed;
 
 const KIND: &str = "emergency";
-const SUFFIX: &str = ".cedar";
 
 /// Files by their names without the folder.
 pub(super) type Files = BTreeMap<String, SourceFile>;
@@ -30,8 +31,12 @@ pub(super) struct Emergency {
     in_force: Files,
     /// What the folder asks for: files that can be read as they are, others as they are in force.
     wanted: Files,
-    /// What of the folder could not be read.
-    unread: Vec<Problem>,
+    /// What is known of each name in the folder.
+    followed: BTreeMap<String, Followed>,
+    /// Names in force whose files stand beside a mount: those are not followed.
+    beside: BTreeSet<String>,
+    /// What is wrong with the folder and the names in it.
+    found: Vec<Problem>,
     /// What of it could be read and not be put in force.
     refused: Vec<Problem>,
     /// Whether the disk has what is in force.
@@ -64,15 +69,12 @@ impl Emergency {
             file: file.to_owned(),
             wanted: in_force.clone(),
             in_force,
-            unread: Vec::new(),
+            followed: BTreeMap::new(),
+            beside: BTreeSet::new(),
+            found: Vec::new(),
             refused: Vec::new(),
             saved: true,
         })
-    }
-
-    /// Where the files come from.
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
     }
 
     /// What is part of the world that is served.
@@ -87,51 +89,8 @@ impl Emergency {
 
     /// Everything that somebody should look at.
     pub(super) fn problems(&self) -> impl Iterator<Item = &Problem> {
-        self.unread.iter().chain(&self.refused)
-    }
-
-    /// Reads the folder as it was seen. False if it changed meanwhile: then nothing was taken from it.
-    pub(super) fn read(&mut self, seen: &Look) -> bool {
-        let mut unread = Vec::new();
-        let wanted = match &seen.place {
-            Ok(_) => self.read_files(seen, &mut unread),
-            Err(error) => {
-                if !seen.is_missing() || !self.in_force.is_empty() {
-                    let problem = unreadable(&self.folder, &error.message);
-                    unread.push(
-                        problem.help("the emergency forbids in force stay; an empty folder lifts them"),
-                    );
-                }
-                self.in_force.clone()
-            }
-        };
-        if Look::at(&self.folder) != *seen {
-            return false;
-        }
-        (self.wanted, self.unread) = (wanted, unread);
-        true
-    }
-
-    fn read_files(&self, seen: &Look, unread: &mut Vec<Problem>) -> Files {
-        let mut wanted = Files::new();
-        for stray in &seen.strays {
-            unread.push(not_read(&seen.path_of(stray)));
-        }
-        for entry in &seen.entries {
-            let name = entry.name.to_string_lossy().into_owned();
-            if !name.ends_with(SUFFIX) {
-                unread.push(not_read(&seen.path_of(&entry.name)));
-                continue;
-            }
-            match seen.read(&entry.name) {
-                Ok(file) => drop(wanted.insert(name, file)),
-                Err(problem) => {
-                    unread.push(problem);
-                    wanted.extend(self.in_force.get(&name).map(|file| (name, file.clone())));
-                }
-            }
-        }
-        wanted
+        let unread = self.followed.values().filter_map(Followed::unread);
+        self.found.iter().chain(unread).chain(&self.refused)
     }
 
     /// Notes what became part of the world that is served, and what was refused.
@@ -156,9 +115,4 @@ impl Emergency {
         self.saved = true;
         Ok(())
     }
-}
-
-fn not_read(path: &Path) -> Problem {
-    let place = Place::new(&path.display().to_string(), "");
-    Problem::warning(&place, "is not read: emergency forbids are in files named `*.cedar`")
 }

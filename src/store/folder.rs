@@ -1,5 +1,6 @@
 //! One look at a folder: where it really is and what its files looked like, without reading them.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
@@ -28,6 +29,8 @@ pub(super) struct Look {
     pub(super) place: Result<PathBuf, Unreadable>,
     /// Whether it is a mount whose files are swapped as one.
     pub(super) mounted: bool,
+    /// Where the `..data` link leads that all of its files are read through, its own or that of the folder above.
+    pub(super) swap: Option<PathBuf>,
     /// What is in it, by name; hidden names are left out.
     pub(super) entries: Vec<Entry>,
     /// Files that stand in a mount's folder and are no part of the mount: never read, which should be said.
@@ -77,7 +80,7 @@ impl Stamp {
     }
 
     /// Whether it may have changed again within the same tick of the file system's clock.
-    fn is_recent(&self, now: SystemTime) -> bool {
+    pub(super) fn is_recent(&self, now: SystemTime) -> bool {
         let Self::There { changed: (seconds, nanos), .. } = self else { return false };
         let (Ok(seconds), Ok(nanos)) = (u64::try_from(*seconds), u64::try_from(*nanos)) else { return false };
         let changed = UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_nanos(nanos);
@@ -102,7 +105,7 @@ impl From<&Metadata> for Stamp {
 impl Look {
     /// Looks at a folder. What cannot be seen is part of the look.
     pub(super) fn at(folder: &Path) -> Self {
-        let mounted = fs::symlink_metadata(folder.join(MOUNT)).is_ok();
+        let mounted = is_link(&folder.join(MOUNT));
         let target = if mounted { folder.join(MOUNT) } else { folder.to_owned() };
         let listed = fs::canonicalize(target).and_then(|place| Ok((list(&place)?, place)));
         let (entries, place) = match listed {
@@ -110,7 +113,10 @@ impl Look {
             Err(error) => (Vec::new(), Err(Unreadable { kind: error.kind(), message: error.to_string() })),
         };
         let strays = if mounted { strays(folder) } else { Vec::new() };
-        Self { folder: folder.to_owned(), place, mounted, entries, strays }
+        let swap = place.as_ref().ok().and_then(|place: &PathBuf| {
+            if mounted { Some(place.clone()) } else { swap_above(folder, place) }
+        });
+        Self { folder: folder.to_owned(), place, mounted, swap, entries, strays }
     }
 
     /// Whether a manifest of its own covers the folder.
@@ -128,23 +134,73 @@ impl Look {
         self.entries.iter().any(|entry| entry.stamp.is_recent(now))
     }
 
+    /// What one of its files looks like now; none if there is nothing under the name.
+    pub(super) fn stamp_of(&self, name: &OsString) -> Option<Stamp> {
+        let path = self.place.as_ref().ok()?.join(name);
+        fs::symlink_metadata(&path).ok().map(|_| Stamp::of(&path))
+    }
+
+    /// Hidden names with that suffix, which are not among the entries.
+    pub(super) fn hidden(&self, suffix: &str) -> Vec<OsString> {
+        let mut names = BTreeSet::new();
+        let above = self.mounted.then_some(&self.folder);
+        for place in self.place.iter().chain(above) {
+            let listed = fs::read_dir(place).into_iter().flatten().flatten().map(|entry| entry.file_name());
+            names.extend(listed.filter(|name| {
+                let name = name.as_encoded_bytes();
+                name.starts_with(b".") && name.ends_with(suffix.as_bytes())
+            }));
+        }
+        names.into_iter().collect()
+    }
+
     /// The path that people know a file by.
     pub(super) fn path_of(&self, name: &OsString) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// Reads one of its files; the error is a problem that names it.
-    pub(super) fn read(&self, name: &OsString) -> Result<SourceFile, Problem> {
+    /// Reads one of its files.
+    pub(super) fn read(&self, name: &OsString) -> Result<SourceFile, Unread> {
         let path = self.path_of(name);
-        let place = self.place.as_ref().map_err(|error| unreadable(&path, &error.message))?;
-        let bytes = read_file(&place.join(name)).map_err(|error| unreadable(&path, &error.to_string()))?;
+        let place = self
+            .place
+            .as_ref()
+            .map_err(|error| Unread { problem: unreadable(&path, &error.message), transient: false })?;
+        let bytes = read_file(&place.join(name)).map_err(|error| Unread::new(&path, &error))?;
         Ok(SourceFile { name: path.display().to_string(), bytes })
+    }
+}
+
+/// A file that was not read.
+#[derive(Debug)]
+pub(super) struct Unread {
+    /// What is wrong, naming it.
+    pub(super) problem: Problem,
+    /// Whether the system failed rather than the file: it may be read next time without looking any different.
+    pub(super) transient: bool,
+}
+
+impl Unread {
+    pub(super) fn new(path: &Path, error: &io::Error) -> Self {
+        let transient = error.raw_os_error().is_some() && error.kind() != io::ErrorKind::NotFound;
+        Self { problem: unreadable(path, &error.to_string()), transient }
     }
 }
 
 /// The problem of a path that cannot be read.
 pub(super) fn unreadable(path: &Path, message: &str) -> Problem {
     Problem::error(&Place::new(&path.display().to_string(), ""), format!("cannot be read: {message}"))
+}
+
+fn is_link(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_symlink())
+}
+
+/// Where `..data` beside the folder leads, if the folder is read through it: one volume holds several folders.
+fn swap_above(folder: &Path, place: &Path) -> Option<PathBuf> {
+    let link = std::path::absolute(folder).ok()?.parent()?.join(MOUNT);
+    let swap = is_link(&link).then(|| fs::canonicalize(&link).ok())??;
+    place.starts_with(&swap).then_some(swap)
 }
 
 /// Everything in a folder by name, less what is hidden: editors' temporary files come and go.
@@ -173,11 +229,10 @@ fn list(place: &Path) -> io::Result<Vec<Entry>> {
 
 /// What in a mount's folder is not one of the mount's links.
 fn strays(folder: &Path) -> Vec<OsString> {
-    let is_link = |name: &OsString| {
-        fs::symlink_metadata(folder.join(name)).is_ok_and(|metadata| metadata.file_type().is_symlink())
-    };
+    let is_of_mount =
+        |name: &OsString| fs::read_link(folder.join(name)).is_ok_and(|target| target.starts_with(MOUNT));
     let names = list(folder).unwrap_or_default().into_iter().map(|entry| entry.name);
-    names.filter(|name| !is_link(name)).collect()
+    names.filter(|name| !is_of_mount(name)).collect()
 }
 
 /// Reads a regular file. Anything else that a name can stand for (a pipe, a device) might never end.
@@ -195,4 +250,19 @@ pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     // A file that grows while it is read still ends.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_system_refuses_is_worth_another_try() {
+        let transient = |error: io::Error| Unread::new(Path::new("a.cedar"), &error).transient;
+        let (no_more_files, input_output, not_there) = (24, 5, 2);
+        assert!(transient(io::Error::from_raw_os_error(no_more_files)));
+        assert!(transient(io::Error::from_raw_os_error(input_output)));
+        assert!(!transient(io::Error::from_raw_os_error(not_there)));
+        assert!(!transient(io::Error::other("it is not a regular file")));
+    }
 }

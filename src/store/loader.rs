@@ -5,11 +5,12 @@
 //! has a large stack, because worlds are dropped on it.
 
 mod command;
+mod emergency;
 mod fit;
+mod heartbeat;
 mod load;
 mod retired;
 mod rollback;
-mod settling;
 mod start;
 mod status;
 mod watch;
@@ -36,15 +37,15 @@ use tokio::sync::oneshot;
 use super::Store;
 use super::directory::{Fingerprint, Folders};
 use super::emergency::Emergency;
-use super::folder::Look;
 use super::history::History;
 use super::pin::{Pin, PinFile};
+use super::settling::{Settling, Verdict};
 use crate::engine::compile::{Options, Sources};
 use crate::engine::guard::PARSER_STACK_BYTES;
 use command::Message;
 pub use command::{Command, CommandError, Commands, Served};
+pub use heartbeat::Heartbeat;
 use retired::Retired;
-use settling::{Settling, Verdict};
 pub use start::{KeptSets, OpenError};
 pub use status::{EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, Reloads, Source};
 use watch::{Waker, Watch};
@@ -57,6 +58,9 @@ const GATHER: Duration = Duration::from_millis(1);
 const KEEP_EVERY: Duration = Duration::from_millis(250);
 /// How soon replaced worlds are looked at again that requests still held.
 const SWEEP: Duration = Duration::from_millis(50);
+
+/// How often is looked whether the thread has ended.
+const STOPPING: Duration = Duration::from_millis(5);
 
 /// What a loader goes by.
 #[derive(Debug, Clone)]
@@ -92,7 +96,6 @@ pub struct Loader {
     pin: Option<Pin>,
     pin_file: PinFile,
     files: Settling<Fingerprint>,
-    emergency_files: Settling<Look>,
     /// Emergency forbids that the system, not their text, kept from being put in force.
     unapplied: bool,
     /// Name of what the folders held when they were read last.
@@ -106,6 +109,7 @@ pub struct Loader {
     errors: WriteErrors,
     last_load: LastLoad,
     reloads: Reloads,
+    heartbeat: Heartbeat,
     status: Arc<ArcSwap<LoaderStatus>>,
     /// Whether the status says something else than it should.
     stale_status: bool,
@@ -133,6 +137,7 @@ struct WriteErrors {
 pub struct LoaderHandle {
     /// Tells it what to do.
     pub commands: Commands,
+    heartbeat: Heartbeat,
     status: Arc<ArcSwap<LoaderStatus>>,
     end: oneshot::Receiver<()>,
     thread: thread::JoinHandle<()>,
@@ -160,6 +165,18 @@ impl LoaderHandle {
         Arc::clone(&self.status)
     }
 
+    /// How long ago the loader last completed a look at the files. Costs next to nothing.
+    #[must_use]
+    pub fn last_look(&self) -> Duration {
+        self.heartbeat.age()
+    }
+
+    /// Where the last look can be read from elsewhere, for readiness and metrics.
+    #[must_use]
+    pub fn heartbeat(&self) -> Heartbeat {
+        self.heartbeat.clone()
+    }
+
     /// Completes when the thread ends, for whatever reason.
     pub async fn ended(&mut self) -> Ended {
         match (&mut self.end).await {
@@ -168,14 +185,23 @@ impl LoaderHandle {
         }
     }
 
-    /// Stops the loader and waits for its thread.
+    /// Stops the loader, and waits for its thread at most so long. None if it still runs then: it hangs in a read, and
+    /// ends with the process.
     #[must_use]
-    pub fn stop(self) -> Ended {
+    pub fn stop(self, within: Duration) -> Option<Ended> {
         self.commands.stop();
-        match self.thread.join() {
+        let start = Instant::now();
+        while !self.thread.is_finished() {
+            let rest = within.saturating_sub(start.elapsed());
+            if rest.is_zero() {
+                return None;
+            }
+            thread::sleep(rest.min(STOPPING));
+        }
+        Some(match self.thread.join() {
             Ok(()) => Ended::Stopped,
             Err(_panic) => Ended::Panicked,
-        }
+        })
     }
 }
 
@@ -188,7 +214,7 @@ impl Loader {
         let (sender, messages) = mpsc::channel();
         let sender = Arc::new(sender);
         let waker = Waker::new(&sender);
-        let status = Arc::clone(&self.status);
+        let (status, heartbeat) = (Arc::clone(&self.status), self.heartbeat.clone());
         let (ending, end) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("mandate-loader".to_owned())
@@ -198,7 +224,7 @@ impl Loader {
                 // A panic drops this without a word, which says that there was one. Nobody may be waiting.
                 let _nobody_waits = ending.send(());
             })?;
-        Ok(LoaderHandle { commands: Commands(sender), status, end, thread })
+        Ok(LoaderHandle { commands: Commands(sender), heartbeat, status, end, thread })
     }
 
     fn run(mut self, messages: &Receiver<Message>, waker: &Waker) {
@@ -219,6 +245,7 @@ impl Loader {
                 watch.rearm();
             }
             wait = self.look();
+            self.heartbeat.beat();
         }
         self.save_emergency();
         self.keep();
@@ -234,17 +261,12 @@ impl Loader {
     /// Looks at everything, does what is due, and says when to look again.
     fn look(&mut self) -> Duration {
         let now = Instant::now();
-        let emergency = Look::at(&self.config.emergency);
-        let settle = if emergency.mounted { Duration::ZERO } else { self.config.settle };
-        let emergency_due = self.emergency_files.see(&emergency, settle, now);
-        if emergency_due == Verdict::Ready {
-            self.take_emergency(&emergency);
-        }
+        let emergency_due = self.take_emergency();
         let files = Fingerprint::of(&self.config.folders);
         let files_due = self.files.see(&files, self.config.settle, now);
         match files_due {
             Verdict::Ready => self.take_changed_files(),
-            Verdict::Wait(_) if files.is_vouched() => self.take_vouched_files(),
+            Verdict::Wait(_) if files.is_vouched(self.files.last()) => self.take_vouched_files(),
             Verdict::Wait(_) | Verdict::Doubtful(_) | Verdict::Same => {}
         }
         self.retired.sweep();
@@ -254,7 +276,7 @@ impl Loader {
             self.keep();
         }
         self.refresh_status();
-        let waits = [emergency_due, files_due].into_iter().filter_map(Verdict::wait);
+        let waits = emergency_due.into_iter().chain(files_due.wait());
         let keep = (self.unkept && kept_lately).then_some(KEEP_EVERY);
         let sweep = (!self.retired.is_empty()).then_some(SWEEP);
         let poll = self.config.poll.max(MIN_POLL);

@@ -19,6 +19,17 @@ pub(super) struct Manifest {
     sums: BTreeMap<String, Listed>,
 }
 
+/// What a manifest lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listing {
+    /// A source by its name, which ought to have been read.
+    Source,
+    /// Something below a source folder that is never read: whoever listed it thinks that it is.
+    Unreadable,
+    /// Something else.
+    Other,
+}
+
 #[derive(Debug)]
 struct Listed {
     /// As in [`digest::of_bytes`].
@@ -66,18 +77,18 @@ impl Manifest {
         }
     }
 
-    /// Holds files to their sums. `files` are what was read, each with its path from the manifest; `is_source` says
-    /// which of the paths listed ought to have been.
+    /// Holds files to their sums. `files` are what was read, each with its path from the manifest; `kind` says of the
+    /// other paths listed what they are.
     pub(super) fn check<'a>(
         &self,
         files: impl Iterator<Item = (String, &'a SourceFile)>,
-        is_source: impl Fn(&str) -> bool,
+        kind: impl Fn(&str) -> Listing,
         report: &mut Report,
     ) {
-        let mut missing: BTreeMap<_, _> = self.sums.iter().filter(|(path, _)| is_source(path)).collect();
+        let mut unread: BTreeMap<_, _> = self.sums.iter().collect();
         for (path, file) in files {
             let place = Place::new(&file.name, "");
-            missing.remove(&path);
+            unread.remove(&path);
             match self.sums.get(&path) {
                 None => report.push(
                     Problem::error(&place, "is not listed in mandate.sum")
@@ -91,10 +102,17 @@ impl Manifest {
                 Some(_) => {}
             }
         }
-        for (path, listed) in missing {
-            let problem =
-                Problem::error(&self.place, format!("`{path}` is listed in mandate.sum and missing"));
-            report.push(problem.at(listed.offset..listed.offset, None).help("finish the update"));
+        for (path, listed) in unread {
+            let (saying, help) = match kind(path) {
+                Listing::Other => continue,
+                Listing::Source => ("is listed in mandate.sum and missing", "finish the update"),
+                Listing::Unreadable => (
+                    "is listed in mandate.sum and is no source by its name and place",
+                    "sources stand directly in their folder; list nothing else below it",
+                ),
+            };
+            let problem = Problem::error(&self.place, format!("`{path}` {saying}"));
+            report.push(problem.at(listed.offset..listed.offset, None).help(help));
         }
     }
 

@@ -97,6 +97,35 @@ fn a_set_is_what_its_manifest_says_or_nothing() {
 }
 
 #[test]
+fn what_is_listed_and_never_read_is_told_of() {
+    let site = Site::new();
+    for path in ["policies/team/a.cedar", "policies/a.cedar.orig", "policies/.a.cedar", "entities/a.cedar"] {
+        site.seal();
+        let sums = std::fs::read_to_string(site.path("mandate.sum")).unwrap();
+        site.write("mandate.sum", format!("{sums}{SUM}  {path}\n"));
+        check(&site, &[(path, "is no source by its name and place")]);
+    }
+    site.remove("mandate.sum");
+    let sums = site.sums("policies", "");
+    site.write(
+        "policies/mandate.sum",
+        format!("{sums}{SUM}  team/a.cedar\n{SUM}  tests/a.cedar\n{SUM}  a.md\n"),
+    );
+    check(&site, &[("team/a.cedar", "is no source by its name and place")]);
+}
+
+#[test]
+fn one_folder_for_everything_has_one_manifest() {
+    let site = Site::new();
+    site.write("policies/small.cedarschema", super::support_tests::SCHEMA);
+    site.write("policies/base.json", "[]");
+    site.write("policies/mandate.sum", site.sums("policies", ""));
+    let all = site.path("policies");
+    let folders = super::directory::Folders { policies: all.clone(), schemas: all.clone(), entities: all };
+    assert_eq!(read(&folders).map_err(|report| errors(&report)).map(|_| ()), Ok(()));
+}
+
+#[test]
 fn a_manifest_in_a_folder_covers_that_folder() {
     let site = Site::new();
     site.write("policies/mandate.sum", site.sums("policies", ""));

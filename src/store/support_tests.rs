@@ -219,7 +219,7 @@ impl Running {
 
     /// Stops, and gives the data directory free.
     pub(super) fn stop(self) {
-        assert_eq!(self.handle.stop(), Ended::Stopped);
+        assert_eq!(self.handle.stop(PATIENCE), Some(Ended::Stopped));
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use tonic::{Code, Request, Status};
 
 use crate::support::{
-    Client, Process, Question as _, Sources, TestServer, bearer, get_status, is_allow, post, question,
+    Client, Process, Sources, TestServer, bearer, get_status, post, question,
     raw_call, raw_call_with, token, try_post,
 };
 

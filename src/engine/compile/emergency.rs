@@ -34,17 +34,26 @@ impl LoadedPolicies {
         if !origin.check_condition(&annotations, walk::depth(policy), report) {
             return;
         }
-        let id = match policy.annotation("id").filter(|id| !id.is_empty()) {
-            Some(id) => format!("{EMERGENCY}{id}"),
-            None => nameless(&origin.place, number),
-        };
+        let number = number.to_string();
+        let id = policy.annotation("id").filter(|id| !id.is_empty()).unwrap_or(&number);
+        let id = format!("{}{id}", prefix(&origin.place));
         if let Some(id) = self.unused(&id, &origin, report) {
             self.add(policy.new_id(id), origin, report);
         }
     }
 }
 
-/// The id of a forbid that has none: whoever writes one in a hurry should not fail for want of a name.
-fn nameless(place: &Place, number: usize) -> String {
-    format!("{EMERGENCY}{}#{number}", base_name(place.name()))
+/// What the ids of a file's forbids begin with. It names the file and ends at the first `#`, so that forbids of two files
+/// never share an id; within the file comes the `@id`, or a number: whoever writes a forbid in a hurry should not fail
+/// for want of a name.
+fn prefix(place: &Place) -> String {
+    let name = base_name(place.name()).replace('%', "%25").replace('#', "%23");
+    format!("{EMERGENCY}{name}#")
+}
+
+/// Whether a file would be accepted, whatever schema it meets: it parses, and only forbids.
+pub fn is_emergency(file: &SourceFile) -> bool {
+    let mut report = Report::default();
+    LoadedPolicies::default().add_emergency(file, &mut report);
+    !report.rejects()
 }

@@ -21,6 +21,9 @@ pub enum Command {
     /// Panics, to show that somebody notices.
     #[cfg(test)]
     Panic,
+    /// Hangs for so many milliseconds, to show that nobody waits.
+    #[cfg(test)]
+    Hang(u64),
 }
 
 /// What is served after a command.

@@ -1,6 +1,10 @@
 //! Emergency forbids: in force with whatever is served, and lifted only by taking their file away.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::super::support_tests::{Running, SCHEMA, Site, errors, forbid, permit};
@@ -13,16 +17,24 @@ fn stopped() -> Site {
     site
 }
 
-/// Fails unless reloading puts exactly these in force, and says this of the folder.
+/// Fails unless exactly these are put in force, and exactly this is said of the folder.
 #[track_caller]
 fn check(running: &Running, ids: &[&str], saying: &[&str]) {
     running.ask(Command::Reload).unwrap();
-    assert_eq!(running.ids(), ids, "{saying:?}");
-    let problems = running.status().emergency.problems.clone();
-    assert_eq!(problems.is_empty(), saying.is_empty(), "{problems:#?}");
-    for saying in saying {
-        assert!(problems.iter().any(|problem| problem.contains(saying)), "no `{saying}` in {problems:#?}");
-    }
+    running.until(&format!("{ids:?}, saying {saying:?}"), |running| {
+        let problems = &running.status().emergency.problems;
+        let said = |saying: &&str| problems.iter().any(|problem| problem.contains(saying));
+        running.ids() == ids && problems.is_empty() == saying.is_empty() && saying.iter().all(said)
+    });
+}
+
+/// A site whose files never settle, with one emergency forbid.
+fn never_settling() -> (Site, Running) {
+    let site = stopped();
+    let mut config = site.config();
+    config.settle = Duration::from_secs(3600);
+    let running = site.try_start(config).unwrap();
+    (site, running)
 }
 
 #[test]
@@ -31,7 +43,7 @@ fn forbids_join_what_is_served_and_its_name() {
     let running = site.start();
     let base = running.generation();
     site.write("emergency/stop.cedar", forbid("stop"));
-    running.until_serving(&["base", "emergency:stop"]);
+    running.until_serving(&["base", "emergency:stop.cedar#stop"]);
     let with = running.generation();
     assert_ne!(with, base, "the generation's hash covers them");
     let status = running.status();
@@ -77,7 +89,7 @@ fn a_forbid_in_force_denies() {
 fn each_file_stands_for_itself_and_may_only_forbid() {
     let site = stopped();
     let running = site.start();
-    let good = ["base", "emergency:stop"];
+    let good = ["base", "emergency:stop.cedar#stop"];
     for (text, saying) in [
         (permit("grant"), "forbids only; this is a permit"),
         (forbid("deny") + &permit("grant"), "forbids only; this is a permit"),
@@ -105,7 +117,8 @@ fn each_file_stands_for_itself_and_may_only_forbid() {
             "forbid (principal, action, resource) when { Mandate::User::\"eva\".level > 1 };".to_owned(),
             "which is not stored",
         ),
-        (forbid("stop"), "used twice"),
+        (forbid("twice") + &forbid("twice"), "used twice"),
+        ("@id(\"2\")\n".to_owned() + &"forbid (principal, action, resource);\n".repeat(2), "used twice"),
     ] {
         site.write("emergency/bad.cedar", &text);
         check(&running, &good, &[saying]);
@@ -114,7 +127,7 @@ fn each_file_stands_for_itself_and_may_only_forbid() {
     }
     site.write("emergency/notes.txt", "who, when, why");
     site.write("emergency/.hidden.cedar", "(((");
-    check(&running, &good, &["is not read"]);
+    check(&running, &good, &["notes.txt: is not read", ".hidden.cedar: is not read"]);
     running.stop();
 }
 
@@ -122,7 +135,7 @@ fn each_file_stands_for_itself_and_may_only_forbid() {
 fn a_file_that_turned_broken_stays_as_it_was_good() {
     let site = stopped();
     let running = site.start();
-    let good = ["base", "emergency:stop"];
+    let good = ["base", "emergency:stop.cedar#stop"];
     for text in ["", "forbid (", &permit("stop")] {
         site.write("emergency/stop.cedar", text);
         check(&running, &good, &["stop.cedar"]);
@@ -144,13 +157,49 @@ fn a_file_that_turned_broken_stays_as_it_was_good() {
 }
 
 #[test]
-fn a_changed_file_that_clashes_with_one_in_force_is_the_one_refused() {
+fn forbids_of_two_files_never_share_an_id() {
     let site = stopped();
-    site.write("emergency/a.cedar", forbid("a"));
     let running = site.start();
-    site.write("emergency/a.cedar", forbid("stop"));
-    site.write("emergency/new.cedar", forbid("new"));
-    check(&running, &["base", "emergency:a", "emergency:new", "emergency:stop"], &["used twice"]);
+    let ana = "@id(\"stop\")\nforbid (principal == Mandate::User::\"ana\", action, resource);\n";
+    site.write("emergency/a.cedar", ana);
+    site.write("emergency/x.cedar", forbid("y.cedar#1"));
+    site.write("emergency/x.cedar#y.cedar", "forbid (principal, action, resource);");
+    check(
+        &running,
+        &[
+            "base",
+            "emergency:a.cedar#stop",
+            "emergency:stop.cedar#stop",
+            "emergency:x.cedar#y.cedar#1",
+            "emergency:x.cedar%23y.cedar#1",
+        ],
+        &[],
+    );
+    running.stop();
+}
+
+#[test]
+fn bad_files_take_no_good_one_with_them() {
+    let site = stopped();
+    let running = site.start();
+    // Each is found only when the ones before are out of the way.
+    site.write("emergency/a.cedar", "forbid (");
+    site.write("emergency/b.cedar", "forbid (principal == Mandate::Nobody::\"q\", action, resource);");
+    site.write(
+        "emergency/c.cedar",
+        "forbid (principal == Mandate::User::\"no\", action, resource) when { principal.level > 1 };",
+    );
+    site.write(
+        "emergency/d.cedar",
+        "forbid (principal, action, resource) when { Mandate::User::\"eva\".level > 1 };",
+    );
+    for number in 10..50 {
+        site.write(&format!("emergency/f{number}.cedar"), forbid("same"));
+    }
+    running.until("all that are good", |running| {
+        running.ids().len() == 43 && running.status().emergency.problems.len() >= 3
+    });
+    assert!(running.ids().contains(&"emergency:f49.cedar#same".to_owned()));
     running.stop();
 }
 
@@ -158,7 +207,7 @@ fn a_changed_file_that_clashes_with_one_in_force_is_the_one_refused() {
 fn a_missing_folder_lifts_nothing() {
     let site = stopped();
     let running = site.start();
-    let good = ["base", "emergency:stop"];
+    let good = ["base", "emergency:stop.cedar#stop"];
     fs::rename(site.path("emergency"), site.path("gone")).unwrap();
     check(&running, &good, &["cannot be read"]);
     site.write("emergency", "a file in its place");
@@ -181,12 +230,12 @@ fn forbids_load_while_the_files_are_broken_or_rolled_back_from() {
     site.write("policies/base.cedar", "permit (");
     running.until_rejected("base.cedar");
     site.write("emergency/stop.cedar", forbid("stop"));
-    running.until_serving(&["base", "emergency:stop"]);
+    running.until_serving(&["base", "emergency:stop.cedar#stop"]);
     assert_eq!(running.status().last_load.outcome, Outcome::Rejected);
     running.roll_back(&base).unwrap();
-    assert_eq!(running.ids(), ["base", "emergency:stop"], "a rollback does not lift them");
+    assert_eq!(running.ids(), ["base", "emergency:stop.cedar#stop"], "a rollback does not lift them");
     site.write("emergency/more.cedar", forbid("more"));
-    running.until_serving(&["base", "emergency:more", "emergency:stop"]);
+    running.until_serving(&["base", "emergency:more.cedar#more", "emergency:stop.cedar#stop"]);
     let status = running.status();
     assert_eq!((status.source, status.pinned.is_some()), (Source::Rollback, true));
     running.until("all names are kept", |running| {
@@ -194,24 +243,128 @@ fn forbids_load_while_the_files_are_broken_or_rolled_back_from() {
     });
     running.stop();
     let running = site.start();
-    assert_eq!(running.ids(), ["base", "emergency:more", "emergency:stop"]);
+    assert_eq!(running.ids(), ["base", "emergency:more.cedar#more", "emergency:stop.cedar#stop"]);
     assert_eq!(running.status().source, Source::Rollback);
     running.stop();
 }
 
 #[test]
-fn they_settle_unless_somebody_asks() {
-    let site = Site::new();
-    let mut config = site.config();
-    config.settle = Duration::from_secs(3600);
-    let running = site.try_start(config).unwrap();
-    site.write("emergency/stop.cedar", forbid("stop"));
-    running.stays("files that may still be written");
-    check(&running, &["base", "emergency:stop"], &[]);
+fn a_new_forbid_is_in_force_at_once_whatever_else_happens_in_the_folder() {
+    let (site, running) = never_settling();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut round = 0;
+            while !done.load(Ordering::Acquire) {
+                round += 1;
+                site.write("emergency/notes.log", format!("{round}"));
+                site.write("emergency/busy.cedar", "forbid (".repeat(1 + round % 2));
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        site.write("emergency/more.cedar", forbid("more"));
+        running.until("in force", |running| running.ids().contains(&"emergency:more.cedar#more".to_owned()));
+        done.store(true, Ordering::Release);
+    });
+    running.stop();
+}
+
+#[test]
+fn what_may_lift_a_forbid_settles_even_if_somebody_asks() {
+    let (site, running) = never_settling();
+    site.write("emergency/half.cedar", "forbid (");
+    site.write("emergency/stop.cedar", forbid("changed"));
+    check(&running, &["base", "emergency:stop.cedar#stop"], &[]);
+    running.stays("a file that changed, and half a new one");
+    site.remove("emergency/stop.cedar");
+    check(&running, &["base", "emergency:stop.cedar#stop"], &[]);
+    running.stays("a file that is gone");
     site.remove("emergency");
     site.mount("emergency", "..v1", &[("swap.cedar", &forbid("swap"))]);
-    running.until_serving(&["base", "emergency:swap"]);
+    running.until_serving(&["base", "emergency:swap.cedar#swap"]);
+    site.mount("emergency", "..v2", &[]);
+    running.until_serving(&["base"]);
     running.stop();
+}
+
+#[test]
+fn names_that_cannot_be_told_apart_are_told_of() {
+    let (site, running) = never_settling();
+    let odd = OsStr::from_bytes(b"\xff.cedar");
+    fs::write(site.path("emergency").join(odd), forbid("odd")).unwrap();
+    site.write("emergency/x\\stop.cedar", forbid("x"));
+    site.write("emergency/.stop.cedar", forbid("hidden"));
+    let saying = ["not UTF-8", "backslash", "begins with a dot"];
+    check(&running, &["base", "emergency:stop.cedar#stop"], &saying);
+    running.stop();
+    let running = site.start();
+    check(&running, &["base", "emergency:stop.cedar#stop"], &saying);
+    running.stop();
+}
+
+#[test]
+fn a_file_in_force_that_stands_beside_a_mount_stays_in_force() {
+    let (site, running) = never_settling();
+    site.mount("emergency", "..v1", &[("swap.cedar", &forbid("swap"))]);
+    let both = ["base", "emergency:stop.cedar#stop", "emergency:swap.cedar#swap"];
+    check(&running, &both, &["no part of the mount"]);
+    site.write("emergency/late.cedar", forbid("late"));
+    check(&running, &both, &["late.cedar: is not read"]);
+    site.remove("emergency/late.cedar");
+    site.remove("emergency/stop.cedar");
+    check(&running, &["base", "emergency:swap.cedar#swap"], &[]);
+    running.stop();
+}
+
+#[test]
+fn a_start_knows_every_forbid_or_is_refused() {
+    let refused = |site: &Site, saying: &str| {
+        let Err(OpenError::Emergency(problem)) = site.try_start(site.config()) else {
+            panic!("{saying}: it starts")
+        };
+        assert!(problem.to_string().contains(saying), "{problem}");
+    };
+    let site = stopped();
+    fs::create_dir(site.path("emergency/new.cedar")).unwrap();
+    refused(&site, "new.cedar: cannot be read");
+    site.remove("emergency/new.cedar");
+    site.write("emergency/broken.cedar", "forbid (");
+    let running = site.start();
+    assert_eq!(running.ids(), ["base", "emergency:stop.cedar#stop"], "a file that is read is a problem");
+    assert!(errors(&running.found).iter().any(|error| error.contains("broken.cedar")));
+    running.stop();
+    site.remove("emergency/stop.cedar");
+    fs::create_dir(site.path("emergency/stop.cedar")).unwrap();
+    site.start().stop();
+    site.remove("emergency");
+    site.write("emergency", "no folder");
+    refused(&site, "emergency: cannot be read");
+}
+
+#[test]
+fn a_start_waits_for_no_file_that_never_stands_still() {
+    let site = Site::new();
+    site.write("emergency/busy.cedar", forbid("busy"));
+    let busy = site.path("emergency/busy.cedar");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                let mut file = fs::File::options().append(true).open(&busy).unwrap();
+                for _ in 0..10_000 {
+                    file.write_all(b"//\n").unwrap();
+                }
+                site.write("emergency/busy.cedar", forbid("busy"));
+            }
+        });
+        let refused = || match site.try_start(site.config()) {
+            Err(OpenError::Emergency(problem)) => problem.to_string().contains("still changing"),
+            _ => false,
+        };
+        let refused = (0..20).any(|_| refused());
+        done.store(true, Ordering::Release);
+        assert!(refused, "it was never refused");
+    });
 }
 
 #[test]
@@ -222,7 +375,7 @@ fn a_set_that_does_not_fit_them_is_rejected_unless_they_change_with_it() {
     let running = site.start();
     running.until("kept", |running| running.status().kept.len() == 1);
     let before = running.generation();
-    let good = ["base", "emergency:level"];
+    let good = ["base", "emergency:level.cedar#level"];
     site.write("schemas/small.cedarschema", SCHEMA.replace("[Doc] = { level", "[Doc] = { rank"));
     site.write("entities/base.json", "[]");
     let served = running.ask(Command::Reload).unwrap();
@@ -238,6 +391,24 @@ fn a_set_that_does_not_fit_them_is_rejected_unless_they_change_with_it() {
     let Err(CommandError::Rejected(problems)) = refused else { panic!("{refused:?}") };
     assert!(problems[0].contains("level.cedar"), "{problems:?}");
     assert_eq!(running.status().pinned, None);
+    running.stop();
+}
+
+#[test]
+fn a_changed_forbid_publishes_no_files_that_may_be_half_written() {
+    let site = stopped();
+    let mut config = site.config();
+    config.settle = Duration::from_millis(1500);
+    let running = site.try_start(config).unwrap();
+    site.write("policies/base.cedar", "permit (");
+    assert_eq!(running.ask(Command::Reload).unwrap().outcome, Outcome::Rejected);
+    // A forbid is changed just before half of the repair is there.
+    site.write("emergency/stop.cedar", forbid("changed"));
+    std::thread::sleep(Duration::from_millis(1000));
+    site.write("policies/base.cedar", permit("half"));
+    running.until("the forbid", |running| running.ids().len() == 2 && running.ids()[1].contains("changed"));
+    assert_eq!(running.ids()[0], "base", "the files have not settled");
+    running.until("the files", |running| running.ids()[0] == "half");
     running.stop();
 }
 
@@ -267,7 +438,7 @@ fn the_documented_forbid_fits_the_shipped_sources() {
 #[test]
 fn no_other_policy_takes_their_names() {
     for (path, text) in [
-        ("policies/bad.cedar", forbid("emergency:stop")),
+        ("policies/bad.cedar", forbid("emergency:stop.cedar#stop")),
         (
             "policies/bad.cedar",
             "@id(\"emergency:t\")\npermit (principal == ?principal, action, resource);".into(),
@@ -308,7 +479,7 @@ fn which_were_in_force_must_be_known() {
     let error = site.try_start(site.config()).unwrap_err();
     assert!(error.to_string().contains("emergency.set"), "{error}");
     fs::write(&path, whole).unwrap();
-    assert_eq!(site.start().ids(), ["base", "emergency:stop"]);
+    assert_eq!(site.start().ids(), ["base", "emergency:stop.cedar#stop"]);
 }
 
 #[test]
@@ -318,6 +489,6 @@ fn a_set_kept_on_disk_is_served_with_them() {
     site.write("policies/base.cedar", "permit (");
     let running = site.start();
     assert_eq!(running.status().source, Source::LastKnownGood);
-    assert_eq!(running.ids(), ["base", "emergency:stop"]);
+    assert_eq!(running.ids(), ["base", "emergency:stop.cedar#stop"]);
     running.stop();
 }

@@ -78,6 +78,37 @@ fn a_mount_that_is_swapped_back_and_forth_is_only_ever_one_of_two() {
 }
 
 #[test]
+fn mounts_that_change_together_settle_and_each_alone_does_not() {
+    let site = Site::new();
+    let mount = |folder: &str, version: &str, name: &str, text: &str| {
+        site.mount(folder, version, &[(name, text)]);
+    };
+    for folder in ["policies", "schemas"] {
+        site.remove(folder);
+    }
+    mount("policies", "..v0", "base.cedar", &permit("base"));
+    mount("schemas", "..v0", "small.cedarschema", SCHEMA);
+    let mut config = site.config();
+    config.settle = Duration::from_secs(3600);
+    let running = site.try_start(config).unwrap();
+    mount("policies", "..v1", "base.cedar", &permit("alone"));
+    running.until_serving(&["alone"]);
+    // Between two looks: a poll that comes between would find one folder changed.
+    let poll = Duration::from_secs(2);
+    running.stop();
+    let mut config = site.config();
+    (config.settle, config.poll) = (Duration::from_secs(3600), poll);
+    let running = site.try_start(config).unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    mount("policies", "..v2", "base.cedar", &permit("both"));
+    mount("schemas", "..v2", "small.cedarschema", &format!("{SCHEMA}// changed\n"));
+    std::thread::sleep(poll);
+    running.stays("two folders, each for itself");
+    assert_eq!(running.ids(), ["alone"]);
+    running.stop();
+}
+
+#[test]
 fn half_a_file_never_loads_where_a_manifest_says_how_it_ends() {
     let site = Site::new();
     let (first, second) = halves();

@@ -4,9 +4,6 @@ use super::super::emergency::{Emergency, Files};
 use crate::engine::compile::{Loaded, Options, Sources, compile};
 use crate::engine::problem::{Problem, Report};
 
-/// Changed emergency files that are tried one by one at most, when no other way shows which of them do not fit.
-const MAX_SINGLE: usize = 32;
-
 /// A set that compiled, and the emergency forbids it compiled with.
 #[derive(Debug)]
 pub(super) struct Fitted {
@@ -24,17 +21,17 @@ pub(super) struct Fitted {
 pub(super) fn fit(sources: &mut Sources, options: &Options, emergency: &Emergency) -> Result<Fitted, Report> {
     let mut attempt = Attempt { sources, options, emergency, refused: Vec::new() };
     let mut files = emergency.wanted().clone();
-    let first = match attempt.compile(&files) {
-        Ok(loaded) => return Ok(attempt.fitted(loaded, files)),
-        Err(report) => report,
-    };
-    if !attempt.concerns_emergency_only(&first) {
-        return Err(first);
-    }
-    attempt.put_back_broken(&mut files, &first);
-    match attempt.compile(&files) {
-        Ok(loaded) => Ok(attempt.fitted(loaded, files)),
-        Err(_) => attempt.one_by_one(),
+    loop {
+        let report = match attempt.compile(&files) {
+            Ok(loaded) => return Ok(attempt.fitted(loaded, files)),
+            Err(report) => report,
+        };
+        if !attempt.concerns_emergency_only(&report) {
+            return Err(report);
+        }
+        if !attempt.put_back_broken(&mut files, &report) {
+            return attempt.part_by_part();
+        }
     }
 }
 
@@ -61,45 +58,56 @@ impl Attempt<'_> {
         report.errors().all(names)
     }
 
-    /// Names of files that are not in force as they are wanted.
-    fn changed(&self) -> Vec<String> {
+    /// Names of files that are not as they are in force.
+    fn changed(&self, files: &Files) -> Vec<String> {
         let in_force = self.emergency.in_force();
-        let wanted = self.emergency.wanted().iter();
-        wanted
-            .filter(|(name, file)| in_force.get(*name) != Some(file))
-            .map(|(name, _)| name.clone())
-            .collect()
+        let changed = files.iter().filter(|(name, file)| in_force.get(*name) != Some(file));
+        changed.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Puts the changed files that the report names back to what is in force.
-    fn put_back_broken(&mut self, files: &mut Files, report: &Report) {
-        for name in self.changed() {
+    /// Puts the changed files that the report names back to what is in force. Whether it names any.
+    fn put_back_broken(&mut self, files: &mut Files, report: &Report) -> bool {
+        let mut any = false;
+        for name in self.changed(files) {
             let path = files.get(&name).map(|file| file.name.clone()).unwrap_or_default();
             let found: Vec<_> = report.errors().filter(|problem| problem.file() == path).cloned().collect();
             if !found.is_empty() {
                 self.refused.extend(found);
                 put_back(files, self.emergency.in_force(), &name);
+                any = true;
             }
         }
+        any
     }
 
-    /// Begins with what is in force, less what was taken away, and adds one changed file after the other.
-    fn one_by_one(mut self) -> Result<Fitted, Report> {
+    /// Begins with what is in force, less what was taken away, and adds every changed file that fits.
+    fn part_by_part(mut self) -> Result<Fitted, Report> {
         self.refused.clear();
-        let changed = self.changed();
         let mut files = self.emergency.wanted().clone();
+        let changed = self.changed(&files);
         changed.iter().for_each(|name| put_back(&mut files, self.emergency.in_force(), name));
-        let mut loaded = self.compile(&files)?;
-        for name in changed.iter().take(MAX_SINGLE) {
-            let mut more = files.clone();
-            more.extend(self.emergency.wanted().get(name).map(|file| (name.clone(), file.clone())));
-            match self.compile(&more) {
-                Ok(better) => (loaded, files) = (better, more),
-                Err(report) => self.refused.extend(report.errors().cloned()),
+        let loaded = self.compile(&files)?;
+        let mut fitted = Fitted { loaded, in_force: files, refused: Vec::new() };
+        self.add(&changed, &mut fitted);
+        fitted.refused.append(&mut self.refused);
+        self.sources.emergency = fitted.in_force.values().cloned().collect();
+        Ok(fitted)
+    }
+
+    /// Adds files together, or else each half of them: down to single ones, so that a bad one takes no good one with it.
+    fn add(&mut self, names: &[String], fitted: &mut Fitted) {
+        let mut files = fitted.in_force.clone();
+        let wanted = self.emergency.wanted();
+        files.extend(names.iter().filter_map(|name| Some((name.clone(), wanted.get(name)?.clone()))));
+        match (self.compile(&files), names) {
+            (Ok(loaded), _) => (fitted.loaded, fitted.in_force) = (loaded, files),
+            (Err(report), [] | [_]) => self.refused.extend(report.errors().cloned()),
+            (Err(_), names) => {
+                let (first, second) = names.split_at(names.len() / 2);
+                self.add(first, fitted);
+                self.add(second, fitted);
             }
         }
-        self.sources.emergency = files.values().cloned().collect();
-        Ok(self.fitted(loaded, files))
     }
 }
 
@@ -108,4 +116,32 @@ fn put_back(files: &mut Files, in_force: &Files, name: &str) {
         Some(file) => files.insert(name.to_owned(), file.clone()),
         None => files.remove(name),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::directory::read;
+    use super::super::super::support_tests::{Site, forbid};
+    use super::*;
+
+    #[test]
+    fn part_by_part_finds_every_file_that_fits() {
+        let site = Site::new();
+        for number in 10..80 {
+            site.write(&format!("emergency/f{number}.cedar"), forbid("same"));
+        }
+        for number in [12, 13, 40, 79] {
+            site.write(&format!("emergency/f{number}.cedar"), "forbid (");
+        }
+        let mut emergency = Emergency::open(&site.path("emergency"), &site.path("emergency.set")).unwrap();
+        emergency.start().unwrap();
+        let (mut sources, options) = (read(&site.folders()).unwrap(), Options::default());
+        let attempt =
+            Attempt { sources: &mut sources, options: &options, emergency: &emergency, refused: Vec::new() };
+        let fitted = attempt.part_by_part().unwrap();
+        assert_eq!((fitted.in_force.len(), fitted.refused.len()), (66, 4));
+        assert!(fitted.refused[3].to_string().contains("f79.cedar"), "{:?}", fitted.refused);
+        assert_eq!(fitted.loaded.world.generation.policies.len(), 67);
+        assert_eq!(sources.emergency.len(), 66);
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::super::directory::Reading;
 use super::super::emergency::Files;
-use super::super::folder::Look;
+use super::super::pin::Verdict;
 use super::super::set_digest;
 use super::fit::{Fitted, fit};
 use super::status::{EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, Source, texts};
@@ -28,7 +28,8 @@ impl Loader {
     /// may take as long as it likes to settle.
     pub(super) fn take_vouched_files(&mut self) {
         let reading = Reading::take(&self.config.folders);
-        let vouched = reading.fingerprint.as_ref().is_some_and(|seen| seen.is_vouched());
+        let handled = self.files.last();
+        let vouched = reading.fingerprint.as_ref().is_some_and(|seen| seen.is_vouched(handled));
         if !vouched || reading.report.rejects() {
             return;
         }
@@ -47,9 +48,10 @@ impl Loader {
         set_digest::of_reading(&reading.sources, &reading.report)
     }
 
-    fn take(&mut self, reading: Reading) -> Outcome {
+    pub(super) fn take(&mut self, reading: Reading) -> Outcome {
         let digest = self.name(&reading);
         let is_repeated = self.rejected && digest == self.seen && reading.fingerprint.is_none();
+        let verdict = self.pin.as_ref().map(|pin| pin.judge(&reading, &digest));
         self.seen.clone_from(&digest);
         self.files.handled(reading.fingerprint);
         if is_repeated {
@@ -57,13 +59,10 @@ impl Loader {
             return Outcome::Rejected;
         }
         self.stale_status = true;
-        if let Some(pin) = &self.pin {
-            if pin.files == digest {
-                return self.note(Outcome::Unchanged, &Report::default());
-            }
-            tracing::info!(generation.hash = %pin.generation, "the files changed: the rollback ends");
-            self.set_pin(None);
-            self.source = Source::LastKnownGood;
+        if let Some(verdict) = verdict
+            && let Some(outcome) = self.hold(verdict)
+        {
+            return outcome;
         }
         if reading.report.rejects() {
             return self.reject(&reading.report);
@@ -83,6 +82,23 @@ impl Loader {
             }
             Err(report) => self.reject(&report),
         }
+    }
+
+    /// Holds to the rollback, or ends it: then the files load.
+    fn hold(&mut self, verdict: Verdict) -> Option<Outcome> {
+        match verdict {
+            Verdict::Unclear(report) => return Some(self.reject(&report)),
+            Verdict::Adopted(pin) => self.set_pin(Some(pin)),
+            Verdict::Same => {}
+            Verdict::Changed => {
+                tracing::info!("the files are another set: the rollback ends");
+                self.set_pin(None);
+                self.source = Source::LastKnownGood;
+                return None;
+            }
+        }
+        self.rejected = false;
+        Some(self.note(Outcome::Unchanged, &Report::default()))
     }
 
     fn note(&mut self, outcome: Outcome, report: &Report) -> Outcome {
@@ -123,75 +139,6 @@ impl Loader {
             source = ?source,
             "published"
         );
-    }
-
-    /// Reads emergency files that changed and have settled, and puts them in force. A set that was rejected may fit now;
-    /// if it does not, what is served gets the changed forbids all the same.
-    pub(super) fn take_emergency(&mut self, seen: &Look) {
-        if !self.read_emergency(seen) && !self.unapplied {
-            return;
-        }
-        let retry = self.rejected && self.pin.is_none();
-        if !(retry && self.take_files_now() == Outcome::Published) {
-            self.join_served();
-        }
-        self.log_emergency();
-    }
-
-    /// Reads the emergency folder. Whether it asks for something else than before.
-    pub(super) fn read_emergency(&mut self, seen: &Look) -> bool {
-        let (before, before_problems) = (self.emergency.wanted().clone(), texts(self.emergency.problems()));
-        if !self.emergency.read(seen) {
-            self.emergency_files.handled(None);
-            return false;
-        }
-        self.emergency_files.handled(Some(seen.clone()));
-        self.stale_status = true;
-        if *self.emergency.wanted() != before {
-            return true;
-        }
-        if texts(self.emergency.problems()) != before_problems {
-            self.log_emergency();
-        }
-        false
-    }
-
-    /// Compiles what is served once more, with the emergency forbids that the folder asks for.
-    pub(super) fn join_served(&mut self) {
-        if self.emergency.wanted() == self.emergency.in_force() {
-            return self.emergency.refuse(Vec::new());
-        }
-        let fitted = fit(&mut self.served.sources, &self.config.options, &self.emergency);
-        self.unapplied = fitted.is_err();
-        match fitted {
-            Ok(fitted) if fitted.in_force == *self.emergency.in_force() => {
-                self.emergency.refuse(fitted.refused);
-            }
-            Ok(fitted) => self.publish_served(fitted),
-            Err(report) => {
-                // What is served was compiled with what is in force: it is the system that fails, and may recover.
-                self.served.sources.emergency = self.emergency.in_force().values().cloned().collect();
-                self.emergency.refuse(report.errors().cloned().collect());
-                self.emergency_files.handled(None);
-            }
-        }
-    }
-
-    fn publish_served(&mut self, fitted: Fitted) {
-        let Set { sources, digest } = &mut self.served;
-        let set = Set { sources: std::mem::take(sources), digest: std::mem::take(digest) };
-        self.publish(set, fitted, self.source);
-    }
-
-    pub(super) fn log_emergency(&self) {
-        let problems = texts(self.emergency.problems());
-        if !problems.is_empty() {
-            tracing::error!(
-                problems.text = %problems.join("\n"),
-                files.in_force = %names(self.emergency.in_force()).join(" "),
-                "emergency forbids: not everything in the folder is in force"
-            );
-        }
     }
 
     /// Writes the emergency forbids in force, if the disk has others. What cannot be written is tried again later.
@@ -285,6 +232,6 @@ impl super::WriteErrors {
     }
 }
 
-fn names(files: &Files) -> Vec<String> {
+pub(super) fn names(files: &Files) -> Vec<String> {
     files.keys().cloned().collect()
 }

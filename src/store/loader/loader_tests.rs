@@ -141,6 +141,19 @@ fn a_loader_ends_when_it_is_told_to_or_nobody_can_tell_it_anything() {
     assert!(start.elapsed() < Duration::from_secs(30));
 }
 
+#[test]
+fn a_loader_that_hangs_shows_and_is_not_waited_for() {
+    let site = Site::new();
+    let running = site.start();
+    running.until("a look", |running| running.handle.last_look() < Duration::from_millis(200));
+    let heartbeat = running.handle.heartbeat();
+    drop(running.handle.commands.send(Command::Hang(60_000)));
+    running.until("seen", |running| running.handle.last_look() > Duration::from_secs(1));
+    let start = Instant::now();
+    assert_eq!(running.handle.stop(Duration::from_millis(100)), None);
+    assert!(start.elapsed() < Duration::from_secs(30) && heartbeat.age() > Duration::from_secs(1));
+}
+
 #[tokio::test]
 async fn a_panic_is_seen_and_the_world_is_served_on() {
     let site = Site::new();

@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use super::super::directory::Reading;
-use super::super::folder::Look;
 use super::super::history::{Kept, NotFound};
 use super::super::pin::Pin;
 use super::command::{Command, CommandError, Served};
@@ -20,6 +19,11 @@ impl Loader {
             Command::Release => self.release(),
             #[cfg(test)]
             Command::Panic => panic!("told to"),
+            #[cfg(test)]
+            Command::Hang(millis) => {
+                std::thread::sleep(std::time::Duration::from_millis(millis));
+                Ok(Outcome::Unchanged)
+            }
         };
         self.stale_status = true;
         self.refresh_status();
@@ -28,7 +32,7 @@ impl Loader {
 
     /// Loads everything as it is now. Files may need the forbids that came with them; forbids do not need the files.
     fn reload(&mut self) -> Outcome {
-        self.read_emergency(&Look::at(&self.config.emergency));
+        self.follow_emergency();
         let outcome = self.take_files_now();
         if outcome != Outcome::Published {
             self.join_served();
@@ -69,18 +73,16 @@ impl Loader {
             Outcome::Published
         };
         self.source = Source::Rollback;
-        self.seen.clone_from(&files);
-        self.files.handled(reading.fingerprint);
-        self.rejected = false;
+        // Files that are no set are told of when they are looked at next.
+        self.seen = if reading.is_set() { files.clone() } else { String::new() };
         let generation = self.store.current().world.generation.hash.to_string();
         tracing::warn!(generation.hash = %generation, "rolled back: the files as they are no longer load");
-        self.set_pin(Some(Pin {
-            set: kept.digest,
-            generation,
-            files,
-            since: rfc3339_text(SystemTime::now()),
-        }));
+        let since = rfc3339_text(SystemTime::now());
+        let pin = Pin { set: kept.digest, generation, files: None, entities: false, since };
+        self.set_pin(Some(pin.against(&reading, &files)));
+        self.rejected = false;
         self.last_load = LastLoad::now(outcome, &Report::default());
+        self.files.handled(reading.fingerprint.filter(|_| !reading.report.rejects()));
         self.keep();
         Ok(outcome)
     }

@@ -250,6 +250,101 @@ fn a_rollback_survives_a_restart_and_ends_with_other_files() {
     running.stop();
 }
 
+/// A site that is rolled back to `base` from `later`, and its first generation.
+fn rolled_back(site: &Site) -> (Running, String) {
+    let running = site.start();
+    running.until("kept", |running| running.status().kept.len() == 1);
+    let base = running.generation();
+    site.write("policies/base.cedar", permit("later"));
+    running.ask(Command::Reload).unwrap();
+    running.roll_back(&base).unwrap();
+    (running, base)
+}
+
+/// Fails unless the rollback holds, and this is said of the files.
+#[track_caller]
+fn check_held(running: &Running, saying: &str) {
+    running.until_rejected(saying);
+    running.stays(saying);
+    let status = running.status();
+    assert_eq!((status.source, status.pinned.is_some()), (Source::Rollback, true), "{saying}");
+    assert_eq!(running.ids(), ["base"], "{saying}");
+}
+
+#[test]
+fn no_error_ends_a_rollback_neither_running_nor_at_a_start() {
+    type Step<'a> = &'a dyn Fn(&Site);
+    let steps: [(&str, Step<'_>, Step<'_>); 4] = [
+        (
+            "policies: cannot be read",
+            &|site| fs::rename(site.path("policies"), site.path("gone")).unwrap(),
+            &|site| fs::rename(site.path("gone"), site.path("policies")).unwrap(),
+        ),
+        (
+            "entities: the folder is gone",
+            &|site| fs::rename(site.path("entities"), site.path("gone")).unwrap(),
+            &|site| fs::rename(site.path("gone"), site.path("entities")).unwrap(),
+        ),
+        ("not a regular file", &|site| fs::create_dir(site.path("policies/odd.cedar")).unwrap(), &|site| {
+            site.remove("policies/odd.cedar")
+        }),
+        ("is not listed in mandate.sum", &|site| site.write("mandate.sum", "# under way\n"), &|site| {
+            site.remove("mandate.sum")
+        }),
+    ];
+    for (saying, breaks, repairs) in steps {
+        let site = Site::new();
+        let (running, base) = rolled_back(&site);
+        breaks(&site);
+        check_held(&running, saying);
+        running.stop();
+        let running = site.start();
+        check_held(&running, saying);
+        assert!(running.found.rejects(), "{saying}: it is said at the start");
+        repairs(&site);
+        running.until("whole again", |running| running.status().last_load.outcome == Outcome::Unchanged);
+        running.stays("the files that were rolled back from");
+        assert_eq!(running.status().pinned.as_ref().unwrap().generation, base);
+        site.write("policies/base.cedar", permit("newer"));
+        running.until_serving(&["newer"]);
+        assert_eq!(running.status().pinned, None);
+        running.stop();
+    }
+}
+
+#[test]
+fn a_rollback_during_an_update_is_against_what_the_update_brings() {
+    for restart in [false, true] {
+        let site = Site::new();
+        site.seal();
+        let mut running = site.start();
+        running.until("kept", |running| running.status().kept.len() == 1);
+        let base = running.generation();
+        site.write("policies/base.cedar", permit("bad"));
+        running.roll_back(&base).unwrap();
+        check_held(&running, "does not match mandate.sum");
+        if restart {
+            running.stop();
+            site.seal();
+            running = site.start();
+        } else {
+            site.seal();
+        }
+        running.until("adopted", |running| running.status().last_load.problems.is_empty());
+        running.stays("what was rolled back from");
+        assert_eq!((running.ids(), running.status().source), (vec!["base".to_owned()], Source::Rollback));
+        running.stop();
+        let running = site.start();
+        running.stays("after a restart");
+        assert_eq!(running.ids(), ["base"]);
+        site.write("policies/base.cedar", permit("good"));
+        site.seal();
+        running.until_serving(&["good"]);
+        assert_eq!(running.status().pinned, None);
+        running.stop();
+    }
+}
+
 #[test]
 fn a_rollback_that_cannot_be_served_is_not_given_up_in_silence() {
     let site = Site::new();

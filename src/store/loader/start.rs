@@ -7,21 +7,18 @@ use arc_swap::ArcSwap;
 use super::super::data_dir::DataDir;
 use super::super::directory::Reading;
 use super::super::emergency::Emergency;
-use super::super::folder::Look;
 use super::super::history::History;
-use super::super::pin::{Pin, PinFile};
+use super::super::pin::{Pin, PinFile, Verdict};
 use super::super::sealed::Damaged;
+use super::super::settling::Settling;
 use super::super::{Store, set_digest};
 use super::fit::{Fitted, fit};
+use super::heartbeat::Heartbeat;
 use super::retired::Retired;
-use super::settling::Settling;
 use super::status::{LastLoad, LoaderStatus, Outcome, Reloads, Source, texts};
 use super::{Loader, LoaderConfig, Set, WriteErrors};
 use crate::engine::guard::{StackUnavailable, on_parser_stack};
-use crate::engine::problem::Report;
-
-/// How often an emergency folder that changes while it is read is read again at once.
-const ATTEMPTS: usize = 5;
+use crate::engine::problem::{Problem, Report};
 
 /// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +48,9 @@ pub enum OpenError {
         "{0}; make sure that `emergency/` holds every forbid and the files are what to serve, then delete it"
     )]
     Damaged(#[from] Damaged),
+    /// The emergency folder cannot be read whole: there may be a forbid in it that nobody knows of.
+    #[error("{0}; nothing is served before it is known which emergency forbids must hold")]
+    Emergency(Box<Problem>),
     /// No thread to parse on.
     #[error(transparent)]
     Stack(#[from] StackUnavailable),
@@ -102,21 +102,19 @@ impl Loader {
 
 fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Report), OpenError> {
     let mut emergency = Emergency::open(&config.emergency, &data.emergency())?;
-    let emergency_seen = read_emergency(&mut emergency);
+    emergency.start().map_err(|problem| OpenError::Emergency(Box::new(problem)))?;
     let (pin_file, pin) = PinFile::open(&data.pin())?;
     let (history, damaged) = History::open(&data.generations());
     let mut reading = Reading::take(&config.folders);
-    let fingerprint = reading.fingerprint.take();
     let seen = set_digest::of_reading(&reading.sources, &reading.report);
     let kept = KeptWorlds { config: &config, history: &history, emergency: &emergency };
-    let held = pin.as_ref().filter(|pin| pin.files == seen);
-    let first = match held {
-        Some(pin) => kept.rolled_back(pin, data)?,
+    let (held, unclear) = still_held(pin.as_ref(), &reading, &seen);
+    let fingerprint = reading.fingerprint.take();
+    let first = match &held {
+        Some(held) => First { rejected: unclear, ..kept.rolled_back(held, data)? },
         None => kept.files_or_last_known_good(reading, &seen)?,
     };
-    let (errors, ended) =
-        (WriteErrors { damaged: log_damaged(&damaged), ..WriteErrors::default() }, pin.is_some());
-    let pin = held.cloned();
+    let errors = WriteErrors { damaged: log_damaged(&damaged), ..WriteErrors::default() };
     emergency.accept(first.fitted.in_force, first.fitted.refused);
     let world = first.fitted.loaded.world;
     let warnings = first.fitted.loaded.warnings;
@@ -134,7 +132,6 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
         pin,
         pin_file,
         files: Settling::after(fingerprint),
-        emergency_files: Settling::after(emergency_seen),
         unapplied: false,
         seen,
         rejected: first.rejected.is_some(),
@@ -144,12 +141,12 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
         errors,
         last_load,
         reloads: Reloads::default(),
+        heartbeat: Heartbeat::new(),
         status: Arc::new(ArcSwap::from_pointee(status)),
         stale_status: true,
     };
-    if ended && loader.pin.is_none() {
-        tracing::info!("the files changed: the rollback ends");
-        loader.set_pin(None);
+    if loader.pin != held {
+        loader.set_pin(held);
     }
     loader.log_emergency();
     loader.refresh_status();
@@ -159,15 +156,14 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
     Ok((loader, store, found))
 }
 
-/// Reads the emergency folder, once more if it changes meanwhile. If it never stands still, the next poll finds it.
-fn read_emergency(emergency: &mut Emergency) -> Option<Look> {
-    for _ in 0..ATTEMPTS {
-        let seen = Look::at(emergency.folder());
-        if emergency.read(&seen) {
-            return Some(seen);
-        }
+/// The rollback that holds, and what is wrong with the files if nobody knows whether they changed.
+fn still_held(pin: Option<&Pin>, reading: &Reading, seen: &str) -> (Option<Pin>, Option<Report>) {
+    match pin.map(|pin| pin.judge(reading, seen)) {
+        None | Some(Verdict::Changed) => (None, None),
+        Some(Verdict::Same) => (pin.cloned(), None),
+        Some(Verdict::Adopted(adopted)) => (Some(adopted), None),
+        Some(Verdict::Unclear(report)) => (pin.cloned(), Some(report)),
     }
-    None
 }
 
 fn log_damaged(damaged: &[Damaged]) -> Option<String> {

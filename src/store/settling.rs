@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::super::directory::Fingerprint;
-use super::super::folder::{Look, TICK};
+use super::directory::Fingerprint;
+use super::folder::TICK;
 
 /// Something looked at again and again.
 pub(super) trait Seen: Clone + PartialEq {
@@ -14,12 +14,6 @@ pub(super) trait Seen: Clone + PartialEq {
 impl Seen for Fingerprint {
     fn is_recent(&self, now: SystemTime) -> bool {
         Fingerprint::is_recent(self, now)
-    }
-}
-
-impl Seen for Look {
-    fn is_recent(&self, now: SystemTime) -> bool {
-        Look::is_recent(self, now)
     }
 }
 
@@ -82,6 +76,11 @@ impl<S: Seen> Settling<S> {
         };
         let stood = now.saturating_duration_since(since);
         if stood >= settle { Verdict::Ready } else { Verdict::Wait(settle - stood) }
+    }
+
+    /// What was handled last, if it stood still.
+    pub(super) fn last(&self) -> Option<&S> {
+        self.handled.as_ref()
     }
 
     /// Notes what was read. Nothing, if it would not stand still: then whatever is seen next is new.

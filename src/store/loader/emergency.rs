@@ -1,0 +1,82 @@
+//! Putting emergency forbids in force with whatever is served.
+
+use std::time::Duration;
+
+use super::super::directory::Reading;
+use super::fit::{Fitted, fit};
+use super::load::names;
+use super::status::{Outcome, texts};
+use super::{Loader, Set};
+
+impl Loader {
+    /// Looks at the emergency folder, and puts in force what it asks for. A set that was rejected may fit now; if it does
+    /// not, what is served gets the changed forbids all the same. Says when to look again, if before the next poll.
+    pub(super) fn take_emergency(&mut self) -> Option<Duration> {
+        let (changed, wait) = self.follow_emergency();
+        if changed || self.unapplied {
+            let retry = self.rejected && self.pin.is_none();
+            if !(retry && self.retry_rejected() == Outcome::Published) {
+                self.join_served();
+            }
+            self.log_emergency();
+        }
+        wait
+    }
+
+    /// Looks at the emergency folder. Whether it asks for something else than before, and when to look again.
+    pub(super) fn follow_emergency(&mut self) -> (bool, Option<Duration>) {
+        let before = texts(self.emergency.problems());
+        let step = self.emergency.follow(self.config.settle);
+        let said_otherwise = texts(self.emergency.problems()) != before;
+        self.stale_status |= step.changed || said_otherwise;
+        if said_otherwise && !step.changed {
+            self.log_emergency();
+        }
+        (step.changed, step.wait)
+    }
+
+    /// Loads the files once more that were rejected, if they are still exactly those. Files that changed since may be
+    /// half-written: they wait until it is their turn.
+    fn retry_rejected(&mut self) -> Outcome {
+        let reading = Reading::take(&self.config.folders);
+        let unchanged = reading.fingerprint.is_some() && reading.fingerprint.as_ref() == self.files.last();
+        if unchanged && self.name(&reading) == self.seen { self.take(reading) } else { Outcome::Unchanged }
+    }
+
+    /// Compiles what is served once more, with the emergency forbids that the folder asks for.
+    pub(super) fn join_served(&mut self) {
+        if self.emergency.wanted() == self.emergency.in_force() {
+            return self.emergency.refuse(Vec::new());
+        }
+        let fitted = fit(&mut self.served.sources, &self.config.options, &self.emergency);
+        self.unapplied = fitted.is_err();
+        match fitted {
+            Ok(fitted) if fitted.in_force == *self.emergency.in_force() => {
+                self.emergency.refuse(fitted.refused);
+            }
+            Ok(fitted) => self.publish_served(fitted),
+            Err(report) => {
+                // What is served was compiled with what is in force: it is the system that fails, and may recover.
+                self.served.sources.emergency = self.emergency.in_force().values().cloned().collect();
+                self.emergency.refuse(report.errors().cloned().collect());
+            }
+        }
+    }
+
+    fn publish_served(&mut self, fitted: Fitted) {
+        let Set { sources, digest } = &mut self.served;
+        let set = Set { sources: std::mem::take(sources), digest: std::mem::take(digest) };
+        self.publish(set, fitted, self.source);
+    }
+
+    pub(super) fn log_emergency(&self) {
+        let problems = texts(self.emergency.problems());
+        if !problems.is_empty() {
+            tracing::error!(
+                problems.text = %problems.join("\n"),
+                files.in_force = %names(self.emergency.in_force()).join(" "),
+                "emergency forbids: not everything in the folder is in force"
+            );
+        }
+    }
+}
