@@ -1,16 +1,16 @@
 //! Serving until told to stop, or until something ends that must not; then stopping in order.
 
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use futures_util::future::{FusedFuture, FutureExt as _};
+use futures_util::future::{FusedFuture, FutureExt as _, try_join};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::{Bound, Listeners, StartError};
+use super::{Bound, StartError};
 use crate::audit::{Counts, Writer};
 use crate::config::Shutdown;
 use crate::server::connections::{Places, serve};
@@ -33,14 +33,6 @@ pub enum Stop {
     AtOnce,
 }
 
-/// What listens where.
-struct Routers {
-    grpc: Router,
-    http: Router,
-    ops: Router,
-    control: Router,
-}
-
 impl Bound {
     /// Serves until `stops` says how to stop, or is dropped; then finishes what is under way, and writes out the decision
     /// log. A second word cuts short what the first one waits for.
@@ -58,8 +50,10 @@ impl Bound {
         let readiness = self.readiness;
         let ops = Ops { readiness: readiness.clone(), metrics: self.metrics, report: self.report.clone() };
         let control = control::router(self.loader.commands.clone(), self.report, self.token);
-        let routers = Routers { grpc, http, ops: server::ops::router(Arc::new(ops)), control };
-        let (deciding, operating) = serving(self.listeners, routers, &stopped, &closed);
+        let ops = server::ops::router(Arc::new(ops));
+        let listeners = self.listeners;
+        let deciding = decide((listeners.data, grpc), (listeners.http, http), &stopped);
+        let operating = operate((listeners.ops, ops), (listeners.control, control), &closed);
         tokio::pin!(deciding, operating);
         let mut loader = self.loader;
         readiness.set(true);
@@ -86,23 +80,28 @@ impl Bound {
     }
 }
 
-/// Both kinds of listeners, each until it is told.
-fn serving(
-    listeners: Listeners,
-    routers: Routers,
+type Served = io::Result<((), ())>;
+
+/// Serves those who ask.
+fn decide(
+    data: (TcpListener, Router),
+    http: (TcpListener, Router),
     stopped: &watch::Receiver<bool>,
+) -> impl FusedFuture<Output = Served> {
+    let places = Places::for_callers();
+    let data = serve(data.0, places.clone(), data.1, stopped.clone());
+    try_join(data, serve(http.0, places, http.1, stopped.clone())).fuse()
+}
+
+/// Serves those who run the service.
+fn operate(
+    ops: (TcpListener, Router),
+    control: (TcpListener, Router),
     closed: &watch::Receiver<bool>,
-) -> (impl FusedFuture<Output = io::Result<((), ())>>, impl FusedFuture<Output = io::Result<((), ())>>) {
-    let (callers, operators) = (Places::for_callers(), Places::for_operators());
-    let deciding = futures_util::future::try_join(
-        serve(listeners.data, callers.clone(), routers.grpc, stopped.clone()),
-        serve(listeners.http, callers, routers.http, stopped.clone()),
-    );
-    let operating = futures_util::future::try_join(
-        serve(listeners.ops, operators.clone(), routers.ops, closed.clone()),
-        serve(listeners.control, operators, routers.control, closed.clone()),
-    );
-    (deciding.fuse(), operating.fuse())
+) -> impl FusedFuture<Output = Served> {
+    let places = Places::for_operators();
+    let ops = serve(ops.0, places.clone(), ops.1, closed.clone());
+    try_join(ops, serve(control.0, places, control.1, closed.clone())).fuse()
 }
 
 /// Tells balancers, leaves them time to notice, tells connections, and waits for what is under way.
@@ -111,7 +110,7 @@ async fn drain<T>(
     Shutdown { grace, drain }: Shutdown,
     health: &Health,
     stopping: &watch::Sender<bool>,
-    mut deciding: impl Future<Output = T> + FusedFuture + Unpin,
+    mut deciding: impl FusedFuture<Output = T> + Unpin,
     stops: &mut mpsc::Receiver<Stop>,
 ) {
     health.stop_serving().await;

@@ -60,6 +60,7 @@ pub(super) fn report(
     ServiceReport {
         store: Arc::clone(store),
         loader: loader.status_source(),
+        heartbeat: loader.heartbeat(),
         audit: audit.clone(),
         sink: match config.log.sink {
             LogSink::File => "file",

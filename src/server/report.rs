@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::audit::{AuditLog, DropReason};
 use crate::store::Store;
-use crate::store::loader::{LoaderStatus, Source};
+use crate::store::loader::{Heartbeat, LoaderStatus, Source};
 use crate::telemetry::metrics::Observed;
 
 /// Everything there is to say, as far as it is not counted per request.
@@ -18,6 +18,8 @@ pub struct ServiceReport {
     pub store: Arc<Store>,
     /// Where it came from, and what is wrong with the files.
     pub loader: Arc<ArcSwap<LoaderStatus>>,
+    /// When it last looked at them.
+    pub heartbeat: Heartbeat,
     /// What was recorded.
     pub audit: AuditLog,
     /// Where to: `file`, `stdout` or `off`.
@@ -103,6 +105,7 @@ impl ServiceReport {
                 .unwrap_or_default()
                 .as_secs_f64(),
             sequence: published.sequence,
+            loader_silent_seconds: self.heartbeat.age().as_secs_f64(),
             stale: loader.serving_stale,
             last_known_good: loader.source == Source::LastKnownGood,
             policies: published.world.generation.policies.len(),

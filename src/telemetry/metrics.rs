@@ -145,6 +145,8 @@ pub struct Observed {
     pub generation_age_seconds: f64,
     /// The world's place in the sequence of this start.
     pub sequence: u64,
+    /// Seconds since the loader last completed a look at the files.
+    pub loader_silent_seconds: f64,
     /// Whether what is served is not what the files say.
     pub stale: bool,
     /// Whether what is served was kept from before, because the files were broken at the start.
@@ -180,6 +182,7 @@ struct ObservedMetrics {
     generation: IntGaugeVec,
     age: Gauge,
     sequence: IntGauge,
+    silent: Gauge,
     stale: IntGauge,
     last_known_good: IntGauge,
     keep_failing: IntGauge,
@@ -203,7 +206,13 @@ impl ObservedMetrics {
             "Seconds since the world that is served was published.",
         )?;
         registry.register(Box::new(age.clone()))?;
+        let silent = Gauge::new(
+            "pdp_loader_silent_seconds",
+            "Seconds since the loader last completed a look at the files.",
+        )?;
+        registry.register(Box::new(silent.clone()))?;
         Ok(Self {
+            silent,
             build: gauges(registry, "pdp_build_info", "What is running.", &["version", "cedar"])?,
             generation: gauges(
                 registry,
@@ -252,6 +261,7 @@ impl ObservedMetrics {
         self.generation.with_label_values(&[observed.generation.as_str()]).set(1);
         self.age.set(observed.generation_age_seconds);
         self.sequence.set(signed(observed.sequence));
+        self.silent.set(observed.loader_silent_seconds);
         self.stale.set(i64::from(observed.stale));
         self.last_known_good.set(i64::from(observed.last_known_good));
         self.keep_failing.set(i64::from(observed.keep_failing));

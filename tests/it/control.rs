@@ -6,8 +6,8 @@ use serde_json::json;
 use tonic::{Code, Request, Status};
 
 use crate::support::{
-    Client, Process, Sources, TestServer, bearer, get_status, post, question,
-    raw_call, raw_call_with, token, try_post,
+    Client, Process, Sources, TestServer, bearer, get_status, post, question, raw_call, raw_call_with, token,
+    try_post,
 };
 
 const METHODS: [&str; 4] = ["GetStatus", "Rollback", "Suspend", "Backup"];

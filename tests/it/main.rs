@@ -15,6 +15,8 @@ mod support;
 
 // What `AuthorizationService` answers, and the services beside it on the data listener.
 mod grpc;
+// What connections may hold, and whom they may not keep out.
+mod connections;
 // What is refused or bounded before a question is understood: fields not honoured, sizes, bytes, deadlines.
 mod grpc_limits;
 // Batches: order, defaults, limits, an item's own failure.

@@ -77,6 +77,7 @@ pdp_generation_age_seconds
 pdp_generation_info{generation}
 pdp_insecure_unauthenticated_callers
 pdp_keep_failing
+pdp_loader_silent_seconds
 pdp_panics_total
 pdp_policies
 pdp_policy_errors_total

@@ -50,21 +50,34 @@ impl Process {
 
     /// As [`Self::try_start`], with more flags, and environment variables where they hold a `=`.
     pub(crate) fn try_start_with(sources: &Sources, more: &[&str]) -> Result<Self, Finished> {
-        Self::launch(sources, more, Stdio::null())
+        Self::launch(Command::new(binary()), sources, more, Stdio::null())
+    }
+
+    /// As [`Self::start`], with at most so many open files.
+    pub(crate) fn start_with_files(sources: &Sources, files: u32) -> Self {
+        let mut limited = Command::new("prlimit");
+        limited.arg(format!("--nofile={files}")).arg(binary());
+        Self::launch(limited, sources, &[], Stdio::null()).expect("the server starts")
     }
 
     /// As [`Self::try_start_with`], its standard output a pipe that is read only by whoever takes it.
     pub(crate) fn start_piped(sources: &Sources, more: &[&str]) -> (Self, ChildStdout) {
-        let mut process = Self::launch(sources, more, Stdio::piped()).expect("the server starts");
+        let mut process =
+            Self::launch(Command::new(binary()), sources, more, Stdio::piped()).expect("the server starts");
         let stdout = process.child.stdout.take().expect("a pipe");
         (process, stdout)
     }
 
-    fn launch(sources: &Sources, more: &[&str], stdout: Stdio) -> Result<Self, Finished> {
+    fn launch(
+        mut command: Command,
+        sources: &Sources,
+        more: &[&str],
+        stdout: Stdio,
+    ) -> Result<Self, Finished> {
         let (variables, more): (Vec<&str>, Vec<&str>) =
             more.iter().partition(|word| word.starts_with("MANDATE__"));
         let variables = variables.iter().filter_map(|variable| variable.split_once('='));
-        let mut child = Command::new(binary())
+        let mut child = command
             .arg("serve")
             .args(FREE.chunks(2).filter(|flag| !more.contains(&flag[0])).flatten())
             .arg("--data-dir")
