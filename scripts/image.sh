@@ -71,7 +71,7 @@ done
 grpc=$(free_port)
 http=$(free_port)
 inside serve --policies /etc/mandate/policies --schemas /etc/mandate/schemas --entities /etc/mandate/entities \
-  --data "127.0.0.1:$grpc" --http "127.0.0.1:$http" >"$out/serve.log" 2>&1 &
+  --data "127.0.0.1:$grpc" --http "127.0.0.1:$http" --ops 127.0.0.1:0 --control 127.0.0.1:0 >"$out/serve.log" 2>&1 &
 server=$!
 # buildah hands no signal on: it goes to the last of its descendants, which is the server.
 stop() {

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::audit::{AuditLog, Writer};
-use crate::config::{Config, Listen, Shutdown};
+use crate::config::{Config, ConfigError, Listen, Shutdown};
 use crate::engine::guard::WORKER_STACK_BYTES;
 use crate::engine::problem::Report;
 use crate::pdp::Pdp;
@@ -59,6 +59,9 @@ struct Listeners {
 /// Why a service cannot start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Others could reach a listener that authenticates nobody.
+    #[error(transparent)]
+    Exposed(#[from] ConfigError),
     /// There is no world to serve.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -105,6 +108,7 @@ pub fn runtime() -> io::Result<Runtime> {
 /// # Errors
 /// [`StartError`]; nothing has been served.
 pub async fn bind(config: &Config) -> Result<Bound, StartError> {
+    config.check_exposure()?;
     let data = DataDir::open(&config.data_directory)?;
     let token = Token::renew(&data.control_token())?;
     let (loader, store, warnings) = Loader::open(parts::loader(config), &data)?;

@@ -225,8 +225,12 @@ impl Config {
 }
 
 impl Config {
-    /// Without caller authentication only this host may ask, and nobody may administer over a network (C2).
-    fn check_exposure(&self) -> Result<(), ConfigError> {
+    /// Without caller authentication only this host may ask, and nobody may administer over a network (C2). For whoever
+    /// listens: other commands may read the configuration of a server that was told by a flag to accept the risk.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the listener.
+    pub fn check_exposure(&self) -> Result<(), ConfigError> {
         if !self.listen.control.ip().is_loopback() {
             return Err(ConfigError::ControlExposed(self.listen.control));
         }
@@ -276,7 +280,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("mandate.toml");
         std::fs::write(&file, toml).unwrap();
-        Config::load(Some(&file), overrides)
+        let config = Config::load(Some(&file), overrides)?;
+        config.check_exposure().map(|()| config)
     }
 
     #[test]

@@ -181,7 +181,6 @@ impl Written {
             insecure_unauthenticated_callers: flags.insecure_unauthenticated_callers
                 || self.callers.insecure_unauthenticated,
         };
-        config.check_exposure()?;
         config.check_ranges().map(|()| config)
     }
 }
