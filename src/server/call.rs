@@ -67,8 +67,8 @@ impl Underway {
     }
 }
 
-/// Lets only gRPC in, bounds a call by its `grpc-timeout`, turns what tonic refuses on its own into what gRPC calls it, and a panic into
-/// INTERNAL.
+/// Lets only gRPC in, bounds a call by its `grpc-timeout`, turns what tonic refuses on its own into what gRPC calls it,
+/// and a panic into INTERNAL.
 pub async fn attend(State(pdp): State<Arc<Pdp>>, mut request: Request, next: Next) -> Response {
     if let Some(refused) = protocol::refuse_other_than_grpc(&request) {
         return refused;

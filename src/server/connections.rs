@@ -24,9 +24,13 @@ use tower::ServiceExt as _;
 /// Most connections of all listeners that decide, however many files the system allows.
 const MAX_CONNECTIONS: usize = 10_000;
 /// Connections of operators, which must get in when everybody else's do not.
-const OPERATORS: usize = 32;
+const OPERATORS: usize = 16;
 /// Files kept free at least, and at most, for everything that is no connection of a caller.
-const RESERVED_FILES: (usize, usize) = (OPERATORS + 16, 512);
+const RESERVED_FILES: (usize, usize) = (OPERATORS + 8, 512);
+/// Places there are at least: each listener holds one while it waits.
+const MIN_CONNECTIONS: usize = 4;
+/// So few places that somebody should know.
+const FEW_CONNECTIONS: usize = 64;
 /// Longest silence of a connection. HTTP/2 clients are pinged well before.
 const MAX_SILENCE: Duration = Duration::from_secs(60);
 /// How often an HTTP/2 client is pinged that says nothing, and how long its answer may take.
@@ -60,8 +64,15 @@ impl Places {
         // What cannot be counted is taken to be few: the reserve is there for more than these.
         let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
         let reserved = (allowed / 8).clamp(least, most);
-        let left = allowed.saturating_sub(open + reserved);
-        Self(Arc::new(Semaphore::new(left.clamp(1, MAX_CONNECTIONS))))
+        let places = allowed.saturating_sub(open + reserved).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS);
+        if places < FEW_CONNECTIONS {
+            tracing::warn!(
+                files.limit = allowed,
+                places,
+                "few connections can be served: raise the limit of open files"
+            );
+        }
+        Self(Arc::new(Semaphore::new(places)))
     }
 
     /// A few, for operators.
