@@ -25,15 +25,31 @@ pub const FAINT: Style = Style::new().dimmed();
 /// A name worth finding.
 pub const NAME: Style = Style::new().bold();
 
-/// Prints every problem to standard error, with excerpts of the source.
+/// Most problems of one severity that people are shown; machines get all of them.
+const MAX_SHOWN: usize = 100;
+
+/// Prints the problems to standard error, with excerpts of the source.
 pub fn problems(report: &Report) {
     let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).with_width(110);
+    let (mut errors, mut warnings, mut untold) = (0, 0, 0_usize);
     for problem in &report.problems {
+        let shown = match problem.severity {
+            Severity::Error => &mut errors,
+            Severity::Warning => &mut warnings,
+        };
+        if *shown == MAX_SHOWN {
+            untold += 1;
+            continue;
+        }
+        *shown += 1;
         let mut text = String::new();
         match handler.render_report(&mut text, problem) {
             Ok(()) => anstream::eprintln!("{text}"),
             Err(_) => anstream::eprintln!("{problem}"),
         }
+    }
+    if untold > 0 {
+        anstream::eprintln!("and {untold} more; `--format json` lists all of them");
     }
     let (errors, warnings) = (report.errors().count(), report.warnings().count());
     if errors > 0 {
