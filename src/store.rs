@@ -1,7 +1,7 @@
 //! Where worlds come from, and the one that is served.
 //!
-//! [`directory`] reads folders, [`manifest`] says what a complete set is, [`loader`] keeps what is served up to date,
-//! [`history`] and [`emergency`] keep what must outlive the process, in the [`data_dir`].
+//! [`directory`] reads folders, `manifest` says what a complete set is, [`loader`] keeps what is served up to date,
+//! `history` and `emergency` keep what must outlive the process, in the [`data_dir`].
 
 mod atomic;
 pub mod cache;

@@ -49,7 +49,7 @@ pub(super) fn write<T: Serialize>(path: &Path, kind: &'static str, value: &T) ->
     atomic::write(path, &bytes)
 }
 
-/// Reads what [`write`] wrote; none if there is no such file.
+/// Reads what [`write()`] wrote; none if there is no such file.
 pub(super) fn read<T: DeserializeOwned>(path: &Path, kind: &'static str) -> Result<Option<T>, Damaged> {
     let damaged = |defect| Damaged { path: path.to_owned(), defect };
     let bytes = atomic::read(path).map_err(|error| damaged(Defect::Unreadable(error.to_string())))?;
