@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 use super::catalog::Domain;
 use super::cedar::walk::{self, Followed};
+use super::digest;
 use super::generation::{Generation, OnPolicyError};
 use super::guard::{self, StackUnavailable};
 use super::problem::{Place, Problem, Report, SourceFile};
@@ -129,7 +130,7 @@ fn content_hash(sources: &Sources, options: &Options) -> String {
             add(&file.bytes);
         }
     }
-    hasher.finalize().iter().fold(String::from("sha256:"), |text, byte| text + &format!("{byte:02x}"))
+    digest::named(&hasher.finalize())
 }
 
 /// The same files in another folder are the same generation.

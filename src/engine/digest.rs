@@ -17,12 +17,26 @@ pub fn of_json(value: &serde_json::Value) -> Result<String, serde_json::Error> {
 
 /// `sha256:` and 64 hex digits, over bytes as they are.
 pub fn of_bytes(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(PREFIX.len() + 64);
-    text.push_str(PREFIX);
-    for byte in Sha256::digest(bytes) {
-        text.extend(
-            [byte >> 4, byte & 0xf].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)),
-        );
+    named(&Sha256::digest(bytes))
+}
+
+/// `sha256:` and the hex digits of a SHA-256 that was computed piece by piece.
+pub fn named(digest: &[u8]) -> String {
+    appended(PREFIX, digest)
+}
+
+/// Two lowercase hex digits for each byte.
+pub fn hex(bytes: &[u8]) -> String {
+    appended("", bytes)
+}
+
+/// The prefix and the hex digits in one string: a digest is made for every record, and a string for each byte cost most of it.
+fn appended(prefix: &str, bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(prefix.len() + 2 * bytes.len());
+    text.push_str(prefix);
+    for byte in bytes {
+        let digits = [byte >> 4, byte & 0xf];
+        text.extend(digits.into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)));
     }
     text
 }

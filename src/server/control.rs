@@ -77,7 +77,7 @@ impl Token {
     fn random() -> io::Result<Self> {
         let mut bytes = [0; Self::BYTES];
         getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-        Ok(Self(bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))))
+        Ok(Self(digest::hex(&bytes)))
     }
 
     /// The `authorization` header of whoever has the token.

@@ -4,6 +4,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::compile::{Sources, base_name};
+use crate::engine::digest;
 use crate::engine::problem::Report;
 
 /// Names a set by its files: kinds, names without folders, bytes. Emergency forbids are no part of it.
@@ -29,5 +30,5 @@ pub(super) fn of_reading(sources: &Sources, report: &Report) -> String {
     for problem in report.errors() {
         add(problem.to_string().as_bytes());
     }
-    hasher.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    digest::hex(&hasher.finalize())
 }
