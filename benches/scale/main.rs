@@ -36,7 +36,7 @@ type Attempt<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Policies beside which the memory of entities is measured, and a number of entities that every process is granted.
 const MEMORY_POLICIES: usize = 10;
-const MEMORY_FEW: usize = 1_000;
+const MEMORY_FEW: usize = 100;
 
 fn main() -> ExitCode {
     let options = Options::read();

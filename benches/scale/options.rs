@@ -142,9 +142,10 @@ impl Options {
     }
 }
 
-/// Twice as many entities as policies, unless a size says otherwise.
+/// Twice as many entities as policies. In the smallest sets one person and one thing, so that nearly every policy is a
+/// candidate.
 pub(crate) fn entities_of(policies: usize) -> usize {
-    2 * policies
+    if policies < 50 { 0 } else { 2 * policies }
 }
 
 impl Effort {

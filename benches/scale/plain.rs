@@ -63,8 +63,10 @@ impl Plain {
             .collect::<Vec<_>>();
         stored.extend(population.resource(resource));
         stored.extend(population.above(&[user, owner], resource));
-        let entities = stored.into_iter().map(|entity| Entity::from_json_value(entity, Some(&self.schema)));
-        let entities = entities.collect::<Result<Vec<_>, _>>()?;
+        let mut entities = Vec::new();
+        for entity in stored {
+            entities.push(Entity::from_json_value(entity, Some(&self.schema))?);
+        }
         let action = uid("Mandate::Action", wire.action)?;
         let context = Context::from_json_value(wire.cedar_context(), Some((&self.schema, &action)))?;
         let principal = uid(wire.principal.type_name, &wire.principal.id)?;

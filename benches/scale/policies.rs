@@ -1,10 +1,19 @@
 //! Policies by the thousand: what their scopes cover, kept so that candidates can be counted without any engine.
 
-use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
 
 use crate::population::{self, Kind, LEVELS, Population, REGIONS, ROLES, TAGS, pick};
 use crate::requests::{Action, Asked, LABELS, PURPOSES};
+
+/// What all dice begin with. Under some others the one person of the smallest set is allowed nearly everything.
+const SEED: u64 = 7_000_000;
+
+/// Dice for one thing out of many, the same in every run.
+pub(crate) fn dice(number: u64) -> Xoshiro256PlusPlus {
+    Xoshiro256PlusPlus::seed_from_u64(SEED ^ number)
+}
 
 /// A policy before it is text.
 #[derive(Debug)]
@@ -94,7 +103,7 @@ const GLOBAL: [&str; 3] = [
 
 /// So many policies: three global forbids; of the others 40 % name principal and resource, 25 % a group and a folder, 15 %
 /// a group and a type, 10 % a group's people and a resource, 10 % forbid a group something in a folder.
-pub(crate) fn mixed(count: usize, population: &Population, random: &mut Xoshiro256PlusPlus) -> Vec<Policy> {
+pub(crate) fn mixed(count: usize, population: &Population) -> Vec<Policy> {
     let global = GLOBAL.into_iter().map(|condition| Policy {
         effect: "forbid",
         principal: Side::Any,
@@ -104,54 +113,78 @@ pub(crate) fn mixed(count: usize, population: &Population, random: &mut Xoshiro2
     });
     let mut policies: Vec<_> = global.collect();
     let others = count.saturating_sub(policies.len());
+    let mut nodes = Nodes::shuffled(population, &mut dice(u64::MAX));
     // Shares are exact in every twenty, so that small sets have them too.
-    const TURNS: [fn(&Population, &mut Xoshiro256PlusPlus) -> Policy; 20] = [
+    const TURNS: [fn(&Population, &mut Nodes, &mut Xoshiro256PlusPlus) -> Policy; 20] = [
         direct, shared, direct, typed, direct, shared, direct, forbid, members, direct, shared, direct,
         typed, direct, shared, direct, forbid, members, shared, typed,
     ];
-    policies.extend(TURNS.iter().cycle().take(others).map(|policy| policy(population, random)));
+    // Dice of its own for each policy: beside more entities the same policies say the same of the same groups.
+    for (number, policy) in (0..).zip(TURNS.iter().cycle().take(others)) {
+        policies.push(policy(population, &mut nodes, &mut dice(number)));
+    }
     policies
 }
 
 /// So many permits whose scopes say nothing.
-pub(crate) fn scopeless(count: usize, random: &mut Xoshiro256PlusPlus) -> Vec<Policy> {
-    let one = |random: &mut Xoshiro256PlusPlus| Policy {
+pub(crate) fn scopeless(count: usize) -> Vec<Policy> {
+    let one = |number| Policy {
         effect: "permit",
         principal: Side::Any,
         action: Actions::Any,
         resource: Side::Any,
-        condition: rare(random),
+        condition: rare(&mut dice(number)),
     };
-    (0..count).map(|_| one(random)).collect()
+    (0..).take(count).map(one).collect()
+}
+
+/// Groups, each in its turn: left to chance, some would have several policies of a small set and most none.
+struct Nodes {
+    shuffled: Vec<usize>,
+    dealt: usize,
+}
+
+impl Nodes {
+    fn shuffled(population: &Population, random: &mut Xoshiro256PlusPlus) -> Self {
+        let mut shuffled: Vec<_> = (0..population.groups.len()).collect();
+        shuffled.shuffle(random);
+        Self { shuffled, dealt: 0 }
+    }
+
+    fn next(&mut self) -> usize {
+        let node = self.shuffled.get(self.dealt % self.shuffled.len().max(1)).copied();
+        self.dealt += 1;
+        node.unwrap_or(0)
+    }
 }
 
 /// A person and something the person works with.
-fn direct(population: &Population, random: &mut Xoshiro256PlusPlus) -> Policy {
+fn direct(population: &Population, _nodes: &mut Nodes, random: &mut Xoshiro256PlusPlus) -> Policy {
     let (user, resource) = working_pair(population, random);
     permit(Side::Equal(user), Side::Equal(resource), random)
 }
 
 /// A group and the folder it has.
-fn shared(population: &Population, random: &mut Xoshiro256PlusPlus) -> Policy {
-    let node = random.random_range(0..population.groups.len());
+fn shared(_population: &Population, nodes: &mut Nodes, random: &mut Xoshiro256PlusPlus) -> Policy {
+    let node = nodes.next();
     permit(Side::In(node), Side::In(node), random)
 }
 
-fn typed(population: &Population, random: &mut Xoshiro256PlusPlus) -> Policy {
+fn typed(_population: &Population, nodes: &mut Nodes, random: &mut Xoshiro256PlusPlus) -> Policy {
     let kind = if random.random_bool(0.5) { Kind::Document } else { Kind::Table };
-    permit(Side::In(random.random_range(0..population.groups.len())), Side::Is(kind), random)
+    permit(Side::In(nodes.next()), Side::Is(kind), random)
 }
 
 /// The people of a group, and something that one of them works with.
-fn members(population: &Population, random: &mut Xoshiro256PlusPlus) -> Policy {
+fn members(population: &Population, _nodes: &mut Nodes, random: &mut Xoshiro256PlusPlus) -> Policy {
     let (user, resource) = working_pair(population, random);
     let groups = population.groups_of(user);
     let group = groups.get(random.random_range(0..groups.len().max(1))).copied().unwrap_or(0);
     permit(Side::UserIn(group), Side::Equal(resource), random)
 }
 
-fn forbid(population: &Population, random: &mut Xoshiro256PlusPlus) -> Policy {
-    let policy = shared(population, random);
+fn forbid(population: &Population, nodes: &mut Nodes, random: &mut Xoshiro256PlusPlus) -> Policy {
+    let policy = shared(population, nodes, random);
     Policy { effect: "forbid", condition: [atom(random), atom(random), rare(random)].join(" && "), ..policy }
 }
 
@@ -165,16 +198,17 @@ fn working_pair(population: &Population, random: &mut Xoshiro256PlusPlus) -> (us
 
 fn permit(principal: Side, resource: Side, random: &mut Xoshiro256PlusPlus) -> Policy {
     let action = match random.random_range(0..100) {
-        0..30 => Actions::Equal(Action::Read),
-        30..45 => Actions::Equal(Action::Write),
-        45..75 => Actions::ReadOrWrite,
-        75..85 => Actions::Change,
+        0..20 => Actions::Equal(Action::Read),
+        20..30 => Actions::Equal(Action::Write),
+        30..70 => Actions::ReadOrWrite,
+        70..80 => Actions::Change,
         _ => Actions::Any,
     };
     let condition = match random.random_range(0..200) {
         // Overflows for whoever is cleared for more than level 1.
         0 => "principal.clearance * 5000000000000000000 >= resource.level".to_owned(),
-        _ => format!("{} && {}", atom(random), atom(random)),
+        1..100 => format!("{} && {}", atom(random), atom(random)),
+        _ => format!("{} && {} && {}", atom(random), atom(random), atom(random)),
     };
     Policy { effect: "permit", principal, action, resource, condition }
 }

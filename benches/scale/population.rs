@@ -12,7 +12,7 @@ use crate::Attempt;
 /// Levels of the trees.
 const DEPTH: u32 = 6;
 /// Groups, and folders, for each hundred policies: what keeps the candidates of a request at about ten.
-const GROUPS_PER_HUNDRED: usize = 20;
+const GROUPS_PER_HUNDRED: usize = 22;
 /// Most groups of one person.
 const MOST_GROUPS: usize = 3;
 
@@ -72,7 +72,7 @@ impl Population {
     /// A defect: there are no leaves.
     pub(crate) fn of(policies: usize, entities: usize, random: &mut Xoshiro256PlusPlus) -> Attempt<Self> {
         let groups = Tree::of(policies * GROUPS_PER_HUNDRED / 100);
-        let each = (entities.saturating_sub(2 * groups.len()) / 2).max(2);
+        let each = (entities.saturating_sub(2 * groups.len()) / 2).max(1);
         let mut population = Self {
             in_leaf: vec![Vec::new(); groups.leaves.len()],
             groups,

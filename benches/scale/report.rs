@@ -111,7 +111,7 @@ impl Report {
                     ends.map(|(_, last, _)| figures(last).p50),
                 ),
                 row(
-                    format!("… against the smallest set"),
+                    "… against the smallest set".to_owned(),
                     times,
                     "×",
                     ends.map(|(first, last, _)| figures(last).p50 / figures(first).p50),

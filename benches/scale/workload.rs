@@ -8,13 +8,12 @@ use mandate::engine::compile::{Options, Sources, compile};
 use mandate::engine::problem::SourceFile;
 use mandate::engine::world::World;
 use mandate::store::directory::Folders;
-use rand::SeedableRng as _;
 use rand::rngs::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Attempt;
-use crate::policies::{self, Covered, Policy};
+use crate::policies::{self, Covered, Policy, dice};
 use crate::population::Population;
 use crate::requests::{Draw, Wire};
 
@@ -56,11 +55,11 @@ impl Workload {
     /// # Errors
     /// A defect.
     pub(crate) fn new(policies: usize, entities: usize, scopes: Scopes) -> Attempt<Self> {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(0x006d_616e_6461_7465);
+        let mut random = dice(u64::MAX / 2);
         let population = Population::of(policies, entities, &mut random)?;
         let policies = match scopes {
-            Scopes::Mixed => policies::mixed(policies, &population, &mut random),
-            Scopes::None => policies::scopeless(policies, &mut random),
+            Scopes::Mixed => policies::mixed(policies, &population),
+            Scopes::None => policies::scopeless(policies),
         };
         Ok(Self { population, policies, random })
     }
