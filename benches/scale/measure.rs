@@ -35,6 +35,8 @@ pub(crate) struct Size {
     pub(crate) plain_p50: f64,
     /// Answers compared with it, all the same.
     pub(crate) compared: usize,
+    /// Those of them in which a policy could not be evaluated.
+    pub(crate) erring: usize,
 }
 
 /// Decisions of one draw; times in microseconds.
@@ -73,7 +75,7 @@ pub(crate) fn size(policies: usize, entities: usize, effort: Effort) -> Attempt<
     drop(sources);
     let zipf = figures(&mut workload, &world, Draw::Zipf, effort)?;
     let uniform = figures(&mut workload, &world, Draw::Uniform, effort)?;
-    let plain = plain_times(&mut workload, &world, effort.round())?;
+    let (plain, erring) = plain_times(&mut workload, &world, effort.round())?;
     let size = Size {
         policies,
         entities: workload.population.len(),
@@ -82,10 +84,11 @@ pub(crate) fn size(policies: usize, entities: usize, effort: Effort) -> Attempt<
         uniform,
         plain_p50: micros(plain.value_at_quantile(0.5)),
         compared: plain.len().try_into()?,
+        erring,
     };
-    for Figures { allowed, .. } in [&size.zipf, &size.uniform] {
-        if !(LEAST_SHARE..=1.0 - LEAST_SHARE).contains(allowed) {
-            return Err(format!("{policies} policies, {entities} entities: {allowed:.2} are allowed").into());
+    for figures in [&size.zipf, &size.uniform] {
+        if !(LEAST_SHARE..=1.0 - LEAST_SHARE).contains(&figures.allowed) {
+            return Err(format!("nearly all answers are the same: {figures:?}").into());
         }
     }
     Ok(size)
@@ -103,7 +106,7 @@ pub(crate) fn scopeless(policies: usize, effort: Effort) -> Attempt<Scopeless> {
     let start = Instant::now();
     while goes_on(theirs.len(), LEAST_COMPARED, MOST_COMPARED, start, 2 * effort.round()) {
         let wire = workload.ask(Draw::Zipf)?;
-        theirs.record(nanos(plain.compare(&workload, &world, &wire)?))?;
+        theirs.record(nanos(plain.compare(&workload, &world, &wire)?.took))?;
         // The comparison has warmed both up.
         ours.record(nanos(decide(&world, &wire)?.0))?;
     }
@@ -172,19 +175,25 @@ fn round(
     Ok((times, allows))
 }
 
-/// Times of the plain `Authorizer`, over requests of both draws, whose answers are compared.
-fn plain_times(workload: &mut Workload, world: &World, longest: Duration) -> Attempt<Histogram<u64>> {
+/// Times of the plain `Authorizer`, over requests of both draws, whose answers are compared; and how many of these hold errors.
+fn plain_times(
+    workload: &mut Workload,
+    world: &World,
+    longest: Duration,
+) -> Attempt<(Histogram<u64>, usize)> {
     let plain = Plain::of(workload)?;
-    let mut times = Histogram::new(3)?;
+    let (mut times, mut erring) = (Histogram::new(3)?, 0);
     let start = Instant::now();
     for draw in [Draw::Zipf, Draw::Uniform].into_iter().cycle() {
         if !goes_on(times.len(), LEAST_COMPARED, MOST_COMPARED, start, longest) {
             break;
         }
         let wire = workload.ask(draw)?;
-        times.record(nanos(plain.compare(workload, world, &wire)?))?;
+        let compared = plain.compare(workload, world, &wire)?;
+        times.record(nanos(compared.took))?;
+        erring += usize::from(compared.erring);
     }
-    Ok(times)
+    Ok((times, erring))
 }
 
 /// Whether to go on: always to `least`, never beyond `most`, between them as long as there is time.

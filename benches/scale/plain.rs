@@ -31,6 +31,15 @@ pub(crate) struct PlainRequest {
     entities: Entities,
 }
 
+/// The `Authorizer`'s answer, which the engine's was equal to.
+#[derive(Debug)]
+pub(crate) struct Compared {
+    /// How long the `Authorizer` took.
+    pub(crate) took: Duration,
+    /// Whether a policy could not be evaluated.
+    pub(crate) erring: bool,
+}
+
 impl Plain {
     /// The workload's policies, named by their `@id`.
     ///
@@ -84,16 +93,16 @@ impl Plain {
         (response, start.elapsed())
     }
 
-    /// Compares the engine's answer with the `Authorizer`'s, and says how long the latter took.
+    /// Compares the engine's answer with the `Authorizer`'s.
     ///
     /// # Errors
     /// They differ in the decision, in the determining or in the erroring policies.
-    pub(crate) fn compare(&self, workload: &Workload, world: &World, wire: &Wire) -> Attempt<Duration> {
+    pub(crate) fn compare(&self, workload: &Workload, world: &World, wire: &Wire) -> Attempt<Compared> {
         let decision = authorize(world, &wire.request(), NOW)?;
         let (response, took) = self.decide(&self.request(workload, wire)?);
         let (ours, theirs) = (Answer::ours(&decision), Answer::theirs(&response));
         if ours == theirs {
-            return Ok(took);
+            return Ok(Compared { took, erring: !theirs.erring.is_empty() });
         }
         Err(format!("a different answer to {wire:?}: {ours:?}, and the Authorizer's: {theirs:?}").into())
     }

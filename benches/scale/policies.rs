@@ -97,7 +97,8 @@ impl<'a> Covered<'a> {
 /// What forbids whatever else is permitted, in every set.
 const GLOBAL: [&str; 3] = [
     "!context.mfa && resource.level > 3",
-    "context.untrusted && resource.tags.contains(\"sealed\")",
+    // About a fifth of all requests: whoever is asked about most, some are denied.
+    "context.untrusted && !resource.tags.contains(\"public\")",
     "!context.mfa && !context.ip.isInRange(ip(\"10.0.0.0/8\")) && !context.ip.isInRange(ip(\"192.168.0.0/16\"))",
 ];
 
@@ -204,10 +205,10 @@ fn permit(principal: Side, resource: Side, random: &mut Xoshiro256PlusPlus) -> P
         70..80 => Actions::Change,
         _ => Actions::Any,
     };
-    let condition = match random.random_range(0..200) {
+    let condition = match random.random_range(0..50) {
         // Overflows for whoever is cleared for more than level 1.
         0 => "principal.clearance * 5000000000000000000 >= resource.level".to_owned(),
-        1..100 => format!("{} && {}", atom(random), atom(random)),
+        1..25 => format!("{} && {}", atom(random), atom(random)),
         _ => format!("{} && {} && {}", atom(random), atom(random), atom(random)),
     };
     Policy { effect: "permit", principal, action, resource, condition }

@@ -151,7 +151,7 @@ impl Report {
                 0.7,
                 "×",
                 self.scopeless.as_ref().map(|figures| figures.p50 / figures.plain_p50),
-                true,
+                self.scopeless.as_ref().is_some_and(|figures| figures.policies >= 1_000),
             ),
             row(
                 "p50, Zipf 1.0, 100 → 1,000,000 entities".to_owned(),
@@ -232,14 +232,14 @@ fn sizes(title: &str, sizes: &[Size]) -> String {
     }
     let mut text = format!(
         "\n| {title}: policies | entities | Zipf: candidates | p50 µs | p99 µs | uniform: candidates | p50 µs | p99 µs \
-         | allowed | plain `Authorizer` p50 µs | answers compared | load ms |\n\
+         | allowed | plain `Authorizer` p50 µs | answers compared (erring) | load ms |\n\
          |--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
     );
-    for Size { policies, entities, load_ms, zipf, uniform, plain_p50, compared } in sizes {
+    for Size { policies, entities, load_ms, zipf, uniform, plain_p50, compared, erring } in sizes {
         let allowed = format!("{:.0} % / {:.0} %", 100.0 * zipf.allowed, 100.0 * uniform.allowed);
         let (zipf, uniform) = (zipf.text(), uniform.text());
         text += &format!(
-            "| {policies} | {entities} | {zipf} | {uniform} | {allowed} | {} | {compared} | {load_ms:.0} |\n",
+            "| {policies} | {entities} | {zipf} | {uniform} | {allowed} | {} | {compared} ({erring}) | {load_ms:.0} |\n",
             short(*plain_p50)
         );
     }
