@@ -10,9 +10,11 @@ mod common_types;
 mod definitions;
 mod emergency;
 mod entities;
+mod language;
 mod policies;
 mod schema;
 
+use std::fmt;
 use std::sync::Arc;
 
 use definitions::Definitions;
@@ -22,7 +24,7 @@ use sha2::{Digest, Sha256};
 use super::catalog::Domain;
 use super::cedar::walk::{self, Followed};
 use super::digest;
-use super::generation::{Generation, OnPolicyError};
+use super::generation::{Generation, OnPolicyError, Strictness};
 use super::guard::{self, StackUnavailable};
 use super::problem::{Place, Problem, Report, SourceFile};
 use super::world::World;
@@ -47,12 +49,27 @@ pub struct Sources {
 }
 
 /// What compilation is told besides the sources.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// What happens when a policy cannot be evaluated.
     pub on_policy_error: OnPolicyError,
     /// Names of the agent domain.
     pub domain: Domain,
+    /// How much is asked of the sources, and then of requests.
+    pub strictness: Strictness,
+}
+
+/// What names a generation, with the sources: the only strictness that is served leaves no trace in it.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { on_policy_error, domain, strictness } = self;
+        let mut shown = f.debug_struct("Options");
+        shown.field("on_policy_error", on_policy_error).field("domain", domain);
+        if *strictness != Strictness::Full {
+            shown.field("strictness", strictness);
+        }
+        shown.finish()
+    }
 }
 
 /// A world, and what somebody should look at.
@@ -62,6 +79,8 @@ pub struct Loaded {
     pub world: World,
     /// Warnings.
     pub warnings: Report,
+    /// Whether Cedar's strict validator accepts the policies. Where everything is asked, nothing loads without.
+    pub valid: bool,
 }
 
 /// Compiles sources to a world.
@@ -75,17 +94,29 @@ pub fn compile(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
 /// `compile`, on whatever stack this is. A rejected set is dropped here too: dropping recurses.
 fn compile_here(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
     let mut report = Report::default();
-    let schema = schema::load(&sources.schemas, &mut report);
-    let policies = policies::load(sources, &mut report);
+    let schema = match options.strictness {
+        Strictness::Language(_) if sources.schemas.is_empty() => language::no_schema(&mut report),
+        _ => schema::load(&sources.schemas, &mut report),
+    };
+    let policies = policies::load(sources, options.strictness, &mut report);
     let definitions = Definitions::load(&sources.definitions, &mut report);
     let Some(schema) = schema else { return Err(report) };
-    let catalog = schema.catalog(&options.domain, definitions, &mut report);
-    let policies = checks::run(&catalog, policies, &mut report);
+    let parsed = report.problems.len();
+    let mut catalog = schema.catalog(&options.domain, definitions, &mut report);
+    let (policies, valid) = checks::run(&catalog, policies, &mut report);
+    if options.strictness != Strictness::Full {
+        language::forgive(&mut report, parsed);
+        language::keep_to(&mut catalog, options.strictness);
+    }
     let mut followed = Followed::default();
     policies.iter().for_each(|policy| followed.add(&policy.compiled));
     let store = entities::load(&sources.entities, &catalog, &followed, &mut report);
+    let related = report.problems.len();
     checks::literals(&catalog, &policies, &store.entities, &mut report);
     checks::typed_tools(&catalog, &store.entities, &mut report);
+    if options.strictness != Strictness::Full {
+        language::forgive(&mut report, related);
+    }
     for name in &sources.unread {
         let place = Place::new(name, "");
         report.push(Problem::warning(&place, "is not read: its name is none that sources have"));
@@ -97,7 +128,11 @@ fn compile_here(sources: &Sources, options: &Options) -> Result<Loaded, Report> 
     let generation = Generation {
         hash: Arc::from(content_hash(sources, options)),
         literals: policies.iter().flat_map(|policy| walk::literals(policy)).collect(),
-        timed: policies.iter().filter(|policy| walk::reads_now(policy)).cloned().collect(),
+        timed: match options.strictness {
+            Strictness::Full => policies.iter().filter(|policy| walk::reads_now(policy)).cloned().collect(),
+            // Nothing fills in the time, so nothing passes with it.
+            Strictness::Language(_) => Vec::new(),
+        },
         policies,
         catalog,
         on_policy_error: options.on_policy_error,
@@ -109,7 +144,7 @@ fn compile_here(sources: &Sources, options: &Options) -> Result<Loaded, Report> 
         dangling: store.dangling,
         stored: store.count,
     };
-    Ok(Loaded { world, warnings: report })
+    Ok(Loaded { world, warnings: report, valid })
 }
 
 /// Names a generation by what compiles to it (W1): same sources and configuration, same name on every replica.

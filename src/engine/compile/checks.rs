@@ -19,18 +19,23 @@ pub(super) fn typed_tools(catalog: &Catalog, stored: &Entities, report: &mut Rep
     }
 }
 
-/// Validates the policies against the schema, and refuses those that would deny less than their author meant.
-pub(super) fn run(catalog: &Catalog, policies: LoadedPolicies, report: &mut Report) -> Vec<PlacedPolicy> {
+/// Validates the policies against the schema, and refuses those that would deny less than their author meant. Also says
+/// whether Cedar's validator accepts them.
+pub(super) fn run(
+    catalog: &Catalog,
+    policies: LoadedPolicies,
+    report: &mut Report,
+) -> (Vec<PlacedPolicy>, bool) {
     let compiled = policies.compile();
-    validate(catalog, &policies, report);
+    let valid = validate(catalog, &policies, report);
     policies.check_unlinked(report);
     for policy in &compiled {
         check_actions(catalog, policy, report);
     }
-    compiled
+    (compiled, valid)
 }
 
-fn validate(catalog: &Catalog, policies: &LoadedPolicies, report: &mut Report) {
+fn validate(catalog: &Catalog, policies: &LoadedPolicies, report: &mut Report) -> bool {
     let result = Validator::new(catalog.schema.clone()).validate(&policies.set, ValidationMode::Strict);
     for error in result.validation_errors() {
         report.push(problem(policies, error.policy_id(), Severity::Error, error));
@@ -43,6 +48,7 @@ fn validate(catalog: &Catalog, policies: &LoadedPolicies, report: &mut Report) {
         }
         report.push(problem);
     }
+    result.validation_passed()
 }
 
 /// Cedar only warns of a policy that can never apply. For a forbid that hides a hole; an impossible policy of

@@ -13,7 +13,7 @@ pub const EMERGENCY: &str = "emergency:";
 impl LoadedPolicies {
     /// Adds a file of forbids. What else it holds is refused: an emergency must not grant.
     pub(super) fn add_emergency(&mut self, file: &SourceFile, report: &mut Report) {
-        let Some((place, set)) = parse(file, report) else { return };
+        let Some((place, set)) = parse(file, self.strictness, report) else { return };
         for template in set.templates() {
             let origin = Origin { place: place.clone(), offset: walk::template_offset(template) };
             let refused = origin.error("an emergency file holds forbids only; this is a template".to_owned());

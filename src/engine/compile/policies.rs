@@ -11,6 +11,7 @@ use super::emergency::EMERGENCY;
 use super::{Sources, check_nesting, place};
 use crate::engine::cedar::{CompiledPolicy, walk};
 use crate::engine::datum::Datum;
+use crate::engine::generation::{PolicyIds, Strictness};
 use crate::engine::guard::{MAX_POLICY_DEPTH, Syntax};
 use crate::engine::problem::{Place, Problem, Report, Severity, SourceFile};
 
@@ -26,6 +27,8 @@ pub(super) struct LoadedPolicies {
     pub(super) origins: HashMap<PolicyId, Origin>,
     /// Ids in the order of the files.
     pub(super) order: Vec<PolicyId>,
+    /// How much is asked of them.
+    pub(super) strictness: Strictness,
 }
 
 /// Where a policy stands.
@@ -42,15 +45,17 @@ pub(super) struct PlacedPolicy {
 }
 
 /// Parses every file. Emergency forbids join the policies, and are no policies by themselves (W5).
-pub(super) fn load(sources: &Sources, report: &mut Report) -> LoadedPolicies {
-    let mut loaded = LoadedPolicies::default();
+pub(super) fn load(sources: &Sources, strictness: Strictness, report: &mut Report) -> LoadedPolicies {
+    let mut loaded = LoadedPolicies { strictness, ..LoadedPolicies::default() };
     for file in &sources.policies {
         loaded.add_file(file, report);
     }
     for file in &sources.links {
         loaded.add_links(file, report);
     }
-    if sources.policies.is_empty() || (loaded.order.is_empty() && !report.rejects()) {
+    if strictness == Strictness::Full
+        && (sources.policies.is_empty() || (loaded.order.is_empty() && !report.rejects()))
+    {
         let place = Place::new("policies", "");
         let help = "add a `*.cedar` file; without policies every request is denied";
         report.push(Problem::error(&place, "there is no policy").help(help));
@@ -63,7 +68,7 @@ pub(super) fn load(sources: &Sources, report: &mut Report) -> LoadedPolicies {
 
 impl LoadedPolicies {
     fn add_file(&mut self, file: &SourceFile, report: &mut Report) {
-        if let Some((place, set)) = parse(file, report) {
+        if let Some((place, set)) = parse(file, self.strictness, report) {
             self.add_parsed(&set, &place, report);
         }
     }
@@ -73,7 +78,13 @@ impl LoadedPolicies {
             let origin = Origin { place: place.clone(), offset };
             let depth = walk::depth(policy);
             let annotations: Vec<_> = policy.annotations().map(|(key, _)| key).collect();
-            if let Some(id) = self.admit(policy.annotation("id"), &annotations, depth, &origin, report) {
+            if let Some(id) = self.admit(
+                self.named(policy.annotation("id"), policy.id()),
+                &annotations,
+                depth,
+                &origin,
+                report,
+            ) {
                 self.add(policy.new_id(id), origin, report);
             }
         }
@@ -84,9 +95,24 @@ impl LoadedPolicies {
             let origin = Origin { place: place.clone(), offset };
             let depth = walk::template_depth(template);
             let annotations: Vec<_> = template.annotations().map(|(key, _)| key).collect();
-            if let Some(id) = self.admit(template.annotation("id"), &annotations, depth, &origin, report) {
+            if let Some(id) = self.admit(
+                self.named(template.annotation("id"), template.id()),
+                &annotations,
+                depth,
+                &origin,
+                report,
+            ) {
                 self.add_template(&template.new_id(id), origin, report);
             }
+        }
+    }
+
+    /// What a policy or template is called: its `@id`, or to the language its place, which is how it was parsed.
+    fn named<'p>(&self, annotated: Option<&'p str>, parsed: &'p PolicyId) -> Option<&'p str> {
+        match self.strictness {
+            Strictness::Full => annotated.filter(|id| !id.is_empty()),
+            Strictness::Language(PolicyIds::Position) => Some(parsed.as_ref()),
+            Strictness::Language(PolicyIds::Annotation) => annotated.or(Some(parsed.as_ref())),
         }
     }
 
@@ -94,25 +120,32 @@ impl LoadedPolicies {
     fn admit(
         &self,
         id: Option<&str>,
-        annotations: &[&str],
+        mut annotations: &[&str],
         depth: usize,
         origin: &Origin,
         report: &mut Report,
     ) -> Option<PolicyId> {
         let problem = |message: String| origin.error(message);
+        if self.strictness != Strictness::Full {
+            annotations = &[];
+        }
         if !origin.check_condition(annotations, depth, report) {
             return None;
         }
-        let Some(id) = id.filter(|id| !id.is_empty()) else {
+        let Some(id) = id else {
             let help = "begin the policy with `@id(\"a-name-that-stays\")`; logs and tests refer to it";
             report.push(problem("the policy has no `@id`".to_owned()).help(help));
             return None;
         };
-        if id.starts_with(EMERGENCY) {
+        if self.is_reserved(id) {
             report.push(problem(reserved(id)));
             return None;
         }
         self.unused(id, origin, report)
+    }
+
+    fn is_reserved(&self, id: &str) -> bool {
+        self.strictness == Strictness::Full && id.starts_with(EMERGENCY)
     }
 
     /// The id, if nothing has it yet.
@@ -170,7 +203,7 @@ impl LoadedPolicies {
         if link.link_id.is_empty() || self.origins.contains_key(&id) {
             return report.push(problem(format!("link id `{}` is empty or used twice", link.link_id)));
         }
-        if link.link_id.starts_with(EMERGENCY) {
+        if self.is_reserved(&link.link_id) {
             return report.push(problem(reserved(&link.link_id)));
         }
         let values = match link.values() {
@@ -219,13 +252,17 @@ impl LoadedPolicies {
 }
 
 /// A file's policies, if it is text that parses and holds any.
-pub(super) fn parse(file: &SourceFile, report: &mut Report) -> Option<(Place, PolicySet)> {
+pub(super) fn parse(
+    file: &SourceFile,
+    strictness: Strictness,
+    report: &mut Report,
+) -> Option<(Place, PolicySet)> {
     let place = place(file, report)?;
     if !check_nesting(&place, Syntax::Policy, report) {
         return None;
     }
     match PolicySet::from_str(place.text()) {
-        Ok(set) if set.is_empty() => {
+        Ok(set) if set.is_empty() && strictness == Strictness::Full => {
             let help =
                 "an empty file is more often a failed write than an intention: delete it or restore it";
             report.push(Problem::error(&place, "the file holds no policy").help(help));
