@@ -7,6 +7,9 @@ use cedar_policy::Policy;
 use cedar_policy_core::ast::{self, ActionConstraint, Expr, ExprKind, PrincipalOrResourceConstraint};
 use smol_str::SmolStr;
 
+use super::{access, walk};
+use crate::engine::plan::AccessPlan;
+
 /// What a policy does when it is satisfied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PolicyEffect {
@@ -31,6 +34,10 @@ pub struct CompiledPolicy {
     pub annotations: BTreeMap<String, String>,
     /// `file:line`.
     pub location: SmolStr,
+    /// What it may look at.
+    pub plan: Arc<AccessPlan>,
+    /// Whether it reads the time.
+    pub reads_now: bool,
     pub(super) scope: Scope,
     pub(super) conditions: Vec<Condition>,
     pub(super) policy: ast::Policy,
@@ -55,6 +62,8 @@ impl CompiledPolicy {
     /// Prepares a static policy or a link.
     pub fn new(policy: &Policy, location: impl Into<SmolStr>) -> Self {
         let inner: &ast::Policy = policy.as_ref();
+        let conditions = inner.non_scope_constraints_arc().map(conjuncts).unwrap_or_default();
+        let expressions = || conditions.iter().map(|condition| &*condition.expression);
         Self {
             id: SmolStr::new(policy.id()),
             effect: match policy.effect() {
@@ -71,7 +80,9 @@ impl CompiledPolicy {
                 action: inner.action_constraint().clone(),
                 resource: inner.resource_constraint().into_inner(),
             },
-            conditions: inner.non_scope_constraints_arc().map(conjuncts).unwrap_or_default(),
+            plan: Arc::new(access::plan(expressions(), inner.env())),
+            reads_now: walk::reads_now(expressions()),
+            conditions,
             policy: inner.clone(),
         }
     }

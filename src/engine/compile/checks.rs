@@ -1,17 +1,18 @@
 //! What a policy set must pass before it may decide.
 
-use cedar_policy::{Entities, PolicyId, ValidationMode, ValidationWarning, Validator};
+use cedar_policy::{PolicyId, ValidationMode, ValidationWarning, Validator};
 use miette::Diagnostic;
 
 use super::policies::{LoadedPolicies, Origin, PlacedPolicy};
 use crate::engine::catalog::Catalog;
-use crate::engine::cedar::walk::{self, Followed};
+use crate::engine::cedar::walk;
 use crate::engine::cedar::{EntityKind, PolicyEffect};
+use crate::engine::entities::EntityStore;
 use crate::engine::problem::{Place, Problem, Report, Severity};
 
 /// Refuses typed actions of tools that are not stored: the tool that was meant would be decided without them.
-pub(super) fn typed_tools(catalog: &Catalog, stored: &Entities, report: &mut Report) {
-    for (tool, action) in catalog.typed_tools().filter(|(tool, _)| stored.get(tool).is_none()) {
+pub(super) fn typed_tools(catalog: &Catalog, stored: &EntityStore, report: &mut Report) {
+    for (tool, action) in catalog.typed_tools().filter(|(tool, _)| !stored.contains(tool)) {
         let message = format!("{action} is annotated `@tool` of {tool}, which is not stored");
         report.push(
             Problem::error(&Place::new("schemas", ""), message).help("import the tool, or correct the id"),
@@ -99,24 +100,27 @@ fn check_actions(catalog: &Catalog, policy: &PlacedPolicy, report: &mut Report) 
 }
 
 /// Warns of entities that policies name and that are not stored: `x in Group::"typo"` is simply false (C3).
-pub(super) fn literals(catalog: &Catalog, policies: &[PlacedPolicy], stored: &Entities, report: &mut Report) {
+pub(super) fn literals(
+    catalog: &Catalog,
+    policies: &[PlacedPolicy],
+    stored: &EntityStore,
+    report: &mut Report,
+) {
     for policy in policies {
-        let mut followed = Followed::default();
-        followed.add(&policy.compiled);
         let forbids = policy.compiled.effect == PolicyEffect::Forbid;
         for uid in walk::literals(&policy.compiled) {
             let closed = matches!(
                 catalog.entity_kind(uid.type_name()),
                 Some(EntityKind::Enum(_) | EntityKind::Action)
             );
-            if closed || stored.get(&uid).is_some() {
+            if closed || stored.contains(&uid) {
                 continue;
             }
             let message = format!("policy `{}` names {uid}, which is not stored", policy.compiled.id);
             let problem = if catalog.is_request_scoped(uid.type_name()) {
                 at(&policy.origin, Severity::Error, message)
                     .help("store it: otherwise a request could supply it")
-            } else if forbids && followed.literals.contains(&uid) {
+            } else if forbids && policy.compiled.plan.literals.iter().any(|(looked, _)| *looked == uid) {
                 at(&policy.origin, Severity::Error, message)
                     .help("store it: the forbid looks at it, and would miss")
             } else {

@@ -4,37 +4,83 @@
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision, Entities, EntityUid, PolicySet, Request,
 };
-use cedar_policy_core::ast;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use serde_json::Value;
 
-use super::{CedarRecord, CompiledPolicy, Evaluation, Outcome, Parties, PolicyEffect};
+use super::catalog::ActionType;
+use super::cedar::{CedarRecord, CompiledPolicy, Evaluation, Outcome, PolicyEffect, entities};
+use super::compile::{Options, Sources, compile};
+use super::entities::{EntityStore, StoredEntity};
+use super::generation::{Generation, PolicyIds, Strictness};
+use super::index::ScopeIndex;
+use super::parties::Parties;
+use super::problem::SourceFile;
+use super::question::Question;
+use super::slice;
+use super::supplied::Supplied;
+use super::world::World;
 
 /// Allow or deny, satisfied policies of that side, and policies that failed.
 type Verdict = (bool, BTreeSet<String>, BTreeSet<String>);
 
-fn ours(policies: &PolicySet, entities: &Entities, request: &Request) -> Verdict {
-    let context: &ast::Context = request.context().unwrap().as_ref();
-    let ast::Context::Value(members) = context else { panic!("a concrete context") };
-    let (principal, action) = (request.principal().unwrap(), request.action().unwrap());
-    let parties = Parties::new(principal, action, request.resource().unwrap(), entities);
-    let evaluation = Evaluation::new(parties, CedarRecord(members.as_ref().clone()));
+/// The world that these policies and entities are, beside no schema.
+fn world_of(policies: &PolicySet, stored: &Entities) -> World {
+    static BARE: LazyLock<World> = LazyLock::new(|| {
+        let options = Options { strictness: Strictness::Language(PolicyIds::Position), ..Options::default() };
+        let nothing =
+            SourceFile { name: "one.cedar".into(), bytes: b"permit(principal, action, resource);".to_vec() };
+        compile(&Sources { policies: vec![nothing], ..Sources::default() }, &options).unwrap().world
+    });
+    let mut store = EntityStore::default();
+    for entity in stored.iter() {
+        let (parents, attributes, tags) = entities::parts(entity).unwrap();
+        let members = StoredEntity::new(parents, attributes.into_members(), tags.into_members());
+        store.put(entity.uid(), members).unwrap();
+    }
+    let mut compiled: Vec<_> =
+        policies.policies().map(|policy| Arc::new(CompiledPolicy::new(policy, ""))).collect();
+    compiled.sort_by(|one, other| one.id.cmp(&other.id));
+    let generation = Generation {
+        index: ScopeIndex::of(&compiled),
+        policies: compiled,
+        ..BARE.generation.as_ref().clone()
+    };
+    World::new(Arc::new(generation), store)
+}
+
+fn ours(world: &World, request: &Request) -> Verdict {
+    let question = Question {
+        principal: request.principal().unwrap().clone(),
+        action: Arc::new(ActionType::bare(request.action().unwrap().clone())),
+        resource: request.resource().unwrap().clone(),
+        context: CedarRecord::of_context(request.context().unwrap()).unwrap(),
+        references: Vec::new(),
+        supplied: Supplied::default(),
+    };
+    let parties = Parties::of(world, &question);
+    let places = parties.candidates(world, &question);
+    let candidates: Vec<_> = places.iter().map(|place| &world.generation.policies[*place as usize]).collect();
+    let slice =
+        slice::take(world, &question, &parties, candidates.iter().map(|policy| &*policy.plan)).unwrap();
+    let (principal, action, resource) = (&question.principal, &question.action.uid, &question.resource);
+    let evaluation = Evaluation::new(principal, action, resource, question.context.clone(), &slice);
+    let scoped = parties.scoped(&question);
     let (mut permits, mut forbids, mut errors) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    for policy in policies.policies() {
-        let compiled = CompiledPolicy::new(policy, "");
-        let outcome = evaluation.outcome(&compiled);
-        assert_eq!(evaluation.trace(&compiled).outcome, outcome, "a trace decides what an evaluation does");
-        match (outcome, compiled.effect) {
+    for policy in candidates {
+        let outcome = evaluation.outcome(policy);
+        let trace = evaluation.trace(&scoped, policy);
+        assert!(trace.in_scope() && trace.outcome == outcome, "a trace decides what an evaluation does");
+        match (outcome, policy.effect) {
             (Outcome::NotSatisfied, _) => continue,
-            (Outcome::Satisfied, PolicyEffect::Permit) => permits.insert(policy.id().to_string()),
-            (Outcome::Satisfied, PolicyEffect::Forbid) => forbids.insert(policy.id().to_string()),
-            (Outcome::Failed(_), _) => errors.insert(policy.id().to_string()),
+            (Outcome::Satisfied, PolicyEffect::Permit) => permits.insert(policy.id.to_string()),
+            (Outcome::Satisfied, PolicyEffect::Forbid) => forbids.insert(policy.id.to_string()),
+            (Outcome::Failed(_), _) => errors.insert(policy.id.to_string()),
         };
     }
     let allow = forbids.is_empty() && !permits.is_empty();
@@ -90,6 +136,7 @@ fn the_published_corpus_comes_out_as_published() {
 fn check_corpus_line(test: &Value) -> usize {
     let policies: PolicySet = test["policies"].as_str().unwrap().parse().unwrap();
     let entities = Entities::from_json_value(test["entities"].clone(), None).unwrap();
+    let world = world_of(&policies, &entities);
     let requests = test["requests"].as_array().unwrap();
     for published in requests {
         let context = Context::from_json_value(published["context"].clone(), None).unwrap();
@@ -98,7 +145,7 @@ fn check_corpus_line(test: &Value) -> usize {
         let request = Request::new(principal, action, resource, context, None).unwrap();
         let expected =
             (published["decision"] == "allow", names(&published["reason"]), names(&published["errors"]));
-        assert_eq!(ours(&policies, &entities, &request), expected, "{}: {published}", test["id"]);
+        assert_eq!(ours(&world, &request), expected, "{}: {published}", test["id"]);
     }
     requests.len()
 }
@@ -192,6 +239,7 @@ proptest! {
     ) {
         let policies: PolicySet = policies.concat().parse().unwrap();
         let entities = world();
+        let world = world_of(&policies, &entities);
         for principal in ["u0", "u1", "u2"] {
             for action in ["a0", "a1", "all"] {
                 for resource in ["r0", "r1", "r2"] {
@@ -200,7 +248,7 @@ proptest! {
                     let (p, a, r) = (entity("U", principal), entity("Action", action), entity("R", resource));
                     let request = Request::new(p, a, r, context, None).unwrap();
                     prop_assert_eq!(
-                        ours(&policies, &entities, &request),
+                        ours(&world, &request),
                         cedars(&policies, &entities, &request)
                     );
                 }
@@ -217,7 +265,7 @@ fn generated_worlds_are_worth_deciding() {
     let context = Context::from_json_value(serde_json::json!({"flag": true, "count": 2}), None).unwrap();
     let request =
         Request::new(entity("U", "u0"), entity("Action", "a0"), entity("R", "r0"), context, None).unwrap();
-    let (_, reasons, errors) = ours(&policies, &world(), &request);
+    let (_, reasons, errors) = ours(&world_of(&policies, &world()), &request);
     assert!(reasons.len() > 25, "only {} of 500 policies are satisfied", reasons.len());
     assert!(errors.len() > 25, "only {} of 500 policies fail", errors.len());
 }
