@@ -3,6 +3,7 @@
 //! Core's internals carry no stability promise, so its version is pinned and nothing outside this module names it:
 //! evaluation of prepared conditions, values built without JSON, schema types, and walks over policy syntax trees.
 
+mod bare;
 pub mod entities;
 pub mod evaluate;
 pub mod policy;
@@ -14,7 +15,7 @@ pub mod walk;
 mod law_tests;
 
 pub use evaluate::{ConditionOutcome, Evaluation, Outcome, Parties, PolicyFailure, PolicyFailureKind, Trace};
-pub use policy::{CompiledPolicy, PolicyEffect};
+pub use policy::{Annotations, CompiledPolicy, PolicyEffect};
 pub use types::{Attribute, EntityKind, RecordType, Type};
 pub use value::{CedarRecord, CedarValue};
 

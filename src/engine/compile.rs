@@ -7,23 +7,34 @@ mod ancestry;
 mod catalog;
 mod checks;
 mod common_types;
+mod compiler;
 mod definitions;
 mod emergency;
 mod entities;
+mod links;
 mod policies;
 mod schema;
+mod single;
+mod workers;
 
+#[cfg(test)]
+mod compiler_tests;
+
+use std::ops::Range;
 use std::sync::Arc;
 
-use definitions::Definitions;
+use checks::Rules;
+pub use compiler::Compiler;
 pub use emergency::{EMERGENCY, is_emergency};
+use policies::LoadedPolicies;
 use sha2::{Digest, Sha256};
+pub use workers::Workers;
 
 use super::catalog::Domain;
 use super::cedar::walk::{self, Followed};
 use super::digest;
 use super::generation::{Generation, OnPolicyError};
-use super::guard::{self, StackUnavailable};
+use super::guard::{self, Refused, StackUnavailable};
 use super::problem::{Place, Problem, Report, SourceFile};
 use super::world::World;
 
@@ -64,28 +75,29 @@ pub struct Loaded {
     pub warnings: Report,
 }
 
-/// Compiles sources to a world.
+/// Compiles sources to a world, once. Whoever compiles again keeps a [`Compiler`].
 ///
 /// # Errors
 /// A [`Report`] of every problem found, warnings included.
 pub fn compile(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
-    guard::on_parser_stack(|| compile_here(sources, options)).unwrap_or_else(|error| Err(Report::from(error)))
+    Compiler::new(options.clone(), Workers::default()).compile(sources)
 }
 
-/// `compile`, on whatever stack this is. A rejected set is dropped here too: dropping recurses.
-fn compile_here(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
-    let mut report = Report::default();
-    let schema = schema::load(&sources.schemas, &mut report);
-    let policies = policies::load(sources, &mut report);
-    let definitions = Definitions::load(&sources.definitions, &mut report);
-    let Some(schema) = schema else { return Err(report) };
-    let catalog = schema.catalog(&options.domain, definitions, &mut report);
-    let policies = checks::run(&catalog, policies, &mut report);
+/// From policies that parsed and a schema, whatever was found in them, to a world.
+fn finish(
+    sources: &Sources,
+    options: &Options,
+    rules: &Rules,
+    policies: LoadedPolicies,
+    mut report: Report,
+) -> Result<Loaded, Report> {
+    let catalog = &rules.catalog;
+    let policies = checks::run(rules, policies, &mut report);
     let mut followed = Followed::default();
     policies.iter().for_each(|policy| followed.add(&policy.compiled));
-    let store = entities::load(&sources.entities, &catalog, &followed, &mut report);
-    checks::literals(&catalog, &policies, &store.entities, &mut report);
-    checks::typed_tools(&catalog, &store.entities, &mut report);
+    let store = entities::load(&sources.entities, catalog, &followed, &mut report);
+    let literals = checks::literals(catalog, &policies, &store.entities, &mut report);
+    checks::typed_tools(catalog, &store.entities, &mut report);
     for name in &sources.unread {
         let place = Place::new(name, "");
         report.push(Problem::warning(&place, "is not read: its name is none that sources have"));
@@ -96,10 +108,10 @@ fn compile_here(sources: &Sources, options: &Options) -> Result<Loaded, Report> 
     let policies: Vec<_> = policies.into_iter().map(|policy| policy.compiled).collect();
     let generation = Generation {
         hash: Arc::from(content_hash(sources, options)),
-        literals: policies.iter().flat_map(|policy| walk::literals(policy)).collect(),
+        literals,
         timed: policies.iter().filter(|policy| walk::reads_now(policy)).cloned().collect(),
         policies,
-        catalog,
+        catalog: Arc::clone(catalog),
         on_policy_error: options.on_policy_error,
         followed,
     };
@@ -155,15 +167,23 @@ fn place(file: &SourceFile, report: &mut Report) -> Option<Place> {
     }
 }
 
-/// Refuses text too deep for the parser.
-fn check_nesting(place: &Place, syntax: guard::Syntax, report: &mut Report) -> bool {
-    let Err(refused) = guard::nesting(place.text(), syntax) else { return true };
-    let mut problem = Problem::error(place, refused.to_string()).help("split the expression");
-    if let Some(span) = refused.span() {
-        problem = problem.at(span, "one level too deep".to_owned());
+/// Refuses a schema's text that is too deep for the parser.
+fn check_schema(place: &Place, report: &mut Report) -> bool {
+    let refused = guard::nesting(place.text(), guard::Syntax::Schema);
+    refused.map_err(|refused| report.push(too_much(place, &refused))).is_ok()
+}
+
+/// The segments of a text that holds policies. Refuses what is too deep or too long for the parser.
+fn check_policies(place: &Place, report: &mut Report) -> Option<Vec<Range<usize>>> {
+    guard::policies(place.text()).map_err(|refused| report.push(too_much(place, &refused))).ok()
+}
+
+fn too_much(place: &Place, refused: &Refused) -> Problem {
+    let problem = Problem::error(place, refused.to_string()).help("split the expression");
+    match refused.span() {
+        Some(span) => problem.at(span, "one level too deep".to_owned()),
+        None => problem,
     }
-    report.push(problem);
-    false
 }
 
 impl From<StackUnavailable> for Report {

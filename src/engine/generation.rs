@@ -43,7 +43,7 @@ pub struct Generation {
     /// Those of them that read the time.
     pub timed: Vec<Arc<CompiledPolicy>>,
     /// What the schema declares.
-    pub catalog: Catalog,
+    pub catalog: Arc<Catalog>,
     /// What happens when a policy cannot be evaluated.
     pub on_policy_error: OnPolicyError,
     /// Every entity the policies name.

@@ -129,7 +129,7 @@ impl<'a> Evaluation<'a> {
         if !self.parties.are_covered_by(policy) {
             return Outcome::NotSatisfied;
         }
-        for condition in &policy.conditions {
+        for condition in policy.conditions.iter() {
             match self.condition(policy, condition) {
                 Ok(true) => {}
                 Ok(false) => return Outcome::NotSatisfied,
@@ -151,14 +151,14 @@ impl<'a> Evaluation<'a> {
         });
         let mut trace = Trace { parts: parts.collect(), outcome: Outcome::Satisfied };
         trace.settle();
-        for condition in &policy.conditions {
+        for condition in policy.conditions.iter() {
             match self.condition(policy, condition) {
                 Ok(holds) => {
-                    trace.parts.push(ConditionOutcome { text: condition.text(), holds });
+                    trace.parts.push(ConditionOutcome { text: policy.condition_text(condition), holds });
                     trace.settle();
                 }
                 Err(failure) => {
-                    let text = format!("{}: {}", condition.text(), failure.message);
+                    let text = format!("{}: {}", policy.condition_text(condition), failure.message);
                     trace.parts.push(ConditionOutcome { text, holds: false });
                     if trace.outcome == Outcome::Satisfied {
                         trace.outcome = Outcome::Failed(failure);
@@ -171,12 +171,14 @@ impl<'a> Evaluation<'a> {
     }
 
     fn condition(&self, policy: &CompiledPolicy, condition: &Condition) -> Result<bool, PolicyFailure> {
-        let value = self.evaluator.interpret(&condition.expression, policy.policy.env())?;
-        match value.value_kind() {
-            ValueKind::Lit(Literal::Bool(holds)) => Ok(*holds),
-            // Not a boolean: Cedar's own evaluation words that error.
-            _ => Ok(self.evaluator.evaluate(&policy.policy)?),
+        let value = self.evaluator.interpret(&condition.expression, &policy.slots)?;
+        if let ValueKind::Lit(Literal::Bool(holds)) = value.value_kind() {
+            return Ok(*holds);
         }
+        // Not a boolean: Cedar's own `&&` words that error.
+        let chain = ast::Expr::and(condition.expression.as_ref().clone(), ast::Expr::val(true));
+        let value = self.evaluator.interpret(&chain, &policy.slots)?;
+        Ok(matches!(value.value_kind(), ValueKind::Lit(Literal::Bool(true))))
     }
 }
 
