@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::*;
+use crate::engine::cedar::CompiledPolicy;
 use crate::engine::cedar::walk::reads_now;
 
 const SCHEMA: &str = r#"
@@ -211,4 +212,120 @@ proptest! {
             written.apply(edit);
         }
     }
+}
+
+fn permit(id: &str, condition: &str) -> String {
+    format!("@id(\"{id}\")\npermit (principal, action, resource)\nwhen {{ {condition} }};\n")
+}
+
+fn written(pieces: &[String]) -> Written {
+    Written::first(pieces.to_vec())
+}
+
+fn accepted(outcome: Result<Loaded, Report>) -> Vec<Arc<CompiledPolicy>> {
+    outcome.unwrap_or_else(|report| panic!("{report}")).world.generation.policies.clone()
+}
+
+fn compiler(threads: usize) -> Compiler {
+    let threads = std::num::NonZeroUsize::new(threads).unwrap();
+    Compiler::new(Options::default(), Workers { threads, ..Workers::default() })
+}
+
+#[test]
+fn only_what_changed_is_compiled_again() {
+    let mut set = written(&["a", "b", "c"].map(|id| permit(id, "principal.level == 1")));
+    let mut compiler = compiler(1);
+    let first = accepted(compiler.compile(&set.sources()));
+    set.files[0].1[1] = permit("b", "principal.level == 2");
+    let second = accepted(compiler.compile(&set.sources()));
+    let same: Vec<_> = first.iter().zip(&second).map(|(one, other)| Arc::ptr_eq(one, other)).collect();
+    assert_eq!(same, [true, false, true]);
+    // Elsewhere in the file it is the same policy, and says so.
+    set.files[0].1.insert(0, "\n\n".to_owned());
+    let third = accepted(compiler.compile(&set.sources()));
+    let places: Vec<_> = third.iter().map(|policy| policy.location.as_str()).collect();
+    assert_eq!(places, ["a.cedar:4", "a.cedar:8", "a.cedar:12"]);
+    assert!(Arc::ptr_eq(third[0].text(), first[0].text()));
+}
+
+#[test]
+fn a_rejected_set_takes_nothing_away_and_adds_what_was_clean() {
+    let mut set = written(&["a", "b"].map(|id| permit(id, "principal.level == 1")));
+    let served = set.sources();
+    let mut compiler = compiler(1);
+    let first = accepted(compiler.compile(&served));
+    set.files[0].1[1] = permit("b", "principal.none");
+    set.files[0].1.push(permit("c", "principal.level == 3"));
+    compiler.compile(&set.sources()).unwrap_err();
+    let schema = SourceFile { name: "s.cedarschema".to_owned(), bytes: b"entity {".to_vec() };
+    compiler.compile(&Sources { schemas: vec![schema], ..served.clone() }).unwrap_err();
+    // Neither the broken schema nor the broken policy made it forget what is served.
+    let again = accepted(compiler.compile(&served));
+    assert!(first.iter().zip(&again).all(|(one, other)| Arc::ptr_eq(one, other)));
+}
+
+#[test]
+fn under_another_schema_nothing_is_taken_over() {
+    let mut set = written(&[permit("a", "principal.level == 1")]);
+    let mut compiler = compiler(1);
+    accepted(compiler.compile(&set.sources()));
+    set.other_schema = true;
+    let report = compiler.compile(&set.sources()).unwrap_err();
+    assert!(report.to_string().contains("level"), "{report}");
+}
+
+#[test]
+fn problems_of_any_policy_point_into_its_file() {
+    let wrong = [
+        permit("wrong", "principal.none == 1"),
+        permit("wrong", "false"),
+        "@id(\"wrong\")\nforbid (principal in ?principal, action, resource)\nwhen { principal.none == 1 };"
+            .to_owned(),
+        "@id(\"wrong\")\n\npermit (principal, action);".to_owned(),
+    ];
+    for (wrong, line) in wrong.into_iter().zip([13, 11, 13, 13]) {
+        let mut pieces = ["a", "b"].map(|id| permit(id, "principal.level == 1")).to_vec();
+        pieces.extend(["\n".to_owned(), wrong, permit("d", "principal.level == 1")]);
+        let report = compiler(1).compile(&written(&pieces).sources()).unwrap_err();
+        let lines: Vec<_> = report.errors().filter_map(Problem::line).collect();
+        assert!(lines.contains(&line), "{line}: {report}");
+    }
+}
+
+#[test]
+fn several_threads_compile_what_one_does() {
+    let mut pieces: Vec<_> = (0..400).map(|id| permit(&format!("p{id}"), "principal.level == 1")).collect();
+    let mut several = compiler(3);
+    let sources = written(&pieces).sources();
+    let compiled = several.compile(&sources);
+    assert_eq!(told(&compiled), told(&compile(&sources, &Options::default())));
+    assert_eq!(accepted(compiled).len(), 400);
+    for (number, piece) in pieces.iter_mut().enumerate().filter(|(number, _)| number % 2 == 0) {
+        *piece = permit(&format!("p{}", number / 3), "principal.level == \"1\" && resource.none");
+    }
+    let sources = written(&pieces).sources();
+    let outcome = several.compile(&sources);
+    assert!(outcome.as_ref().unwrap_err().errors().count() > 200);
+    assert_eq!(told(&outcome), told(&compile(&sources, &Options::default())));
+}
+
+#[test]
+fn what_semicolons_do_not_part_is_compiled_with_its_file() {
+    // Cedar's lexer takes more characters for spaces than are known here.
+    let pieces =
+        [permit("a", "principal.level == 1"), format!("\u{a0}{}", permit("b", "principal.level == 2"))];
+    let mut compiler = compiler(1);
+    for _ in 0..2 {
+        let policies = accepted(compiler.compile(&written(&pieces).sources()));
+        let places: Vec<_> = policies.iter().map(|policy| policy.location.as_str()).collect();
+        assert_eq!(places, ["a.cedar:1", "a.cedar:5"]);
+    }
+}
+
+#[test]
+fn a_policy_is_no_template_in_cedars_words() {
+    let mut set = written(&[permit("p1", "principal.level == 1")]);
+    set.links = 2;
+    let report = compiler(1).compile(&set.sources()).unwrap_err();
+    assert!(report.to_string().contains("expected a template, but a static policy was provided"), "{report}");
 }
