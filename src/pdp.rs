@@ -105,6 +105,11 @@ impl Pdp {
         Self { store, audit, metrics, caller: Arc::from(caller) }
     }
 
+    /// What holds the world that is served: a program that makes its own worlds publishes them there.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
     /// The world that is served now.
     pub fn current(&self) -> Arc<Published> {
         self.store.current()

@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// Replaces the world, and hands back the one before. Requests that loaded that one finish in it.
-    pub(crate) fn publish(&self, world: World) -> Arc<Published> {
+    pub fn publish(&self, world: World) -> Arc<Published> {
         let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let sequence = self.current.load().sequence + 1;
         self.current.swap(Arc::new(published(world, sequence, &self.signer, self.cache_bytes)))

@@ -10,7 +10,7 @@ use super::{Config, ConfigError, Listen, Log, LogFormat, LogOverflow, LogSink, O
 use super::{Reload, Shutdown, Telemetry};
 use crate::engine::catalog::Domain;
 use crate::engine::compile::Options;
-use crate::engine::generation::OnPolicyError;
+use crate::engine::generation::{OnPolicyError, Strictness};
 use crate::store::directory::Folders;
 
 /// The file and the environment.
@@ -159,6 +159,8 @@ impl Written {
             options: Options {
                 on_policy_error: self.decisions.on_policy_error,
                 domain: self.domain.meaning(),
+                // Nothing anybody writes makes a service ask less.
+                strictness: Strictness::Full,
             },
             listen: Listen {
                 data: flags.data.or(self.listen.data).unwrap_or(loopback(4466)),

@@ -11,6 +11,7 @@ mod compiler;
 mod definitions;
 mod emergency;
 mod entities;
+mod language;
 mod links;
 mod policies;
 mod schema;
@@ -20,6 +21,7 @@ mod workers;
 #[cfg(test)]
 mod compiler_tests;
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -33,7 +35,7 @@ pub use workers::Workers;
 use super::catalog::Domain;
 use super::cedar::walk::{self, Followed};
 use super::digest;
-use super::generation::{Generation, OnPolicyError};
+use super::generation::{Generation, OnPolicyError, Strictness};
 use super::guard::{self, Refused, StackUnavailable};
 use super::problem::{Place, Problem, Report, SourceFile};
 use super::world::World;
@@ -58,12 +60,27 @@ pub struct Sources {
 }
 
 /// What compilation is told besides the sources.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// What happens when a policy cannot be evaluated.
     pub on_policy_error: OnPolicyError,
     /// Names of the agent domain.
     pub domain: Domain,
+    /// How much is asked of the sources, and then of requests.
+    pub strictness: Strictness,
+}
+
+/// What names a generation, with the sources: the only strictness that is served leaves no trace in it.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { on_policy_error, domain, strictness } = self;
+        let mut shown = f.debug_struct("Options");
+        shown.field("on_policy_error", on_policy_error).field("domain", domain);
+        if *strictness != Strictness::Full {
+            shown.field("strictness", strictness);
+        }
+        shown.finish()
+    }
 }
 
 /// A world, and what somebody should look at.
@@ -73,6 +90,8 @@ pub struct Loaded {
     pub world: World,
     /// Warnings.
     pub warnings: Report,
+    /// Whether Cedar's strict validator accepts the policies. Where everything is asked, nothing loads without.
+    pub valid: bool,
 }
 
 /// Compiles sources to a world, once. Whoever compiles again keeps a [`Compiler`].
@@ -83,21 +102,31 @@ pub fn compile(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
     Compiler::new(options.clone(), Workers::default()).compile(sources)
 }
 
-/// From policies that parsed and a schema, whatever was found in them, to a world.
+/// From policies that parsed and a schema, whatever was found in them, to a world. What is reported after the first
+/// `parsed` problems is more than the language asks.
 fn finish(
     sources: &Sources,
     options: &Options,
     rules: &Rules,
     policies: LoadedPolicies,
     mut report: Report,
+    parsed: usize,
 ) -> Result<Loaded, Report> {
-    let catalog = &rules.catalog;
-    let policies = checks::run(rules, policies, &mut report);
+    let (policies, valid) = checks::run(rules, policies, &mut report);
+    let mut catalog = Arc::clone(&rules.catalog);
+    if options.strictness != Strictness::Full {
+        language::forgive(&mut report, parsed);
+        language::keep_to(Arc::make_mut(&mut catalog), options.strictness);
+    }
     let mut followed = Followed::default();
     policies.iter().for_each(|policy| followed.add(&policy.compiled));
-    let store = entities::load(&sources.entities, catalog, &followed, &mut report);
-    let literals = checks::literals(catalog, &policies, &store.entities, &mut report);
-    checks::typed_tools(catalog, &store.entities, &mut report);
+    let store = entities::load(&sources.entities, &catalog, &followed, &mut report);
+    let related = report.problems.len();
+    let literals = checks::literals(&catalog, &policies, &store.entities, &mut report);
+    checks::typed_tools(&catalog, &store.entities, &mut report);
+    if options.strictness != Strictness::Full {
+        language::forgive(&mut report, related);
+    }
     for name in &sources.unread {
         let place = Place::new(name, "");
         report.push(Problem::warning(&place, "is not read: its name is none that sources have"));
@@ -109,9 +138,13 @@ fn finish(
     let generation = Generation {
         hash: Arc::from(content_hash(sources, options)),
         literals,
-        timed: policies.iter().filter(|policy| walk::reads_now(policy)).cloned().collect(),
+        timed: match options.strictness {
+            Strictness::Full => policies.iter().filter(|policy| walk::reads_now(policy)).cloned().collect(),
+            // Nothing fills in the time, so nothing passes with it.
+            Strictness::Language(_) => Vec::new(),
+        },
         policies,
-        catalog: Arc::clone(catalog),
+        catalog,
         on_policy_error: options.on_policy_error,
         followed,
     };
@@ -121,7 +154,7 @@ fn finish(
         dangling: store.dangling,
         stored: store.count,
     };
-    Ok(Loaded { world, warnings: report })
+    Ok(Loaded { world, warnings: report, valid })
 }
 
 /// Names a generation by what compiles to it (W1): same sources and configuration, same name on every replica.

@@ -33,6 +33,26 @@ impl OnPolicyError {
     }
 }
 
+/// How much is asked of sources and of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strictness {
+    /// Everything that `docs/semantics.md` demands: what a service runs with.
+    #[default]
+    Full,
+    /// What the Cedar language allows and no more: to hold decisions to what others publish of it. Nothing must be
+    /// stored, declared or valid, and nothing is filled in. A program says so; no configuration can.
+    Language(PolicyIds),
+}
+
+/// Where the ids of policies come from, to the Cedar language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyIds {
+    /// From their place in the file: `policy0`, `policy1` and so on, as Cedar's parser gives them.
+    Position,
+    /// From `@id`, and from the place where there is none.
+    Annotation,
+}
+
 /// Everything a decision reads besides entities: immutable, shared, named by its content (W1).
 #[derive(Debug, Clone)]
 pub struct Generation {

@@ -1,5 +1,7 @@
 //! A request, understood: names resolved, values converted, ready to decide.
 
+mod language;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use super::catalog::{ActionType, Catalog, RESERVED, TypedTool};
 use super::cedar::{CedarRecord, CedarValue, Type, entities};
 use super::convert::{Converter, Form};
 use super::datum::Datum;
+use super::generation::Strictness;
 use super::guard::{MAX_CONTEXT_BYTES, MAX_REFERRING_DEPTH, MAX_VALUE_DEPTH};
 use super::reach::TooFar;
 use super::request::{AuthzRequest, InvalidRequest};
@@ -41,6 +44,9 @@ impl<'w> Question<'w> {
     /// [`InvalidRequest`] at the first field that cannot be.
     pub fn of(world: &'w World, request: &AuthzRequest) -> Result<Self, InvalidRequest> {
         let catalog = &world.generation.catalog;
+        if catalog.strictness != Strictness::Full {
+            return Self::in_language(world, request);
+        }
         let principal = catalog.uid(&request.principal, "principal")?;
         let resource = catalog.uid(&request.resource, "resource")?;
         let asked = catalog.action_named(&request.action)?;

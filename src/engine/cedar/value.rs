@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use cedar_policy::EntityUid;
-use cedar_policy_core::ast::{ExtensionFunction, Literal, Name, PartialValue, Value, ValueKind};
+use cedar_policy::{Context, EntityUid};
+use cedar_policy_core::ast::{self, ExtensionFunction, Literal, Name, PartialValue, Value, ValueKind};
 use cedar_policy_core::extensions::Extensions;
 use smol_str::SmolStr;
 
@@ -139,6 +139,18 @@ impl CedarValue {
 }
 
 impl CedarRecord {
+    /// The record that a context in Cedar's JSON is, where no schema says what its values are.
+    ///
+    /// # Errors
+    /// Cedar's own words for why it is none.
+    pub fn of_cedar_json(context: serde_json::Value) -> Result<Self, String> {
+        let context = Context::from_json_value(context, None).map_err(|error| error.to_string())?;
+        match context.as_ref() {
+            ast::Context::Value(members) => Ok(Self(members.as_ref().clone())),
+            ast::Context::RestrictedResidual(_) => Err("not a value".to_owned()),
+        }
+    }
+
     /// Sets a member.
     pub fn insert(&mut self, name: impl Into<SmolStr>, value: CedarValue) {
         self.0.insert(name.into(), value.0);

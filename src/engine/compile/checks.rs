@@ -51,11 +51,17 @@ impl Findings {
     }
 }
 
-/// Validates the policies against the schema, and refuses those that would deny less than their author meant.
-pub(super) fn run(rules: &Rules, mut policies: LoadedPolicies, report: &mut Report) -> Vec<PlacedPolicy> {
+/// Validates the policies against the schema, and refuses those that would deny less than their author meant. Also says
+/// whether Cedar's validator accepts them.
+pub(super) fn run(
+    rules: &Rules,
+    mut policies: LoadedPolicies,
+    report: &mut Report,
+) -> (Vec<PlacedPolicy>, bool) {
     let mut found = policies.take_findings();
     let placed = policies.compile();
     found.add(validate(rules, &policies.joint, |id| policies.places_of(id)));
+    let valid = found.errors.is_empty();
     report.problems.extend(found.errors);
     report.problems.extend(found.warnings);
     policies.check_unlinked(report);
@@ -63,7 +69,7 @@ pub(super) fn run(rules: &Rules, mut policies: LoadedPolicies, report: &mut Repo
     for policy in placed.iter().filter(|policy| policy.joint) {
         report.problems.extend(check_actions(&rules.catalog, &policy.compiled, &policy.origin));
     }
-    placed
+    (placed, valid)
 }
 
 /// Checks one policy by itself, which was parsed by itself.

@@ -10,7 +10,8 @@ use super::definitions::Definitions;
 use super::policies;
 use super::single::{Clean, Examiner};
 use super::workers::Workers;
-use super::{Loaded, Options, Sources, schema};
+use super::{Loaded, Options, Sources, language, schema};
+use crate::engine::generation::Strictness;
 use crate::engine::guard;
 use crate::engine::problem::{Report, SourceFile};
 
@@ -38,6 +39,7 @@ struct CompiledSchema {
     /// None if there is no schema.
     rules: Option<Rules>,
     of_schema: Report,
+    of_definitions: Report,
     of_catalog: Report,
 }
 
@@ -72,11 +74,13 @@ impl Compiler {
         let schema = self.schema(sources);
         let mut report = schema.of_schema.clone();
         let examiner = self.examiner(&schema);
-        let mut policies = policies::load(sources, &examiner, &mut report)?;
-        report.problems.extend(schema.of_catalog.problems.iter().cloned());
+        let mut policies = policies::load(sources, self.options.strictness, &examiner, &mut report)?;
+        report.problems.extend(schema.of_definitions.problems.iter().cloned());
+        let parsed = report.problems.len();
         let Some(rules) = &schema.rules else { return Err(report) };
+        report.problems.extend(schema.of_catalog.problems.iter().cloned());
         let clean = policies.take_clean();
-        let loaded = super::finish(sources, &self.options, rules, policies, report);
+        let loaded = super::finish(sources, &self.options, rules, policies, report, parsed);
         self.remember(schema, clean, loaded.is_ok());
         loaded
     }
@@ -120,15 +124,18 @@ impl Compiler {
 
 impl CompiledSchema {
     fn new(sources: &Sources, options: &Options) -> Self {
-        let (mut of_schema, mut of_catalog) = (Report::default(), Report::default());
-        let schema = schema::load(&sources.schemas, &mut of_schema);
-        let definitions = Definitions::load(&sources.definitions, &mut of_catalog);
+        let [mut of_schema, mut of_definitions, mut of_catalog] = <[Report; 3]>::default();
+        let schema = match options.strictness {
+            Strictness::Language(_) if sources.schemas.is_empty() => language::no_schema(&mut of_schema),
+            _ => schema::load(&sources.schemas, &mut of_schema),
+        };
+        let definitions = Definitions::load(&sources.definitions, &mut of_definitions);
         let rules = schema.map(|schema| {
             let catalog = schema.catalog(&options.domain, definitions, &mut of_catalog);
             Rules { validator: Validator::new(catalog.schema.clone()), catalog: Arc::new(catalog) }
         });
         let (schemas, definitions) = (sources.schemas.clone(), sources.definitions.clone());
-        Self { schemas, definitions, rules, of_schema, of_catalog }
+        Self { schemas, definitions, rules, of_schema, of_definitions, of_catalog }
     }
 
     fn is_of(&self, sources: &Sources) -> bool {
@@ -136,6 +143,7 @@ impl CompiledSchema {
     }
 
     fn rejects(&self) -> bool {
-        self.rules.is_none() || self.of_schema.rejects() || self.of_catalog.rejects()
+        let found = [&self.of_schema, &self.of_definitions, &self.of_catalog];
+        self.rules.is_none() || found.into_iter().any(Report::rejects)
     }
 }

@@ -15,7 +15,7 @@ impl LoadedPolicies {
     pub(super) fn add_emergency(&mut self, file: &SourceFile, report: &mut Report) {
         let Some(place) = place(file, report) else { return };
         let checked = check_policies(&place, report);
-        let Some(set) = checked.and_then(|_spans| parse(&place, report)) else { return };
+        let Some(set) = checked.and_then(|_spans| parse(&place, self.strictness, report)) else { return };
         for template in set.templates() {
             let origin = Origin { place: place.clone(), offset: walk::template_offset(template) };
             let refused = origin.error("an emergency file holds forbids only; this is a template".to_owned());

@@ -12,6 +12,7 @@ use crate::engine::cedar::EntityKind;
 use crate::engine::cedar::entities::{self, HeldReference};
 use crate::engine::cedar::walk::Followed;
 use crate::engine::datum::Datum;
+use crate::engine::generation::Strictness;
 use crate::engine::guard::{MAX_ANCESTRY, MAX_RECORD_DEPTH, MAX_VALUE_DEPTH};
 use crate::engine::problem::{Place, Problem, Report, Severity, SourceFile};
 use crate::engine::world::Dangling;
@@ -46,16 +47,21 @@ pub(super) fn load(
     for file in files {
         let Some(place) = place(file, report) else { continue };
         for entity in parse(&place, catalog, report) {
-            add(&mut placed, entity, report);
+            add(&mut placed, entity, catalog.strictness, report);
         }
     }
-    check_parents(&placed, report);
-    let rejected = check_ancestry(&placed, report);
-    let dangling = find_dangling(&placed, catalog, followed, report);
+    let rejected = check_ancestry(&placed, catalog.strictness, report);
+    let dangling = match catalog.strictness {
+        Strictness::Full => {
+            check_parents(&placed, report);
+            find_dangling(&placed, catalog, followed, report)
+        }
+        Strictness::Language(_) => HashMap::new(),
+    };
     let count = placed.len();
     let accepted =
         placed.into_values().map(|placed| placed.entity).filter(|entity| !rejected.contains(&entity.uid()));
-    let entities = Entities::from_entities(accepted, Some(&catalog.schema)).unwrap_or_else(|error| {
+    let entities = Entities::from_entities(accepted, catalog.entity_schema()).unwrap_or_else(|error| {
         report.push(Problem::error(&Place::new("entities", ""), described(&error)));
         Entities::empty()
     });
@@ -75,11 +81,15 @@ fn parse(place: &Place, catalog: &Catalog, report: &mut Report) -> Vec<Placed> {
     let start = place.text().as_ptr() as usize;
     let parsed = elements.into_iter().filter_map(|element| {
         let offset = (element.get().as_ptr() as usize).saturating_sub(start);
-        if let Err(message) = check_members(element.get(), catalog) {
+        let members = match catalog.strictness {
+            Strictness::Full => check_members(element.get(), catalog),
+            Strictness::Language(_) => Ok(()),
+        };
+        if let Err(message) = members {
             report.push(Problem::error(place, message).at(line_from(place, offset), None));
             return None;
         }
-        match Entity::from_json_str(element.get(), Some(&catalog.schema)) {
+        match Entity::from_json_str(element.get(), catalog.entity_schema()) {
             Ok(entity) => Some(Placed { entity, place: place.clone(), offset }),
             Err(error) => {
                 report.push(Problem::error(place, described(&error)).at(line_from(place, offset), None));
@@ -141,12 +151,16 @@ fn check_parents(placed: &HashMap<EntityUid, Placed>, report: &mut Report) {
     push_sorted(missing.collect(), Severity::Error, report);
 }
 
-fn add(placed: &mut HashMap<EntityUid, Placed>, new: Placed, report: &mut Report) {
+fn add(placed: &mut HashMap<EntityUid, Placed>, new: Placed, strictness: Strictness, report: &mut Report) {
     let uid = new.entity.uid();
     let parents = entities::parents(&new.entity).len();
+    let full = strictness == Strictness::Full;
     let refusal = if let Some(first) = placed.get(&uid) {
+        if !full && first.entity.deep_eq(&new.entity) {
+            return;
+        }
         Some(format!("{uid} is given twice, first at {}", first.place.locate(first.offset)))
-    } else if parents > MAX_PARENTS {
+    } else if full && parents > MAX_PARENTS {
         Some(format!("{uid} has {parents} parents; at most {MAX_PARENTS} are accepted"))
     } else {
         None
@@ -163,7 +177,12 @@ fn add(placed: &mut HashMap<EntityUid, Placed>, new: Placed, report: &mut Report
 
 /// Refuses cycles and long chains before Cedar closes the hierarchy: its closure recurses, and is quadratic in the
 /// length of a chain. Returns what is refused.
-fn check_ancestry(placed: &HashMap<EntityUid, Placed>, report: &mut Report) -> HashSet<EntityUid> {
+fn check_ancestry(
+    placed: &HashMap<EntityUid, Placed>,
+    strictness: Strictness,
+    report: &mut Report,
+) -> HashSet<EntityUid> {
+    let most = if strictness == Strictness::Full { MAX_ANCESTRY } else { usize::MAX };
     let stored = |at: &Placed| {
         let parents = entities::parents(&at.entity).into_iter();
         parents.filter(|parent| placed.contains_key(parent)).collect::<Vec<_>>()
@@ -173,7 +192,7 @@ fn check_ancestry(placed: &HashMap<EntityUid, Placed>, report: &mut Report) -> H
     for (uid, at) in placed {
         match heights.get(uid) {
             None => refused.push((at, format!("{uid} is in itself, through its parents"))),
-            Some(height) if *height > MAX_ANCESTRY => refused.push((
+            Some(height) if *height > most => refused.push((
                 at,
                 format!("{uid} is {height} levels below its furthest ancestor; at most {MAX_ANCESTRY} are accepted"),
             )),

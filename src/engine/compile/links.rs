@@ -6,7 +6,6 @@ use std::str::FromStr;
 use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, PolicySetError, SlotId};
 use serde::Deserialize;
 
-use super::emergency::EMERGENCY;
 use super::place;
 use super::policies::{LoadedPolicies, Member, Origin, reserved};
 use crate::engine::datum::Datum;
@@ -37,7 +36,7 @@ impl LoadedPolicies {
         if link.link_id.is_empty() || self.origins.contains_key(&id) {
             return report.push(problem(format!("link id `{}` is empty or used twice", link.link_id)));
         }
-        if link.link_id.starts_with(EMERGENCY) {
+        if self.is_reserved(&link.link_id) {
             return report.push(problem(reserved(&link.link_id)));
         }
         let values = match link.values() {

@@ -11,6 +11,7 @@ use super::emergency::EMERGENCY;
 use super::single::{Clean, Examiner, Fresh, Segment, Single};
 use super::{Sources, check_policies, place};
 use crate::engine::cedar::{CompiledPolicy, walk};
+use crate::engine::generation::{PolicyIds, Strictness};
 use crate::engine::guard::{MAX_POLICY_DEPTH, StackUnavailable};
 use crate::engine::problem::{Place, Problem, Report, Severity, SourceFile};
 
@@ -32,6 +33,8 @@ pub(super) struct LoadedPolicies {
     findings: Findings,
     /// The single policies in which nothing was.
     clean: Clean,
+    /// How much is asked of them.
+    pub(super) strictness: Strictness,
 }
 
 /// A policy or a link.
@@ -70,12 +73,17 @@ struct PolicyFile {
 /// There is no thread to parse on.
 pub(super) fn load(
     sources: &Sources,
+    strictness: Strictness,
     examiner: &Examiner<'_>,
     report: &mut Report,
 ) -> Result<LoadedPolicies, StackUnavailable> {
-    let mut loaded = LoadedPolicies::default();
+    let mut loaded = LoadedPolicies { strictness, ..LoadedPolicies::default() };
     let mut segments = Vec::new();
     let files: Vec<_> = sources.policies.iter().map(|file| open(file, &mut segments)).collect();
+    if strictness != Strictness::Full {
+        // To the language, a policy may be called by its place among the others.
+        segments.clear();
+    }
     let mut singles = segments.iter().zip(examiner.examine(&segments)?);
     for file in files {
         match file {
@@ -86,7 +94,9 @@ pub(super) fn load(
     for file in &sources.links {
         loaded.add_links(file, report);
     }
-    if sources.policies.is_empty() || (loaded.order.is_empty() && !report.rejects()) {
+    if strictness == Strictness::Full
+        && (sources.policies.is_empty() || (loaded.order.is_empty() && !report.rejects()))
+    {
         let place = Place::new("policies", "");
         let help = "add a `*.cedar` file; without policies every request is denied";
         report.push(Problem::error(&place, "there is no policy").help(help));
@@ -111,7 +121,7 @@ fn open(file: &SourceFile, segments: &mut Vec<Segment>) -> Result<PolicyFile, Re
 impl LoadedPolicies {
     fn add_file(&mut self, file: &PolicyFile, singles: Vec<(&Segment, Single)>, report: &mut Report) {
         if singles.is_empty() || singles.iter().any(|(_, single)| matches!(single, Single::Unclear)) {
-            if let Some(set) = parse(&file.place, report) {
+            if let Some(set) = parse(&file.place, self.strictness, report) {
                 self.add_parsed(&set, &file.place, report);
             }
             return;
@@ -145,7 +155,8 @@ impl LoadedPolicies {
     fn add_fresh(&mut self, fresh: Fresh, origin: Origin, report: &mut Report) {
         let found = report.problems.len();
         let annotations: Vec<_> = fresh.annotations.iter().map(String::as_str).collect();
-        let id = self.admit(fresh.id.as_deref(), &annotations, fresh.depth, &origin, report);
+        let id = fresh.id.as_deref().filter(|id| !id.is_empty());
+        let id = self.admit(id, &annotations, fresh.depth, &origin, report);
         let (Some(id), Some((policy, findings))) = (id, fresh.checked) else { return };
         let policy = Arc::new(policy);
         if findings.is_clean() && report.problems.len() == found {
@@ -186,7 +197,8 @@ impl LoadedPolicies {
             let origin = Origin { place: place.clone(), offset };
             let depth = walk::depth(policy);
             let annotations: Vec<_> = policy.annotations().map(|(key, _)| key).collect();
-            if let Some(id) = self.admit(policy.annotation("id"), &annotations, depth, &origin, report) {
+            let id = self.named(policy.annotation("id"), policy.id());
+            if let Some(id) = self.admit(id, &annotations, depth, &origin, report) {
                 self.add(policy.new_id(id), origin, report);
             }
         }
@@ -207,34 +219,51 @@ impl LoadedPolicies {
     ) -> Option<PolicyId> {
         let depth = walk::template_depth(template);
         let annotations: Vec<_> = template.annotations().map(|(key, _)| key).collect();
-        let id = self.admit(template.annotation("id"), &annotations, depth, &origin, report)?;
+        let id = self.named(template.annotation("id"), template.id());
+        let id = self.admit(id, &annotations, depth, &origin, report)?;
         self.add_template(&template.new_id(id.clone()), origin, report);
         Some(id)
+    }
+
+    /// What a policy or template is called: its `@id`, or to the language its place, which is how it was parsed.
+    fn named<'p>(&self, annotated: Option<&'p str>, parsed: &'p PolicyId) -> Option<&'p str> {
+        match self.strictness {
+            Strictness::Full => annotated.filter(|id| !id.is_empty()),
+            Strictness::Language(PolicyIds::Position) => Some(parsed.as_ref()),
+            Strictness::Language(PolicyIds::Annotation) => annotated.or(Some(parsed.as_ref())),
+        }
     }
 
     /// The id of a policy or template that may be loaded.
     fn admit(
         &self,
         id: Option<&str>,
-        annotations: &[&str],
+        mut annotations: &[&str],
         depth: usize,
         origin: &Origin,
         report: &mut Report,
     ) -> Option<PolicyId> {
         let problem = |message: String| origin.error(message);
+        if self.strictness != Strictness::Full {
+            annotations = &[];
+        }
         if !origin.check_condition(annotations, depth, report) {
             return None;
         }
-        let Some(id) = id.filter(|id| !id.is_empty()) else {
+        let Some(id) = id else {
             let help = "begin the policy with `@id(\"a-name-that-stays\")`; logs and tests refer to it";
             report.push(problem("the policy has no `@id`".to_owned()).help(help));
             return None;
         };
-        if id.starts_with(EMERGENCY) {
+        if self.is_reserved(id) {
             report.push(problem(reserved(id)));
             return None;
         }
         self.unused(id, origin, report)
+    }
+
+    pub(super) fn is_reserved(&self, id: &str) -> bool {
+        self.strictness == Strictness::Full && id.starts_with(EMERGENCY)
     }
 
     /// The id, if nothing has it yet.
@@ -283,9 +312,9 @@ impl LoadedPolicies {
 }
 
 /// A text's policies, if it parses and holds any. It has passed [`check_policies`].
-pub(super) fn parse(place: &Place, report: &mut Report) -> Option<PolicySet> {
+pub(super) fn parse(place: &Place, strictness: Strictness, report: &mut Report) -> Option<PolicySet> {
     match PolicySet::from_str(place.text()) {
-        Ok(set) if set.is_empty() => {
+        Ok(set) if set.is_empty() && strictness == Strictness::Full => {
             let help =
                 "an empty file is more often a failed write than an intention: delete it or restore it";
             report.push(Problem::error(place, "the file holds no policy").help(help));
