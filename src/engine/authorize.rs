@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use super::cedar::value::Extension;
-use super::cedar::{
-    CedarValue, CompiledPolicy, Evaluation, Outcome, Parties, PolicyEffect, PolicyFailureKind, Type,
-};
+use super::cedar::{CedarValue, CompiledPolicy, Evaluation, Outcome, PolicyEffect, PolicyFailureKind, Type};
 use super::convert::datetime;
 use super::decision::{Decision, Denial, Effect, PolicyError, ReasonCode};
 use super::delegation::Hop;
-use super::explain::HopExplanation;
+use super::explain::{self, HopExplanation};
 use super::generation::OnPolicyError;
+use super::parties::Parties;
 use super::presence;
 use super::question::Question;
 use super::request::{AuthzRequest, InvalidRequest};
+use super::slice;
 use super::world::World;
 
 /// The instant a question is asked, in milliseconds since 1970-01-01T00:00:00Z.
@@ -26,11 +26,12 @@ pub struct Now(pub i64);
 /// [`InvalidRequest`] if the question itself cannot be understood. A denial is not an error.
 pub fn authorize(world: &World, request: &AuthzRequest, now: Now) -> Result<Decision, InvalidRequest> {
     let question = Question::of(world, request)?;
-    if let Err(denial) = presence::check_parties(world, &question) {
+    let parties = Parties::of(world, &question);
+    if let Err(denial) = presence::check_parties(world, &question, &parties) {
         return Ok(question.denied(denial));
     }
-    match Hop::alone(world, &question.principal) {
-        Ok(hop) => decide(world, question, &hop, now, request.explain),
+    match Hop::alone(&world.generation.catalog, &question.principal, parties.principal()) {
+        Ok(hop) => decide(world, question, &parties, &hop, now, request.explain),
         // What does not exist is named before what is not allowed.
         Err(denial) => {
             let denial = presence::check_references(world, &question).err().unwrap_or(denial);
@@ -51,15 +52,17 @@ pub fn authorize_as(
     now: Now,
 ) -> Result<Decision, InvalidRequest> {
     let question = Question::of(world, request)?;
-    match presence::check_parties(world, &question) {
-        Ok(()) => decide(world, question, hop, now, request.explain),
+    let parties = Parties::of(world, &question);
+    match presence::check_parties(world, &question, &parties) {
+        Ok(()) => decide(world, question, &parties, hop, now, request.explain),
         Err(denial) => Ok(question.denied(denial)),
     }
 }
 
 fn decide(
     world: &World,
-    mut question: Question<'_>,
+    mut question: Question,
+    parties: &Parties,
     hop: &Hop,
     now: Now,
     explain: bool,
@@ -68,29 +71,42 @@ fn decide(
     if let Err(denial) = presence::check_references(world, &question) {
         return Ok(question.denied(denial));
     }
-    let Ok(entities) = question.entities() else { return Ok(question.denied(presence::slice_limit())) };
+    let policies = &world.generation.policies;
+    let covering = parties.candidates(world, &question);
+    let candidates: Vec<_> =
+        covering.into_iter().filter_map(|place| policies.get(usize::try_from(place).ok()?)).collect();
+    let others = match explain {
+        true => explain::near(policies, &candidates, &parties.scoped(&question)),
+        false => Vec::new(),
+    };
+    let plans = candidates.iter().chain(&others).map(|policy| &*policy.plan);
+    let slice = match slice::take(world, &question, parties, plans) {
+        Ok(slice) => slice,
+        Err(denial) => return Ok(question.denied(denial)),
+    };
+    let told = question.action.filled.attributes.contains_key("now");
+    let timed = told && candidates.iter().any(|policy| policy.reads_now);
     let mut context = std::mem::take(&mut question.context);
-    let parties = Parties::new(&question.principal, &question.action.uid, &question.resource, &entities);
-    let timed = world.generation.timed.iter().any(|policy| parties.are_covered_by(policy));
     // Telling the time costs as much as evaluating a policy, and nobody else would notice.
-    if timed && question.action.filled.attributes.contains_key("now") {
+    if timed {
         context.insert("now", instant(now)?);
     }
-    let evaluation = Evaluation::new(parties, context);
-    let policies = &world.generation.policies;
+    let evaluation =
+        Evaluation::new(&question.principal, &question.action.uid, &question.resource, context, &slice);
     let mut tally = Tally::default();
-    let mut traced = Vec::new();
-    for policy in policies {
-        if explain {
-            let trace = evaluation.trace(policy);
+    let explained = explain.then(|| {
+        let scoped = parties.scoped(&question);
+        let trace = |policy: &&Arc<CompiledPolicy>| (Arc::clone(policy), evaluation.trace(&scoped, policy));
+        candidates.iter().chain(&others).map(trace).collect::<Vec<_>>()
+    });
+    match &explained {
+        Some(traced) => traced.iter().filter(|(_, trace)| trace.in_scope()).for_each(|(policy, trace)| {
             tally.add(policy, trace.outcome.clone());
-            traced.push((Arc::clone(policy), trace));
-        } else {
-            tally.add(policy, evaluation.outcome(policy));
-        }
+        }),
+        None => candidates.iter().for_each(|policy| tally.add(policy, evaluation.outcome(policy))),
     }
     let (effect, determining, denial) = tally.fold(world.generation.on_policy_error);
-    let explanation = explain.then(|| HopExplanation::of(&question.principal, effect, traced));
+    let explanation = explained.map(|traced| HopExplanation::of(&question.principal, effect, traced));
     Ok(Decision {
         effect,
         determining,
@@ -104,7 +120,7 @@ fn decide(
 }
 
 /// Adds what Mandate vouches for: the chain. What it refers to must exist like anything else.
-fn fill_chain(question: &mut Question<'_>, hop: &Hop) {
+fn fill_chain(question: &mut Question, hop: &Hop) {
     let declared = question.action.filled.attributes.get("delegation").map(|attribute| &attribute.ty);
     if let Some(Type::Record(chain)) = declared {
         let delegation = CedarValue::record(hop.record(chain));
@@ -186,7 +202,7 @@ fn forbidden(forbids: &[Arc<CompiledPolicy>]) -> Option<Denial> {
     Some(Denial { code: ReasonCode::Forbidden, message, policy: Some(explained.id.to_string()) })
 }
 
-impl Question<'_> {
+impl Question {
     fn denied(self, denial: Denial) -> Decision {
         Decision::denied(self.principal, self.action.uid.clone(), denial)
     }

@@ -133,6 +133,20 @@ pub struct InputSchema {
 }
 
 impl ActionType {
+    /// An action of which nothing is known but its name.
+    pub(super) fn bare(uid: EntityUid) -> Self {
+        Self {
+            uid,
+            principals: HashSet::new(),
+            resources: HashSet::new(),
+            ancestors: HashSet::new(),
+            has_children: false,
+            supplied: RecordType::default(),
+            filled: RecordType::default(),
+            tool: None,
+        }
+    }
+
     /// Whether it applies to a principal and a resource of these types.
     pub fn applies_to(&self, principal: &EntityUid, resource: &EntityUid) -> bool {
         self.principals.contains(principal.type_name()) && self.resources.contains(resource.type_name())

@@ -3,7 +3,6 @@
 //! Whole or not at all: nothing of a rejected set is ever served. Parsing, validating and dropping rejected trees
 //! happen on one thread with a large stack (see [`guard`]).
 
-mod ancestry;
 mod catalog;
 mod checks;
 mod common_types;
@@ -33,10 +32,11 @@ use sha2::{Digest, Sha256};
 pub use workers::Workers;
 
 use super::catalog::Domain;
-use super::cedar::walk::{self, Followed};
+use super::cedar::entities as cedar_entities;
 use super::digest;
 use super::generation::{Generation, OnPolicyError, Strictness};
 use super::guard::{self, Refused, StackUnavailable};
+use super::index::ScopeIndex;
 use super::problem::{Place, Problem, Report, SourceFile};
 use super::world::World;
 
@@ -118,12 +118,10 @@ fn finish(
         language::forgive(&mut report, parsed);
         language::keep_to(Arc::make_mut(&mut catalog), options.strictness);
     }
-    let mut followed = Followed::default();
-    policies.iter().for_each(|policy| followed.add(&policy.compiled));
-    let store = entities::load(&sources.entities, &catalog, &followed, &mut report);
+    let stored = entities::load(&sources.entities, &catalog, &mut report);
     let related = report.problems.len();
-    let literals = checks::literals(&catalog, &policies, &store.entities, &mut report);
-    checks::typed_tools(&catalog, &store.entities, &mut report);
+    checks::literals(&catalog, &policies, &stored, &mut report);
+    checks::typed_tools(&catalog, &stored, &mut report);
     if options.strictness != Strictness::Full {
         language::forgive(&mut report, related);
     }
@@ -131,30 +129,23 @@ fn finish(
         let place = Place::new(name, "");
         report.push(Problem::warning(&place, "is not read: its name is none that sources have"));
     }
+    let actions = cedar_entities::actions(&catalog.schema).unwrap_or_else(|message| {
+        report.push(Problem::error(&Place::new("schemas", ""), message));
+        Vec::new()
+    });
     if report.rejects() {
         return Err(report);
     }
     let policies: Vec<_> = policies.into_iter().map(|policy| policy.compiled).collect();
     let generation = Generation {
         hash: Arc::from(content_hash(sources, options)),
-        literals,
-        timed: match options.strictness {
-            Strictness::Full => policies.iter().filter(|policy| walk::reads_now(policy)).cloned().collect(),
-            // Nothing fills in the time, so nothing passes with it.
-            Strictness::Language(_) => Vec::new(),
-        },
+        index: ScopeIndex::of(&policies),
+        actions: actions.into_iter().map(|action| (action.uid(), action)).collect(),
         policies,
         catalog,
         on_policy_error: options.on_policy_error,
-        followed,
     };
-    let world = World {
-        generation: Arc::new(generation),
-        entities: store.entities,
-        dangling: store.dangling,
-        stored: store.count,
-    };
-    Ok(Loaded { world, warnings: report, valid })
+    Ok(Loaded { world: World::new(Arc::new(generation), stored), warnings: report, valid })
 }
 
 /// Names a generation by what compiles to it (W1): same sources and configuration, same name on every replica.

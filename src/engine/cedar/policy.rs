@@ -11,7 +11,8 @@ use cedar_policy_core::parser::Loc;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use smol_str::SmolStr;
 
-use super::bare;
+use super::{access, bare, walk};
+use crate::engine::plan::AccessPlan;
 
 /// What a policy does when it is satisfied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,6 +39,10 @@ pub struct CompiledPolicy {
     pub annotations: Annotations,
     /// `file:line`.
     pub location: SmolStr,
+    /// What it may look at.
+    pub plan: Arc<AccessPlan>,
+    /// Whether it reads the time.
+    pub reads_now: bool,
     pub(super) scope: Scope,
     pub(super) conditions: Arc<[Condition]>,
     /// What a link fills its template's slots with.
@@ -88,6 +93,8 @@ impl CompiledPolicy {
     pub fn new(policy: &Policy, location: impl Into<SmolStr>) -> Self {
         let inner: &ast::Policy = policy.as_ref();
         let text = Text::of(inner.loc());
+        let conditions = conjuncts(inner.non_scope_constraints(), &text);
+        let expressions = || conditions.iter().map(|condition| &*condition.expression);
         Self {
             id: SmolStr::new(policy.id()),
             effect: match policy.effect() {
@@ -101,7 +108,9 @@ impl CompiledPolicy {
                 action: bare::action(inner.action_constraint()),
                 resource: bare::party(inner.resource_constraint().as_inner()),
             },
-            conditions: conjuncts(inner.non_scope_constraints(), &text),
+            plan: Arc::new(access::plan(expressions(), inner.env())),
+            reads_now: walk::reads_now(expressions()),
+            conditions,
             slots: if inner.env().is_empty() { Arc::clone(&NO_SLOTS) } else { Arc::new(inner.env().clone()) },
             text: text.written,
         }

@@ -129,6 +129,14 @@ impl CedarValue {
         }
     }
 
+    /// A member, if it is a record that has it.
+    pub fn member(&self, name: &str) -> Option<Self> {
+        match self.0.value_kind() {
+            ValueKind::Record(members) => members.get(name).cloned().map(Self),
+            _ => None,
+        }
+    }
+
     /// The elements, if it is a set.
     pub fn elements(&self) -> Option<Vec<Self>> {
         match self.0.value_kind() {
@@ -145,9 +153,14 @@ impl CedarRecord {
     /// Cedar's own words for why it is none.
     pub fn of_cedar_json(context: serde_json::Value) -> Result<Self, String> {
         let context = Context::from_json_value(context, None).map_err(|error| error.to_string())?;
+        Self::of_context(&context).ok_or_else(|| "not a value".to_owned())
+    }
+
+    /// The record that a context of Cedar's public interface is; none for one that holds unknowns.
+    pub fn of_context(context: &Context) -> Option<Self> {
         match context.as_ref() {
-            ast::Context::Value(members) => Ok(Self(members.as_ref().clone())),
-            ast::Context::RestrictedResidual(_) => Err("not a value".to_owned()),
+            ast::Context::Value(members) => Some(Self(members.as_ref().clone())),
+            ast::Context::RestrictedResidual(_) => None,
         }
     }
 
@@ -162,7 +175,7 @@ impl CedarRecord {
     }
 
     /// The members, by name.
-    pub(super) fn into_members(self) -> impl Iterator<Item = (SmolStr, PartialValue)> {
-        self.0.into_iter().map(|(name, value)| (name, PartialValue::Value(value)))
+    pub fn into_members(self) -> impl Iterator<Item = (SmolStr, CedarValue)> {
+        self.0.into_iter().map(|(name, value)| (name, CedarValue(value)))
     }
 }

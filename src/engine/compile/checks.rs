@@ -1,22 +1,20 @@
 //! What a policy set must pass before it may decide.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cedar_policy::{
-    Entities, EntityUid, Policy, PolicyId, PolicySet, ValidationMode, ValidationWarning, Validator,
-};
+use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, ValidationMode, ValidationWarning, Validator};
 use miette::Diagnostic;
 
 use super::policies::{LoadedPolicies, Origin, PlacedPolicy};
 use crate::engine::catalog::Catalog;
-use crate::engine::cedar::walk::{self, Followed};
+use crate::engine::cedar::walk;
 use crate::engine::cedar::{CompiledPolicy, EntityKind, PolicyEffect};
+use crate::engine::entities::EntityStore;
 use crate::engine::problem::{Place, Problem, Report, Severity};
 
 /// Refuses typed actions of tools that are not stored: the tool that was meant would be decided without them.
-pub(super) fn typed_tools(catalog: &Catalog, stored: &Entities, report: &mut Report) {
-    for (tool, action) in catalog.typed_tools().filter(|(tool, _)| stored.get(tool).is_none()) {
+pub(super) fn typed_tools(catalog: &Catalog, stored: &EntityStore, report: &mut Report) {
+    for (tool, action) in catalog.typed_tools().filter(|(tool, _)| !stored.contains(tool)) {
         let message = format!("{action} is annotated `@tool` of {tool}, which is not stored");
         report.push(
             Problem::error(&Place::new("schemas", ""), message).help("import the tool, or correct the id"),
@@ -152,40 +150,33 @@ fn check_actions(catalog: &Catalog, policy: &CompiledPolicy, origin: &Origin) ->
     found
 }
 
-/// Warns of entities that policies name and that are not stored: `x in Group::"typo"` is simply false (C3). Returns
-/// every entity they name.
+/// Warns of entities that policies name and that are not stored: `x in Group::"typo"` is simply false (C3).
 pub(super) fn literals(
     catalog: &Catalog,
     policies: &[PlacedPolicy],
-    stored: &Entities,
+    stored: &EntityStore,
     report: &mut Report,
-) -> BTreeSet<EntityUid> {
-    let mut named = BTreeSet::new();
+) {
     let is_closed = |uid: &EntityUid| {
         matches!(catalog.entity_kind(uid.type_name()), Some(EntityKind::Enum(_) | EntityKind::Action))
     };
     for policy in policies {
         for uid in walk::literals(&policy.compiled) {
-            if !is_closed(&uid) && stored.get(&uid).is_none() {
+            if !is_closed(&uid) && !stored.contains(&uid) {
                 report.push(not_stored(catalog, policy, &uid));
             }
-            named.insert(uid);
         }
     }
-    named
 }
 
 fn not_stored(catalog: &Catalog, policy: &PlacedPolicy, uid: &EntityUid) -> Problem {
     let PlacedPolicy { compiled, origin, .. } = policy;
     let message = format!("policy `{}` names {uid}, which is not stored", compiled.id);
-    let follows = || {
-        let mut followed = Followed::default();
-        followed.add(compiled);
-        followed.literals.contains(uid)
-    };
     if catalog.is_request_scoped(uid.type_name()) {
         at(origin, Severity::Error, message).help("store it: otherwise a request could supply it")
-    } else if compiled.effect == PolicyEffect::Forbid && follows() {
+    } else if compiled.effect == PolicyEffect::Forbid
+        && compiled.plan.literals.iter().any(|(looked, _)| looked == uid)
+    {
         at(origin, Severity::Error, message).help("store it: the forbid looks at it, and would miss")
     } else {
         at(origin, Severity::Warning, message)

@@ -1,34 +1,33 @@
 //! A request as the Cedar language alone understands it: nothing need be stored or declared, and the
 //! limits that Mandate sets to ids and contexts do not hold.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityUid};
 
 use super::Question;
 use crate::engine::catalog::{ActionType, Catalog};
-use crate::engine::cedar::{CedarRecord, RecordType};
+use crate::engine::cedar::CedarRecord;
 use crate::engine::convert::{Converter, Form};
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::supplied::Supplied;
 use crate::engine::world::World;
 
-impl<'w> Question<'w> {
+impl Question {
     /// Understands a request in a world that asks no more than the language does.
     ///
     /// # Errors
     /// [`InvalidRequest`] for what the language has no words for: a name that is none, a context that is no record of
     /// values, and everything that Mandate adds.
-    pub(super) fn in_language(world: &'w World, request: &AuthzRequest) -> Result<Self, InvalidRequest> {
+    pub(super) fn in_language(world: &World, request: &AuthzRequest) -> Result<Self, InvalidRequest> {
         let catalog = &world.generation.catalog;
         let added = [("arguments", request.arguments.is_some()), ("entities", !request.entities.is_empty())];
         if let Some((field, _)) = added.into_iter().find(|(_, set)| *set) {
             return Err(InvalidRequest::field(field, "is nothing the Cedar language has"));
         }
         let uid = uid(catalog, &request.action, "action")?;
-        let action = catalog.action(&uid).cloned().unwrap_or_else(|| Arc::new(undeclared(uid)));
+        let action = catalog.action(&uid).cloned().unwrap_or_else(|| Arc::new(ActionType::bare(uid)));
         Ok(Self {
             principal: self::uid(catalog, &request.principal, "principal")?,
             resource: self::uid(catalog, &request.resource, "resource")?,
@@ -36,7 +35,6 @@ impl<'w> Question<'w> {
             action,
             references: Vec::new(),
             supplied: Supplied::default(),
-            world,
         })
     }
 }
@@ -52,19 +50,6 @@ fn uid(catalog: &Catalog, reference: &Reference, field: &str) -> Result<EntityUi
         })?,
     };
     Ok(EntityUid::from_type_name_and_id(name, EntityId::new(&reference.id)))
-}
-
-fn undeclared(uid: EntityUid) -> ActionType {
-    ActionType {
-        uid,
-        principals: HashSet::new(),
-        resources: HashSet::new(),
-        ancestors: HashSet::new(),
-        has_children: false,
-        supplied: RecordType::default(),
-        filled: RecordType::default(),
-        tool: None,
-    }
 }
 
 /// The context as the schema directs where it fits the action, and else as Cedar's JSON says of itself.

@@ -134,7 +134,7 @@ impl Loader {
             generation.hash = %published.world.generation.hash,
             revision.sequence = published.sequence,
             policies.count = published.world.generation.policies.len(),
-            entities.count = published.world.stored,
+            entities.count = published.world.entities.len(),
             warnings.text = %texts(loaded.warnings.warnings()).join("\n"),
             source = ?source,
             "published"

@@ -4,61 +4,91 @@
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision, Entities, EntityUid, PolicyId, PolicySet, Request,
-    SlotId,
+    AuthorizationError, Authorizer, Context, Decision, Entities, EntityUid, PolicySet, Request,
 };
-use cedar_policy_core::ast;
-use cedar_policy_core::evaluator::Evaluator;
-use cedar_policy_core::extensions::Extensions;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use serde_json::Value;
 
-use super::policy::ScopePart;
-use super::walk;
-use super::{CedarRecord, CompiledPolicy, Evaluation, Outcome, Parties, PolicyEffect};
+use super::catalog::ActionType;
+use super::cedar::{CedarRecord, CompiledPolicy, Evaluation, Outcome, PolicyEffect, entities};
+use super::compile::{Options, Sources, compile};
+use super::entities::{EntityStore, StoredEntity};
+use super::generation::{Generation, PolicyIds, Strictness};
+use super::index::ScopeIndex;
+use super::parties::Parties;
+use super::problem::SourceFile;
+use super::question::Question;
+use super::slice;
+use super::supplied::Supplied;
+use super::world::World;
 
 /// Allow or deny, satisfied policies of that side, and policies that failed.
 type Verdict = (bool, BTreeSet<String>, BTreeSet<String>);
 
-fn ours(policies: &PolicySet, entities: &Entities, request: &Request) -> Verdict {
-    let context: &ast::Context = request.context().unwrap().as_ref();
-    let ast::Context::Value(members) = context else { panic!("a concrete context") };
-    let (principal, action) = (request.principal().unwrap(), request.action().unwrap());
-    let parties = Parties::new(principal, action, request.resource().unwrap(), entities);
-    let evaluation = Evaluation::new(parties, CedarRecord(members.as_ref().clone()));
-    check_rebuilt(policies, entities, request);
+/// The world that these policies and entities are, beside no schema.
+fn world_of(policies: &PolicySet, stored: &Entities) -> World {
+    static BARE: LazyLock<World> = LazyLock::new(|| {
+        let options = Options { strictness: Strictness::Language(PolicyIds::Position), ..Options::default() };
+        let nothing =
+            SourceFile { name: "one.cedar".into(), bytes: b"permit(principal, action, resource);".to_vec() };
+        compile(&Sources { policies: vec![nothing], ..Sources::default() }, &options).unwrap().world
+    });
+    let mut store = EntityStore::default();
+    for entity in stored.iter() {
+        let (parents, attributes, tags) = entities::parts(entity).unwrap();
+        let members = StoredEntity::new(parents, attributes.into_members(), tags.into_members());
+        store.put(entity.uid(), members).unwrap();
+    }
+    let mut compiled: Vec<_> =
+        policies.policies().map(|policy| Arc::new(CompiledPolicy::new(policy, ""))).collect();
+    compiled.sort_by(|one, other| one.id.cmp(&other.id));
+    let generation = Generation {
+        index: ScopeIndex::of(&compiled),
+        policies: compiled,
+        ..BARE.generation.as_ref().clone()
+    };
+    World::new(Arc::new(generation), store)
+}
+
+fn ours(world: &World, request: &Request) -> Verdict {
+    let question = Question {
+        principal: request.principal().unwrap().clone(),
+        action: Arc::new(ActionType::bare(request.action().unwrap().clone())),
+        resource: request.resource().unwrap().clone(),
+        context: CedarRecord::of_context(request.context().unwrap()).unwrap(),
+        references: Vec::new(),
+        supplied: Supplied::default(),
+    };
+    let parties = Parties::of(world, &question);
+    let places = parties.candidates(world, &question);
+    let candidates: Vec<_> = places.iter().map(|place| &world.generation.policies[*place as usize]).collect();
+    let slice =
+        slice::take(world, &question, &parties, candidates.iter().map(|policy| &*policy.plan)).unwrap();
+    let (principal, action, resource) = (&question.principal, &question.action.uid, &question.resource);
+    let evaluation = Evaluation::new(principal, action, resource, question.context.clone(), &slice);
+    let scoped = parties.scoped(&question);
     let (mut permits, mut forbids, mut errors) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    for policy in policies.policies() {
-        let compiled = CompiledPolicy::new(policy, "");
-        let outcome = evaluation.outcome(&compiled);
-        assert_eq!(evaluation.trace(&compiled).outcome, outcome, "a trace decides what an evaluation does");
-        match (outcome, compiled.effect) {
+    for policy in candidates {
+        let outcome = evaluation.outcome(policy);
+        let trace = evaluation.trace(&scoped, policy);
+        assert!(trace.in_scope() && trace.outcome == outcome, "a trace decides what an evaluation does");
+        match (outcome, policy.effect) {
             (Outcome::NotSatisfied, _) => continue,
-            (Outcome::Satisfied, PolicyEffect::Permit) => permits.insert(policy.id().to_string()),
-            (Outcome::Satisfied, PolicyEffect::Forbid) => forbids.insert(policy.id().to_string()),
-            (Outcome::Failed(_), _) => errors.insert(policy.id().to_string()),
+            (Outcome::Satisfied, PolicyEffect::Permit) => permits.insert(policy.id.to_string()),
+            (Outcome::Satisfied, PolicyEffect::Forbid) => forbids.insert(policy.id.to_string()),
+            (Outcome::Failed(_), _) => errors.insert(policy.id.to_string()),
         };
     }
     let allow = forbids.is_empty() && !permits.is_empty();
     (allow, if forbids.is_empty() { permits } else { forbids }, errors)
 }
 
-/// Policies put together again evaluate as the originals do, down to the words of errors.
-fn check_rebuilt(policies: &PolicySet, entities: &Entities, request: &Request) {
-    let evaluator = Evaluator::new(request.as_ref().clone(), entities.as_ref(), Extensions::all_available());
-    let told = |policy: &ast::Policy| evaluator.evaluate(policy).map_err(|error| error.to_string());
-    for policy in policies.policies() {
-        let rebuilt = CompiledPolicy::new(policy, "").to_cedar();
-        assert_eq!((rebuilt.id(), rebuilt.effect()), (policy.as_ref().id(), policy.as_ref().effect()));
-        assert_eq!(told(&rebuilt), told(policy.as_ref()), "{policy}");
-    }
-}
-
 fn cedars(policies: &PolicySet, entities: &Entities, request: &Request) -> Verdict {
+    super::cedar::policy_tests::check_rebuilt(policies, entities, request);
     let response = Authorizer::new().is_authorized(request, policies, entities);
     let reasons = response.diagnostics().reason().map(ToString::to_string).collect();
     let errors = response
@@ -107,6 +137,7 @@ fn the_published_corpus_comes_out_as_published() {
 fn check_corpus_line(test: &Value) -> usize {
     let policies: PolicySet = test["policies"].as_str().unwrap().parse().unwrap();
     let entities = Entities::from_json_value(test["entities"].clone(), None).unwrap();
+    let world = world_of(&policies, &entities);
     let requests = test["requests"].as_array().unwrap();
     for published in requests {
         let context = Context::from_json_value(published["context"].clone(), None).unwrap();
@@ -115,7 +146,7 @@ fn check_corpus_line(test: &Value) -> usize {
         let request = Request::new(principal, action, resource, context, None).unwrap();
         let expected =
             (published["decision"] == "allow", names(&published["reason"]), names(&published["errors"]));
-        assert_eq!(ours(&policies, &entities, &request), expected, "{}: {published}", test["id"]);
+        assert_eq!(ours(&world, &request), expected, "{}: {published}", test["id"]);
     }
     requests.len()
 }
@@ -209,6 +240,7 @@ proptest! {
     ) {
         let policies: PolicySet = policies.concat().parse().unwrap();
         let entities = world();
+        let world = world_of(&policies, &entities);
         for principal in ["u0", "u1", "u2"] {
             for action in ["a0", "a1", "all"] {
                 for resource in ["r0", "r1", "r2"] {
@@ -217,7 +249,7 @@ proptest! {
                     let (p, a, r) = (entity("U", principal), entity("Action", action), entity("R", resource));
                     let request = Request::new(p, a, r, context, None).unwrap();
                     prop_assert_eq!(
-                        ours(&policies, &entities, &request),
+                        ours(&world, &request),
                         cedars(&policies, &entities, &request)
                     );
                 }
@@ -234,89 +266,9 @@ fn generated_worlds_are_worth_deciding() {
     let context = Context::from_json_value(serde_json::json!({"flag": true, "count": 2}), None).unwrap();
     let request =
         Request::new(entity("U", "u0"), entity("Action", "a0"), entity("R", "r0"), context, None).unwrap();
-    let (_, reasons, errors) = ours(&policies, &world(), &request);
+    let (_, reasons, errors) = ours(&world_of(&policies, &world()), &request);
     assert!(reasons.len() > 25, "only {} of 500 policies are satisfied", reasons.len());
     assert!(errors.len() > 25, "only {} of 500 policies fail", errors.len());
-}
-
-const LINKED: &str = r#"@id("t") forbid(principal == ?principal, action, resource in ?resource)
-    when { principal.level == 1 && context.count } unless { context  has
-    flag };"#;
-
-fn linked() -> PolicySet {
-    let mut policies: PolicySet = LINKED.parse().unwrap();
-    let template = policies.templates().next().unwrap().id().clone();
-    for (id, principal, resource) in [("l0", "u0", "g2"), ("l1", "u1", "g2"), ("l2", "u0", "g1")] {
-        let slots =
-            [(SlotId::principal(), entity("U", principal)), (SlotId::resource(), entity("G", resource))];
-        policies.link(template.clone(), PolicyId::new(id), slots.into()).unwrap();
-    }
-    policies
-}
-
-#[test]
-fn links_come_out_as_cedar_decides_them() {
-    let (policies, entities) = (linked(), world());
-    for (principal, resource) in [("u0", "r0"), ("u1", "r0"), ("u0", "r1"), ("u2", "r2")] {
-        for context in
-            [serde_json::json!({"count": true}), serde_json::json!({"count": 1}), serde_json::json!({})]
-        {
-            let context = Context::from_json_value(context, None).unwrap();
-            let (p, a, r) = (entity("U", principal), entity("Action", "a0"), entity("R", resource));
-            let request = Request::new(p, a, r, context, None).unwrap();
-            assert_eq!(ours(&policies, &entities, &request), cedars(&policies, &entities, &request));
-        }
-    }
-}
-
-#[test]
-fn what_a_link_fills_in_is_among_what_it_names() {
-    let policies = linked();
-    let link = CompiledPolicy::new(policies.policy(&PolicyId::new("l0")).unwrap(), "");
-    let named: Vec<_> = walk::literals(&link).iter().map(ToString::to_string).collect();
-    assert_eq!(named, ["G::\"g2\"", "U::\"u0\""]);
-    assert_eq!(link.scope_text(ScopePart::Principal), "principal == U::\"u0\"");
-}
-
-#[test]
-fn conditions_read_as_they_were_written() {
-    let policies = linked();
-    let compiled = CompiledPolicy::new(policies.policy(&PolicyId::new("l1")).unwrap(), "");
-    let texts = |policy: &CompiledPolicy| {
-        policy.conditions.iter().map(|part| policy.condition_text(part)).collect::<Vec<_>>()
-    };
-    assert_eq!(texts(&compiled), ["principal.level == 1", "context.count", "unless { context has flag }"]);
-    assert_eq!(&**compiled.text(), LINKED);
-    // Among other policies, the text before a policy is not its own.
-    let several = "permit(principal, action, resource);\n forbid(principal, action, resource) when { 1  < 2 && (3\n< 4) };";
-    let several: PolicySet = several.parse().unwrap();
-    let second = several
-        .policies()
-        .map(|policy| CompiledPolicy::new(policy, ""))
-        .find(|policy| policy.effect == PolicyEffect::Forbid)
-        .unwrap();
-    assert_eq!(texts(&second), ["1 < 2", "3 < 4"]);
-    assert!(second.text().starts_with("forbid("), "{}", second.text());
-}
-
-#[test]
-fn what_is_not_a_boolean_fails_in_cedars_words() {
-    let policies: PolicySet =
-        "permit(principal, action, resource) when { true && context.count };".parse().unwrap();
-    let context = Context::from_json_value(serde_json::json!({"count": 1}), None).unwrap();
-    let (p, a, r) = (entity("U", "u0"), entity("Action", "a0"), entity("R", "r0"));
-    let entities = world();
-    let parties = Parties::new(&p, &a, &r, &entities);
-    let ast::Context::Value(members) = AsRef::<ast::Context>::as_ref(&context) else {
-        panic!("a concrete context")
-    };
-    let evaluation = Evaluation::new(parties, CedarRecord(members.as_ref().clone()));
-    let request = Request::new(p.clone(), a.clone(), r.clone(), context.clone(), None).unwrap();
-    let response = Authorizer::new().is_authorized(&request, &policies, &entities);
-    let AuthorizationError::PolicyEvaluationError(cedars) = response.diagnostics().errors().next().unwrap();
-    let compiled = CompiledPolicy::new(policies.policies().next().unwrap(), "");
-    let Outcome::Failed(failure) = evaluation.outcome(&compiled) else { panic!("it fails") };
-    assert_eq!(failure.message, cedars.inner().to_string());
 }
 
 #[test]
