@@ -4,6 +4,7 @@
 //! evaluation of prepared conditions, values built without JSON, schema types, and walks over policy syntax trees.
 
 mod access;
+mod bare;
 pub mod entities;
 pub mod evaluate;
 pub mod policy;
@@ -12,9 +13,12 @@ pub mod types;
 pub mod value;
 pub mod walk;
 
+#[cfg(test)]
+pub(super) mod policy_tests;
+
 pub use entities::{BuiltEntity, Slice};
 pub use evaluate::{ConditionOutcome, Evaluation, Outcome, PolicyFailure, PolicyFailureKind, Trace};
-pub use policy::{CompiledPolicy, PolicyEffect};
+pub use policy::{Annotations, CompiledPolicy, PolicyEffect};
 pub use scope::{ActionScope, PartyScope, Scoped};
 pub use types::{Attribute, EntityKind, RecordType, Type};
 pub use value::{CedarRecord, CedarValue};

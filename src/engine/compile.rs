@@ -6,25 +6,36 @@
 mod catalog;
 mod checks;
 mod common_types;
+mod compiler;
 mod definitions;
 mod emergency;
 mod entities;
 mod language;
+mod links;
 mod policies;
 mod schema;
+mod single;
+mod workers;
+
+#[cfg(test)]
+mod compiler_tests;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
-use definitions::Definitions;
+use checks::Rules;
+pub use compiler::Compiler;
 pub use emergency::{EMERGENCY, is_emergency};
+use policies::LoadedPolicies;
 use sha2::{Digest, Sha256};
+pub use workers::Workers;
 
 use super::catalog::Domain;
 use super::cedar::entities as cedar_entities;
 use super::digest;
 use super::generation::{Generation, OnPolicyError, Strictness};
-use super::guard::{self, StackUnavailable};
+use super::guard::{self, Refused, StackUnavailable};
 use super::index::ScopeIndex;
 use super::problem::{Place, Problem, Report, SourceFile};
 use super::world::World;
@@ -83,30 +94,29 @@ pub struct Loaded {
     pub valid: bool,
 }
 
-/// Compiles sources to a world.
+/// Compiles sources to a world, once. Whoever compiles again keeps a [`Compiler`].
 ///
 /// # Errors
 /// A [`Report`] of every problem found, warnings included.
 pub fn compile(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
-    guard::on_parser_stack(|| compile_here(sources, options)).unwrap_or_else(|error| Err(Report::from(error)))
+    Compiler::new(options.clone(), Workers::default()).compile(sources)
 }
 
-/// `compile`, on whatever stack this is. A rejected set is dropped here too: dropping recurses.
-fn compile_here(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
-    let mut report = Report::default();
-    let schema = match options.strictness {
-        Strictness::Language(_) if sources.schemas.is_empty() => language::no_schema(&mut report),
-        _ => schema::load(&sources.schemas, &mut report),
-    };
-    let policies = policies::load(sources, options.strictness, &mut report);
-    let definitions = Definitions::load(&sources.definitions, &mut report);
-    let Some(schema) = schema else { return Err(report) };
-    let parsed = report.problems.len();
-    let mut catalog = schema.catalog(&options.domain, definitions, &mut report);
-    let (policies, valid) = checks::run(&catalog, policies, &mut report);
+/// From policies that parsed and a schema, whatever was found in them, to a world. What is reported after the first
+/// `parsed` problems is more than the language asks.
+fn finish(
+    sources: &Sources,
+    options: &Options,
+    rules: &Rules,
+    policies: LoadedPolicies,
+    mut report: Report,
+    parsed: usize,
+) -> Result<Loaded, Report> {
+    let (policies, valid) = checks::run(rules, policies, &mut report);
+    let mut catalog = Arc::clone(&rules.catalog);
     if options.strictness != Strictness::Full {
         language::forgive(&mut report, parsed);
-        language::keep_to(&mut catalog, options.strictness);
+        language::keep_to(Arc::make_mut(&mut catalog), options.strictness);
     }
     let stored = entities::load(&sources.entities, &catalog, &mut report);
     let related = report.problems.len();
@@ -181,15 +191,23 @@ fn place(file: &SourceFile, report: &mut Report) -> Option<Place> {
     }
 }
 
-/// Refuses text too deep for the parser.
-fn check_nesting(place: &Place, syntax: guard::Syntax, report: &mut Report) -> bool {
-    let Err(refused) = guard::nesting(place.text(), syntax) else { return true };
-    let mut problem = Problem::error(place, refused.to_string()).help("split the expression");
-    if let Some(span) = refused.span() {
-        problem = problem.at(span, "one level too deep".to_owned());
+/// Refuses a schema's text that is too deep for the parser.
+fn check_schema(place: &Place, report: &mut Report) -> bool {
+    let refused = guard::nesting(place.text(), guard::Syntax::Schema);
+    refused.map_err(|refused| report.push(too_much(place, &refused))).is_ok()
+}
+
+/// The segments of a text that holds policies. Refuses what is too deep or too long for the parser.
+fn check_policies(place: &Place, report: &mut Report) -> Option<Vec<Range<usize>>> {
+    guard::policies(place.text()).map_err(|refused| report.push(too_much(place, &refused))).ok()
+}
+
+fn too_much(place: &Place, refused: &Refused) -> Problem {
+    let problem = Problem::error(place, refused.to_string()).help("split the expression");
+    match refused.span() {
+        Some(span) => problem.at(span, "one level too deep".to_owned()),
+        None => problem,
     }
-    report.push(problem);
-    false
 }
 
 impl From<StackUnavailable> for Report {

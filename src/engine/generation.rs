@@ -65,7 +65,7 @@ pub struct Generation {
     /// The schema's actions, each with all it is in.
     pub actions: HashMap<EntityUid, BuiltEntity>,
     /// What the schema declares.
-    pub catalog: Catalog,
+    pub catalog: Arc<Catalog>,
     /// What happens when a policy cannot be evaluated.
     pub on_policy_error: OnPolicyError,
 }

@@ -104,6 +104,7 @@ fn decided(world: &World, request: &Request) -> (Verdict, Looked) {
 }
 
 fn cedars(policies: &PolicySet, entities: &Entities, request: &Request) -> Verdict {
+    super::cedar::policy_tests::check_rebuilt(policies, entities, request);
     let response = Authorizer::new().is_authorized(request, policies, entities);
     let reasons = response.diagnostics().reason().map(ToString::to_string).collect();
     let errors = response

@@ -40,7 +40,7 @@ use super::emergency::Emergency;
 use super::history::History;
 use super::pin::{Pin, PinFile};
 use super::settling::{Settling, Verdict};
-use crate::engine::compile::{Options, Sources};
+use crate::engine::compile::{Compiler, Options, Sources};
 use crate::engine::guard::PARSER_STACK_BYTES;
 use command::Message;
 pub use command::{Command, CommandError, Commands, Served};
@@ -87,6 +87,7 @@ pub struct LoaderConfig {
 #[derive(Debug)]
 pub struct Loader {
     config: LoaderConfig,
+    compiler: Compiler,
     store: Arc<Store>,
     /// What the served world was compiled from.
     served: Set,

@@ -120,7 +120,7 @@ impl<'a> Evaluation<'a> {
 
     /// Evaluates a policy whose scope covers the request.
     pub fn outcome(&self, policy: &CompiledPolicy) -> Outcome {
-        for condition in &policy.conditions {
+        for condition in policy.conditions.iter() {
             match self.condition(policy, condition) {
                 Ok(true) => {}
                 Ok(false) => return Outcome::NotSatisfied,
@@ -142,14 +142,14 @@ impl<'a> Evaluation<'a> {
         });
         let mut trace = Trace { parts: parts.collect(), outcome: Outcome::Satisfied };
         trace.settle();
-        for condition in &policy.conditions {
+        for condition in policy.conditions.iter() {
             match self.condition(policy, condition) {
                 Ok(holds) => {
-                    trace.parts.push(ConditionOutcome { text: condition.text(), holds });
+                    trace.parts.push(ConditionOutcome { text: policy.condition_text(condition), holds });
                     trace.settle();
                 }
                 Err(failure) => {
-                    let text = format!("{}: {}", condition.text(), failure.message);
+                    let text = format!("{}: {}", policy.condition_text(condition), failure.message);
                     trace.parts.push(ConditionOutcome { text, holds: false });
                     if trace.outcome == Outcome::Satisfied {
                         trace.outcome = Outcome::Failed(failure);
@@ -162,13 +162,13 @@ impl<'a> Evaluation<'a> {
     }
 
     fn condition(&self, policy: &CompiledPolicy, condition: &Condition) -> Result<bool, PolicyFailure> {
-        let value = self.evaluator.interpret(&condition.expression, policy.policy.env())?;
+        let value = self.evaluator.interpret(&condition.expression, &policy.slots)?;
         match value.value_kind() {
             ValueKind::Lit(Literal::Bool(holds)) => Ok(*holds),
             // Not a boolean: Cedar words that error, for an operand of `&&`.
             _ => {
                 let conjunction = Expr::and(condition.expression.as_ref().clone(), Expr::val(true));
-                let value = self.evaluator.interpret(&conjunction, policy.policy.env())?;
+                let value = self.evaluator.interpret(&conjunction, &policy.slots)?;
                 Ok(matches!(value.value_kind(), ValueKind::Lit(Literal::Bool(true))))
             }
         }

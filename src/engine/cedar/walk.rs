@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cedar_policy::EntityUid;
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, Var};
 
-use super::policy::CompiledPolicy;
+use super::policy::{CompiledPolicy, Scope};
 
 /// Depth of the deepest expression in a policy's condition.
 pub fn depth(policy: &cedar_policy::Policy) -> usize {
@@ -46,12 +46,29 @@ pub fn template_offset(template: &cedar_policy::Template) -> usize {
     template.loc().map_or(0, cedar_policy_core::parser::Loc::start)
 }
 
-/// Every entity a policy's condition or scope names.
+/// Whether a policy is all of the text it was parsed from.
+pub fn is_whole(policy: &cedar_policy::Policy) -> bool {
+    let policy: &cedar_policy_core::ast::Policy = policy.as_ref();
+    covers(policy.loc())
+}
+
+/// Whether a template is all of the text it was parsed from.
+pub fn is_whole_template(template: &cedar_policy::Template) -> bool {
+    let template: &cedar_policy_core::ast::Template = template.as_ref();
+    covers(template.loc())
+}
+
+fn covers(place: Option<&cedar_policy_core::parser::Loc>) -> bool {
+    place.is_some_and(|place| place.start() == 0 && place.end() == place.src.len())
+}
+
+/// Every entity a policy's condition or scope names, or a link fills a slot with.
 pub fn literals(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
-    let condition = policy.policy.condition();
-    let linked = policy.policy.env().values();
-    let mut found: BTreeSet<EntityUid> = linked.map(|uid| uid.clone().into()).collect();
-    for expression in descendants(&condition) {
+    let Scope { principal, action, resource } = &policy.scope;
+    let parties = [principal, resource].into_iter().filter_map(|party| party.get_euid());
+    let scope = parties.map(AsRef::as_ref).chain(action.iter_euids()).chain(policy.slots.values());
+    let mut found: BTreeSet<EntityUid> = scope.map(|uid| uid.clone().into()).collect();
+    for expression in expressions(policy) {
         if let ExprKind::Lit(Literal::EntityUID(uid)) = expression.expr_kind() {
             found.insert(uid.as_ref().clone().into());
         }

@@ -73,7 +73,7 @@ impl Loader {
             return self.note(Outcome::Unchanged, &Report::default());
         }
         let mut sources = reading.sources;
-        match fit(&mut sources, &self.config.options, &self.emergency) {
+        match fit(&mut sources, &mut self.compiler, &self.emergency) {
             Ok(fitted) => {
                 self.rejected = false;
                 let outcome = self.note(Outcome::Published, &fitted.loaded.warnings);
