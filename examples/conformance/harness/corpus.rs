@@ -22,11 +22,10 @@ const EXCEPTIONS: &str = "validate-exceptions-4.14.1.txt";
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
-    #[serde(default)]
-    id: String,
+    id: Option<String>,
     policies: Value,
     schema: Option<Value>,
-    entities: Box<RawValue>,
+    entities: Option<Box<RawValue>>,
     should_validate: Option<bool>,
     #[serde(rename = "shouldValidate_4_14")]
     should_validate_now: Option<bool>,
@@ -69,6 +68,7 @@ fn exceptions(corpus: &Path) -> BTreeSet<String> {
 fn bundle(line: &str, name: &str, exceptions: &BTreeSet<String>) -> Attempt<Bundle> {
     let Line { id, policies, schema, entities, should_validate, should_validate_now, requests } =
         serde_json::from_str(line)?;
+    let id = id.unwrap_or_default();
     let excepted = exceptions.contains(&id);
     let (policies, links, ids) = match policies {
         Value::String(text) => (text, None, PolicyIds::Position),
@@ -86,7 +86,7 @@ fn bundle(line: &str, name: &str, exceptions: &BTreeSet<String>) -> Attempt<Bund
             Value::String(text) => SchemaText::Cedar(text),
             json => SchemaText::Json(json.to_string()),
         }),
-        entities: entities.get().to_owned(),
+        entities: entities.map_or_else(|| "[]".to_owned(), |entities| entities.get().to_owned()),
         valid: should_validate_now.or(should_validate.map(|valid| valid || excepted)),
         cases: requests.into_iter().map(PublishedRequest::case).collect::<Attempt<_>>()?,
     })

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use mandate::engine::datum::Reference;
 use mandate::engine::generation::PolicyIds;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::bundle::{Bundle, Case, Expected, SchemaText};
@@ -59,14 +60,15 @@ fn file(path: &Path, named: bool) -> Attempt<Vec<Bundle>> {
     if !name.ends_with(".json") {
         return if named { corpus::read(path) } else { Ok(Vec::new()) };
     }
-    match serde_json::from_str::<Handwritten>(&text(path)?) {
-        Ok(test) => {
-            let test = test.bundle(path).map_err(|error| format!("{}: {error}", path.display()))?;
-            Ok(vec![test])
-        }
-        Err(error) if named => Err(format!("{}: {error}", path.display()).into()),
-        Err(_) => Ok(Vec::new()),
+    let text = text(path)?;
+    // Beside the tests lie entities and the like.
+    let is_test = || serde_json::from_str::<Value>(&text).is_ok_and(|json| json.get("requests").is_some());
+    if !named && !is_test() {
+        return Ok(Vec::new());
     }
+    let test = serde_json::from_str::<Handwritten>(&text).map_err(Into::into);
+    let bundle = test.and_then(|test| test.bundle(path));
+    Ok(vec![bundle.map_err(|error| format!("{}: {error}", path.display()))?])
 }
 
 fn text(path: &Path) -> Attempt<String> {

@@ -13,8 +13,7 @@ use super::bundle::{Case, Expected};
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PublishedRequest {
-    #[serde(default)]
-    description: String,
+    description: Option<String>,
     principal: PublishedUid,
     action: PublishedUid,
     resource: PublishedUid,
@@ -68,7 +67,7 @@ impl PublishedRequest {
     pub(super) fn case(self) -> Attempt<Case> {
         let both = self.reason.is_some() || self.errors.is_some();
         Ok(Case {
-            description: self.description,
+            description: self.description.unwrap_or_default(),
             principal: self.principal.reference()?,
             action: self.action.reference()?,
             resource: self.resource.reference()?,
