@@ -1,13 +1,13 @@
 //! One test through every surface.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mandate::audit::record::CacheUse;
 use mandate::engine::authorize::authorize;
 use mandate::engine::compile::{Loaded, Options, compile};
 use mandate::engine::convert::{Converter, Form};
-use mandate::engine::datum::Datum;
+use mandate::engine::datum::{Datum, Reference};
 use mandate::engine::decision::{Decision, Effect};
 use mandate::engine::generation::{OnPolicyError, Strictness};
 use mandate::engine::question::Question;
@@ -17,6 +17,8 @@ use mandate::pdp;
 use mandate::server::pb;
 use mandate::store::Published;
 use mandate::store::cache::Key;
+
+use serde_json::Value;
 
 use super::Attempt;
 use super::bundle::{Bundle, Case, Expected};
@@ -48,6 +50,23 @@ struct Worlds {
     declared: Option<World>,
 }
 
+/// Questions that were asked of one world, told apart without the cache's own key, which is what is looked at.
+#[derive(Default)]
+struct Asked(Vec<(Reference, Reference, Reference, Value)>);
+
+impl Asked {
+    /// Whether the question is new.
+    fn insert(&mut self, case: &Case) -> bool {
+        let context = serde_json::from_str(&case.context).unwrap_or_default();
+        let question = (case.principal.clone(), case.action.clone(), case.resource.clone(), context);
+        let new = !self.0.contains(&question);
+        if new {
+            self.0.push(question);
+        }
+        new
+    }
+}
+
 impl Harness {
     /// Starts a server, and keeps so many failures. On a runtime of `mandate::app::runtime`.
     ///
@@ -70,7 +89,7 @@ impl Harness {
     pub(crate) async fn check(&mut self, bundle: &Bundle) {
         match self.load(bundle) {
             Ok(worlds) => {
-                let mut asked = HashSet::new();
+                let mut asked = Asked::default();
                 for case in &bundle.cases {
                     self.check_case(bundle, case, &worlds, &mut asked).await;
                 }
@@ -134,7 +153,7 @@ impl Harness {
         self.tally.add(Surface::Validation, outcome);
     }
 
-    async fn check_case(&mut self, bundle: &Bundle, case: &Case, worlds: &Worlds, asked: &mut HashSet<Key>) {
+    async fn check_case(&mut self, bundle: &Bundle, case: &Case, worlds: &Worlds, asked: &mut Asked) {
         let request = match request(case) {
             Ok(request) => request,
             Err(refused) => {
@@ -153,14 +172,14 @@ impl Harness {
         let failing = engine.as_ref().map_or(0, |decision| decision.errors.len());
         let engine = engine.map(|decision| verdict(&decision)).map_err(|error| error.to_string());
         outcomes.push((Surface::Engine, engine.and_then(|got| expected.compare(&got))));
-        let key = Key::of(&request).filter(|_| failing <= MAX_REMEMBERED_ERRORS);
-        let (first, again) = match key {
-            None => {
+        let remembered = failing <= MAX_REMEMBERED_ERRORS && Key::of(&request).is_some();
+        let (first, again) = match (remembered, asked.insert(case)) {
+            (false, _) => {
                 self.tally.unremembered += 1;
                 (CacheUse::Bypass, CacheUse::Bypass)
             }
-            Some(key) if asked.insert(key.clone()) => (CacheUse::Miss, CacheUse::Hit),
-            Some(_) => (CacheUse::Hit, CacheUse::Hit),
+            (true, true) => (CacheUse::Miss, CacheUse::Hit),
+            (true, false) => (CacheUse::Hit, CacheUse::Hit),
         };
         for (surface, part) in [(Surface::Miss, first), (Surface::Hit, again)] {
             outcomes.push((surface, self.ask(&request, expected, worlds, part).await));
@@ -271,7 +290,7 @@ fn errors(report: &mandate::engine::problem::Report) -> String {
 /// A failure, and what it takes to see it again.
 fn reproducible(bundle: &Bundle, case: &Case, failure: &str) -> String {
     let Case { description, principal, action, resource, context, .. } = case;
-    let uid = |one: &mandate::engine::datum::Reference| format!("{}::{:?}", one.type_name, one.id);
+    let uid = |one: &Reference| format!("{}::{:?}", one.type_name, one.id);
     format!(
         "{} ({description})\nprincipal {}\naction {}\nresource {}\ncontext {}\n{failure}\npolicies:\n{}",
         bundle.name,
