@@ -303,6 +303,9 @@ mod tests {
             ("colour = 'red'\n", "colour"),
             ("[decisions]\non_policy_error = 'allow'\n", "allow"),
             ("[listen]\ndata = 'somewhere'\n", "listen.data"),
+            ("strictness = 'language'\n", "strictness"),
+            ("[decisions]\nstrictness = 'language'\n", "strictness"),
+            ("[domain]\nstrictness = 'language'\n", "strictness"),
         ] {
             let error = load(written, Overrides::default()).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

@@ -90,6 +90,12 @@ impl Slice {
         );
         slice.ok().map(Self)
     }
+
+    /// How many.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// The schema's actions, each with all it is in.
