@@ -61,8 +61,10 @@ impl LoadedPolicies {
         let linked = if self.origins.contains_key(&template) && self.joint.template(&template).is_none() {
             // Cedar words that a policy is no template, of any policy of that name.
             let any = Policy::parse(Some(template.clone()), "permit (principal, action, resource);");
-            let set = PolicySet::from_policies(any);
-            set.and_then(|mut set| set.link(template, id, values))
+            match PolicySet::from_policies(any) {
+                Ok(mut set) => set.link(template, id, values),
+                Err(error) => Err(error),
+            }
         } else {
             self.joint.link(template, id, values)
         };
