@@ -12,7 +12,8 @@ use uuid::Uuid;
 use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
 use crate::audit::{AuditLog, DecisionRecord, Record, RefusalRecord, Room, WriterGone};
 use crate::engine::authorize::{Now, authorize};
-use crate::engine::decision::{Decision, Note};
+use crate::engine::cedar::PolicyFailureKind;
+use crate::engine::decision::{Decision, Note, PolicyError};
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::world::World;
 use crate::store::cache::{DecisionCache, Key, Remembered};
@@ -251,7 +252,7 @@ impl Pdp {
         match outcome {
             Ok(Decided { answer, asked, note, latency }) => {
                 self.metrics.decided(answer.decision.effect, call.surface, answer.cache, latency);
-                self.metrics.policies_failed(answer.decision.errors.len());
+                self.policies_failed(&answer);
                 let record =
                     || Record::Decision(Box::new(self.decision_record(call, &answer, asked, note, latency)));
                 room.record(record).map_err(|WriterGone| Refused::Unrecorded)?;
@@ -263,6 +264,23 @@ impl Pdp {
                 // The answer is a refusal, whether or not that could be recorded; a lost record is counted.
                 let _lost = room.record(record);
                 Err(refused)
+            }
+        }
+    }
+
+    /// Counts policies that could not be evaluated, and gives the alarm for what should never fail.
+    fn policies_failed(&self, answer: &Answer) {
+        let errors = &answer.decision.errors;
+        self.metrics.policies_failed(errors.len());
+        for PolicyError { policy, failure } in errors {
+            if failure.kind == PolicyFailureKind::Internal {
+                self.metrics.panicked();
+                tracing::error!(
+                    decision.id = %answer.id,
+                    policy.id = %policy.id,
+                    failure = failure.summary,
+                    "a policy met a defect in Mandate: the answer is a denial"
+                );
             }
         }
     }

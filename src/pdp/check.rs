@@ -127,9 +127,12 @@ fn check(sample: &Sample, known: &mut Option<(Arc<str>, Option<Checker>)>) -> Ch
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::authorize::authorize;
+    use crate::engine::cedar::PolicyFailureKind;
     use crate::engine::compile::{Options, compile};
     use crate::engine::datum::{Datum, Reference};
-    use crate::engine::generation::Generation;
+    use crate::engine::decision::ReasonCode;
+    use crate::engine::generation::{Generation, OnPolicyError};
     use crate::engine::index::ScopeIndex;
     use crate::engine::world::World;
     use crate::store::Store;
@@ -165,7 +168,7 @@ mod tests {
     /// Decides in `decided`, and checks in `world`.
     fn outcome(decided: &World, world: World) -> CheckOutcome {
         let now = Now(1_790_000_000_000);
-        let decision = crate::engine::authorize::authorize(decided, &list_tools(), now).unwrap();
+        let decision = authorize(decided, &list_tools(), now).unwrap();
         let published = Store::new(world).current();
         let sample = Sample { published, question: list_tools(), now, decision: Arc::new(decision) };
         check(&sample, &mut None)
@@ -187,12 +190,26 @@ mod tests {
     }
 
     #[test]
+    fn a_look_that_no_plan_foresaw_denies_in_every_mode() {
+        let world = shipped();
+        let mut generation = world.generation.as_ref().clone();
+        generation.on_policy_error = OnPolicyError::Cedar;
+        for policy in &mut generation.policies {
+            Arc::make_mut(policy).plan = Arc::default();
+        }
+        let world = World::new(Arc::new(generation), world.entities);
+        let decision = authorize(&world, &list_tools(), Now(1_790_000_000_000)).unwrap();
+        assert_eq!(decision.denial.map(|denial| denial.code), Some(ReasonCode::PolicyError));
+        assert!(decision.errors.iter().any(|error| error.failure.kind == PolicyFailureKind::Internal));
+    }
+
+    #[test]
     fn a_decision_that_no_policy_made_is_not_compared() {
         let world = shipped();
         let mut nobody = list_tools();
         nobody.principal.id = "nobody".into();
         let now = Now(0);
-        let decision = crate::engine::authorize::authorize(&world, &nobody, now).unwrap();
+        let decision = authorize(&world, &nobody, now).unwrap();
         let published = Store::new(world).current();
         let sample = Sample { published, question: nobody, now, decision: Arc::new(decision) };
         assert_eq!(check(&sample, &mut None), CheckOutcome::Uncompared);

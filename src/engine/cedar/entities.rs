@@ -93,7 +93,7 @@ impl Slice {
 
     /// How many.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub(in crate::engine) fn len(&self) -> usize {
         self.0.len()
     }
 }
