@@ -8,24 +8,33 @@
 pub mod authorize;
 pub mod catalog;
 pub mod cedar;
+pub mod check;
 pub mod compile;
 pub mod convert;
 pub mod datum;
 pub mod decision;
 pub mod delegation;
 pub mod digest;
+pub mod entities;
 pub mod explain;
 pub mod generation;
 pub mod guard;
+pub mod index;
+pub mod parties;
+pub mod plan;
+pub mod prepared;
 pub mod presence;
 pub mod problem;
 pub mod question;
-pub mod reach;
 pub mod request;
+pub mod slice;
 pub mod supplied;
+pub mod version;
 pub mod world;
 
 #[cfg(test)]
 mod chain_tests;
 #[cfg(test)]
 mod convert_tests;
+#[cfg(test)]
+mod law_tests;

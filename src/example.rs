@@ -37,14 +37,18 @@ pub struct ExampleRequest {
 #[must_use]
 pub fn of(world: &World, action: &ActionType) -> Option<ExampleRequest> {
     let stored = |applies: &dyn Fn(&EntityTypeName) -> bool| {
-        let mut uids: Vec<_> =
-            world.entities.iter().map(|entity| entity.uid()).filter(|uid| applies(uid.type_name())).collect();
+        let mut uids: Vec<_> = world
+            .entities
+            .iter()
+            .map(|(uid, _)| uid.clone())
+            .filter(|uid| applies(uid.type_name()))
+            .collect();
         uids.sort();
         uids
     };
     let mut principals = stored(&|name| action.principals.contains(name));
     // Who may act alone first: the others need a delegation to be decided at all.
-    principals.sort_by_key(|principal| Hop::alone(world, principal).is_err());
+    principals.sort_by_key(|principal| !acts_alone(world, principal));
     let resources = match &action.tool {
         Some(tool) => vec![tool.uid.clone()],
         None => stored(&|name| action.resources.contains(name)),
@@ -81,7 +85,12 @@ pub fn of(world: &World, action: &ActionType) -> Option<ExampleRequest> {
 
 fn stored_digest(world: &World, action: &ActionType, resource: &EntityUid) -> Option<String> {
     action.supplied.attributes.get("digest")?;
-    world.attribute(resource, "digest").as_ref().and_then(CedarValue::as_text).map(str::to_owned)
+    world
+        .entities
+        .get(resource)
+        .and_then(|stored| stored.attribute("digest"))
+        .and_then(CedarValue::as_text)
+        .map(str::to_owned)
 }
 
 fn arguments(world: &World, action: &ActionType) -> Option<Value> {
@@ -124,7 +133,7 @@ fn some_id(world: &World, name: &EntityTypeName) -> String {
         _ => None,
     };
     let stored =
-        || world.entities.iter().map(|entity| entity.uid()).filter(|uid| uid.type_name() == name).min();
+        || world.entities.iter().map(|(uid, _)| uid.clone()).filter(|uid| uid.type_name() == name).min();
     closed.or_else(|| stored().map(|uid| uid.id().unescaped().to_owned())).unwrap_or_default()
 }
 
@@ -212,4 +221,8 @@ impl ExampleRequest {
             "context": self.context,
         })
     }
+}
+
+fn acts_alone(world: &World, principal: &EntityUid) -> bool {
+    Hop::alone(&world.generation.catalog, principal, world.built(principal).as_ref()).is_ok()
 }

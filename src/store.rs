@@ -17,6 +17,7 @@ pub mod revision;
 mod sealed;
 mod set_digest;
 mod settling;
+pub mod workers;
 
 #[cfg(test)]
 mod data_dir_tests;

@@ -100,7 +100,7 @@ fn measure(options: &Options) -> Attempt<()> {
         report.entities = sizes(options.entity_sizes().collect())?;
     }
     if options.measures(Part::Put) {
-        report.put = child(&Role::Put { entities: options.most_entities() }, options)?;
+        report.put = Some(child(&Role::Put { entities: options.most_entities() }, options)?);
     }
     if options.measures(Part::Memory) {
         report.memory = Some([resident(MEMORY_FEW, options)?, resident(options.most_entities(), options)?]);

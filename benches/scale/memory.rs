@@ -27,7 +27,7 @@ pub(crate) fn resident(root: &Path) -> Attempt<Resident> {
     let sources = directory::read(&folders(root)).map_err(|_report| "the files cannot be read")?;
     let world = compiled(&sources)?;
     drop(sources);
-    Ok(Resident { entities: world.stored, kib: status("VmRSS")?, peak_kib: status("VmHWM")? })
+    Ok(Resident { entities: world.entities.len(), kib: status("VmRSS")?, peak_kib: status("VmHWM")? })
 }
 
 /// Bytes for each entity: what more of them add, so that what every process holds does not count.

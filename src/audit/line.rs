@@ -12,7 +12,7 @@ use super::canonical::{self, Value as Canonical};
 use super::first_seen::FirstSeen;
 use super::json::{self, Capped, Each, MAX_TEXT_BYTES, Members, Object, Uid, Value};
 use super::record::{DecisionRecord, Record, RefusalRecord, Surface};
-use crate::engine::cedar::{CompiledPolicy, PolicyEffect};
+use crate::engine::cedar::{Annotations, CompiledPolicy, PolicyEffect};
 use crate::engine::datum::Reference;
 use crate::engine::decision::{Decision, Denial, Effect, PolicyError};
 use crate::engine::request::AuthzRequest;
@@ -232,7 +232,7 @@ fn outcome(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
 struct Determining<'a> {
     id: &'a SmolStr,
     effect: &'static str,
-    annotations: &'a std::collections::BTreeMap<String, String>,
+    annotations: &'a Annotations,
 }
 
 impl<'a> Determining<'a> {

@@ -14,6 +14,6 @@ pub fn survivors(world: &World, cases: &[Case]) -> Vec<String> {
 }
 
 fn survives(world: &World, cases: &[Case], id: &str) -> bool {
-    let without = World { generation: Arc::new(world.generation.without(id)), ..world.clone() };
+    let without = World::new(Arc::new(world.generation.without(id)), world.entities.clone());
     cases.iter().all(|case| run(&without, case) == CaseOutcome::Passed)
 }

@@ -72,8 +72,8 @@ pub fn decide(world: &World, case: &Case) -> Result<Decision, InvalidRequest> {
 
 fn approved(world: &World, case: &Case) -> Result<Datum, InvalidRequest> {
     let resource = world.generation.catalog.uid(&case.resource, "resource")?;
-    let stored = world.attribute(&resource, "digest");
-    let text = stored.as_ref().and_then(CedarValue::as_text);
+    let stored = world.entities.get(&resource).and_then(|tool| tool.attribute("digest"));
+    let text = stored.and_then(CedarValue::as_text);
     let missing = || InvalidRequest::field("digest", format!("{resource} has no stored digest"));
     Ok(Datum::String(text.ok_or_else(missing)?.to_owned()))
 }

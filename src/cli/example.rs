@@ -69,7 +69,7 @@ const MAX_BROWSED: usize = 20_000;
 /// A call to copy that gets a decision from a server at `address`: an allowed one, if there is one.
 #[must_use]
 pub fn curl(world: &World, address: SocketAddr) -> Option<String> {
-    if world.stored > MAX_BROWSED {
+    if world.entities.len() > MAX_BROWSED {
         return None;
     }
     let catalog = &world.generation.catalog;

@@ -151,7 +151,7 @@ fn announce(bound: &Bound, config: &Config, started: Instant) {
     let published = bound.pdp.current();
     let world = &published.world;
     let generation = &world.generation;
-    let (policies, entities) = (generation.policies.len(), world.stored);
+    let (policies, entities) = (generation.policies.len(), world.entities.len());
     let elapsed = started.elapsed().as_millis();
     let addresses = &bound.addresses;
     anstream::eprintln!("{GOOD}loaded{GOOD:#} {policies} policies and {entities} entities in {elapsed} ms");
@@ -198,7 +198,7 @@ fn announce_to_machines(bound: &Bound, config: &Config, started: Instant) {
         version = env!("CARGO_PKG_VERSION"),
         generation.hash = &*published.world.generation.hash,
         policies = published.world.generation.policies.len(),
-        entities = published.world.stored,
+        entities = published.world.entities.len(),
         listen.data = %addresses.data,
         listen.http = %addresses.http,
         listen.ops = %addresses.ops,

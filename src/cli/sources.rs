@@ -7,9 +7,9 @@ use clap::Args;
 use super::Exit;
 use super::output::{self, Format};
 use crate::config::{Config, Overrides};
-use crate::engine::compile::{Loaded, compile};
+use crate::engine::compile::{Compiler, Loaded};
 use crate::engine::problem::Report;
-use crate::store::directory;
+use crate::store::{directory, workers};
 
 /// Where the sources are.
 #[derive(Debug, Clone, Args)]
@@ -57,7 +57,8 @@ impl SourceArgs {
     /// The [`Report`] of everything wrong with the sources, or how the command exits.
     pub fn try_load(&self) -> Result<Result<Loaded, Report>, Exit> {
         let config = self.config(self.overrides())?;
-        Ok(directory::read(&config.folders).and_then(|sources| compile(&sources, &config.options)))
+        let mut compiler = Compiler::new(config.options, workers::foreground());
+        Ok(directory::read(&config.folders).and_then(|sources| compiler.compile(&sources)))
     }
 
     /// The world, or what the command exits with after reporting every problem.

@@ -27,7 +27,7 @@ impl Validate {
         };
         let summary = loaded.as_ref().ok().map(|loaded| {
             let generation = &loaded.world.generation;
-            (generation.policies.len(), loaded.world.stored, generation.hash.clone())
+            (generation.policies.len(), loaded.world.entities.len(), generation.hash.clone())
         });
         let report = match loaded {
             Ok(loaded) => loaded.warnings,

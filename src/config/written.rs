@@ -1,6 +1,7 @@
 //! What was written, before defaults and flags say what it means.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::{Config, ConfigError, Listen, Log, LogFormat, LogOverflow, LogSink, O
 use super::{Reload, Shutdown, Telemetry};
 use crate::engine::catalog::Domain;
 use crate::engine::compile::Options;
-use crate::engine::generation::OnPolicyError;
+use crate::engine::generation::{OnPolicyError, Strictness};
 use crate::store::directory::Folders;
 
 /// The file and the environment.
@@ -67,6 +68,7 @@ struct Reloading {
 #[serde(default, deny_unknown_fields)]
 struct Decisions {
     on_policy_error: OnPolicyError,
+    check_one_in: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -159,6 +161,8 @@ impl Written {
             options: Options {
                 on_policy_error: self.decisions.on_policy_error,
                 domain: self.domain.meaning(),
+                // Nothing anybody writes makes a service ask less.
+                strictness: Strictness::Full,
             },
             listen: Listen {
                 data: flags.data.or(self.listen.data).unwrap_or(loopback(4466)),
@@ -168,6 +172,7 @@ impl Written {
             },
             reload: self.reload.meaning(),
             cache_bytes: self.cache.meaning(),
+            check_one_in: NonZeroU64::new(self.decisions.check_one_in.unwrap_or(10_000)),
             log: self.log.meaning(data_directory.join("decisions")),
             telemetry: Telemetry {
                 format: self.telemetry.format,

@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
+use cedar_policy::EntityUid;
+
 use super::cedar::value::Extension;
 use super::cedar::{
-    CedarValue, CompiledPolicy, Evaluation, Outcome, Parties, PolicyEffect, PolicyFailureKind, Type,
+    Absent, CedarValue, CompiledPolicy, Evaluation, Outcome, PolicyEffect, PolicyFailureKind, Trace, Type,
 };
 use super::convert::datetime;
 use super::decision::{Decision, Denial, Effect, PolicyError, ReasonCode};
 use super::delegation::Hop;
-use super::explain::HopExplanation;
+use super::explain::{self, HopExplanation};
 use super::generation::OnPolicyError;
+use super::parties::Parties;
 use super::presence;
 use super::question::Question;
 use super::request::{AuthzRequest, InvalidRequest};
+use super::slice;
 use super::world::World;
 
 /// The instant a question is asked, in milliseconds since 1970-01-01T00:00:00Z.
@@ -26,11 +30,12 @@ pub struct Now(pub i64);
 /// [`InvalidRequest`] if the question itself cannot be understood. A denial is not an error.
 pub fn authorize(world: &World, request: &AuthzRequest, now: Now) -> Result<Decision, InvalidRequest> {
     let question = Question::of(world, request)?;
-    if let Err(denial) = presence::check_parties(world, &question) {
+    let parties = Parties::of(world, &question);
+    if let Err(denial) = presence::check_parties(world, &question, &parties) {
         return Ok(question.denied(denial));
     }
-    match Hop::alone(world, &question.principal) {
-        Ok(hop) => decide(world, question, &hop, now, request.explain),
+    match Hop::alone(&world.generation.catalog, &question.principal, parties.principal()) {
+        Ok(hop) => decide(world, question, &parties, &hop, now, request.explain),
         // What does not exist is named before what is not allowed.
         Err(denial) => {
             let denial = presence::check_references(world, &question).err().unwrap_or(denial);
@@ -51,15 +56,17 @@ pub fn authorize_as(
     now: Now,
 ) -> Result<Decision, InvalidRequest> {
     let question = Question::of(world, request)?;
-    match presence::check_parties(world, &question) {
-        Ok(()) => decide(world, question, hop, now, request.explain),
+    let parties = Parties::of(world, &question);
+    match presence::check_parties(world, &question, &parties) {
+        Ok(()) => decide(world, question, &parties, hop, now, request.explain),
         Err(denial) => Ok(question.denied(denial)),
     }
 }
 
 fn decide(
     world: &World,
-    mut question: Question<'_>,
+    mut question: Question,
+    parties: &Parties,
     hop: &Hop,
     now: Now,
     explain: bool,
@@ -68,28 +75,36 @@ fn decide(
     if let Err(denial) = presence::check_references(world, &question) {
         return Ok(question.denied(denial));
     }
-    let Ok(entities) = question.entities() else { return Ok(question.denied(presence::slice_limit())) };
-    let mut context = std::mem::take(&mut question.context);
-    let parties = Parties::new(&question.principal, &question.action.uid, &question.resource, &entities);
-    let timed = world.generation.timed.iter().any(|policy| parties.are_covered_by(policy));
-    // Telling the time costs as much as evaluating a policy, and nobody else would notice.
-    if timed && question.action.filled.attributes.contains_key("now") {
-        context.insert("now", instant(now)?);
-    }
-    let evaluation = Evaluation::new(parties, context);
     let policies = &world.generation.policies;
+    let covering = parties.candidates(world, &question);
+    let candidates: Vec<_> =
+        covering.into_iter().filter_map(|place| policies.get(usize::try_from(place).ok()?)).collect();
+    let plans = candidates.iter().map(|policy| &*policy.plan);
+    let slice = match slice::take(world, &question, parties, plans) {
+        Ok(slice) => slice,
+        Err(denial) => return Ok(question.denied(denial)),
+    };
+    // Telling the time costs as much as evaluating a policy, and nobody else would notice.
+    let timed = candidates.iter().any(|policy| policy.reads_now) && fill_now(&mut question, now)?;
+    let context = if explain { question.context.clone() } else { std::mem::take(&mut question.context) };
+    let evaluation =
+        Evaluation::new(&question.principal, &question.action.uid, &question.resource, context, &slice);
     let mut tally = Tally::default();
     let mut traced = Vec::new();
-    for policy in policies {
+    for policy in &candidates {
         if explain {
-            let trace = evaluation.trace(policy);
+            let trace = evaluation.trace(&parties.scoped(&question), policy);
             tally.add(policy, trace.outcome.clone());
             traced.push((Arc::clone(policy), trace));
         } else {
             tally.add(policy, evaluation.outcome(policy));
         }
     }
+    tally.doubt(|uid| world.built(uid).is_some() || question.supplied.contains(uid));
     let (effect, determining, denial) = tally.fold(world.generation.on_policy_error);
+    if explain {
+        traced.extend(near(world, &mut question, parties, &candidates, now)?);
+    }
     let explanation = explain.then(|| HopExplanation::of(&question.principal, effect, traced));
     Ok(Decision {
         effect,
@@ -103,14 +118,43 @@ fn decide(
     })
 }
 
+/// How permits come out whose scopes come close. They decide nothing: what they would look at and is not there is no denial.
+fn near(
+    world: &World,
+    question: &mut Question,
+    parties: &Parties,
+    candidates: &[&Arc<CompiledPolicy>],
+    now: Now,
+) -> Result<Vec<(Arc<CompiledPolicy>, Trace)>, InvalidRequest> {
+    fill_now(question, now)?;
+    let question = &*question;
+    let scoped = parties.scoped(question);
+    let near = explain::near(&world.generation.policies, candidates, &scoped);
+    let plans = near.iter().map(|policy| &*policy.plan);
+    let Ok(slice) = slice::take(world, question, parties, plans) else { return Ok(Vec::new()) };
+    let (principal, action, resource) = (&question.principal, &question.action.uid, &question.resource);
+    let evaluation = Evaluation::new(principal, action, resource, question.context.clone(), &slice);
+    let trace = |policy: &Arc<CompiledPolicy>| (Arc::clone(policy), evaluation.trace(&scoped, policy));
+    Ok(near.into_iter().map(trace).collect())
+}
+
 /// Adds what Mandate vouches for: the chain. What it refers to must exist like anything else.
-fn fill_chain(question: &mut Question<'_>, hop: &Hop) {
+pub(super) fn fill_chain(question: &mut Question, hop: &Hop) {
     let declared = question.action.filled.attributes.get("delegation").map(|attribute| &attribute.ty);
     if let Some(Type::Record(chain)) = declared {
         let delegation = CedarValue::record(hop.record(chain));
         question.context.insert("delegation", delegation);
         question.references.extend(hop.entities(chain));
     }
+}
+
+/// Adds the time, if the action's context declares it.
+pub(super) fn fill_now(question: &mut Question, now: Now) -> Result<bool, InvalidRequest> {
+    let told = question.action.filled.attributes.contains_key("now");
+    if told {
+        question.context.insert("now", instant(now)?);
+    }
+    Ok(told)
 }
 
 fn instant(now: Now) -> Result<CedarValue, InvalidRequest> {
@@ -137,6 +181,22 @@ impl Tally {
                 PolicyEffect::Permit => self.permits.push(policy()),
                 PolicyEffect::Forbid => self.forbids.push(policy()),
             },
+        }
+    }
+
+    /// An entity that exists and that evaluation did not find is one that no plan foresaw: a defect, and what was missed
+    /// might have forbidden (K9).
+    fn doubt(&mut self, exists: impl Fn(&EntityUid) -> bool) {
+        for PolicyError { failure, .. } in &mut self.errors {
+            let unforeseen = match &failure.absent {
+                None => false,
+                Some(Absent::Entity(uid)) => exists(uid),
+                Some(Absent::Unnamed) => true,
+            };
+            if unforeseen {
+                failure.kind = PolicyFailureKind::Internal;
+                failure.summary = "an entity it reads was not foreseen";
+            }
         }
     }
 
@@ -186,7 +246,7 @@ fn forbidden(forbids: &[Arc<CompiledPolicy>]) -> Option<Denial> {
     Some(Denial { code: ReasonCode::Forbidden, message, policy: Some(explained.id.to_string()) })
 }
 
-impl Question<'_> {
+impl Question {
     fn denied(self, denial: Denial) -> Decision {
         Decision::denied(self.principal, self.action.uid.clone(), denial)
     }

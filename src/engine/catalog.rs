@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use super::cedar::{EntityKind, RecordType, Type};
 use super::datum::Reference;
+use super::generation::Strictness;
 use super::request::InvalidRequest;
 
 /// Context members that Mandate fills; a request that sets one is refused (C5).
@@ -75,6 +76,8 @@ pub struct Catalog {
     pub schema: Schema,
     /// The names the engine gives meaning to.
     pub domain: Domain,
+    /// How much is asked of requests.
+    pub strictness: Strictness,
     /// Type of an action whose type a request leaves empty (C8).
     pub(super) default_action: Option<EntityTypeName>,
     /// The declared ones of those that act only on somebody's behalf (D7).
@@ -130,6 +133,20 @@ pub struct InputSchema {
 }
 
 impl ActionType {
+    /// An action of which nothing is known but its name.
+    pub(super) fn bare(uid: EntityUid) -> Self {
+        Self {
+            uid,
+            principals: HashSet::new(),
+            resources: HashSet::new(),
+            ancestors: HashSet::new(),
+            has_children: false,
+            supplied: RecordType::default(),
+            filled: RecordType::default(),
+            tool: None,
+        }
+    }
+
     /// Whether it applies to a principal and a resource of these types.
     pub fn applies_to(&self, principal: &EntityUid, resource: &EntityUid) -> bool {
         self.principals.contains(principal.type_name()) && self.resources.contains(resource.type_name())
@@ -148,6 +165,12 @@ impl ActionType {
 }
 
 impl Catalog {
+    /// The schema that stored entities must fit; none where none was given, which only the language alone allows.
+    pub fn entity_schema(&self) -> Option<&Schema> {
+        let declares = !self.kinds.is_empty();
+        (declares || self.strictness == Strictness::Full).then_some(&self.schema)
+    }
+
     /// What entities of a type are.
     pub fn entity_kind(&self, name: &EntityTypeName) -> Option<&EntityKind> {
         self.kinds.get(name)

@@ -3,27 +3,40 @@
 //! Whole or not at all: nothing of a rejected set is ever served. Parsing, validating and dropping rejected trees
 //! happen on one thread with a large stack (see [`guard`]).
 
-mod ancestry;
 mod catalog;
 mod checks;
 mod common_types;
+mod compiler;
 mod definitions;
 mod emergency;
 mod entities;
+mod language;
+mod links;
 mod policies;
 mod schema;
+mod single;
+mod workers;
 
+#[cfg(test)]
+mod compiler_tests;
+
+use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
-use definitions::Definitions;
+use checks::Rules;
+pub use compiler::Compiler;
 pub use emergency::{EMERGENCY, is_emergency};
+use policies::LoadedPolicies;
 use sha2::{Digest, Sha256};
+pub use workers::Workers;
 
 use super::catalog::Domain;
-use super::cedar::walk::{self, Followed};
+use super::cedar::entities as cedar_entities;
 use super::digest;
-use super::generation::{Generation, OnPolicyError};
-use super::guard::{self, StackUnavailable};
+use super::generation::{Generation, OnPolicyError, Strictness};
+use super::guard::{self, Refused, StackUnavailable};
+use super::index::ScopeIndex;
 use super::problem::{Place, Problem, Report, SourceFile};
 use super::world::World;
 
@@ -47,12 +60,27 @@ pub struct Sources {
 }
 
 /// What compilation is told besides the sources.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// What happens when a policy cannot be evaluated.
     pub on_policy_error: OnPolicyError,
     /// Names of the agent domain.
     pub domain: Domain,
+    /// How much is asked of the sources, and then of requests.
+    pub strictness: Strictness,
+}
+
+/// What names a generation, with the sources: the only strictness that is served leaves no trace in it.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { on_policy_error, domain, strictness } = self;
+        let mut shown = f.debug_struct("Options");
+        shown.field("on_policy_error", on_policy_error).field("domain", domain);
+        if *strictness != Strictness::Full {
+            shown.field("strictness", strictness);
+        }
+        shown.finish()
+    }
 }
 
 /// A world, and what somebody should look at.
@@ -62,54 +90,62 @@ pub struct Loaded {
     pub world: World,
     /// Warnings.
     pub warnings: Report,
+    /// Whether Cedar's strict validator accepts the policies. Where everything is asked, nothing loads without.
+    pub valid: bool,
 }
 
-/// Compiles sources to a world.
+/// Compiles sources to a world, once. Whoever compiles again keeps a [`Compiler`].
 ///
 /// # Errors
 /// A [`Report`] of every problem found, warnings included.
 pub fn compile(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
-    guard::on_parser_stack(|| compile_here(sources, options)).unwrap_or_else(|error| Err(Report::from(error)))
+    Compiler::new(options.clone(), Workers::default()).compile(sources)
 }
 
-/// `compile`, on whatever stack this is. A rejected set is dropped here too: dropping recurses.
-fn compile_here(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
-    let mut report = Report::default();
-    let schema = schema::load(&sources.schemas, &mut report);
-    let policies = policies::load(sources, &mut report);
-    let definitions = Definitions::load(&sources.definitions, &mut report);
-    let Some(schema) = schema else { return Err(report) };
-    let catalog = schema.catalog(&options.domain, definitions, &mut report);
-    let policies = checks::run(&catalog, policies, &mut report);
-    let mut followed = Followed::default();
-    policies.iter().for_each(|policy| followed.add(&policy.compiled));
-    let store = entities::load(&sources.entities, &catalog, &followed, &mut report);
-    checks::literals(&catalog, &policies, &store.entities, &mut report);
-    checks::typed_tools(&catalog, &store.entities, &mut report);
+/// From policies that parsed and a schema, whatever was found in them, to a world. What is reported after the first
+/// `parsed` problems is more than the language asks.
+fn finish(
+    sources: &Sources,
+    options: &Options,
+    rules: &Rules,
+    policies: LoadedPolicies,
+    mut report: Report,
+    parsed: usize,
+) -> Result<Loaded, Report> {
+    let (policies, valid) = checks::run(rules, policies, &mut report);
+    let mut catalog = Arc::clone(&rules.catalog);
+    if options.strictness != Strictness::Full {
+        language::forgive(&mut report, parsed);
+        language::keep_to(Arc::make_mut(&mut catalog), options.strictness);
+    }
+    let stored = entities::load(&sources.entities, &catalog, &mut report);
+    let related = report.problems.len();
+    checks::literals(&catalog, &policies, &stored, &mut report);
+    checks::typed_tools(&catalog, &stored, &mut report);
+    if options.strictness != Strictness::Full {
+        language::forgive(&mut report, related);
+    }
     for name in &sources.unread {
         let place = Place::new(name, "");
         report.push(Problem::warning(&place, "is not read: its name is none that sources have"));
     }
+    let actions = cedar_entities::actions(&catalog.schema).unwrap_or_else(|message| {
+        report.push(Problem::error(&Place::new("schemas", ""), message));
+        Vec::new()
+    });
     if report.rejects() {
         return Err(report);
     }
     let policies: Vec<_> = policies.into_iter().map(|policy| policy.compiled).collect();
     let generation = Generation {
         hash: Arc::from(content_hash(sources, options)),
-        literals: policies.iter().flat_map(|policy| walk::literals(policy)).collect(),
-        timed: policies.iter().filter(|policy| walk::reads_now(policy)).cloned().collect(),
+        index: ScopeIndex::of(&policies),
+        actions: actions.into_iter().map(|action| (action.uid(), action)).collect(),
         policies,
         catalog,
         on_policy_error: options.on_policy_error,
-        followed,
     };
-    let world = World {
-        generation: Arc::new(generation),
-        entities: store.entities,
-        dangling: store.dangling,
-        stored: store.count,
-    };
-    Ok(Loaded { world, warnings: report })
+    Ok(Loaded { world: World::new(Arc::new(generation), stored), warnings: report, valid })
 }
 
 /// Names a generation by what compiles to it (W1): same sources and configuration, same name on every replica.
@@ -155,15 +191,23 @@ fn place(file: &SourceFile, report: &mut Report) -> Option<Place> {
     }
 }
 
-/// Refuses text too deep for the parser.
-fn check_nesting(place: &Place, syntax: guard::Syntax, report: &mut Report) -> bool {
-    let Err(refused) = guard::nesting(place.text(), syntax) else { return true };
-    let mut problem = Problem::error(place, refused.to_string()).help("split the expression");
-    if let Some(span) = refused.span() {
-        problem = problem.at(span, "one level too deep".to_owned());
+/// Refuses a schema's text that is too deep for the parser.
+fn check_schema(place: &Place, report: &mut Report) -> bool {
+    let refused = guard::nesting(place.text(), guard::Syntax::Schema);
+    refused.map_err(|refused| report.push(too_much(place, &refused))).is_ok()
+}
+
+/// The segments of a text that holds policies. Refuses what is too deep or too long for the parser.
+fn check_policies(place: &Place, report: &mut Report) -> Option<Vec<Range<usize>>> {
+    guard::policies(place.text()).map_err(|refused| report.push(too_much(place, &refused))).ok()
+}
+
+fn too_much(place: &Place, refused: &Refused) -> Problem {
+    let problem = Problem::error(place, refused.to_string()).help("split the expression");
+    match refused.span() {
+        Some(span) => problem.at(span, "one level too deep".to_owned()),
+        None => problem,
     }
-    report.push(problem);
-    false
 }
 
 impl From<StackUnavailable> for Report {
@@ -171,3 +215,6 @@ impl From<StackUnavailable> for Report {
         Self { problems: vec![Problem::error(&Place::new("(loader)", ""), error.to_string())] }
     }
 }
+
+#[cfg(test)]
+mod options_tests;

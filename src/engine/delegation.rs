@@ -2,10 +2,10 @@
 
 use cedar_policy::{EntityId, EntityUid};
 
-use super::cedar::{CedarRecord, CedarValue, RecordType, Type};
+use super::catalog::Catalog;
+use super::cedar::{BuiltEntity, CedarRecord, CedarValue, RecordType, Type};
 use super::datum::{Datum, Reference};
 use super::decision::{Denial, ReasonCode};
-use super::world::World;
 
 /// The part a principal plays in its chain (D6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +64,15 @@ impl Hop {
     /// # Errors
     /// The [`Denial`] `chain_required`, for a principal whose type acts only on somebody's behalf, unless it is
     /// stored as autonomous (D7).
-    pub fn alone(world: &World, principal: &EntityUid) -> Result<Self, Denial> {
-        let catalog = &world.generation.catalog;
+    pub fn alone(
+        catalog: &Catalog,
+        principal: &EntityUid,
+        stored: Option<&BuiltEntity>,
+    ) -> Result<Self, Denial> {
         let type_name = principal.type_name();
         let is_agent = catalog.chain_required.contains(type_name);
         let autonomous = || {
-            let stored = world.attribute(principal, &catalog.domain.autonomous);
+            let stored = stored.and_then(|stored| stored.attribute(&catalog.domain.autonomous));
             stored.as_ref().and_then(CedarValue::as_boolean) == Some(true)
         };
         if is_agent && !autonomous() {

@@ -1,14 +1,18 @@
 //! Why: how each policy came out, from the evaluation that decided.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 
-use super::cedar::{CompiledPolicy, Outcome, PolicyEffect, Trace};
+use super::cedar::{CompiledPolicy, Outcome, PolicyEffect, Scoped, Trace};
 use super::decision::Effect;
 
 /// Most permits named as nearest.
 const MAX_NEAREST: usize = 3;
+
+/// Most permits that are evaluated to find the nearest, though their scopes do not cover the request.
+const MAX_NEAR: usize = 64;
 
 /// How one principal's decision came about.
 #[derive(Debug, Clone)]
@@ -65,4 +69,20 @@ impl HopExplanation {
             nearest: missed.into_iter().take(MAX_NEAREST).map(PolicyOutcome::of).collect(),
         }
     }
+}
+
+/// Permits whose scopes come closest to covering a request, besides those that do: what might have been.
+pub fn near<'p>(
+    policies: &'p [Arc<CompiledPolicy>],
+    candidates: &[&'p Arc<CompiledPolicy>],
+    scoped: &Scoped<'_>,
+) -> Vec<&'p Arc<CompiledPolicy>> {
+    let covering: HashSet<*const CompiledPolicy> =
+        candidates.iter().map(|policy| Arc::as_ptr(policy)).collect();
+    let others = policies
+        .iter()
+        .filter(|policy| policy.effect == PolicyEffect::Permit && !covering.contains(&Arc::as_ptr(policy)));
+    let mut near: Vec<_> = others.map(|policy| (scoped.failing(policy), policy)).collect();
+    near.sort_by_key(|(failing, _)| *failing);
+    near.into_iter().take(MAX_NEAR).map(|(_, policy)| policy).collect()
 }

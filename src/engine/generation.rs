@@ -1,13 +1,13 @@
 //! Policies, schema and configuration, compiled whole.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 
 use super::catalog::Catalog;
-use super::cedar::CompiledPolicy;
-use super::cedar::walk::Followed;
+use super::cedar::{BuiltEntity, CompiledPolicy};
+use super::index::ScopeIndex;
 
 /// What happens when a policy cannot be evaluated (C14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
@@ -33,6 +33,26 @@ impl OnPolicyError {
     }
 }
 
+/// How much is asked of sources and of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Strictness {
+    /// Everything that `docs/semantics.md` demands: what a service runs with.
+    #[default]
+    Full,
+    /// What the Cedar language allows and no more: to hold decisions to what others publish of it. Nothing must be
+    /// stored, declared or valid, and nothing is filled in. A program says so; no configuration can.
+    Language(PolicyIds),
+}
+
+/// Where the ids of policies come from, to the Cedar language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyIds {
+    /// From their place in the file: `policy0`, `policy1` and so on, as Cedar's parser gives them.
+    Position,
+    /// From `@id`, and from the place where there is none.
+    Annotation,
+}
+
 /// Everything a decision reads besides entities: immutable, shared, named by its content (W1).
 #[derive(Debug, Clone)]
 pub struct Generation {
@@ -40,16 +60,14 @@ pub struct Generation {
     pub hash: Arc<str>,
     /// Policies and links, in the order of the files.
     pub policies: Vec<Arc<CompiledPolicy>>,
-    /// Those of them that read the time.
-    pub timed: Vec<Arc<CompiledPolicy>>,
+    /// Which of them cover a request.
+    pub index: ScopeIndex,
+    /// The schema's actions, each with all it is in.
+    pub actions: HashMap<EntityUid, BuiltEntity>,
     /// What the schema declares.
-    pub catalog: Catalog,
+    pub catalog: Arc<Catalog>,
     /// What happens when a policy cannot be evaluated.
     pub on_policy_error: OnPolicyError,
-    /// Every entity the policies name.
-    pub literals: BTreeSet<EntityUid>,
-    /// Which stored references the policies follow.
-    pub followed: Followed,
 }
 
 impl Generation {
@@ -58,7 +76,7 @@ impl Generation {
     pub fn without(&self, id: &str) -> Self {
         let mut less = self.clone();
         less.policies.retain(|policy| policy.id != id);
-        less.timed.retain(|policy| policy.id != id);
+        less.index = ScopeIndex::of(&less.policies);
         less
     }
 }

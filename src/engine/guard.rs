@@ -119,9 +119,24 @@ pub enum Syntax {
 /// # Errors
 /// [`Refused::TooDeep`] at the token that goes too deep; [`Refused::PolicyTooLong`] at the policy.
 pub fn nesting(text: &str, syntax: Syntax) -> Result<(), Refused> {
+    scan(text, syntax).map(drop)
+}
+
+/// The policies of a text, each from its first token to its semicolon, by looking for semicolons alone; what is left
+/// after the last one is one more. Refuses what [`nesting`] refuses.
+///
+/// # Errors
+/// As [`nesting`].
+pub fn policies(text: &str) -> Result<Vec<Range<usize>>, Refused> {
+    scan(text, Syntax::Policy)
+}
+
+fn scan(text: &str, syntax: Syntax) -> Result<Vec<Range<usize>>, Refused> {
     let mut depth = Depth::default();
     let mut tokens = Tokens { bytes: text.as_bytes(), at: 0, syntax };
     let mut policy_start = 0;
+    let mut first_token = None;
+    let mut policies = Vec::new();
     while let Some((token, at)) = tokens.next_token() {
         depth.see(token);
         if depth.total() > MAX_TEXT_NESTING {
@@ -130,11 +145,15 @@ pub fn nesting(text: &str, syntax: Syntax) -> Result<(), Refused> {
         if syntax == Syntax::Policy && at - policy_start > MAX_POLICY_BYTES {
             return Err(Refused::PolicyTooLong(policy_start..policy_start + 1));
         }
+        let first = *first_token.get_or_insert(at);
         if token == Token::Separator && tokens.bytes.get(at) == Some(&b';') {
             policy_start = at + 1;
+            policies.push(first..policy_start);
+            first_token = None;
         }
     }
-    Ok(())
+    policies.extend(first_token.map(|first| first..text.len()));
+    Ok(policies)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,7 +291,7 @@ pub fn on_parser_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, St
 /// No thread to parse on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot parse: {0}")]
-pub struct StackUnavailable(String);
+pub struct StackUnavailable(pub(super) String);
 
 #[cfg(test)]
 mod tests {
@@ -330,6 +349,14 @@ mod tests {
         assert!(matches!(nesting(&long, Syntax::Policy), Err(Refused::PolicyTooLong(_))));
         let many = "permit(principal, action, resource);".repeat(20_000);
         assert_eq!(nesting(&many, Syntax::Policy), Ok(()));
+    }
+
+    #[test]
+    fn policies_end_at_semicolons_outside_strings_and_comments() {
+        let text = " // a;\n@id(\"b;\\\";\") permit(c); // d;\r forbid ; ;; // e;\n rest \"f;";
+        let found: Vec<_> = policies(text).unwrap().into_iter().map(|span| text.get(span).unwrap()).collect();
+        assert_eq!(found, ["@id(\"b;\\\";\") permit(c);", "forbid ;", ";", ";", "rest \"f;"]);
+        assert_eq!(policies("// nothing;\n"), Ok(Vec::new()));
     }
 
     #[test]

@@ -5,23 +5,26 @@
 
 use cedar_policy::EntityUid;
 
-use super::cedar::EntityKind;
 use super::decision::{Denial, ReasonCode};
+use super::generation::Strictness;
 use super::guard::MAX_SLICE;
+use super::parties::Parties;
 use super::question::Question;
-use super::reach;
 use super::world::World;
 
 /// Checks that the principal is stored, the resource stored or supplied, and the action theirs.
 ///
 /// # Errors
 /// The [`Denial`], by the first of these that fails.
-pub fn check_parties(world: &World, question: &Question<'_>) -> Result<(), Denial> {
+pub fn check_parties(world: &World, question: &Question, parties: &Parties) -> Result<(), Denial> {
     let Question { principal, action, resource, .. } = question;
-    if !world.stores(principal) {
+    if world.generation.catalog.strictness != Strictness::Full {
+        return Ok(());
+    }
+    if !parties.principal_is_stored() {
         return Err(Denial::new(ReasonCode::UnknownPrincipal, format!("principal {principal} is not known")));
     }
-    if !exists(world, question, resource) {
+    if !parties.resource_exists() {
         return Err(Denial::new(ReasonCode::UnknownResource, format!("resource {resource} is not known")));
     }
     if !action.applies_to(principal, resource) {
@@ -32,39 +35,26 @@ pub fn check_parties(world: &World, question: &Question<'_>) -> Result<(), Denia
     Ok(())
 }
 
-/// Checks that everything the caller, the chain or a followed stored attribute refers to exists.
+/// Checks that everything the caller and the chain refer to exists. What stored attributes refer to is looked for by
+/// whoever follows them ([`super::slice`]).
 ///
 /// # Errors
 /// The [`Denial`], by the first of these that fails.
-pub fn check_references(world: &World, question: &Question<'_>) -> Result<(), Denial> {
-    if let Some(absent) = question.references.iter().find(|uid| !exists(world, question, uid)) {
-        return Err(unknown_entity(format!("{absent}, which the request refers to, is not known")));
+pub fn check_references(world: &World, question: &Question) -> Result<(), Denial> {
+    match question.references.iter().find(|uid| !exists(world, question, uid)) {
+        Some(absent) => Err(unknown_entity(format!("{absent}, which the request refers to, is not known"))),
+        None => Ok(()),
     }
-    if world.dangling.is_empty() { Ok(()) } else { check_reach(world, question) }
 }
 
-fn exists(world: &World, question: &Question<'_>, uid: &EntityUid) -> bool {
-    let closed = || match world.generation.catalog.entity_kind(uid.type_name()) {
-        Some(EntityKind::Enum(ids)) => ids.contains(uid.id().unescaped()),
-        _ => false,
-    };
-    world.stores(uid) || question.supplied.contains(uid) || closed()
+fn exists(world: &World, question: &Question, uid: &EntityUid) -> bool {
+    world.stores(uid) || question.supplied.contains(uid) || world.is_closed(uid)
 }
 
-/// Looks for a stored reference that policies follow and that leads nowhere. Which one a policy will follow is known
-/// by attribute name only, so this may deny more than evaluation would need.
-fn check_reach(world: &World, question: &Question<'_>) -> Result<(), Denial> {
-    let followed = world.generation.followed.literals.iter().cloned();
-    let roots = [question.principal.clone(), question.resource.clone()].into_iter();
-    let roots = roots.chain(question.references.iter().cloned()).chain(followed);
-    let reached = reach::stored(&world.entities, roots).map_err(|_| slice_limit())?;
-    let incomplete = reached.iter().any(|entity| world.dangling.contains_key(&entity.uid()));
-    // What is missing is no caller's business; the load named it.
-    if incomplete {
-        Err(unknown_entity("a stored reference that policies follow leads nowhere".to_owned()))
-    } else {
-        Ok(())
-    }
+/// The denial of a decision that would follow a stored reference to nothing. What is missing is no caller's business; the
+/// load named it.
+pub fn leads_nowhere() -> Denial {
+    unknown_entity("a stored reference that policies follow leads nowhere".to_owned())
 }
 
 /// The denial of a decision that would have to look at too much.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 
@@ -39,32 +39,41 @@ pub struct Problem {
 
 /// A named text that problems point into.
 #[derive(Debug, Clone)]
-pub struct Place {
-    source: Arc<NamedSource<Arc<str>>>,
+pub struct Place(Arc<NamedText>);
+
+#[derive(Debug)]
+struct NamedText {
+    source: NamedSource<Arc<str>>,
     text: Arc<str>,
+    /// Where lines end, once somebody asks: a file may hold a hundred thousand policies, each on a line of its own.
+    line_ends: OnceLock<Vec<usize>>,
 }
 
 impl Place {
     /// A file and its text.
     pub fn new(name: &str, text: &str) -> Self {
         let text: Arc<str> = Arc::from(text);
-        Self { source: Arc::new(NamedSource::new(name, Arc::clone(&text))), text }
+        let source = NamedSource::new(name, Arc::clone(&text));
+        Self(Arc::new(NamedText { source, text, line_ends: OnceLock::new() }))
     }
 
     /// The file's name.
     pub fn name(&self) -> &str {
-        self.source.name()
+        self.0.source.name()
     }
 
     /// The file's text.
     pub fn text(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// Line of a byte offset, counted from 1.
     pub fn line(&self, offset: usize) -> usize {
-        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        let ends = self.0.line_ends.get_or_init(|| {
+            let bytes = self.text().bytes().enumerate();
+            bytes.filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect()
+        });
+        1 + ends.partition_point(|end| *end < offset)
     }
 
     /// `file:line` of a byte offset.
@@ -118,6 +127,20 @@ impl Problem {
         }
     }
 
+    /// The same problem, found in a part of the file that begins `by` bytes into it.
+    #[must_use]
+    pub(super) fn shifted(mut self, by: usize) -> Self {
+        for (span, _) in &mut self.labels {
+            *span = span.start + by..span.end + by;
+        }
+        self
+    }
+
+    /// Orders what Cedar finds in one policy, and tells in no order.
+    pub(super) fn rank(&self) -> (usize, &str) {
+        (self.labels.first().map_or(0, |(span, _)| span.start), &self.message)
+    }
+
     /// The file.
     pub fn file(&self) -> &str {
         self.place.name()
@@ -153,7 +176,7 @@ impl Diagnostic for Problem {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        (!self.labels.is_empty()).then_some(&*self.place.source as &dyn SourceCode)
+        (!self.labels.is_empty()).then_some(&self.place.0.source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {

@@ -1,24 +1,25 @@
 //! A request, understood: names resolved, values converted, ready to decide.
 
-use std::borrow::Cow;
+mod language;
+
 use std::sync::Arc;
 
-use cedar_policy::{Entities, EntityUid};
+use cedar_policy::EntityUid;
 use jsonschema::paths::LocationSegment;
 
 use super::catalog::{ActionType, Catalog, RESERVED, TypedTool};
-use super::cedar::{CedarRecord, CedarValue, Type, entities};
+use super::cedar::{CedarRecord, CedarValue, Type};
 use super::convert::{Converter, Form};
 use super::datum::Datum;
+use super::generation::Strictness;
 use super::guard::{MAX_CONTEXT_BYTES, MAX_REFERRING_DEPTH, MAX_VALUE_DEPTH};
-use super::reach::TooFar;
 use super::request::{AuthzRequest, InvalidRequest};
 use super::supplied::{self, Supplied};
 use super::world::World;
 
 /// A request as one world understands it.
 #[derive(Debug)]
-pub struct Question<'w> {
+pub struct Question {
     /// Who acts.
     pub principal: EntityUid,
     /// What it does; a tool's typed action where it has one.
@@ -31,16 +32,18 @@ pub struct Question<'w> {
     pub references: Vec<EntityUid>,
     /// Entities the caller supplied.
     pub supplied: Supplied,
-    world: &'w World,
 }
 
-impl<'w> Question<'w> {
+impl Question {
     /// Understands a request.
     ///
     /// # Errors
     /// [`InvalidRequest`] at the first field that cannot be.
-    pub fn of(world: &'w World, request: &AuthzRequest) -> Result<Self, InvalidRequest> {
+    pub fn of(world: &World, request: &AuthzRequest) -> Result<Self, InvalidRequest> {
         let catalog = &world.generation.catalog;
+        if catalog.strictness != Strictness::Full {
+            return Self::in_language(world, request);
+        }
         let principal = catalog.uid(&request.principal, "principal")?;
         let resource = catalog.uid(&request.resource, "resource")?;
         let asked = catalog.action_named(&request.action)?;
@@ -52,21 +55,7 @@ impl<'w> Question<'w> {
         close_touches(world, &action, &mut context);
         let supplied = supplied::build(world, &request.entities)?;
         references.extend(supplied.references.iter().cloned());
-        Ok(Self { principal, action, resource, context, references, supplied, world })
-    }
-
-    /// What policies look at: the stored entities, or with supplied ones a slice of them.
-    ///
-    /// # Errors
-    /// [`TooFar`] if the slice would be too large.
-    pub fn entities(&self) -> Result<Cow<'w, Entities>, TooFar> {
-        if self.supplied.is_empty() {
-            return Ok(Cow::Borrowed(&self.world.entities));
-        }
-        let own = [self.principal.clone(), self.resource.clone()].into_iter();
-        let named = self.world.generation.literals.iter();
-        let roots = own.chain(named.cloned()).chain(self.references.iter().cloned());
-        self.supplied.over(self.world, roots).map(Cow::Owned)
+        Ok(Self { principal, action, resource, context, references, supplied })
     }
 }
 
@@ -177,11 +166,8 @@ fn close_touches(world: &World, action: &ActionType, context: &mut CedarRecord) 
         return;
     }
     let Some(touched) = context.get("touches").and_then(|touches| touches.elements()) else { return };
-    let above: Vec<_> = touched
-        .iter()
-        .filter_map(CedarValue::as_entity)
-        .flat_map(|uid| entities::ancestors(&world.entities, &uid))
-        .collect();
+    let stored = touched.iter().filter_map(CedarValue::as_entity).filter_map(|uid| world.prepared(&uid));
+    let above: Vec<_> = stored.flat_map(|prepared| prepared.built.ancestors().collect::<Vec<_>>()).collect();
     if !above.is_empty() {
         let closed = touched.into_iter().chain(above.iter().map(CedarValue::entity));
         context.insert("touches", CedarValue::set(closed));

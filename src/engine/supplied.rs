@@ -2,22 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cedar_policy::{Entities, EntityUid};
+use cedar_policy::EntityUid;
 
 use super::catalog::Catalog;
-use super::cedar::entities::{self, SuppliedEntity};
-use super::cedar::{CedarRecord, EntityKind, types};
+use super::cedar::{BuiltEntity, CedarRecord, EntityKind, types};
 use super::convert::Converter;
 use super::guard::{MAX_REQUEST_ANCESTORS, MAX_REQUEST_ENTITIES, MAX_VALUE_DEPTH};
-use super::reach::{self, TooFar};
 use super::request::{InvalidRequest, RequestEntity};
 use super::world::World;
 
 /// A request's own entities.
 #[derive(Debug, Default)]
 pub struct Supplied {
-    built: Vec<SuppliedEntity>,
-    uids: HashSet<EntityUid>,
+    built: HashMap<EntityUid, BuiltEntity>,
     /// What their attributes and tags refer to.
     pub references: Vec<EntityUid>,
 }
@@ -25,7 +22,7 @@ pub struct Supplied {
 impl Supplied {
     /// Whether the request supplies that entity.
     pub fn contains(&self, uid: &EntityUid) -> bool {
-        self.uids.contains(uid)
+        self.built.contains_key(uid)
     }
 
     /// Whether the request supplies any.
@@ -33,21 +30,10 @@ impl Supplied {
         self.built.is_empty()
     }
 
-    /// The stored entities reachable from `roots` and from the supplied ones, the schema's actions, and the supplied
-    /// ones over them: everything a decision may look at, without copying the store.
-    ///
-    /// # Errors
-    /// [`TooFar`] if that is too much.
-    pub fn over(
-        &self,
-        world: &World,
-        roots: impl IntoIterator<Item = EntityUid>,
-    ) -> Result<Entities, TooFar> {
-        let roots = roots.into_iter().chain(self.references.iter().cloned());
-        let mut visible = reach::stored(&world.entities, roots)?;
-        visible
-            .extend(world.generation.catalog.actions().filter_map(|action| world.entities.get(&action.uid)));
-        entities::overlay(&visible, &self.built).map_err(|_duplicate| TooFar)
+    /// The entity of that name, if the request supplies it. None of the supplied is stored or above a stored one (a stored
+    /// entity's parents are stored): so no stored entity's ancestors change.
+    pub fn get(&self, uid: &EntityUid) -> Option<&BuiltEntity> {
+        self.built.get(uid)
     }
 }
 
@@ -65,7 +51,7 @@ pub fn build(world: &World, supplied: &[RequestEntity]) -> Result<Supplied, Inva
     let family = Family::of(world, supplied, &names)?;
     let mut references = Vec::new();
     let mut related = 0;
-    let mut built = Vec::with_capacity(supplied.len());
+    let mut built = HashMap::with_capacity(supplied.len());
     for (index, (entity, uid)) in supplied.iter().zip(&names).enumerate() {
         let (attributes, tags) = convert(&world.generation.catalog, entity, uid, index, &mut references)?;
         let parents = family.parents.get(uid).cloned().unwrap_or_default();
@@ -75,9 +61,11 @@ pub fn build(world: &World, supplied: &[RequestEntity]) -> Result<Supplied, Inva
             let message = format!("are in each other more than {MAX_REQUEST_ANCESTORS} times in all");
             return Err(InvalidRequest::field("entities", message));
         }
-        built.push(SuppliedEntity::new(uid, attributes, tags, &parents, &ancestors));
+        let (attributes, tags) = (attributes.into_members(), tags.into_members());
+        let entity = BuiltEntity::new(uid, attributes, tags, &parents, ancestors.difference(&parents));
+        built.insert(uid.clone(), entity);
     }
-    Ok(Supplied { built, uids: names.into_iter().collect(), references })
+    Ok(Supplied { built, references })
 }
 
 /// The entities' names, in order: of types that may be supplied, none stored, none twice.

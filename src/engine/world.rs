@@ -1,44 +1,71 @@
 //! A generation and the entities it decides over: what one request sees.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use cedar_policy::{Entities, EntityUid};
-use smol_str::SmolStr;
+use cedar_policy::EntityUid;
 
-use super::cedar::CedarValue;
-use super::generation::Generation;
+use super::cedar::{BuiltEntity, EntityKind};
+use super::entities::EntityStore;
+use super::generation::{Generation, Strictness};
+use super::prepared::{Prepared, PreparedEntities};
 
 /// One consistent state of everything a decision reads. Loaded once per request (W2).
 #[derive(Debug, Clone)]
 pub struct World {
     /// Policies and schema.
     pub generation: Arc<Generation>,
-    /// Stored entities, the schema's actions included.
-    pub entities: Entities,
-    /// Stored references that policies follow and that lead nowhere, by the entity that holds them (C3).
-    pub dangling: HashMap<EntityUid, Dangling>,
-    /// How many entities are stored, actions not counted.
-    pub stored: usize,
-}
-
-/// A stored reference to nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dangling {
-    /// The attribute that holds it.
-    pub attribute: SmolStr,
-    /// What it refers to.
-    pub missing: EntityUid,
+    /// Stored entities. The schema's actions are the generation's.
+    pub entities: EntityStore,
+    /// Those that were decided with of late.
+    of_late: Arc<PreparedEntities>,
 }
 
 impl World {
-    /// Whether an entity of that name is stored.
-    pub fn stores(&self, uid: &EntityUid) -> bool {
-        self.entities.get(uid).is_some()
+    /// A generation over stored entities.
+    pub fn new(generation: Arc<Generation>, entities: EntityStore) -> Self {
+        Self { generation, entities, of_late: Arc::default() }
     }
 
-    /// An attribute of a stored entity.
-    pub fn attribute(&self, uid: &EntityUid, name: &str) -> Option<CedarValue> {
-        super::cedar::entities::attribute(&self.entities, uid, name)
+    /// The same generation over other entities, usually an edit of these.
+    #[must_use]
+    pub fn with_entities(&self, entities: EntityStore) -> Self {
+        Self { generation: Arc::clone(&self.generation), entities, of_late: Arc::clone(&self.of_late) }
+    }
+
+    /// Whether an entity of that name is stored.
+    pub fn stores(&self, uid: &EntityUid) -> bool {
+        self.entities.contains(uid)
+    }
+
+    /// A stored entity, ready to decide with.
+    pub fn prepared(&self, uid: &EntityUid) -> Option<Arc<Prepared>> {
+        self.of_late.get(&self.entities, &self.generation.index, uid)
+    }
+
+    /// An action: the schema's, or where there is no schema a stored one.
+    pub fn action(&self, uid: &EntityUid) -> Option<BuiltEntity> {
+        self.generation.actions.get(uid).cloned().or_else(|| self.stored(uid))
+    }
+
+    /// A stored entity or an action.
+    pub fn built(&self, uid: &EntityUid) -> Option<BuiltEntity> {
+        self.stored(uid).or_else(|| self.generation.actions.get(uid).cloned())
+    }
+
+    fn stored(&self, uid: &EntityUid) -> Option<BuiltEntity> {
+        self.prepared(uid).map(|prepared| prepared.built.clone())
+    }
+
+    /// Whether it is one of a closed set, of which nothing is stored.
+    pub fn is_closed(&self, uid: &EntityUid) -> bool {
+        match self.generation.catalog.entity_kind(uid.type_name()) {
+            Some(EntityKind::Enum(ids)) => ids.contains(uid.id().unescaped()),
+            _ => false,
+        }
+    }
+
+    /// Whether decisions may look at it though it is not there.
+    pub fn may_lack(&self, uid: &EntityUid) -> bool {
+        self.is_closed(uid) || self.generation.catalog.strictness != Strictness::Full
     }
 }

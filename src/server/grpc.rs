@@ -134,7 +134,7 @@ impl AuthorizationService for Grpc {
             revision: published.revision.to_string(),
             cedar_version: cedar_policy::get_lang_version().to_string(),
             policies: count(published.world.generation.policies.len()),
-            entities: count(published.world.stored),
+            entities: count(published.world.entities.len()),
             published_at: Some(published.at.into()),
             features: FEATURES.map(str::to_owned).to_vec(),
             generation: published.world.generation.hash.to_string(),

@@ -76,7 +76,7 @@ impl ServiceReport {
             version: env!("CARGO_PKG_VERSION"),
             cedar_version: cedar_policy::get_lang_version().to_string(),
             policies: published.world.generation.policies.len(),
-            entities: published.world.stored,
+            entities: published.world.entities.len(),
             loader: self.loader.load_full(),
             decision_log: DecisionLog {
                 sink: self.sink,
@@ -109,7 +109,7 @@ impl ServiceReport {
             stale: loader.serving_stale,
             last_known_good: loader.source == Source::LastKnownGood,
             policies: published.world.generation.policies.len(),
-            entities: published.world.stored,
+            entities: published.world.entities.len(),
             emergency_policies: loader.emergency.policies,
             emergency_problems: loader.emergency.problems.len(),
             reloads: vec![("published", loader.reloads.published), ("rejected", loader.reloads.rejected)],

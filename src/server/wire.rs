@@ -310,7 +310,11 @@ fn determining(policy: &crate::engine::cedar::CompiledPolicy) -> pb::Determining
     pb::DeterminingPolicy {
         policy_id: policy.id.to_string(),
         effect: wire_policy_effect(policy.effect).into(),
-        annotations: policy.annotations.clone().into_iter().collect(),
+        annotations: policy
+            .annotations
+            .iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
     }
 }
 

@@ -40,7 +40,7 @@ use super::emergency::Emergency;
 use super::history::History;
 use super::pin::{Pin, PinFile};
 use super::settling::{Settling, Verdict};
-use crate::engine::compile::{Options, Sources};
+use crate::engine::compile::{Compiler, Options, Sources};
 use crate::engine::guard::PARSER_STACK_BYTES;
 use command::Message;
 pub use command::{Command, CommandError, Commands, Served};
@@ -87,6 +87,7 @@ pub struct LoaderConfig {
 #[derive(Debug)]
 pub struct Loader {
     config: LoaderConfig,
+    compiler: Compiler,
     store: Arc<Store>,
     /// What the served world was compiled from.
     served: Set,
@@ -269,6 +270,8 @@ impl Loader {
             Verdict::Wait(_) if files.is_vouched(self.files.last()) => self.take_vouched_files(),
             Verdict::Wait(_) | Verdict::Doubtful(_) | Verdict::Same => {}
         }
+        // Who sees the new world should find it told of: keeping it on disk takes longer.
+        self.refresh_status();
         self.retired.sweep();
         let kept_lately = self.kept_at.is_some_and(|at| at.elapsed() < KEEP_EVERY);
         self.save_emergency();

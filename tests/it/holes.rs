@@ -82,7 +82,11 @@ impl Attempt {
             entities: files(&self.entities, ".json"),
             ..Sources::default()
         };
-        let options = Options { on_policy_error: self.on_policy_error, domain: self.domain.clone() };
+        let options = Options {
+            on_policy_error: self.on_policy_error,
+            domain: self.domain.clone(),
+            ..Options::default()
+        };
         compile(&sources, &options).map(|loaded| loaded.world).map_err(|report| report.to_string())
     }
 

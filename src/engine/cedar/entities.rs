@@ -1,11 +1,10 @@
-//! Stored entities: reading them, and laying a request's own over them.
+//! Stored entities as Cedar evaluates them, and the few of them that one decision looks at.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use cedar_policy::{Entities, Entity, EntityUid};
+use cedar_policy::{Entity, EntityUid, Schema};
 use cedar_policy_core::ast::{self, Literal, PartialValue, Value, ValueKind};
-use cedar_policy_core::entities::{self, Dereference, NoEntitiesSchema, TCComputation};
+use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
 use cedar_policy_core::extensions::Extensions;
 use smol_str::SmolStr;
 
@@ -20,63 +19,121 @@ pub struct HeldReference {
     pub to: EntityUid,
 }
 
-/// An entity made for one request, its ancestors given whole.
+/// An entity as Cedar evaluates it: with everything it is in.
 #[derive(Debug, Clone)]
-pub struct SuppliedEntity(Arc<ast::Entity>);
+pub struct BuiltEntity(pub(super) Arc<ast::Entity>);
 
-impl SuppliedEntity {
-    /// Puts an entity together.
-    pub fn new(
+/// The entities that one decision looks at.
+#[derive(Debug, Default)]
+pub struct Slice(pub(super) Entities);
+
+impl BuiltEntity {
+    /// Puts an entity together. `ancestors` are those that are no parents.
+    pub fn new<'a>(
         uid: &EntityUid,
-        attributes: CedarRecord,
-        tags: CedarRecord,
-        parents: &HashSet<EntityUid>,
-        ancestors: &HashSet<EntityUid>,
+        attributes: impl IntoIterator<Item = (SmolStr, CedarValue)>,
+        tags: impl IntoIterator<Item = (SmolStr, CedarValue)>,
+        parents: impl IntoIterator<Item = &'a EntityUid>,
+        ancestors: impl IntoIterator<Item = &'a EntityUid>,
     ) -> Self {
         let inner = |uid: &EntityUid| AsRef::<ast::EntityUID>::as_ref(uid).clone();
+        let members = |(name, value): (SmolStr, CedarValue)| (name, PartialValue::Value(value.0));
         Self(Arc::new(ast::Entity::new_with_attr_partial_value(
             inner(uid),
-            attributes.into_members(),
-            ancestors.difference(parents).map(inner).collect(),
-            parents.iter().map(inner).collect(),
-            tags.into_members(),
+            attributes.into_iter().map(members),
+            ancestors.into_iter().map(inner).collect(),
+            parents.into_iter().map(inner).collect(),
+            tags.into_iter().map(members),
         )))
     }
-}
 
-/// Stored entities and supplied ones together. None of the supplied is stored or above a stored one (a stored entity's
-/// parents are stored): so no stored entity's ancestors change, and nothing needs to be computed again.
-///
-/// # Errors
-/// Cedar's words, should an entity be given twice after all.
-pub fn overlay(stored: &[&Entity], supplied: &[SuppliedEntity]) -> Result<Entities, String> {
-    let stored = stored.iter().map(|entity| Arc::new(AsRef::<ast::Entity>::as_ref(*entity).clone()));
-    entities::Entities::new()
-        .add_entities(
-            stored.chain(supplied.iter().map(|entity| Arc::clone(&entity.0))),
-            None::<&NoEntitiesSchema>,
-            TCComputation::AssumeAlreadyComputed,
-            Extensions::all_available(),
-        )
-        .map(Entities::from)
-        .map_err(|error| error.to_string())
-}
+    /// Its name.
+    pub fn uid(&self) -> EntityUid {
+        self.0.uid().clone().into()
+    }
 
-/// An attribute of a stored entity.
-pub fn attribute(stored: &Entities, uid: &EntityUid, name: &str) -> Option<CedarValue> {
-    let stored: &entities::Entities = stored.as_ref();
-    match stored.entity(uid.as_ref()) {
-        Dereference::Data(entity) => match entity.get(name)? {
-            PartialValue::Value(value) => Some(CedarValue(value.clone())),
-            PartialValue::Residual(_) => None,
-        },
-        Dereference::NoSuchEntity | Dereference::Residual(_) => None,
+    /// Everything it is in.
+    pub fn ancestors(&self) -> impl Iterator<Item = EntityUid> {
+        self.0.ancestors().map(|uid| uid.clone().into())
+    }
+
+    /// Whether it is in another, at any distance.
+    pub fn is_in(&self, other: &EntityUid) -> bool {
+        self.0.is_descendant_of(other.as_ref())
+    }
+
+    /// An attribute.
+    pub fn attribute(&self, name: &str) -> Option<CedarValue> {
+        self.0.get(name).and_then(known)
+    }
+
+    /// The values of its tags.
+    pub fn tags(&self) -> impl Iterator<Item = CedarValue> {
+        self.0.tags().filter_map(|(_, value)| known(value))
+    }
+
+    /// Every reference its attributes and tags hold.
+    pub fn references(&self) -> Vec<HeldReference> {
+        references_of(&self.0)
     }
 }
 
-/// Every ancestor of a stored entity.
-pub fn ancestors(stored: &Entities, uid: &EntityUid) -> Vec<EntityUid> {
-    stored.ancestors(uid).into_iter().flatten().cloned().collect()
+impl Slice {
+    /// Exactly these; none if two different ones have the same name, of which a decision could see one only.
+    pub fn of(entities: impl IntoIterator<Item = BuiltEntity>) -> Option<Self> {
+        let slice = Entities::new().add_entities(
+            entities.into_iter().map(|entity| entity.0),
+            None::<&NoEntitiesSchema>,
+            // Each was built with all it is in.
+            TCComputation::AssumeAlreadyComputed,
+            Extensions::all_available(),
+        );
+        slice.ok().map(Self)
+    }
+
+    /// How many.
+    #[cfg(test)]
+    pub(in crate::engine) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// The schema's actions, each with all it is in.
+///
+/// # Errors
+/// Cedar's words, if the schema's hierarchy of actions is none.
+pub fn actions(schema: &Schema) -> Result<Vec<BuiltEntity>, String> {
+    let actions = schema.action_entities().map_err(|error| error.to_string())?;
+    Ok(actions
+        .iter()
+        .map(|entity| BuiltEntity(Arc::new(AsRef::<ast::Entity>::as_ref(entity).clone())))
+        .collect())
+}
+
+/// What an entity of Cedar's public interface is made of: parents, attributes, tags. None for one that holds unknowns.
+pub fn parts(entity: &Entity) -> Option<(Vec<EntityUid>, CedarRecord, CedarRecord)> {
+    let entity: &ast::Entity = entity.as_ref();
+    let record = |(name, value): (&SmolStr, &PartialValue)| Some((name.clone(), known(value)?.0));
+    let attributes = entity.attrs().map(record).collect::<Option<_>>()?;
+    let tags = entity.tags().map(record).collect::<Option<_>>()?;
+    let parents = entity.parents().map(|uid| uid.clone().into()).collect();
+    Some((parents, CedarRecord(attributes), CedarRecord(tags)))
+}
+
+fn known(value: &PartialValue) -> Option<CedarValue> {
+    match value {
+        PartialValue::Value(value) => Some(CedarValue(value.clone())),
+        PartialValue::Residual(_) => None,
+    }
+}
+
+impl CedarRecord {
+    /// Every reference that its members hold, at any depth.
+    pub fn references(&self) -> impl Iterator<Item = EntityUid> {
+        let mut found = Vec::new();
+        self.0.iter().for_each(|(name, value)| collect(Some(name), value, &mut found));
+        found.into_iter().map(|held| held.to)
+    }
 }
 
 /// The direct parents of an entity.
@@ -87,7 +144,10 @@ pub fn parents(entity: &Entity) -> Vec<EntityUid> {
 
 /// Every reference an entity's attributes and tags hold.
 pub fn references(entity: &Entity) -> Vec<HeldReference> {
-    let entity: &ast::Entity = entity.as_ref();
+    references_of(entity.as_ref())
+}
+
+fn references_of(entity: &ast::Entity) -> Vec<HeldReference> {
     let attributes = entity.attrs().map(|(name, value)| (Some(name), value));
     let tags = entity.tags().map(|(_, value)| (None, value));
     let mut found = Vec::new();

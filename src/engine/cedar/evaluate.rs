@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use cedar_policy::{Entities, EntityUid};
-use cedar_policy_core::ast::{
-    self, ActionConstraint, EntityReference, EntityUIDEntry, Literal, PrincipalOrResourceConstraint,
-    ValueKind,
-};
-use cedar_policy_core::entities::{self, Dereference};
+use cedar_policy::EntityUid;
+use cedar_policy_core::ast::{self, EntityUIDEntry, Expr, Literal, ValueKind};
 use cedar_policy_core::evaluator::{EvaluationError, Evaluator};
 use cedar_policy_core::extensions::Extensions;
 
+use super::entities::Slice;
 use super::policy::{CompiledPolicy, Condition, ScopePart};
+use super::scope::Scoped;
 use super::value::CedarRecord;
 
 /// How one policy came out.
@@ -35,6 +33,17 @@ pub struct PolicyFailure {
     /// Cedar's message, which may quote values: for explanations. Cedar's *help* is left out, for it lists attributes
     /// that the policy does not read.
     pub message: String,
+    /// The entity that was not there, if that is what failed.
+    pub absent: Option<Absent>,
+}
+
+/// An entity that evaluation looked for and did not find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absent {
+    /// This one.
+    Entity(Box<EntityUid>),
+    /// Nobody knows which.
+    Unnamed,
 }
 
 /// Classes of evaluation failure that are treated differently.
@@ -97,39 +106,32 @@ impl Trace {
     }
 }
 
-/// Who, what and to what, over one set of entities: all that a policy's scope looks at.
-#[derive(Debug, Clone, Copy)]
-pub struct Parties<'a> {
-    entities: &'a entities::Entities,
-    principal: &'a ast::EntityUID,
-    action: &'a ast::EntityUID,
-    resource: &'a ast::EntityUID,
-}
-
-/// One request against one set of entities.
+/// One request over one slice.
 #[derive(Debug)]
 pub struct Evaluation<'a> {
     evaluator: Evaluator<'a>,
-    parties: Parties<'a>,
 }
 
 impl<'a> Evaluation<'a> {
     /// Prepares a request. The context has been converted as the schema directs; nothing is validated here.
-    pub fn new(parties: Parties<'a>, context: CedarRecord) -> Self {
-        let known = |uid: &ast::EntityUID| EntityUIDEntry::known(uid.clone(), None);
-        let Parties { principal, action, resource, entities } = parties;
+    pub fn new(
+        principal: &EntityUid,
+        action: &EntityUid,
+        resource: &EntityUid,
+        context: CedarRecord,
+        slice: &'a Slice,
+    ) -> Self {
+        let known =
+            |uid: &EntityUid| EntityUIDEntry::known(AsRef::<ast::EntityUID>::as_ref(uid).clone(), None);
         let context = ast::Context::Value(Arc::new(context.0));
         let request =
             ast::Request::new_unchecked(known(principal), known(action), known(resource), Some(context));
-        Self { evaluator: Evaluator::new(request, entities, Extensions::all_available()), parties }
+        Self { evaluator: Evaluator::new(request, &slice.0, Extensions::all_available()) }
     }
 
-    /// Evaluates one policy.
+    /// Evaluates a policy whose scope covers the request.
     pub fn outcome(&self, policy: &CompiledPolicy) -> Outcome {
-        if !self.parties.are_covered_by(policy) {
-            return Outcome::NotSatisfied;
-        }
-        for condition in &policy.conditions {
+        for condition in policy.conditions.iter() {
             match self.condition(policy, condition) {
                 Ok(true) => {}
                 Ok(false) => return Outcome::NotSatisfied,
@@ -142,23 +144,23 @@ impl<'a> Evaluation<'a> {
     /// Evaluates one policy as [`Evaluation::outcome`] does, keeping how every part of it came out.
     ///
     /// The outcome is settled by the first part that is not true; the parts after it are looked at only to say how
-    /// far the policy was from being satisfied.
-    pub fn trace(&self, policy: &CompiledPolicy) -> Trace {
+    /// far the policy was from being satisfied. The slice holds what the policy may look at.
+    pub fn trace(&self, scoped: &Scoped<'_>, policy: &CompiledPolicy) -> Trace {
         let scope = [ScopePart::Principal, ScopePart::Action, ScopePart::Resource];
         let parts = scope.into_iter().map(|part| ConditionOutcome {
             text: policy.scope_text(part),
-            holds: self.parties.match_part(policy, part),
+            holds: scoped.holds(policy, part),
         });
         let mut trace = Trace { parts: parts.collect(), outcome: Outcome::Satisfied };
         trace.settle();
-        for condition in &policy.conditions {
+        for condition in policy.conditions.iter() {
             match self.condition(policy, condition) {
                 Ok(holds) => {
-                    trace.parts.push(ConditionOutcome { text: condition.text(), holds });
+                    trace.parts.push(ConditionOutcome { text: policy.condition_text(condition), holds });
                     trace.settle();
                 }
                 Err(failure) => {
-                    let text = format!("{}: {}", condition.text(), failure.message);
+                    let text = format!("{}: {}", policy.condition_text(condition), failure.message);
                     trace.parts.push(ConditionOutcome { text, holds: false });
                     if trace.outcome == Outcome::Satisfied {
                         trace.outcome = Outcome::Failed(failure);
@@ -171,72 +173,16 @@ impl<'a> Evaluation<'a> {
     }
 
     fn condition(&self, policy: &CompiledPolicy, condition: &Condition) -> Result<bool, PolicyFailure> {
-        let value = self.evaluator.interpret(&condition.expression, policy.policy.env())?;
+        let value = self.evaluator.interpret(&condition.expression, &policy.slots)?;
         match value.value_kind() {
             ValueKind::Lit(Literal::Bool(holds)) => Ok(*holds),
-            // Not a boolean: Cedar's own evaluation words that error.
-            _ => Ok(self.evaluator.evaluate(&policy.policy)?),
-        }
-    }
-}
-
-impl<'a> Parties<'a> {
-    /// The parties of a request.
-    pub fn new(
-        principal: &'a EntityUid,
-        action: &'a EntityUid,
-        resource: &'a EntityUid,
-        entities: &'a Entities,
-    ) -> Self {
-        Self {
-            entities: entities.as_ref(),
-            principal: principal.as_ref(),
-            action: action.as_ref(),
-            resource: resource.as_ref(),
-        }
-    }
-
-    /// Whether a policy's scope covers them.
-    pub fn are_covered_by(&self, policy: &CompiledPolicy) -> bool {
-        [ScopePart::Principal, ScopePart::Action, ScopePart::Resource]
-            .into_iter()
-            .all(|part| self.match_part(policy, part))
-    }
-
-    fn match_part(&self, policy: &CompiledPolicy, part: ScopePart) -> bool {
-        let scope = &policy.scope;
-        match part {
-            ScopePart::Principal => self.matches(self.principal, &scope.principal),
-            ScopePart::Resource => self.matches(self.resource, &scope.resource),
-            ScopePart::Action => match &scope.action {
-                ActionConstraint::Any => true,
-                ActionConstraint::Eq(uid) => **uid == *self.action,
-                ActionConstraint::In(uids) => uids.iter().any(|uid| self.within(self.action, uid)),
-            },
-        }
-    }
-
-    fn matches(&self, uid: &ast::EntityUID, constraint: &PrincipalOrResourceConstraint) -> bool {
-        use PrincipalOrResourceConstraint as Constraint;
-        match constraint {
-            Constraint::Any => true,
-            Constraint::Eq(EntityReference::EUID(target)) => **target == *uid,
-            Constraint::In(EntityReference::EUID(target)) => self.within(uid, target),
-            Constraint::Is(entity_type) => **entity_type == *uid.entity_type(),
-            Constraint::IsIn(entity_type, EntityReference::EUID(target)) => {
-                **entity_type == *uid.entity_type() && self.within(uid, target)
+            // Not a boolean: Cedar words that error, for an operand of `&&`.
+            _ => {
+                let conjunction = Expr::and(condition.expression.as_ref().clone(), Expr::val(true));
+                let value = self.evaluator.interpret(&conjunction, &policy.slots)?;
+                Ok(matches!(value.value_kind(), ValueKind::Lit(Literal::Bool(true))))
             }
-            // An unfilled slot: only in a template, which is never evaluated.
-            Constraint::Eq(_) | Constraint::In(_) | Constraint::IsIn(..) => false,
         }
-    }
-
-    fn within(&self, uid: &ast::EntityUID, target: &ast::EntityUID) -> bool {
-        uid == target
-            || match self.entities.entity(uid) {
-                Dereference::Data(entity) => entity.is_descendant_of(target),
-                Dereference::NoSuchEntity | Dereference::Residual(_) => false,
-            }
     }
 }
 
@@ -256,6 +202,17 @@ impl From<EvaluationError> for PolicyFailure {
             EvaluationError::IntegerOverflow(_) => (Data, "a number overflows"),
             _ => (Data, "an extension function fails"),
         };
-        Self { kind, summary, message: error.to_string() }
+        let message = error.to_string();
+        let absent =
+            matches!(error, EvaluationError::EntityDoesNotExist(_)).then(|| Absent::named_in(&message));
+        Self { kind, summary, message, absent }
+    }
+}
+
+impl Absent {
+    /// Cedar's error keeps the name to itself, and tells it in its message only: entity `X` does not exist.
+    fn named_in(message: &str) -> Self {
+        let name = message.strip_prefix("entity `").and_then(|rest| rest.strip_suffix("` does not exist"));
+        name.and_then(|name| name.parse().ok()).map_or(Self::Unnamed, |uid| Self::Entity(Box::new(uid)))
     }
 }

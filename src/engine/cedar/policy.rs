@@ -1,11 +1,18 @@
 //! A policy prepared for evaluation: its scope and its condition as separate parts.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::Policy;
-use cedar_policy_core::ast::{self, ActionConstraint, Expr, ExprKind, PrincipalOrResourceConstraint};
+use cedar_policy_core::ast::{
+    self, ActionConstraint, Expr, ExprKind, PrincipalOrResourceConstraint, SlotEnv,
+};
+use cedar_policy_core::parser::Loc;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use smol_str::SmolStr;
+
+use super::{access, bare, walk};
+use crate::engine::plan::AccessPlan;
 
 /// What a policy does when it is satisfied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,65 +27,131 @@ pub enum PolicyEffect {
 ///
 /// Its `when` and `unless` clauses are split into the conjuncts of one `&&` chain. Evaluating them in order and
 /// stopping at the first that is not true gives exactly what Cedar's own `&&` gives, errors included, and leaves
-/// behind which part decided: an explanation needs no second evaluation.
-#[derive(Debug)]
+/// behind which part decided: an explanation needs no second evaluation. They hold no places in source text; for
+/// explanations there is the text itself, once. Cloning shares everything.
+#[derive(Debug, Clone)]
 pub struct CompiledPolicy {
     /// From `@id`, or the link's id.
     pub id: SmolStr,
     /// Permit or forbid.
     pub effect: PolicyEffect,
     /// All annotations, `@id` included.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Annotations,
     /// `file:line`.
     pub location: SmolStr,
+    /// What it may look at.
+    pub plan: Arc<AccessPlan>,
+    /// Whether it reads the time.
+    pub reads_now: bool,
     pub(super) scope: Scope,
-    pub(super) conditions: Vec<Condition>,
-    pub(super) policy: ast::Policy,
+    pub(super) conditions: Arc<[Condition]>,
+    /// What a link fills its template's slots with.
+    pub(super) slots: Arc<SlotEnv>,
+    /// The policy as its author wrote it; a link has its template's.
+    text: Arc<str>,
+}
+
+/// A policy's annotations, in the order of their names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotations(Arc<[(SmolStr, SmolStr)]>);
+
+impl Annotations {
+    /// The value of an annotation, if the policy has it.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+}
+
+impl Serialize for Annotations {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in self.iter() {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
 }
 
 /// One conjunct of a policy's condition.
 #[derive(Debug)]
 pub(super) struct Condition {
     pub(super) expression: Arc<Expr>,
+    /// Where it stands in the policy's text, in bytes.
+    written: Option<Range<usize>>,
 }
 
-impl Condition {
-    /// The conjunct as its author wrote it.
-    pub(super) fn text(&self) -> String {
-        let written = self.expression.source_loc().and_then(|location| location.snippet());
-        let text = written.map_or_else(|| self.expression.to_string(), str::to_owned);
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-}
+/// No slots: shared by all static policies.
+static NO_SLOTS: LazyLock<Arc<SlotEnv>> = LazyLock::new(Arc::default);
 
 impl CompiledPolicy {
     /// Prepares a static policy or a link.
     pub fn new(policy: &Policy, location: impl Into<SmolStr>) -> Self {
         let inner: &ast::Policy = policy.as_ref();
+        let text = Text::of(inner.loc());
+        let conditions = conjuncts(inner.non_scope_constraints(), &text);
+        let expressions = || conditions.iter().map(|condition| &*condition.expression);
         Self {
             id: SmolStr::new(policy.id()),
             effect: match policy.effect() {
                 cedar_policy::Effect::Permit => PolicyEffect::Permit,
                 cedar_policy::Effect::Forbid => PolicyEffect::Forbid,
             },
-            annotations: policy
-                .annotations()
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
+            annotations: annotations(inner),
             location: location.into(),
             scope: Scope {
-                principal: inner.principal_constraint().into_inner(),
-                action: inner.action_constraint().clone(),
-                resource: inner.resource_constraint().into_inner(),
+                principal: bare::party(inner.principal_constraint().as_inner()),
+                action: bare::action(inner.action_constraint()),
+                resource: bare::party(inner.resource_constraint().as_inner()),
             },
-            conditions: inner.non_scope_constraints_arc().map(conjuncts).unwrap_or_default(),
-            policy: inner.clone(),
+            plan: Arc::new(access::plan(expressions(), inner.env())),
+            reads_now: walk::reads_now(expressions()),
+            conditions,
+            slots: if inner.env().is_empty() { Arc::clone(&NO_SLOTS) } else { Arc::new(inner.env().clone()) },
+            text: text.written,
         }
+    }
+
+    /// The same policy, standing elsewhere.
+    #[must_use]
+    pub fn at(&self, location: impl Into<SmolStr>) -> Self {
+        Self { location: location.into(), ..self.clone() }
+    }
+
+    /// The policy as its author wrote it; a link has its template's text. Empty if it was not read from text.
+    pub(in crate::engine) fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// A policy of Cedar's own that evaluates to what this one does, put together from its parts. It lacks annotations, and
+    /// its scope is part of its condition.
+    pub(super) fn to_cedar(&self) -> ast::Policy {
+        let effect = match self.effect {
+            PolicyEffect::Permit => ast::Effect::Permit,
+            PolicyEffect::Forbid => ast::Effect::Forbid,
+        };
+        let Scope { principal, action, resource } = &self.scope;
+        let mut parts = vec![
+            principal.as_expr(ast::PrincipalOrResource::Principal),
+            action.as_expr(),
+            resource.as_expr(ast::PrincipalOrResource::Resource),
+        ];
+        parts.extend(self.conditions.iter().map(|condition| condition.expression.as_ref().clone()));
+        ast::Policy::from_when_clause(
+            effect,
+            chain(&parts),
+            ast::PolicyID::from_smolstr(self.id.clone()),
+            None,
+        )
     }
 
     /// The sentence of `@reason`, if the author wrote one.
     pub fn reason(&self) -> Option<&str> {
-        self.annotations.get("reason").map(String::as_str)
+        self.annotations.get("reason")
     }
 
     /// The action this policy's scope names with `==`, if it does.
@@ -96,6 +169,18 @@ impl CompiledPolicy {
             ScopePart::Resource => self.scope.resource.display(ast::PrincipalOrResource::Resource),
         }
     }
+
+    /// The conjunct as its author wrote it.
+    pub(super) fn condition_text(&self, condition: &Condition) -> String {
+        let written = condition.written.clone().and_then(|span| self.text.get(span));
+        let text = written.map_or_else(|| condition.expression.to_string(), str::to_owned);
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn annotations(policy: &ast::Policy) -> Annotations {
+    let pairs = policy.annotations().map(|(key, value)| (SmolStr::new(key.as_ref()), value.val.clone()));
+    Annotations(pairs.collect())
 }
 
 /// One of the three parts of a policy's scope.
@@ -107,25 +192,62 @@ pub(super) enum ScopePart {
 }
 
 /// A policy's scope, its slots filled: read for every request, so taken out of the policy once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Scope {
     pub(super) principal: PrincipalOrResourceConstraint,
     pub(super) action: ActionConstraint,
     pub(super) resource: PrincipalOrResourceConstraint,
 }
 
+/// A policy's own text, and where it stood in what was parsed.
+struct Text {
+    written: Arc<str>,
+    start: usize,
+}
+
+impl Text {
+    /// Shares the parsed text if it is this policy alone.
+    fn of(place: Option<&Loc>) -> Self {
+        let Some(place) = place else { return Self { written: Arc::from(""), start: 0 } };
+        let written = match place.snippet() {
+            Some(all) if all.len() == place.src.len() => Arc::clone(&place.src),
+            snippet => Arc::from(snippet.unwrap_or_default()),
+        };
+        Self { written, start: place.start() }
+    }
+
+    /// Where a part of the policy stands in its own text.
+    fn span(&self, part: Option<&Loc>) -> Option<Range<usize>> {
+        let part = part?;
+        let span = part.start().checked_sub(self.start)?..part.end().checked_sub(self.start)?;
+        (self.written.get(span.clone()) == part.snippet()).then_some(span)
+    }
+}
+
+/// Joins expressions with `&&`. As flat as can be: a thousand in a row would be too deep to evaluate.
+fn chain(parts: &[Expr]) -> Expr {
+    match parts {
+        [] => Expr::val(true),
+        [part] => part.clone(),
+        parts => {
+            let (left, right) = parts.split_at(parts.len() / 2);
+            Expr::and(chain(left), chain(right))
+        }
+    }
+}
+
 /// Flattens nested `&&` into its operands, left to right, without recursion.
-fn conjuncts(condition: &Arc<Expr>) -> Vec<Condition> {
-    let mut pending = vec![Arc::clone(condition)];
+fn conjuncts(condition: Option<&Expr>, text: &Text) -> Arc<[Condition]> {
+    let mut pending: Vec<&Expr> = condition.into_iter().collect();
     let mut conjuncts = Vec::new();
     while let Some(expression) = pending.pop() {
         match expression.expr_kind() {
-            ExprKind::And { left, right } => {
-                pending.push(Arc::clone(right));
-                pending.push(Arc::clone(left));
-            }
-            _ => conjuncts.push(Condition { expression }),
+            ExprKind::And { left, right } => pending.extend([&**right, &**left]),
+            _ => conjuncts.push(Condition {
+                expression: Arc::new(bare::expression(expression)),
+                written: text.span(expression.source_loc()),
+            }),
         }
     }
-    conjuncts
+    conjuncts.into()
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use cedar_policy::EntityUid;
-use cedar_policy_core::ast::{ExtensionFunction, Literal, Name, PartialValue, Value, ValueKind};
+use cedar_policy::{Context, EntityUid};
+use cedar_policy_core::ast::{self, ExtensionFunction, Literal, Name, PartialValue, Value, ValueKind};
 use cedar_policy_core::extensions::Extensions;
 use smol_str::SmolStr;
 
@@ -129,6 +129,14 @@ impl CedarValue {
         }
     }
 
+    /// A member, if it is a record that has it.
+    pub fn member(&self, name: &str) -> Option<Self> {
+        match self.0.value_kind() {
+            ValueKind::Record(members) => members.get(name).cloned().map(Self),
+            _ => None,
+        }
+    }
+
     /// The elements, if it is a set.
     pub fn elements(&self) -> Option<Vec<Self>> {
         match self.0.value_kind() {
@@ -139,6 +147,23 @@ impl CedarValue {
 }
 
 impl CedarRecord {
+    /// The record that a context in Cedar's JSON is, where no schema says what its values are.
+    ///
+    /// # Errors
+    /// Cedar's own words for why it is none.
+    pub fn of_cedar_json(context: serde_json::Value) -> Result<Self, String> {
+        let context = Context::from_json_value(context, None).map_err(|error| error.to_string())?;
+        Self::of_context(&context).ok_or_else(|| "not a value".to_owned())
+    }
+
+    /// The record that a context of Cedar's public interface is; none for one that holds unknowns.
+    pub fn of_context(context: &Context) -> Option<Self> {
+        match context.as_ref() {
+            ast::Context::Value(members) => Some(Self(members.as_ref().clone())),
+            ast::Context::RestrictedResidual(_) => None,
+        }
+    }
+
     /// Sets a member.
     pub fn insert(&mut self, name: impl Into<SmolStr>, value: CedarValue) {
         self.0.insert(name.into(), value.0);
@@ -150,7 +175,7 @@ impl CedarRecord {
     }
 
     /// The members, by name.
-    pub(super) fn into_members(self) -> impl Iterator<Item = (SmolStr, PartialValue)> {
-        self.0.into_iter().map(|(name, value)| (name, PartialValue::Value(value)))
+    pub fn into_members(self) -> impl Iterator<Item = (SmolStr, CedarValue)> {
+        self.0.into_iter().map(|(name, value)| (name, CedarValue(value)))
     }
 }

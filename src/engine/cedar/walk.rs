@@ -1,12 +1,11 @@
 //! Questions about a policy's syntax tree, answered without recursion.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use cedar_policy::EntityUid;
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, Var};
-use smol_str::SmolStr;
 
-use super::policy::CompiledPolicy;
+use super::policy::{CompiledPolicy, Scope};
 
 /// Depth of the deepest expression in a policy's condition.
 pub fn depth(policy: &cedar_policy::Policy) -> usize {
@@ -47,74 +46,29 @@ pub fn template_offset(template: &cedar_policy::Template) -> usize {
     template.loc().map_or(0, cedar_policy_core::parser::Loc::start)
 }
 
-/// Which stored references policies follow: read an attribute of, or put left of `in`, `has`, `hasTag`.
-///
-/// Cedar answers false, not an error, for the last three when the entity is absent, so a forbid would silently
-/// miss. Attributes are collected by name alone, which can only name too many.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Followed {
-    /// Names of attributes whose value is followed.
-    pub attributes: HashSet<SmolStr>,
-    /// Entities that policies name and follow themselves.
-    pub literals: HashSet<EntityUid>,
-    /// A tag's value is followed.
-    pub tags: bool,
-    /// A policy follows a value in a way this walk does not understand: any attribute may be meant.
-    pub everything: bool,
+/// Whether a policy is all of the text it was parsed from.
+pub fn is_whole(policy: &cedar_policy::Policy) -> bool {
+    let policy: &cedar_policy_core::ast::Policy = policy.as_ref();
+    covers(policy.loc())
 }
 
-impl Followed {
-    /// Adds what one policy follows.
-    pub fn add(&mut self, policy: &CompiledPolicy) {
-        for expression in expressions(policy) {
-            match expression.expr_kind() {
-                ExprKind::GetAttr { expr, .. } | ExprKind::HasAttr { expr, .. } => self.follow(expr),
-                ExprKind::ExtHasAttr { expr, attrs } => {
-                    self.follow(expr);
-                    self.attributes.extend(attrs.iter().cloned());
-                }
-                ExprKind::BinaryApp {
-                    op: BinaryOp::In | BinaryOp::GetTag | BinaryOp::HasTag, arg1, ..
-                } => {
-                    self.follow(arg1);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Whether the attribute's value is followed.
-    pub fn attribute(&self, name: &str) -> bool {
-        self.everything || self.attributes.contains(name)
-    }
-
-    /// Notes where the value of `expression` may have come from.
-    fn follow(&mut self, expression: &Expr) {
-        let mut pending = vec![expression];
-        while let Some(expression) = pending.pop() {
-            match expression.expr_kind() {
-                ExprKind::GetAttr { attr, .. } => {
-                    self.attributes.insert(attr.clone());
-                }
-                ExprKind::BinaryApp { op: BinaryOp::GetTag, .. } => self.tags = true,
-                ExprKind::If { then_expr, else_expr, .. } => pending.extend([&**then_expr, &**else_expr]),
-                ExprKind::Lit(Literal::EntityUID(uid)) => {
-                    self.literals.insert(uid.as_ref().clone().into());
-                }
-                // Roots are checked for themselves.
-                ExprKind::Var(_) | ExprKind::Lit(_) | ExprKind::Slot(_) => {}
-                _ => self.everything = true,
-            }
-        }
-    }
+/// Whether a template is all of the text it was parsed from.
+pub fn is_whole_template(template: &cedar_policy::Template) -> bool {
+    let template: &cedar_policy_core::ast::Template = template.as_ref();
+    covers(template.loc())
 }
 
-/// Every entity a policy's condition or scope names.
+fn covers(place: Option<&cedar_policy_core::parser::Loc>) -> bool {
+    place.is_some_and(|place| place.start() == 0 && place.end() == place.src.len())
+}
+
+/// Every entity a policy's condition or scope names, or a link fills a slot with.
 pub fn literals(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
-    let condition = policy.policy.condition();
-    let linked = policy.policy.env().values();
-    let mut found: BTreeSet<EntityUid> = linked.map(|uid| uid.clone().into()).collect();
-    for expression in descendants(&condition) {
+    let Scope { principal, action, resource } = &policy.scope;
+    let parties = [principal, resource].into_iter().filter_map(|party| party.get_euid());
+    let scope = parties.map(AsRef::as_ref).chain(action.iter_euids()).chain(policy.slots.values());
+    let mut found: BTreeSet<EntityUid> = scope.map(|uid| uid.clone().into()).collect();
+    for expression in expressions(policy) {
         if let ExprKind::Lit(Literal::EntityUID(uid)) = expression.expr_kind() {
             found.insert(uid.as_ref().clone().into());
         }
@@ -146,8 +100,8 @@ pub fn compared_actions(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
 
 /// Whether a condition's outcome may depend on `context.now`, or on its being there. A context that is used whole, and not for one of its
 /// members, may be read in any way.
-pub fn reads_now(policy: &CompiledPolicy) -> bool {
-    let mut pending: Vec<&Expr> = policy.conditions.iter().map(|condition| &*condition.expression).collect();
+pub(super) fn reads_now<'e>(conditions: impl IntoIterator<Item = &'e Expr>) -> bool {
+    let mut pending: Vec<&Expr> = conditions.into_iter().collect();
     while let Some(expression) = pending.pop() {
         match expression.expr_kind() {
             ExprKind::Var(Var::Context) => return true,

@@ -13,6 +13,7 @@ use crate::engine::catalog::{ActionType, Catalog, Domain, RESERVED, TypedTool};
 use crate::engine::cedar::{RecordType, Type, types};
 use crate::engine::convert::{Converter, Form};
 use crate::engine::delegation::Hop;
+use crate::engine::generation::Strictness;
 use crate::engine::guard::MAX_VALUE_DEPTH;
 use crate::engine::problem::{Place, Problem, Report};
 
@@ -47,6 +48,7 @@ impl LoadedSchema {
             typed: HashMap::new(),
             schema: self.schema.clone(),
             domain: domain.clone(),
+            strictness: Strictness::Full,
         };
         self.check_domain(&catalog, report);
         self.add_actions(&mut catalog, definitions, report);

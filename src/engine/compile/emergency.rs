@@ -2,8 +2,8 @@
 
 use cedar_policy::{Effect, Policy};
 
-use super::base_name;
 use super::policies::{LoadedPolicies, Origin, in_order, parse};
+use super::{base_name, check_policies, place};
 use crate::engine::cedar::walk;
 use crate::engine::problem::{Place, Report, SourceFile};
 
@@ -13,7 +13,9 @@ pub const EMERGENCY: &str = "emergency:";
 impl LoadedPolicies {
     /// Adds a file of forbids. What else it holds is refused: an emergency must not grant.
     pub(super) fn add_emergency(&mut self, file: &SourceFile, report: &mut Report) {
-        let Some((place, set)) = parse(file, report) else { return };
+        let Some(place) = place(file, report) else { return };
+        let checked = check_policies(&place, report);
+        let Some(set) = checked.and_then(|_spans| parse(&place, self.strictness, report)) else { return };
         for template in set.templates() {
             let origin = Origin { place: place.clone(), offset: walk::template_offset(template) };
             let refused = origin.error("an emergency file holds forbids only; this is a template".to_owned());

@@ -1,32 +1,24 @@
 //! Entity files to the stored entities.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use cedar_policy::{Entities, Entity, EntityUid};
+use cedar_policy::{Entity, EntityUid};
 use serde_json::value::RawValue;
 
-use super::ancestry::heights;
 use super::place;
 use crate::engine::catalog::Catalog;
 use crate::engine::cedar::EntityKind;
 use crate::engine::cedar::entities::{self, HeldReference};
-use crate::engine::cedar::walk::Followed;
 use crate::engine::datum::Datum;
+use crate::engine::entities::{EntityStore, StoredEntity, heights};
+use crate::engine::generation::Strictness;
 use crate::engine::guard::{MAX_ANCESTRY, MAX_RECORD_DEPTH, MAX_VALUE_DEPTH};
 use crate::engine::problem::{Place, Problem, Report, Severity, SourceFile};
-use crate::engine::world::Dangling;
 
 /// Most direct parents of one entity.
 const MAX_PARENTS: usize = 1_000;
 /// Most problems of one kind that are reported each.
 const MAX_ALIKE: usize = 20;
-
-/// What entity files come to.
-pub(super) struct Store {
-    pub(super) entities: Entities,
-    pub(super) dangling: HashMap<EntityUid, Dangling>,
-    pub(super) count: usize,
-}
 
 /// An entity and where it stands.
 struct Placed {
@@ -36,30 +28,30 @@ struct Placed {
 }
 
 /// Parses, validates and relates every entity.
-pub(super) fn load(
-    files: &[SourceFile],
-    catalog: &Catalog,
-    followed: &Followed,
-    report: &mut Report,
-) -> Store {
+pub(super) fn load(files: &[SourceFile], catalog: &Catalog, report: &mut Report) -> EntityStore {
     let mut placed: HashMap<EntityUid, Placed> = HashMap::new();
     for file in files {
         let Some(place) = place(file, report) else { continue };
         for entity in parse(&place, catalog, report) {
-            add(&mut placed, entity, report);
+            add(&mut placed, entity, catalog.strictness, report);
         }
     }
-    check_parents(&placed, report);
-    let rejected = check_ancestry(&placed, report);
-    let dangling = find_dangling(&placed, catalog, followed, report);
-    let count = placed.len();
-    let accepted =
-        placed.into_values().map(|placed| placed.entity).filter(|entity| !rejected.contains(&entity.uid()));
-    let entities = Entities::from_entities(accepted, Some(&catalog.schema)).unwrap_or_else(|error| {
-        report.push(Problem::error(&Place::new("entities", ""), described(&error)));
-        Entities::empty()
-    });
-    Store { entities, dangling, count }
+    if catalog.strictness == Strictness::Full {
+        check_parents(&placed, report);
+        warn_of_dangling(&placed, catalog, report);
+    }
+    let mut stored = EntityStore::default();
+    for (uid, at) in &placed {
+        match entities::parts(&at.entity) {
+            Some((parents, attributes, tags)) => stored.put_unchecked(
+                uid.clone(),
+                StoredEntity::new(parents, attributes.into_members(), tags.into_members()),
+            ),
+            None => report.push(Problem::error(&at.place, format!("{uid} holds an unknown value"))),
+        }
+    }
+    check_ancestry(&placed, &stored, catalog.strictness, report);
+    stored
 }
 
 /// The entities of one file: an array of objects in Cedar's JSON form.
@@ -75,11 +67,15 @@ fn parse(place: &Place, catalog: &Catalog, report: &mut Report) -> Vec<Placed> {
     let start = place.text().as_ptr() as usize;
     let parsed = elements.into_iter().filter_map(|element| {
         let offset = (element.get().as_ptr() as usize).saturating_sub(start);
-        if let Err(message) = check_members(element.get(), catalog) {
+        let members = match catalog.strictness {
+            Strictness::Full => check_members(element.get(), catalog),
+            Strictness::Language(_) => Ok(()),
+        };
+        if let Err(message) = members {
             report.push(Problem::error(place, message).at(line_from(place, offset), None));
             return None;
         }
-        match Entity::from_json_str(element.get(), Some(&catalog.schema)) {
+        match Entity::from_json_str(element.get(), catalog.entity_schema()) {
             Ok(entity) => Some(Placed { entity, place: place.clone(), offset }),
             Err(error) => {
                 report.push(Problem::error(place, described(&error)).at(line_from(place, offset), None));
@@ -141,12 +137,16 @@ fn check_parents(placed: &HashMap<EntityUid, Placed>, report: &mut Report) {
     push_sorted(missing.collect(), Severity::Error, report);
 }
 
-fn add(placed: &mut HashMap<EntityUid, Placed>, new: Placed, report: &mut Report) {
+fn add(placed: &mut HashMap<EntityUid, Placed>, new: Placed, strictness: Strictness, report: &mut Report) {
     let uid = new.entity.uid();
     let parents = entities::parents(&new.entity).len();
+    let full = strictness == Strictness::Full;
     let refusal = if let Some(first) = placed.get(&uid) {
+        if !full && first.entity.deep_eq(&new.entity) {
+            return;
+        }
         Some(format!("{uid} is given twice, first at {}", first.place.locate(first.offset)))
-    } else if parents > MAX_PARENTS {
+    } else if full && parents > MAX_PARENTS {
         Some(format!("{uid} has {parents} parents; at most {MAX_PARENTS} are accepted"))
     } else {
         None
@@ -161,28 +161,27 @@ fn add(placed: &mut HashMap<EntityUid, Placed>, new: Placed, report: &mut Report
     }
 }
 
-/// Refuses cycles and long chains before Cedar closes the hierarchy: its closure recurses, and is quadratic in the
-/// length of a chain. Returns what is refused.
-fn check_ancestry(placed: &HashMap<EntityUid, Placed>, report: &mut Report) -> HashSet<EntityUid> {
-    let stored = |at: &Placed| {
-        let parents = entities::parents(&at.entity).into_iter();
-        parents.filter(|parent| placed.contains_key(parent)).collect::<Vec<_>>()
-    };
-    let heights = heights(&placed.iter().map(|(uid, at)| (uid.clone(), stored(at))).collect());
+/// Refuses cycles, in which nothing is above anything, and long chains, which cost every decision.
+fn check_ancestry(
+    placed: &HashMap<EntityUid, Placed>,
+    stored: &EntityStore,
+    strictness: Strictness,
+    report: &mut Report,
+) {
+    let most = if strictness == Strictness::Full { MAX_ANCESTRY } else { usize::MAX };
+    let heights = heights(stored);
     let mut refused: Vec<(&Placed, String)> = Vec::new();
     for (uid, at) in placed {
         match heights.get(uid) {
             None => refused.push((at, format!("{uid} is in itself, through its parents"))),
-            Some(height) if *height > MAX_ANCESTRY => refused.push((
+            Some(height) if *height > most => refused.push((
                 at,
                 format!("{uid} is {height} levels below its furthest ancestor; at most {MAX_ANCESTRY} are accepted"),
             )),
             Some(_) => {}
         }
     }
-    let uids = refused.iter().map(|(at, _)| at.entity.uid()).collect();
     push_sorted(refused, Severity::Error, report);
-    uids
 }
 
 /// Reports the first of many alike, in the order of the files; beyond that they are counted.
@@ -203,35 +202,18 @@ fn push_sorted(mut found: Vec<(&Placed, String)>, severity: Severity, report: &m
     }
 }
 
-/// Warns of references to nothing, and keeps those that policies follow (C3).
-fn find_dangling(
-    placed: &HashMap<EntityUid, Placed>,
-    catalog: &Catalog,
-    followed: &Followed,
-    report: &mut Report,
-) -> HashMap<EntityUid, Dangling> {
-    let mut dangling = HashMap::new();
+/// Warns of references to nothing. A decision that would follow one denies (C3).
+fn warn_of_dangling(placed: &HashMap<EntityUid, Placed>, catalog: &Catalog, report: &mut Report) {
     let mut warnings: Vec<(&Placed, String)> = Vec::new();
     for (uid, at) in placed {
         for HeldReference { attribute, to } in entities::references(&at.entity) {
-            if placed.contains_key(&to) || is_closed(catalog, &to) {
-                continue;
-            }
-            let name = attribute.clone().unwrap_or_else(|| "tags".into());
-            warnings.push((at, format!("{uid}.{name} refers to {to}, which is not stored")));
-            // A caller could supply what is missing, wherever a policy puts the reference.
-            let suppliable = catalog.is_request_scoped(to.type_name());
-            if suppliable
-                || attribute
-                    .as_ref()
-                    .map_or(followed.tags || followed.everything, |name| followed.attribute(name))
-            {
-                dangling.insert(uid.clone(), Dangling { attribute: name, missing: to });
+            if !placed.contains_key(&to) && !is_closed(catalog, &to) {
+                let name = attribute.unwrap_or_else(|| "tags".into());
+                warnings.push((at, format!("{uid}.{name} refers to {to}, which is not stored")));
             }
         }
     }
     push_sorted(warnings, Severity::Warning, report);
-    dangling
 }
 
 fn is_closed(catalog: &Catalog, uid: &EntityUid) -> bool {

@@ -1,17 +1,18 @@
 //! Policy files and links to one named policy set.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, SlotId, Template};
-use serde::Deserialize;
+use cedar_policy::{Policy, PolicyId, PolicySet, Template};
 
+use super::checks::Findings;
 use super::emergency::EMERGENCY;
-use super::{Sources, check_nesting, place};
+use super::single::{Clean, Examiner, Fresh, Segment, Single};
+use super::{Sources, check_policies, place};
 use crate::engine::cedar::{CompiledPolicy, walk};
-use crate::engine::datum::Datum;
-use crate::engine::guard::{MAX_POLICY_DEPTH, Syntax};
+use crate::engine::generation::{PolicyIds, Strictness};
+use crate::engine::guard::{MAX_POLICY_DEPTH, StackUnavailable};
 use crate::engine::problem::{Place, Problem, Report, Severity, SourceFile};
 
 /// Annotations whose meaning this build does not honour yet: ignoring one would weaken the policy (C15).
@@ -20,12 +21,28 @@ const NOT_HONOURED: [&str; 3] = ["obligation", "reuse", "audit"];
 /// Policies, each with the file it came from.
 #[derive(Default)]
 pub(super) struct LoadedPolicies {
-    /// All of them, for Cedar's validator.
-    pub(super) set: PolicySet,
+    /// Those that were not looked at one by one, for Cedar's validator: templates and their links, emergency forbids.
+    pub(super) joint: PolicySet,
     /// Where each policy, template and link stands.
     pub(super) origins: HashMap<PolicyId, Origin>,
-    /// Ids in the order of the files.
-    pub(super) order: Vec<PolicyId>,
+    /// Templates that were parsed by themselves.
+    single_templates: HashSet<PolicyId>,
+    /// In the order of the files.
+    pub(super) order: Vec<Member>,
+    /// What was found in single policies.
+    findings: Findings,
+    /// The single policies in which nothing was.
+    clean: Clean,
+    /// How much is asked of them.
+    pub(super) strictness: Strictness,
+}
+
+/// A policy or a link.
+pub(super) enum Member {
+    /// Looked at by itself.
+    Single(Arc<CompiledPolicy>, Origin),
+    /// One of the joint set.
+    Joint(PolicyId),
 }
 
 /// Where a policy stands.
@@ -39,18 +56,47 @@ pub(super) struct Origin {
 pub(super) struct PlacedPolicy {
     pub(super) compiled: Arc<CompiledPolicy>,
     pub(super) origin: Origin,
+    /// Whether it is of the joint set.
+    pub(super) joint: bool,
+}
+
+/// A policy file whose text may be given to the parser.
+struct PolicyFile {
+    place: Place,
+    /// How many segments it has.
+    segments: usize,
 }
 
 /// Parses every file. Emergency forbids join the policies, and are no policies by themselves (W5).
-pub(super) fn load(sources: &Sources, report: &mut Report) -> LoadedPolicies {
-    let mut loaded = LoadedPolicies::default();
-    for file in &sources.policies {
-        loaded.add_file(file, report);
+///
+/// # Errors
+/// There is no thread to parse on.
+pub(super) fn load(
+    sources: &Sources,
+    strictness: Strictness,
+    examiner: &Examiner<'_>,
+    report: &mut Report,
+) -> Result<LoadedPolicies, StackUnavailable> {
+    let mut loaded = LoadedPolicies { strictness, ..LoadedPolicies::default() };
+    let mut segments = Vec::new();
+    let files: Vec<_> = sources.policies.iter().map(|file| open(file, &mut segments)).collect();
+    if strictness != Strictness::Full {
+        // To the language, a policy may be called by its place among the others.
+        segments.clear();
+    }
+    let mut singles = segments.iter().zip(examiner.examine(&segments)?);
+    for file in files {
+        match file {
+            Ok(file) => loaded.add_file(&file, singles.by_ref().take(file.segments).collect(), report),
+            Err(refused) => report.problems.extend(refused.problems),
+        }
     }
     for file in &sources.links {
         loaded.add_links(file, report);
     }
-    if sources.policies.is_empty() || (loaded.order.is_empty() && !report.rejects()) {
+    if strictness == Strictness::Full
+        && (sources.policies.is_empty() || (loaded.order.is_empty() && !report.rejects()))
+    {
         let place = Place::new("policies", "");
         let help = "add a `*.cedar` file; without policies every request is denied";
         report.push(Problem::error(&place, "there is no policy").help(help));
@@ -58,13 +104,91 @@ pub(super) fn load(sources: &Sources, report: &mut Report) -> LoadedPolicies {
     for file in &sources.emergency {
         loaded.add_emergency(file, report);
     }
-    loaded
+    Ok(loaded)
+}
+
+/// A file's text, parted into segments.
+fn open(file: &SourceFile, segments: &mut Vec<Segment>) -> Result<PolicyFile, Report> {
+    let mut report = Report::default();
+    let spans =
+        place(file, &mut report).and_then(|place| Some((check_policies(&place, &mut report)?, place)));
+    let Some((spans, place)) = spans else { return Err(report) };
+    let opened = PolicyFile { segments: spans.len(), place };
+    segments.extend(spans.into_iter().map(|span| Segment { place: opened.place.clone(), span }));
+    Ok(opened)
 }
 
 impl LoadedPolicies {
-    fn add_file(&mut self, file: &SourceFile, report: &mut Report) {
-        if let Some((place, set)) = parse(file, report) {
-            self.add_parsed(&set, &place, report);
+    fn add_file(&mut self, file: &PolicyFile, singles: Vec<(&Segment, Single)>, report: &mut Report) {
+        if singles.is_empty() || singles.iter().any(|(_, single)| matches!(single, Single::Unclear)) {
+            if let Some(set) = parse(&file.place, self.strictness, report) {
+                self.add_parsed(&set, &file.place, report);
+            }
+            return;
+        }
+        let mut templates = Vec::new();
+        for (segment, single) in singles {
+            match single {
+                Single::Known(known) => self.add_known(&known, segment.origin(), report),
+                Single::Fresh(fresh) => self.add_fresh(*fresh, segment.origin(), report),
+                Single::Template(template) => templates.push((template, segment.origin())),
+                // Ruled out above.
+                Single::Unclear => {}
+            }
+        }
+        for (template, origin) in templates {
+            if let Some(id) = self.admit_template(&template, origin, report) {
+                self.single_templates.insert(id);
+            }
+        }
+    }
+
+    fn add_known(&mut self, known: &Arc<CompiledPolicy>, origin: Origin, report: &mut Report) {
+        let Some(id) = self.unused(&known.id, &origin, report) else { return };
+        let location = origin.locate();
+        let policy =
+            if known.location == location { Arc::clone(known) } else { Arc::new(known.at(location)) };
+        self.clean.insert(Arc::clone(policy.text()), Arc::clone(&policy));
+        self.add_single(id, policy, origin);
+    }
+
+    fn add_fresh(&mut self, fresh: Fresh, origin: Origin, report: &mut Report) {
+        let found = report.problems.len();
+        let annotations: Vec<_> = fresh.annotations.iter().map(String::as_str).collect();
+        let id = fresh.id.as_deref().filter(|id| !id.is_empty());
+        let id = self.admit(id, &annotations, fresh.depth, &origin, report);
+        let (Some(id), Some((policy, findings))) = (id, fresh.checked) else { return };
+        let policy = Arc::new(policy);
+        if findings.is_clean() && report.problems.len() == found {
+            self.clean.insert(Arc::clone(policy.text()), Arc::clone(&policy));
+        }
+        self.findings.add(findings);
+        self.add_single(id, policy, origin);
+    }
+
+    fn add_single(&mut self, id: PolicyId, policy: Arc<CompiledPolicy>, origin: Origin) {
+        self.order.push(Member::Single(policy, origin.clone()));
+        self.origins.insert(id, origin);
+    }
+
+    /// What was found in the policies that were looked at one by one.
+    pub(super) fn take_findings(&mut self) -> Findings {
+        std::mem::take(&mut self.findings)
+    }
+
+    /// The policies that need not be looked at again.
+    pub(super) fn take_clean(&mut self) -> Clean {
+        std::mem::take(&mut self.clean)
+    }
+
+    /// Where a policy of the joint set stands, and where its text begins that was parsed.
+    pub(super) fn places_of(&self, id: &PolicyId) -> (Place, usize) {
+        let template = self.joint.policy(id).and_then(Policy::template_id).unwrap_or(id);
+        let parsed_alone = self.origins.get(template).filter(|_| self.single_templates.contains(template));
+        let start = parsed_alone.map_or(0, |origin| origin.offset);
+        match self.origins.get(id) {
+            Some(origin) => (origin.place.clone(), start),
+            None => (Place::new("policies", ""), start),
         }
     }
 
@@ -73,7 +197,8 @@ impl LoadedPolicies {
             let origin = Origin { place: place.clone(), offset };
             let depth = walk::depth(policy);
             let annotations: Vec<_> = policy.annotations().map(|(key, _)| key).collect();
-            if let Some(id) = self.admit(policy.annotation("id"), &annotations, depth, &origin, report) {
+            let id = self.named(policy.annotation("id"), policy.id());
+            if let Some(id) = self.admit(id, &annotations, depth, &origin, report) {
                 self.add(policy.new_id(id), origin, report);
             }
         }
@@ -81,12 +206,31 @@ impl LoadedPolicies {
             set.templates().map(|template| (walk::template_offset(template), template)).collect();
         templates.sort_by_key(|(offset, _)| *offset);
         for (offset, template) in templates {
-            let origin = Origin { place: place.clone(), offset };
-            let depth = walk::template_depth(template);
-            let annotations: Vec<_> = template.annotations().map(|(key, _)| key).collect();
-            if let Some(id) = self.admit(template.annotation("id"), &annotations, depth, &origin, report) {
-                self.add_template(&template.new_id(id), origin, report);
-            }
+            self.admit_template(template, Origin { place: place.clone(), offset }, report);
+        }
+    }
+
+    /// The id, if the template may be loaded.
+    fn admit_template(
+        &mut self,
+        template: &Template,
+        origin: Origin,
+        report: &mut Report,
+    ) -> Option<PolicyId> {
+        let depth = walk::template_depth(template);
+        let annotations: Vec<_> = template.annotations().map(|(key, _)| key).collect();
+        let id = self.named(template.annotation("id"), template.id());
+        let id = self.admit(id, &annotations, depth, &origin, report)?;
+        self.add_template(&template.new_id(id.clone()), origin, report);
+        Some(id)
+    }
+
+    /// What a policy or template is called: its `@id`, or to the language its place, which is how it was parsed.
+    fn named<'p>(&self, annotated: Option<&'p str>, parsed: &'p PolicyId) -> Option<&'p str> {
+        match self.strictness {
+            Strictness::Full => annotated.filter(|id| !id.is_empty()),
+            Strictness::Language(PolicyIds::Position) => Some(parsed.as_ref()),
+            Strictness::Language(PolicyIds::Annotation) => annotated.or(Some(parsed.as_ref())),
         }
     }
 
@@ -94,25 +238,32 @@ impl LoadedPolicies {
     fn admit(
         &self,
         id: Option<&str>,
-        annotations: &[&str],
+        mut annotations: &[&str],
         depth: usize,
         origin: &Origin,
         report: &mut Report,
     ) -> Option<PolicyId> {
         let problem = |message: String| origin.error(message);
+        if self.strictness != Strictness::Full {
+            annotations = &[];
+        }
         if !origin.check_condition(annotations, depth, report) {
             return None;
         }
-        let Some(id) = id.filter(|id| !id.is_empty()) else {
+        let Some(id) = id else {
             let help = "begin the policy with `@id(\"a-name-that-stays\")`; logs and tests refer to it";
             report.push(problem("the policy has no `@id`".to_owned()).help(help));
             return None;
         };
-        if id.starts_with(EMERGENCY) {
+        if self.is_reserved(id) {
             report.push(problem(reserved(id)));
             return None;
         }
         self.unused(id, origin, report)
+    }
+
+    pub(super) fn is_reserved(&self, id: &str) -> bool {
+        self.strictness == Strictness::Full && id.starts_with(EMERGENCY)
     }
 
     /// The id, if nothing has it yet.
@@ -128,9 +279,9 @@ impl LoadedPolicies {
 
     pub(super) fn add(&mut self, policy: Policy, origin: Origin, report: &mut Report) {
         let id = policy.id().clone();
-        match self.set.add(policy) {
+        match self.joint.add(policy) {
             Ok(()) => {
-                self.order.push(id.clone());
+                self.order.push(Member::Joint(id.clone()));
                 self.origins.insert(id, origin);
             }
             Err(error) => report.push(origin.error(error.to_string())),
@@ -138,7 +289,7 @@ impl LoadedPolicies {
     }
 
     fn add_template(&mut self, template: &Template, origin: Origin, report: &mut Report) {
-        match self.set.add_template(template.clone()) {
+        match self.joint.add_template(template.clone()) {
             Ok(()) => {
                 self.origins.insert(template.id().clone(), origin);
             }
@@ -146,95 +297,33 @@ impl LoadedPolicies {
         }
     }
 
-    fn add_links(&mut self, file: &SourceFile, report: &mut Report) {
-        let Some(place) = place(file, report) else { return };
-        // A second member of the same name is an error before it can win.
-        let parsed = serde_json::from_str::<Datum>(place.text());
-        match parsed.and_then(|_unique| serde_json::from_str::<Vec<Link>>(place.text())) {
-            Ok(links) => {
-                for link in &links {
-                    self.add_link(link, &place, report);
-                }
-            }
-            Err(error) => report.push(Problem::error(&place, error.to_string()).help(
-                "a link is {\"template_id\": …, \"link_id\": …, \"args\": {\"?principal\": \"Type::\\\"id\\\"\"}}",
-            )),
-        }
-    }
-
-    fn add_link(&mut self, link: &Link, place: &Place, report: &mut Report) {
-        let offset = place.text().find(&format!("\"{}\"", link.link_id)).unwrap_or(0);
-        let origin = Origin { place: place.clone(), offset };
-        let problem = |message: String| Problem::error(place, message).at(origin.line_span(), None);
-        let id = PolicyId::new(&link.link_id);
-        if link.link_id.is_empty() || self.origins.contains_key(&id) {
-            return report.push(problem(format!("link id `{}` is empty or used twice", link.link_id)));
-        }
-        if link.link_id.starts_with(EMERGENCY) {
-            return report.push(problem(reserved(&link.link_id)));
-        }
-        let values = match link.values() {
-            Ok(values) => values,
-            Err(message) => return report.push(problem(message)),
-        };
-        match self.set.link(PolicyId::new(&link.template_id), id.clone(), values) {
-            Ok(()) => {
-                self.order.push(id.clone());
-                self.origins.insert(id, origin);
-            }
-            Err(error) => {
-                let cause =
-                    std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                report.push(problem(format!("link `{}`: {error}{cause}", link.link_id)));
-            }
-        }
-    }
-
-    /// A forbid that is never linked forbids nothing.
-    pub(super) fn check_unlinked(&self, report: &mut Report) {
-        for template in self.set.templates() {
-            let linked = self
-                .set
-                .get_linked_policies(template.id().clone())
-                .is_ok_and(|mut links| links.next().is_some());
-            let Some(origin) = self.origins.get(template.id()).filter(|_| !linked) else { continue };
-            let message = format!("template `{}` has no link, so it decides nothing", template.id());
-            let problem = match template.effect() {
-                cedar_policy::Effect::Forbid => Problem::error(&origin.place, message),
-                cedar_policy::Effect::Permit => Problem::warning(&origin.place, message),
-            };
-            report.push(problem.at(origin.line_span(), None).help("link it in a `*.links.json` file"));
-        }
-    }
-
     /// The policies, ready to evaluate, in the order of the files.
-    pub(super) fn compile(&self) -> Vec<PlacedPolicy> {
-        let compiled = self.order.iter().filter_map(|id| {
-            let (policy, origin) = (self.set.policy(id)?, self.origins.get(id)?);
-            let compiled = Arc::new(CompiledPolicy::new(policy, origin.locate()));
-            Some(PlacedPolicy { compiled, origin: origin.clone() })
+    pub(super) fn compile(&mut self) -> Vec<PlacedPolicy> {
+        let placed = std::mem::take(&mut self.order).into_iter().filter_map(|member| match member {
+            Member::Single(compiled, origin) => Some(PlacedPolicy { compiled, origin, joint: false }),
+            Member::Joint(id) => {
+                let (policy, origin) = (self.joint.policy(&id)?, self.origins.get(&id)?.clone());
+                let compiled = Arc::new(CompiledPolicy::new(policy, origin.locate()));
+                Some(PlacedPolicy { compiled, origin, joint: true })
+            }
         });
-        compiled.collect()
+        placed.collect()
     }
 }
 
-/// A file's policies, if it is text that parses and holds any.
-pub(super) fn parse(file: &SourceFile, report: &mut Report) -> Option<(Place, PolicySet)> {
-    let place = place(file, report)?;
-    if !check_nesting(&place, Syntax::Policy, report) {
-        return None;
-    }
+/// A text's policies, if it parses and holds any. It has passed [`check_policies`].
+pub(super) fn parse(place: &Place, strictness: Strictness, report: &mut Report) -> Option<PolicySet> {
     match PolicySet::from_str(place.text()) {
-        Ok(set) if set.is_empty() => {
+        Ok(set) if set.is_empty() && strictness == Strictness::Full => {
             let help =
                 "an empty file is more often a failed write than an intention: delete it or restore it";
-            report.push(Problem::error(&place, "the file holds no policy").help(help));
+            report.push(Problem::error(place, "the file holds no policy").help(help));
             None
         }
-        Ok(set) => Some((place, set)),
+        Ok(set) => Some(set),
         Err(errors) => {
             for error in errors.iter() {
-                report.push(Problem::from_cedar(&place, Severity::Error, error));
+                report.push(Problem::from_cedar(place, Severity::Error, error));
             }
             None
         }
@@ -248,7 +337,7 @@ pub(super) fn in_order(set: &PolicySet) -> Vec<(usize, &Policy)> {
     policies
 }
 
-fn reserved(id: &str) -> String {
+pub(super) fn reserved(id: &str) -> String {
     format!("`{id}` begins with `{EMERGENCY}`, which is kept for emergency forbids")
 }
 
@@ -284,30 +373,5 @@ impl Origin {
         let rest = self.place.text().get(self.offset..).unwrap_or_default();
         let length = rest.find('\n').unwrap_or(rest.len());
         self.offset..self.offset + length
-    }
-}
-
-/// One link of a template, in the form of Cedar's own command line.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Link {
-    template_id: String,
-    link_id: String,
-    args: HashMap<String, String>,
-}
-
-impl Link {
-    fn values(&self) -> Result<HashMap<SlotId, EntityUid>, String> {
-        let values = self.args.iter().map(|(slot, uid)| {
-            let slot = match slot.as_str() {
-                "?principal" => SlotId::principal(),
-                "?resource" => SlotId::resource(),
-                other => return Err(format!("`{other}` is no slot; there are `?principal` and `?resource`")),
-            };
-            let uid = EntityUid::from_str(uid)
-                .map_err(|_error| format!("`{uid}` is no entity; write `Type::\"id\"`"))?;
-            Ok((slot, uid))
-        });
-        values.collect()
     }
 }

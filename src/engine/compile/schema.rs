@@ -7,8 +7,7 @@ use miette::Diagnostic;
 use serde_json::Value;
 
 use super::common_types::check_common_types;
-use super::{check_nesting, place};
-use crate::engine::guard::Syntax;
+use super::{check_schema, place};
 use crate::engine::problem::{Place, Problem, Report, Severity, SourceFile};
 
 /// A parsed schema and the files it came from.
@@ -63,7 +62,7 @@ fn parse(file: &SourceFile, report: &mut Report) -> Option<(Place, SchemaFragmen
             }
         };
     }
-    if !check_nesting(&place, Syntax::Schema, report) {
+    if !check_schema(&place, report) {
         return None;
     }
     match SchemaFragment::from_cedarschema_str(place.text()) {

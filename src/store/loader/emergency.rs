@@ -48,7 +48,7 @@ impl Loader {
         if self.emergency.wanted() == self.emergency.in_force() {
             return self.emergency.refuse(Vec::new());
         }
-        let fitted = fit(&mut self.served.sources, &self.config.options, &self.emergency);
+        let fitted = fit(&mut self.served.sources, &mut self.compiler, &self.emergency);
         self.unapplied = fitted.is_err();
         match fitted {
             Ok(fitted) if fitted.in_force == *self.emergency.in_force() => {

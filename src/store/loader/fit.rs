@@ -1,7 +1,7 @@
 //! Compiling a set together with the emergency forbids: whatever is served, they are part of it.
 
 use super::super::emergency::{Emergency, Files};
-use crate::engine::compile::{Loaded, Options, Sources, compile};
+use crate::engine::compile::{Compiler, Loaded, Sources};
 use crate::engine::problem::{Problem, Report};
 
 /// A set that compiled, and the emergency forbids it compiled with.
@@ -18,8 +18,12 @@ pub(super) struct Fitted {
 ///
 /// # Errors
 /// The set is broken, or does not fit the forbids in force: they are never left out to make it fit.
-pub(super) fn fit(sources: &mut Sources, options: &Options, emergency: &Emergency) -> Result<Fitted, Report> {
-    let mut attempt = Attempt { sources, options, emergency, refused: Vec::new() };
+pub(super) fn fit(
+    sources: &mut Sources,
+    compiler: &mut Compiler,
+    emergency: &Emergency,
+) -> Result<Fitted, Report> {
+    let mut attempt = Attempt { sources, compiler, emergency, refused: Vec::new() };
     let mut files = emergency.wanted().clone();
     loop {
         let report = match attempt.compile(&files) {
@@ -37,7 +41,7 @@ pub(super) fn fit(sources: &mut Sources, options: &Options, emergency: &Emergenc
 
 struct Attempt<'a> {
     sources: &'a mut Sources,
-    options: &'a Options,
+    compiler: &'a mut Compiler,
     emergency: &'a Emergency,
     refused: Vec<Problem>,
 }
@@ -45,7 +49,7 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     fn compile(&mut self, files: &Files) -> Result<Loaded, Report> {
         self.sources.emergency = files.values().cloned().collect();
-        compile(self.sources, self.options)
+        self.compiler.compile(self.sources)
     }
 
     fn fitted(self, loaded: Loaded, in_force: Files) -> Fitted {
@@ -123,6 +127,7 @@ mod tests {
     use super::super::super::directory::read;
     use super::super::super::support_tests::{Site, forbid};
     use super::*;
+    use crate::engine::compile::{Options, Workers};
 
     #[test]
     fn part_by_part_finds_every_file_that_fits() {
@@ -135,9 +140,14 @@ mod tests {
         }
         let mut emergency = Emergency::open(&site.path("emergency"), &site.path("emergency.set")).unwrap();
         emergency.start().unwrap();
-        let (mut sources, options) = (read(&site.folders()).unwrap(), Options::default());
-        let attempt =
-            Attempt { sources: &mut sources, options: &options, emergency: &emergency, refused: Vec::new() };
+        let mut sources = read(&site.folders()).unwrap();
+        let mut compiler = Compiler::new(Options::default(), Workers::default());
+        let attempt = Attempt {
+            sources: &mut sources,
+            compiler: &mut compiler,
+            emergency: &emergency,
+            refused: Vec::new(),
+        };
         let fitted = attempt.part_by_part().unwrap();
         assert_eq!((fitted.in_force.len(), fitted.refused.len()), (66, 4));
         assert!(fitted.refused[3].to_string().contains("f79.cedar"), "{:?}", fitted.refused);

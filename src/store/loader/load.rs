@@ -73,7 +73,7 @@ impl Loader {
             return self.note(Outcome::Unchanged, &Report::default());
         }
         let mut sources = reading.sources;
-        match fit(&mut sources, &self.config.options, &self.emergency) {
+        match fit(&mut sources, &mut self.compiler, &self.emergency) {
             Ok(fitted) => {
                 self.rejected = false;
                 let outcome = self.note(Outcome::Published, &fitted.loaded.warnings);
@@ -134,7 +134,7 @@ impl Loader {
             generation.hash = %published.world.generation.hash,
             revision.sequence = published.sequence,
             policies.count = published.world.generation.policies.len(),
-            entities.count = published.world.stored,
+            entities.count = published.world.entities.len(),
             warnings.text = %texts(loaded.warnings.warnings()).join("\n"),
             source = ?source,
             "published"

@@ -62,7 +62,7 @@ impl Loader {
         let kept = self.find(generation)?;
         let mut sources =
             self.history.load(&kept.digest).map_err(|error| CommandError::Damaged(error.to_string()))?;
-        let fitted = fit(&mut sources, &self.config.options, &self.emergency)
+        let fitted = fit(&mut sources, &mut self.compiler, &self.emergency)
             .map_err(|report| CommandError::Rejected(texts(report.errors())))?;
         let reading = Reading::take(&self.config.folders);
         let files = self.name(&reading);

@@ -11,12 +11,13 @@ use super::super::history::History;
 use super::super::pin::{Pin, PinFile, Verdict};
 use super::super::sealed::Damaged;
 use super::super::settling::Settling;
-use super::super::{Store, set_digest};
+use super::super::{Store, set_digest, workers};
 use super::fit::{Fitted, fit};
 use super::heartbeat::Heartbeat;
 use super::retired::Retired;
 use super::status::{LastLoad, LoaderStatus, Outcome, Reloads, Source, texts};
 use super::{Loader, LoaderConfig, Set, WriteErrors};
+use crate::engine::compile::Compiler;
 use crate::engine::guard::{StackUnavailable, on_parser_stack};
 use crate::engine::problem::{Problem, Report};
 
@@ -107,13 +108,15 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
     let (history, damaged) = History::open(&data.generations());
     let mut reading = Reading::take(&config.folders);
     let seen = set_digest::of_reading(&reading.sources, &reading.report);
-    let kept = KeptWorlds { config: &config, history: &history, emergency: &emergency };
+    let compiler = Compiler::new(config.options.clone(), workers::background());
+    let mut kept = KeptWorlds { config: &config, history: &history, emergency: &emergency, compiler };
     let (held, unclear) = still_held(pin.as_ref(), &reading, &seen);
     let fingerprint = reading.fingerprint.take();
     let first = match &held {
         Some(held) => First { rejected: unclear, ..kept.rolled_back(held, data)? },
         None => kept.files_or_last_known_good(reading, &seen)?,
     };
+    let compiler = kept.compiler;
     let errors = WriteErrors { damaged: log_damaged(&damaged), ..WriteErrors::default() };
     emergency.accept(first.fitted.in_force, first.fitted.refused);
     let world = first.fitted.loaded.world;
@@ -124,6 +127,7 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
     let status = LoaderStatus::first(&store.current(), first.source, last_load.clone());
     let mut loader = Loader {
         config,
+        compiler,
         store: Arc::clone(&store),
         served: first.set,
         source: first.source,
@@ -179,29 +183,30 @@ struct KeptWorlds<'a> {
     config: &'a LoaderConfig,
     history: &'a History,
     emergency: &'a Emergency,
+    compiler: Compiler,
 }
 
 impl KeptWorlds<'_> {
-    fn rolled_back(&self, pin: &Pin, data: &DataDir) -> Result<First, OpenError> {
+    fn rolled_back(&mut self, pin: &Pin, data: &DataDir) -> Result<First, OpenError> {
         let refused = |problem: String| OpenError::Rollback {
             generation: pin.generation.clone(),
             problem,
             file: data.pin().display().to_string(),
         };
         let mut sources = self.history.load(&pin.set).map_err(|error| refused(error.to_string()))?;
-        let fitted = fit(&mut sources, &self.config.options, self.emergency)
+        let fitted = fit(&mut sources, &mut self.compiler, self.emergency)
             .map_err(|report| refused(texts(report.errors()).join("; ")))?;
         tracing::warn!(generation.hash = %pin.generation, "a rollback holds: the files are not loaded");
         let set = Set { sources, digest: pin.set.clone() };
         Ok(First { set, fitted, source: Source::Rollback, rejected: None })
     }
 
-    fn files_or_last_known_good(&self, reading: Reading, digest: &str) -> Result<First, OpenError> {
+    fn files_or_last_known_good(&mut self, reading: Reading, digest: &str) -> Result<First, OpenError> {
         if reading.report.rejects() {
             return self.last_known_good(reading.report);
         }
         let mut sources = reading.sources;
-        match fit(&mut sources, &self.config.options, self.emergency) {
+        match fit(&mut sources, &mut self.compiler, self.emergency) {
             Ok(fitted) => {
                 let set = Set { sources, digest: digest.to_owned() };
                 Ok(First { set, fitted, source: Source::Files, rejected: None })
@@ -211,7 +216,7 @@ impl KeptWorlds<'_> {
     }
 
     /// The set published last that still loads, in place of the files.
-    fn last_known_good(&self, files: Report) -> Result<First, OpenError> {
+    fn last_known_good(&mut self, files: Report) -> Result<First, OpenError> {
         if !self.config.serve_last_known_good {
             return Err(OpenError::Rejected { files, kept: KeptSets::Refused });
         }
@@ -234,9 +239,9 @@ impl KeptWorlds<'_> {
         Err(OpenError::Rejected { files, kept })
     }
 
-    fn compile(&self, digest: &str) -> Result<(Set, Fitted), String> {
+    fn compile(&mut self, digest: &str) -> Result<(Set, Fitted), String> {
         let mut sources = self.history.load(digest).map_err(|error| error.to_string())?;
-        let fitted = fit(&mut sources, &self.config.options, self.emergency)
+        let fitted = fit(&mut sources, &mut self.compiler, self.emergency)
             .map_err(|report| texts(report.errors()).into_iter().next().unwrap_or_default())?;
         Ok((Set { sources, digest: digest.to_owned() }, fitted))
     }

@@ -1,0 +1,211 @@
+//! Finding a condition's access plan: an evaluation that follows references instead of values.
+
+use std::collections::BTreeMap;
+
+use cedar_policy::EntityUid;
+use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, SlotEnv, Var};
+use smol_str::SmolStr;
+
+use crate::engine::plan::{AccessPlan, Step};
+
+/// What the conjuncts of one condition may look at, its slots filled.
+pub(super) fn plan<'e>(conditions: impl IntoIterator<Item = &'e Expr>, slots: &SlotEnv) -> AccessPlan {
+    let mut walk =
+        Walk { slots, places: vec![Place::default(); ROOTS], literals: BTreeMap::new(), everything: false };
+    for condition in conditions {
+        walk.value(condition);
+    }
+    let literals = walk.literals.iter().map(|(uid, at)| (uid.clone(), walk.step(*at)));
+    let literals = literals.filter(|(_, step)| !step.is_idle()).collect();
+    AccessPlan {
+        principal: walk.step(PRINCIPAL),
+        action: walk.step(ACTION),
+        resource: walk.step(RESOURCE),
+        context: Step { looks: false, ..walk.step(CONTEXT) },
+        literals,
+        everything: walk.everything,
+    }
+}
+
+const PRINCIPAL: usize = 0;
+const ACTION: usize = 1;
+const RESOURCE: usize = 2;
+const CONTEXT: usize = 3;
+const ROOTS: usize = 4;
+
+/// A place that values come from: a root, or a member or the tags of another.
+#[derive(Debug, Clone, Default)]
+struct Place {
+    looks: bool,
+    members: BTreeMap<SmolStr, usize>,
+    tags: Option<usize>,
+}
+
+/// What an expression may come to, as far as anything can be looked at behind it. Elements of sets cannot: Cedar compares
+/// them, and takes none out.
+#[derive(Debug, Clone, Default)]
+struct Value {
+    /// Places it may come from.
+    from: Vec<usize>,
+    /// Members of a record that the condition itself makes.
+    made: BTreeMap<SmolStr, Value>,
+}
+
+impl Value {
+    fn or(mut self, other: Self) -> Self {
+        self.from.extend(other.from);
+        self.from.sort_unstable();
+        self.from.dedup();
+        for (name, value) in other.made {
+            let known = self.made.remove(&name).unwrap_or_default();
+            self.made.insert(name, known.or(value));
+        }
+        self
+    }
+}
+
+struct Walk<'s> {
+    slots: &'s SlotEnv,
+    places: Vec<Place>,
+    literals: BTreeMap<EntityUid, usize>,
+    everything: bool,
+}
+
+impl Walk<'_> {
+    /// Recursion is bounded by the depth of conditions that loading accepts.
+    fn value(&mut self, expression: &Expr) -> Value {
+        match expression.expr_kind() {
+            ExprKind::Var(var) => self.root(*var),
+            ExprKind::Lit(Literal::EntityUID(uid)) => self.literal(uid.as_ref().clone().into()),
+            ExprKind::Lit(_) => Value::default(),
+            ExprKind::Slot(slot) => match self.slots.get(slot) {
+                Some(uid) => self.literal(uid.clone().into()),
+                None => self.anything(),
+            },
+            ExprKind::Unknown(_) => self.anything(),
+            ExprKind::If { test_expr, then_expr, else_expr } => {
+                self.value(test_expr);
+                self.value(then_expr).or(self.value(else_expr))
+            }
+            ExprKind::And { left, right } | ExprKind::Or { left, right } => self.plain([&**left, &**right]),
+            ExprKind::UnaryApp { arg, .. } => self.plain([&**arg]),
+            ExprKind::BinaryApp { op, arg1, arg2 } => self.binary(*op, arg1, arg2),
+            ExprKind::ExtensionFunctionApp { args, .. } => self.plain(args.iter()),
+            ExprKind::GetAttr { expr, attr } => {
+                let value = self.look(expr);
+                self.member(&value, attr)
+            }
+            ExprKind::HasAttr { expr, .. } => {
+                self.look(expr);
+                Value::default()
+            }
+            ExprKind::ExtHasAttr { expr, attrs } => {
+                let mut value = self.value(expr);
+                for attr in attrs {
+                    self.note(&value);
+                    value = self.member(&value, attr);
+                }
+                Value::default()
+            }
+            ExprKind::Like { expr, .. } | ExprKind::Is { expr, .. } => self.plain([&**expr]),
+            ExprKind::Set(elements) => self.plain(elements.iter()),
+            ExprKind::Record(members) => {
+                let made = members.iter().map(|(name, value)| (name.clone(), self.value(value))).collect();
+                Value { from: Vec::new(), made }
+            }
+        }
+    }
+
+    fn binary(&mut self, op: BinaryOp, left: &Expr, right: &Expr) -> Value {
+        match op {
+            BinaryOp::In | BinaryOp::HasTag => {
+                self.look(left);
+                self.plain([right])
+            }
+            BinaryOp::GetTag => {
+                let value = self.look(left);
+                self.value(right);
+                Value { from: value.from.iter().map(|at| self.tags_of(*at)).collect(), made: BTreeMap::new() }
+            }
+            _ => self.plain([left, right]),
+        }
+    }
+
+    /// Operands of something that comes to a value nothing can be looked at behind.
+    fn plain<'e>(&mut self, operands: impl IntoIterator<Item = &'e Expr>) -> Value {
+        for operand in operands {
+            self.value(operand);
+        }
+        Value::default()
+    }
+
+    fn look(&mut self, expression: &Expr) -> Value {
+        let value = self.value(expression);
+        self.note(&value);
+        value
+    }
+
+    fn note(&mut self, value: &Value) {
+        for at in &value.from {
+            if let Some(place) = self.places.get_mut(*at) {
+                place.looks = true;
+            }
+        }
+    }
+
+    fn root(&mut self, var: Var) -> Value {
+        let at = match var {
+            Var::Principal => PRINCIPAL,
+            Var::Action => ACTION,
+            Var::Resource => RESOURCE,
+            Var::Context => CONTEXT,
+        };
+        Value { from: vec![at], made: BTreeMap::new() }
+    }
+
+    fn literal(&mut self, uid: EntityUid) -> Value {
+        let next = self.places.len();
+        let at = *self.literals.entry(uid).or_insert(next);
+        if at == next {
+            self.places.push(Place::default());
+        }
+        Value { from: vec![at], made: BTreeMap::new() }
+    }
+
+    fn anything(&mut self) -> Value {
+        self.everything = true;
+        Value::default()
+    }
+
+    fn member(&mut self, value: &Value, name: &SmolStr) -> Value {
+        let made = value.made.get(name).cloned().unwrap_or_default();
+        let from = value.from.iter().filter_map(|at| self.member_of(*at, name)).collect();
+        made.or(Value { from, made: BTreeMap::new() })
+    }
+
+    fn member_of(&mut self, at: usize, name: &SmolStr) -> Option<usize> {
+        let next = self.places.len();
+        let found = *self.places.get_mut(at)?.members.entry(name.clone()).or_insert(next);
+        if found == next {
+            self.places.push(Place::default());
+        }
+        Some(found)
+    }
+
+    fn tags_of(&mut self, at: usize) -> usize {
+        let next = self.places.len();
+        let found = self.places.get_mut(at).map_or(next, |place| *place.tags.get_or_insert(next));
+        if found == next {
+            self.places.push(Place::default());
+        }
+        found
+    }
+
+    /// A place and what is behind it, less what nothing looks at.
+    fn step(&self, at: usize) -> Step {
+        let Some(place) = self.places.get(at) else { return Step::default() };
+        let members = place.members.iter().map(|(name, at)| (name.clone(), self.step(*at)));
+        let tags = place.tags.map(|at| Box::new(self.step(at))).filter(|step| !step.is_idle());
+        Step { looks: place.looks, members: members.filter(|(_, step)| !step.is_idle()).collect(), tags }
+    }
+}

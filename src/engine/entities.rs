@@ -1,0 +1,82 @@
+//! Stored entities: a map that shares its structure with the versions before it.
+//!
+//! Cedar's own `Entities` carries every entity's ancestors, so that one edit looks at all of them; at a million entities
+//! that takes seconds. Here an entity knows its parents only. Changing one copies the few nodes that lead to it, a copy of
+//! the whole costs nothing, and ancestors are found when a decision asks for them.
+
+mod ancestry;
+mod edit;
+mod stored;
+
+use cedar_policy::EntityUid;
+use foldhash::fast::RandomState;
+use rpds::HashTrieMapSync;
+
+use super::version::Version;
+pub use ancestry::heights;
+pub use edit::{Cycle, StillParent};
+pub use stored::StoredEntity;
+
+/// The stored entities of one world.
+#[derive(Debug, Clone)]
+pub struct EntityStore {
+    entities: HashTrieMapSync<EntityUid, StoredEntity, RandomState>,
+    /// How many entities name this one as a parent, for those that any does, stored or not.
+    children: HashTrieMapSync<EntityUid, u32, RandomState>,
+    /// Changes whenever the ancestors of an entity change that was not itself put.
+    edges: Version,
+}
+
+impl Default for EntityStore {
+    fn default() -> Self {
+        let hasher = RandomState::default();
+        Self {
+            entities: HashTrieMapSync::new_with_hasher_and_ptr_kind(hasher.clone()),
+            children: HashTrieMapSync::new_with_hasher_and_ptr_kind(hasher),
+            edges: Version::next(),
+        }
+    }
+}
+
+impl EntityStore {
+    /// How many entities are stored.
+    pub fn len(&self) -> usize {
+        self.entities.size()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.entities.is_empty()
+    }
+
+    /// Whether an entity of that name is stored.
+    pub fn contains(&self, uid: &EntityUid) -> bool {
+        self.entities.contains_key(uid)
+    }
+
+    /// The entity of that name.
+    pub fn get(&self, uid: &EntityUid) -> Option<&StoredEntity> {
+        self.entities.get(uid)
+    }
+
+    /// Every entity with its name, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&EntityUid, &StoredEntity)> {
+        self.entities.iter()
+    }
+
+    /// The state of everybody's ancestors, as far as they do not follow from an entity's own version.
+    pub fn edges(&self) -> Version {
+        self.edges
+    }
+
+    /// Whether any stored entity names this one as a parent.
+    pub fn has_children(&self, uid: &EntityUid) -> bool {
+        self.children.contains_key(uid)
+    }
+
+    /// Everything an entity is in, each once, in no order, nearest first: its parents, theirs, and so on, those included that
+    /// are not stored. Empty for an entity that is not stored.
+    pub fn ancestors(&self, uid: &EntityUid) -> Vec<&EntityUid> {
+        self.get(uid).map_or_else(Vec::new, |entity| self.above(entity.parents()))
+    }
+}

@@ -1,0 +1,117 @@
+//! Who acts, what is done and to what, made ready to decide with.
+
+use std::sync::Arc;
+
+use cedar_policy::EntityUid;
+
+use super::cedar::{BuiltEntity, Scoped};
+use super::index::PartyKeys;
+use super::prepared::Prepared;
+use super::question::Question;
+use super::world::World;
+
+/// The parties of one request.
+#[derive(Debug)]
+pub struct Parties {
+    principal: Party,
+    action: Option<BuiltEntity>,
+    resource: Party,
+}
+
+/// A principal or a resource.
+#[derive(Debug)]
+enum Party {
+    /// It is stored.
+    Stored(Arc<Prepared>),
+    /// The request supplies it.
+    Supplied(BuiltEntity),
+    /// It does not exist.
+    Absent,
+}
+
+impl Party {
+    fn of(world: &World, question: &Question, uid: &EntityUid) -> Self {
+        match world.prepared(uid) {
+            Some(prepared) => Self::Stored(prepared),
+            None => question.supplied.get(uid).cloned().map_or(Self::Absent, Self::Supplied),
+        }
+    }
+
+    fn built(&self) -> Option<&BuiltEntity> {
+        match self {
+            Self::Stored(prepared) => Some(&prepared.built),
+            Self::Supplied(built) => Some(built),
+            Self::Absent => None,
+        }
+    }
+}
+
+impl Parties {
+    /// Finds the parties of a question.
+    pub fn of(world: &World, question: &Question) -> Self {
+        Self {
+            principal: Party::of(world, question, &question.principal),
+            action: world.action(&question.action.uid),
+            resource: Party::of(world, question, &question.resource),
+        }
+    }
+
+    /// Whether the principal is stored: a request never supplies one.
+    pub fn principal_is_stored(&self) -> bool {
+        matches!(self.principal, Party::Stored(_))
+    }
+
+    /// Whether the resource is stored or supplied.
+    pub fn resource_exists(&self) -> bool {
+        !matches!(self.resource, Party::Absent)
+    }
+
+    /// The parties as scopes look at them.
+    pub fn scoped<'a>(&'a self, question: &'a Question) -> Scoped<'a> {
+        Scoped {
+            principal: (&question.principal, self.principal.built()),
+            action: (&question.action.uid, self.action.as_ref()),
+            resource: (&question.resource, self.resource.built()),
+        }
+    }
+
+    /// The principal, if it is stored.
+    pub fn principal(&self) -> Option<&BuiltEntity> {
+        self.principal.built()
+    }
+
+    /// The entity, if it is one of the parties.
+    pub fn find(&self, uid: &EntityUid, question: &Question) -> Option<BuiltEntity> {
+        if *uid == question.principal {
+            self.principal.built().cloned()
+        } else if *uid == question.resource {
+            self.resource.built().cloned()
+        } else if *uid == question.action.uid {
+            self.action.clone()
+        } else {
+            None
+        }
+    }
+
+    /// Places of the policies whose scopes cover the parties, in order.
+    pub fn candidates(&self, world: &World, question: &Question) -> Vec<u32> {
+        let index = &world.generation.index;
+        let own;
+        let principal = match &self.principal {
+            Party::Stored(prepared) => &prepared.principal,
+            other => {
+                own = index.principal_keys(&question.principal, other.built());
+                &own
+            }
+        };
+        let supplied: PartyKeys;
+        let resource = match &self.resource {
+            Party::Stored(prepared) => &prepared.resource,
+            other => {
+                supplied = index.resource_keys(&question.resource, other.built());
+                &supplied
+            }
+        };
+        index.candidates(principal, (&question.action.uid, self.action.as_ref()), resource)
+    }
+}
