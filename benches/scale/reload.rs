@@ -138,19 +138,19 @@ fn publications(store: &Store) -> Attempt<Histogram<u64>> {
     Ok(times)
 }
 
-/// The time between two decisions at which one thread has work for [`LOAD`] of its time.
+/// The time between two decisions at which one thread has work for [`LOAD`] of its time. By the median decision: others
+/// that want the processor make the mean what they please.
 fn pace(store: &Store, wires: &[Wire]) -> Attempt<Duration> {
     let published = store.current();
-    let mut took = Duration::ZERO;
-    let mut decided = 0;
+    let start = Instant::now();
+    let mut times = Histogram::<u64>::new(3)?;
     for wire in wires.iter().take(PACED_BY) {
-        took += decide(&published.world, wire)?.0;
-        decided += 1;
-        if took > Duration::from_secs(5) {
+        times.record(nanos(decide(&published.world, wire)?.0))?;
+        if start.elapsed() > Duration::from_secs(5) {
             break;
         }
     }
-    Ok(took.div_f64(f64::from(decided.max(1)) * LOAD))
+    Ok(Duration::from_nanos(times.value_at_quantile(0.5)).div_f64(LOAD))
 }
 
 /// Decides on a schedule, whatever became of the decisions before, sleeping between them as a thread that waits for
