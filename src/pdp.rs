@@ -1,5 +1,6 @@
 //! The one door: every transport asks here, and nothing else decides. Whatever is answered is recorded here, once.
 
+mod check;
 mod refused;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,6 +19,7 @@ use crate::store::cache::{DecisionCache, Key, Remembered};
 use crate::store::{Published, Store};
 use crate::telemetry::metrics::Metrics;
 
+pub use check::SampledCheck;
 pub use refused::{Refused, RefusedCode};
 
 /// Most bytes that a batch may have once every item has taken what it inherits.
@@ -36,6 +38,7 @@ pub struct Pdp {
     audit: AuditLog,
     metrics: Arc<Metrics>,
     caller: Arc<str>,
+    check: Option<SampledCheck>,
 }
 
 /// A question, and what its caller says of it. Nothing but the question is an input of policies.
@@ -102,7 +105,13 @@ impl From<AuthzRequest> for Asked {
 impl Pdp {
     /// A decision point over a store. `caller` names everybody who asks, until callers authenticate.
     pub fn new(store: Arc<Store>, audit: AuditLog, metrics: Arc<Metrics>, caller: &str) -> Self {
-        Self { store, audit, metrics, caller: Arc::from(caller) }
+        Self { store, audit, metrics, caller: Arc::from(caller), check: None }
+    }
+
+    /// The same, which has a sample of its decisions made once more by Cedar's own authorizer.
+    #[must_use]
+    pub fn checked(self, check: Option<SampledCheck>) -> Self {
+        Self { check, ..self }
     }
 
     /// What holds the world that is served: a program that makes its own worlds publishes them there.
@@ -211,6 +220,9 @@ impl Pdp {
                 Err(Refusal { refused: Refused::Late, asked: Some(Box::new(asked)) })
             }
             Ok((decision, cache, note)) => {
+                if let Some(check) = self.check.as_ref().filter(|check| check.is_due()) {
+                    check.take(published, &asked.question, now, &decision);
+                }
                 let answer = Answer { decision, id: name(), published: Arc::clone(published), cache };
                 Ok(Decided { answer, asked, note, latency: started.elapsed() })
             }

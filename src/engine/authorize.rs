@@ -84,13 +84,9 @@ fn decide(
         Ok(slice) => slice,
         Err(denial) => return Ok(question.denied(denial)),
     };
-    let told = question.action.filled.attributes.contains_key("now");
-    let timed = told && candidates.iter().any(|policy| policy.reads_now);
-    let mut context = std::mem::take(&mut question.context);
     // Telling the time costs as much as evaluating a policy, and nobody else would notice.
-    if timed {
-        context.insert("now", instant(now)?);
-    }
+    let timed = candidates.iter().any(|policy| policy.reads_now) && fill_now(&mut question, now)?;
+    let context = std::mem::take(&mut question.context);
     let evaluation =
         Evaluation::new(&question.principal, &question.action.uid, &question.resource, context, &slice);
     let mut tally = Tally::default();
@@ -120,13 +116,22 @@ fn decide(
 }
 
 /// Adds what Mandate vouches for: the chain. What it refers to must exist like anything else.
-fn fill_chain(question: &mut Question, hop: &Hop) {
+pub(super) fn fill_chain(question: &mut Question, hop: &Hop) {
     let declared = question.action.filled.attributes.get("delegation").map(|attribute| &attribute.ty);
     if let Some(Type::Record(chain)) = declared {
         let delegation = CedarValue::record(hop.record(chain));
         question.context.insert("delegation", delegation);
         question.references.extend(hop.entities(chain));
     }
+}
+
+/// Adds the time, if the action's context declares it.
+pub(super) fn fill_now(question: &mut Question, now: Now) -> Result<bool, InvalidRequest> {
+    let told = question.action.filled.attributes.contains_key("now");
+    if told {
+        question.context.insert("now", instant(now)?);
+    }
+    Ok(told)
 }
 
 fn instant(now: Now) -> Result<CedarValue, InvalidRequest> {

@@ -7,6 +7,7 @@ mod access;
 mod bare;
 pub mod entities;
 pub mod evaluate;
+pub mod plain;
 pub mod policy;
 pub mod scope;
 pub mod types;
