@@ -6,6 +6,7 @@
 mod written;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Config {
     pub reload: Reload,
     /// How many bytes of decisions a world remembers; none: every question is decided anew.
     pub cache_bytes: Option<u64>,
+    /// Of how many decisions one is made once more by Cedar's own authorizer, to compare; none: of none.
+    pub check_one_in: Option<NonZeroU64>,
     /// Where decisions are recorded.
     pub log: Log,
     /// What the process says of itself.
