@@ -102,7 +102,9 @@ pub(super) fn each<'t, R: Send>(
                 Step::Broken { file, message } => take(Found::Broken { file, message }),
             }
         }
-        started.into_iter().chain([scanner]).try_for_each(join)
+        // All of them, or leaving the scope panics for those that did.
+        let ended: Vec<_> = started.into_iter().chain([scanner]).map(join).collect();
+        ended.into_iter().collect()
     })
 }
 
