@@ -9,6 +9,8 @@ TOOLS := target/tools
 BUF := $(TOOLS)/py/bin/buf
 DENY := $(TOOLS)/bin/cargo-deny
 DENY_VERSION := 0.20.2
+CONFORMANCE := $(or $(MANDATE_CONFORMANCE_DIR),../shared/conformance)
+CONFORM := cargo run --release --locked --example conformance --
 KUBERNETES := $(TOOLS)/py/bin/kubernetes-validate
 HELM := $(TOOLS)/helm4
 
@@ -46,6 +48,8 @@ unit: ## Unit, law and integration tests.
 release-hostile: ## Hostile inputs, and the whole conformance corpus, in a release build.
 	cargo build --release --locked
 	cargo test --release --locked --lib law
+	@if [ -d "$(CONFORMANCE)" ]; then $(CONFORM) "$(CONFORMANCE)"; \
+	else test -z "$${CI:-}" && echo "SKIPPED: no conformance data at $(CONFORMANCE)"; fi
 	MANDATE_BIN=$(CURDIR)/target/release/mandate cargo test --locked --test it hostile
 
 cases: ## The shipped policies: every case passes, and every policy is needed by one.

@@ -18,6 +18,7 @@ use crate::engine::guard::WORKER_STACK_BYTES;
 use crate::engine::problem::Report;
 use crate::engine::progress::Progress;
 use crate::pdp::Pdp;
+use crate::pdp::{Pdp, SampledCheck};
 use crate::server::control::Token;
 use crate::server::ops::Readiness;
 use crate::server::report::ServiceReport;
@@ -130,9 +131,11 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         Listen { data: data_address, http: http_address, ops: ops_address, control: control_address };
     // From here on threads run: nothing below may fail and leave one behind.
     let (audit, writer) = AuditLog::open(&parts::audit(&config.log)).map_err(StartError::Log)?;
+    let check =
+        config.check_one_in.map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics))).transpose()?;
     let loader = loader.spawn()?;
     let report = parts::report(config, &addresses, &store, &loader, &audit);
-    let pdp = Pdp::new(store, audit, Arc::clone(&metrics), parts::caller(config));
+    let pdp = Pdp::new(store, audit, Arc::clone(&metrics), parts::caller(config)).checked(check);
     Ok(Bound {
         addresses,
         pdp: Arc::new(pdp),

@@ -6,6 +6,7 @@
 mod written;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Config {
     pub reload: Reload,
     /// How many bytes of decisions a world remembers; none: every question is decided anew.
     pub cache_bytes: Option<u64>,
+    /// Of how many decisions one is made once more by Cedar's own authorizer, to compare; none: of none.
+    pub check_one_in: Option<NonZeroU64>,
     /// Where decisions are recorded.
     pub log: Log,
     /// What the process says of itself.
@@ -303,6 +306,9 @@ mod tests {
             ("colour = 'red'\n", "colour"),
             ("[decisions]\non_policy_error = 'allow'\n", "allow"),
             ("[listen]\ndata = 'somewhere'\n", "listen.data"),
+            ("strictness = 'language'\n", "strictness"),
+            ("[decisions]\nstrictness = 'language'\n", "strictness"),
+            ("[domain]\nstrictness = 'language'\n", "strictness"),
         ] {
             let error = load(written, Overrides::default()).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

@@ -8,6 +8,7 @@
 pub mod authorize;
 pub mod catalog;
 pub mod cedar;
+pub mod check;
 pub mod compile;
 pub mod convert;
 pub mod datum;

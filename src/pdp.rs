@@ -1,5 +1,6 @@
 //! The one door: every transport asks here, and nothing else decides. Whatever is answered is recorded here, once.
 
+mod check;
 mod refused;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,13 +12,15 @@ use uuid::Uuid;
 use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
 use crate::audit::{AuditLog, DecisionRecord, Record, RefusalRecord, Room, WriterGone};
 use crate::engine::authorize::{Now, authorize};
-use crate::engine::decision::{Decision, Note};
+use crate::engine::cedar::PolicyFailureKind;
+use crate::engine::decision::{Decision, Note, PolicyError};
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::world::World;
 use crate::store::cache::{DecisionCache, Key, Remembered};
 use crate::store::{Published, Store};
 use crate::telemetry::metrics::Metrics;
 
+pub use check::SampledCheck;
 pub use refused::{Refused, RefusedCode};
 
 /// Most bytes that a batch may have once every item has taken what it inherits.
@@ -36,6 +39,7 @@ pub struct Pdp {
     audit: AuditLog,
     metrics: Arc<Metrics>,
     caller: Arc<str>,
+    check: Option<SampledCheck>,
 }
 
 /// A question, and what its caller says of it. Nothing but the question is an input of policies.
@@ -102,7 +106,13 @@ impl From<AuthzRequest> for Asked {
 impl Pdp {
     /// A decision point over a store. `caller` names everybody who asks, until callers authenticate.
     pub fn new(store: Arc<Store>, audit: AuditLog, metrics: Arc<Metrics>, caller: &str) -> Self {
-        Self { store, audit, metrics, caller: Arc::from(caller) }
+        Self { store, audit, metrics, caller: Arc::from(caller), check: None }
+    }
+
+    /// The same, which has a sample of its decisions made once more by Cedar's own authorizer.
+    #[must_use]
+    pub fn checked(self, check: Option<SampledCheck>) -> Self {
+        Self { check, ..self }
     }
 
     /// What holds the world that is served: a program that makes its own worlds publishes them there.
@@ -211,6 +221,9 @@ impl Pdp {
                 Err(Refusal { refused: Refused::Late, asked: Some(Box::new(asked)) })
             }
             Ok((decision, cache, note)) => {
+                if let Some(check) = self.check.as_ref().filter(|check| check.is_due()) {
+                    check.take(published, &asked.question, now, &decision);
+                }
                 let answer = Answer { decision, id: name(), published: Arc::clone(published), cache };
                 Ok(Decided { answer, asked, note, latency: started.elapsed() })
             }
@@ -239,7 +252,7 @@ impl Pdp {
         match outcome {
             Ok(Decided { answer, asked, note, latency }) => {
                 self.metrics.decided(answer.decision.effect, call.surface, answer.cache, latency);
-                self.metrics.policies_failed(answer.decision.errors.len());
+                self.policies_failed(&answer);
                 let record =
                     || Record::Decision(Box::new(self.decision_record(call, &answer, asked, note, latency)));
                 room.record(record).map_err(|WriterGone| Refused::Unrecorded)?;
@@ -251,6 +264,23 @@ impl Pdp {
                 // The answer is a refusal, whether or not that could be recorded; a lost record is counted.
                 let _lost = room.record(record);
                 Err(refused)
+            }
+        }
+    }
+
+    /// Counts policies that could not be evaluated, and gives the alarm for what should never fail.
+    fn policies_failed(&self, answer: &Answer) {
+        let errors = &answer.decision.errors;
+        self.metrics.policies_failed(errors.len());
+        for PolicyError { policy, failure } in errors {
+            if failure.kind == PolicyFailureKind::Internal {
+                self.metrics.panicked();
+                tracing::error!(
+                    decision.id = %answer.id,
+                    policy.id = %policy.id,
+                    failure = failure.summary,
+                    "a policy met a defect in Mandate: the answer is a denial"
+                );
             }
         }
     }

@@ -83,8 +83,12 @@ fn a_deny_says_why_without_cedars_words() {
         decision.denial =
             Some(Denial { policy: Some("p".into()), ..Denial::new(ReasonCode::PolicyError, "no") });
         let message = format!("type error at {CANARY}");
-        let failure =
-            PolicyFailure { kind: PolicyFailureKind::Data, summary: "a value has the wrong type", message };
+        let failure = PolicyFailure {
+            kind: PolicyFailureKind::Data,
+            summary: "a value has the wrong type",
+            message,
+            absent: None,
+        };
         let policy = policy("forbid(principal, action, resource);");
         decision.errors.push(PolicyError { policy, failure });
     });

@@ -1,6 +1,7 @@
 //! What was written, before defaults and flags say what it means.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,6 +68,7 @@ struct Reloading {
 #[serde(default, deny_unknown_fields)]
 struct Decisions {
     on_policy_error: OnPolicyError,
+    check_one_in: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -170,6 +172,7 @@ impl Written {
             },
             reload: self.reload.meaning(),
             cache_bytes: self.cache.meaning(),
+            check_one_in: NonZeroU64::new(self.decisions.check_one_in.unwrap_or(10_000)),
             log: self.log.meaning(data_directory.join("decisions")),
             telemetry: Telemetry {
                 format: self.telemetry.format,

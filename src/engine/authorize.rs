@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use cedar_policy::EntityUid;
+
 use super::cedar::value::Extension;
-use super::cedar::{CedarValue, CompiledPolicy, Evaluation, Outcome, PolicyEffect, PolicyFailureKind, Type};
+use super::cedar::{
+    Absent, CedarValue, CompiledPolicy, Evaluation, Outcome, PolicyEffect, PolicyFailureKind, Trace, Type,
+};
 use super::convert::datetime;
 use super::decision::{Decision, Denial, Effect, PolicyError, ReasonCode};
 use super::delegation::Hop;
@@ -75,38 +79,33 @@ fn decide(
     let covering = parties.candidates(world, &question);
     let candidates: Vec<_> =
         covering.into_iter().filter_map(|place| policies.get(usize::try_from(place).ok()?)).collect();
-    let others = match explain {
-        true => explain::near(policies, &candidates, &parties.scoped(&question)),
-        false => Vec::new(),
-    };
-    let plans = candidates.iter().chain(&others).map(|policy| &*policy.plan);
+    let plans = candidates.iter().map(|policy| &*policy.plan);
     let slice = match slice::take(world, &question, parties, plans) {
         Ok(slice) => slice,
         Err(denial) => return Ok(question.denied(denial)),
     };
-    let told = question.action.filled.attributes.contains_key("now");
-    let timed = told && candidates.iter().any(|policy| policy.reads_now);
-    let mut context = std::mem::take(&mut question.context);
     // Telling the time costs as much as evaluating a policy, and nobody else would notice.
-    if timed {
-        context.insert("now", instant(now)?);
-    }
+    let timed = candidates.iter().any(|policy| policy.reads_now) && fill_now(&mut question, now)?;
+    let context = if explain { question.context.clone() } else { std::mem::take(&mut question.context) };
     let evaluation =
         Evaluation::new(&question.principal, &question.action.uid, &question.resource, context, &slice);
     let mut tally = Tally::default();
-    let explained = explain.then(|| {
-        let scoped = parties.scoped(&question);
-        let trace = |policy: &&Arc<CompiledPolicy>| (Arc::clone(policy), evaluation.trace(&scoped, policy));
-        candidates.iter().chain(&others).map(trace).collect::<Vec<_>>()
-    });
-    match &explained {
-        Some(traced) => traced.iter().filter(|(_, trace)| trace.in_scope()).for_each(|(policy, trace)| {
+    let mut traced = Vec::new();
+    for policy in &candidates {
+        if explain {
+            let trace = evaluation.trace(&parties.scoped(&question), policy);
             tally.add(policy, trace.outcome.clone());
-        }),
-        None => candidates.iter().for_each(|policy| tally.add(policy, evaluation.outcome(policy))),
+            traced.push((Arc::clone(policy), trace));
+        } else {
+            tally.add(policy, evaluation.outcome(policy));
+        }
     }
+    tally.doubt(|uid| world.built(uid).is_some() || question.supplied.contains(uid));
     let (effect, determining, denial) = tally.fold(world.generation.on_policy_error);
-    let explanation = explained.map(|traced| HopExplanation::of(&question.principal, effect, traced));
+    if explain {
+        traced.extend(near(world, &mut question, parties, &candidates, now)?);
+    }
+    let explanation = explain.then(|| HopExplanation::of(&question.principal, effect, traced));
     Ok(Decision {
         effect,
         determining,
@@ -119,14 +118,43 @@ fn decide(
     })
 }
 
+/// How permits come out whose scopes come close. They decide nothing: what they would look at and is not there is no denial.
+fn near(
+    world: &World,
+    question: &mut Question,
+    parties: &Parties,
+    candidates: &[&Arc<CompiledPolicy>],
+    now: Now,
+) -> Result<Vec<(Arc<CompiledPolicy>, Trace)>, InvalidRequest> {
+    fill_now(question, now)?;
+    let question = &*question;
+    let scoped = parties.scoped(question);
+    let near = explain::near(&world.generation.policies, candidates, &scoped);
+    let plans = near.iter().map(|policy| &*policy.plan);
+    let Ok(slice) = slice::take(world, question, parties, plans) else { return Ok(Vec::new()) };
+    let (principal, action, resource) = (&question.principal, &question.action.uid, &question.resource);
+    let evaluation = Evaluation::new(principal, action, resource, question.context.clone(), &slice);
+    let trace = |policy: &Arc<CompiledPolicy>| (Arc::clone(policy), evaluation.trace(&scoped, policy));
+    Ok(near.into_iter().map(trace).collect())
+}
+
 /// Adds what Mandate vouches for: the chain. What it refers to must exist like anything else.
-fn fill_chain(question: &mut Question, hop: &Hop) {
+pub(super) fn fill_chain(question: &mut Question, hop: &Hop) {
     let declared = question.action.filled.attributes.get("delegation").map(|attribute| &attribute.ty);
     if let Some(Type::Record(chain)) = declared {
         let delegation = CedarValue::record(hop.record(chain));
         question.context.insert("delegation", delegation);
         question.references.extend(hop.entities(chain));
     }
+}
+
+/// Adds the time, if the action's context declares it.
+pub(super) fn fill_now(question: &mut Question, now: Now) -> Result<bool, InvalidRequest> {
+    let told = question.action.filled.attributes.contains_key("now");
+    if told {
+        question.context.insert("now", instant(now)?);
+    }
+    Ok(told)
 }
 
 fn instant(now: Now) -> Result<CedarValue, InvalidRequest> {
@@ -153,6 +181,22 @@ impl Tally {
                 PolicyEffect::Permit => self.permits.push(policy()),
                 PolicyEffect::Forbid => self.forbids.push(policy()),
             },
+        }
+    }
+
+    /// An entity that exists and that evaluation did not find is one that no plan foresaw: a defect, and what was missed
+    /// might have forbidden (K9).
+    fn doubt(&mut self, exists: impl Fn(&EntityUid) -> bool) {
+        for PolicyError { failure, .. } in &mut self.errors {
+            let unforeseen = match &failure.absent {
+                None => false,
+                Some(Absent::Entity(uid)) => exists(uid),
+                Some(Absent::Unnamed) => true,
+            };
+            if unforeseen {
+                failure.kind = PolicyFailureKind::Internal;
+                failure.summary = "an entity it reads was not foreseen";
+            }
         }
     }
 

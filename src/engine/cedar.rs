@@ -7,6 +7,7 @@ mod access;
 mod bare;
 pub mod entities;
 pub mod evaluate;
+pub mod plain;
 pub mod policy;
 pub mod scope;
 pub mod types;
@@ -17,7 +18,7 @@ pub mod walk;
 pub(super) mod policy_tests;
 
 pub use entities::{BuiltEntity, Slice};
-pub use evaluate::{ConditionOutcome, Evaluation, Outcome, PolicyFailure, PolicyFailureKind, Trace};
+pub use evaluate::{Absent, ConditionOutcome, Evaluation, Outcome, PolicyFailure, PolicyFailureKind, Trace};
 pub use policy::{Annotations, CompiledPolicy, PolicyEffect};
 pub use scope::{ActionScope, PartyScope, Scoped};
 pub use types::{Attribute, EntityKind, RecordType, Type};

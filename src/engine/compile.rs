@@ -217,3 +217,6 @@ impl From<StackUnavailable> for Report {
         Self { problems: vec![Problem::error(&Place::new("(loader)", ""), error.to_string())] }
     }
 }
+
+#[cfg(test)]
+mod options_tests;

@@ -1,16 +1,21 @@
 //! The law of evaluation: prepared policies decide exactly what Cedar's own `Authorizer` decides, reasons and errors
-//! included; on the language's published corpus and on generated worlds.
+//! included; from index and slice, on the language's published corpus and on generated worlds.
 
-use std::collections::BTreeSet;
+mod generated;
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision, Entities, EntityUid, PolicySet, Request,
+    AuthorizationError, Authorizer, Context, Decision, Entities, EntityUid, PolicyId, PolicySet, Request,
+    SlotId, Template,
 };
+use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{TestRng, TestRunner};
 use serde_json::Value;
 
 use super::catalog::ActionType;
@@ -54,7 +59,17 @@ fn world_of(policies: &PolicySet, stored: &Entities) -> World {
     World::new(Arc::new(generation), store)
 }
 
+/// How much was looked at.
+struct Looked {
+    candidates: usize,
+    sliced: usize,
+}
+
 fn ours(world: &World, request: &Request) -> Verdict {
+    decided(world, request).0
+}
+
+fn decided(world: &World, request: &Request) -> (Verdict, Looked) {
     let question = Question {
         principal: request.principal().unwrap().clone(),
         action: Arc::new(ActionType::bare(request.action().unwrap().clone())),
@@ -71,6 +86,7 @@ fn ours(world: &World, request: &Request) -> Verdict {
     let (principal, action, resource) = (&question.principal, &question.action.uid, &question.resource);
     let evaluation = Evaluation::new(principal, action, resource, question.context.clone(), &slice);
     let scoped = parties.scoped(&question);
+    let looked = Looked { candidates: candidates.len(), sliced: slice.len() };
     let (mut permits, mut forbids, mut errors) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for policy in candidates {
         let outcome = evaluation.outcome(policy);
@@ -84,7 +100,7 @@ fn ours(world: &World, request: &Request) -> Verdict {
         };
     }
     let allow = forbids.is_empty() && !permits.is_empty();
-    (allow, if forbids.is_empty() { permits } else { forbids }, errors)
+    ((allow, if forbids.is_empty() { permits } else { forbids }, errors), looked)
 }
 
 fn cedars(policies: &PolicySet, entities: &Entities, request: &Request) -> Verdict {
@@ -151,124 +167,113 @@ fn check_corpus_line(test: &Value) -> usize {
     requests.len()
 }
 
-/// Conditions over a small vocabulary: true, false, ill-typed, overflowing, missing, nested.
-fn condition() -> impl Strategy<Value = String> {
-    let leaf = prop_oneof![
-        Just("true".to_owned()),
-        Just("false".to_owned()),
-        Just("1".to_owned()),
-        Just("context.flag".to_owned()),
-        Just("context.missing".to_owned()),
-        Just("context.count > 1".to_owned()),
-        Just("context.count + 9223372036854775807 > 0".to_owned()),
-        Just("principal.level == 1".to_owned()),
-        Just("resource.owner == principal".to_owned()),
-        Just("principal in G::\"g0\"".to_owned()),
-        Just("resource.owner in G::\"g1\"".to_owned()),
-        Just("principal has level".to_owned()),
-        Just("G::\"absent\" in G::\"g0\"".to_owned()),
-    ];
-    leaf.prop_recursive(4, 16, 2, |inner| {
-        prop_oneof![
-            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} && {b})")),
-            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} || {b})")),
-            (inner.clone(), inner.clone(), inner.clone())
-                .prop_map(|(a, b, c)| format!("(if {a} then {b} else {c})")),
-            inner.prop_map(|a| format!("!({a})")),
-        ]
-    })
+/// What a run of the law saw, so that it cannot hold for want of anything to decide.
+#[derive(Default)]
+struct Seen {
+    requests: usize,
+    policies: usize,
+    candidates: usize,
+    satisfied: usize,
+    failed: usize,
+    allowed: usize,
+    sliced: usize,
 }
 
-fn policy() -> impl Strategy<Value = String> {
-    let principal = prop_oneof![
-        Just("principal"),
-        Just("principal is U"),
-        Just("principal == U::\"u0\""),
-        Just("principal in G::\"g0\""),
-        Just("principal is U in G::\"g1\""),
-        Just("principal is X"),
-    ];
-    let action = prop_oneof![
-        Just("action"),
-        Just("action == Action::\"a0\""),
-        Just("action in Action::\"all\""),
-        Just("action in [Action::\"a1\", Action::\"all\"]"),
-    ];
-    let resource =
-        prop_oneof![Just("resource"), Just("resource == R::\"r0\""), Just("resource in G::\"g2\"")];
-    let clauses = proptest::collection::vec((any::<bool>(), condition()), 0..4);
-    (any::<bool>(), principal, action, resource, clauses).prop_map(
-        |(permit, principal, action, resource, clauses)| {
-            let effect = if permit { "permit" } else { "forbid" };
-            let clauses: String = clauses
-                .into_iter()
-                .map(|(when, body)| format!(" {} {{ {body} }}", if when { "when" } else { "unless" }))
-                .collect();
-            format!("{effect}({principal}, {action}, {resource}){clauses};")
-        },
-    )
-}
-
-fn world() -> Entities {
-    let entities = serde_json::json!([
-        {"uid": {"type": "U", "id": "u0"}, "attrs": {"level": 1}, "parents": [{"type": "G", "id": "g0"}]},
-        {"uid": {"type": "U", "id": "u1"}, "attrs": {}, "parents": [{"type": "G", "id": "g1"}]},
-        {"uid": {"type": "G", "id": "g0"}, "attrs": {}, "parents": [{"type": "G", "id": "g1"}]},
-        {"uid": {"type": "G", "id": "g1"}, "attrs": {}, "parents": []},
-        {"uid": {"type": "R", "id": "r0"}, "attrs": {"owner": {"__entity": {"type": "U", "id": "u0"}}},
-         "parents": [{"type": "G", "id": "g2"}]},
-        {"uid": {"type": "R", "id": "r1"}, "attrs": {"owner": {"__entity": {"type": "U", "id": "gone"}}}, "parents": []},
-        {"uid": {"type": "Action", "id": "a0"}, "attrs": {}, "parents": [{"type": "Action", "id": "all"}]},
-        {"uid": {"type": "Action", "id": "a1"}, "attrs": {}, "parents": []},
-        {"uid": {"type": "Action", "id": "all"}, "attrs": {}, "parents": []}
-    ]);
-    Entities::from_json_value(entities, None).unwrap()
-}
-
-fn entity(kind: &str, id: &str) -> EntityUid {
-    format!("{kind}::\"{id}\"").parse().unwrap()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn generated_worlds_come_out_as_cedar_decides_them(
-        policies in proptest::collection::vec(policy(), 50..60),
-        flag in any::<bool>(),
-        count in 0_i64..4,
-    ) {
-        let policies: PolicySet = policies.concat().parse().unwrap();
-        let entities = world();
-        let world = world_of(&policies, &entities);
-        for principal in ["u0", "u1", "u2"] {
-            for action in ["a0", "a1", "all"] {
-                for resource in ["r0", "r1", "r2"] {
-                    let context = serde_json::json!({"flag": flag, "count": count});
-                    let context = Context::from_json_value(context, None).unwrap();
-                    let (p, a, r) = (entity("U", principal), entity("Action", action), entity("R", resource));
-                    let request = Request::new(p, a, r, context, None).unwrap();
-                    prop_assert_eq!(
-                        ours(&world, &request),
-                        cedars(&policies, &entities, &request)
-                    );
-                }
-            }
+impl Seen {
+    /// Decides every request both ways.
+    fn compare(
+        &mut self,
+        policies: &PolicySet,
+        entities: &Entities,
+        requests: &[Asked],
+    ) -> Result<(), TestCaseError> {
+        let world = world_of(policies, entities);
+        for (principal, action, resource, context) in requests {
+            let context = Context::from_json_value(context.clone(), None).unwrap();
+            let request =
+                Request::new(principal.clone(), action.clone(), resource.clone(), context, None).unwrap();
+            let (verdict, looked) = decided(&world, &request);
+            prop_assert_eq!(&verdict, &cedars(policies, entities, &request), "{}", request);
+            self.requests += 1;
+            self.policies += policies.policies().count();
+            self.candidates += looked.candidates;
+            self.sliced += looked.sliced;
+            self.satisfied += verdict.1.len();
+            self.failed += verdict.2.len();
+            self.allowed += usize::from(verdict.0);
         }
+        Ok(())
+    }
+
+    /// Between 1 and 20 % of the policies cover a request, and enough of them come out one way and another.
+    #[track_caller]
+    fn check(&self, failing: usize) {
+        let share = self.candidates * 1_000 / self.policies;
+        let failed = self.failed * 100 / self.candidates;
+        let satisfied = self.satisfied * 100 / self.candidates;
+        println!(
+            "{} requests: {} candidates of {} policies ({share} of 1,000), {failed} % failed, {satisfied} % determining, \
+             {} allowed, {} entities looked at",
+            self.requests, self.candidates, self.policies, self.allowed, self.sliced
+        );
+        assert!((10..=200).contains(&share), "{share} of 1,000 policies are candidates");
+        assert!(failed >= failing, "only {failed} % of the candidates fail");
+        assert!(satisfied >= 10, "only {satisfied} % of the candidates determine");
+        assert!(
+            self.allowed * 100 >= self.requests * 5,
+            "only {} of {} are allowed",
+            self.allowed,
+            self.requests
+        );
     }
 }
 
+type Asked = (EntityUid, EntityUid, EntityUid, Value);
+
+fn runner(cases: u32) -> TestRunner {
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let seed = TestRng::deterministic_rng(config.rng_algorithm);
+    if cfg!(debug_assertions) { TestRunner::new_with_rng(config, seed) } else { TestRunner::new(config) }
+}
+
+const CASES: u32 = if cfg!(debug_assertions) { 24 } else { 400 };
+
 #[test]
-fn generated_worlds_are_worth_deciding() {
-    let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let policies = proptest::collection::vec(policy(), 500).new_tree(&mut runner).unwrap().current();
-    let policies: PolicySet = policies.concat().parse().unwrap();
-    let context = Context::from_json_value(serde_json::json!({"flag": true, "count": 2}), None).unwrap();
-    let request =
-        Request::new(entity("U", "u0"), entity("Action", "a0"), entity("R", "r0"), context, None).unwrap();
-    let (_, reasons, errors) = ours(&world_of(&policies, &world()), &request);
-    assert!(reasons.len() > 25, "only {} of 500 policies are satisfied", reasons.len());
-    assert!(errors.len() > 25, "only {} of 500 policies fail", errors.len());
+fn index_and_slice_decide_as_cedar_does_over_everything() {
+    let sets = (
+        vec(generated::policy(), 60..120),
+        vec(generated::link(), 4..8),
+        generated::entities(),
+        vec(generated::request(), 40),
+    );
+    let run = runner(CASES).run(&sets, |(texts, links, entities, requests)| {
+        let mut policies: PolicySet = texts.concat().parse().unwrap();
+        for (place, (text, principal, resource)) in links.into_iter().enumerate() {
+            let template = PolicyId::new(format!("template{place}"));
+            policies.add_template(Template::parse(Some(template.clone()), text).unwrap()).unwrap();
+            let values = HashMap::from([(SlotId::principal(), principal), (SlotId::resource(), resource)]);
+            policies.link(template, PolicyId::new(format!("link{place}")), values).unwrap();
+        }
+        SEEN.with_borrow_mut(|seen| seen.compare(&policies, &entities, &requests))
+    });
+    run.unwrap();
+    SEEN.with_borrow(|seen| seen.check(20));
+}
+
+#[test]
+fn so_they_do_for_policies_that_the_validator_accepts() {
+    let sets = (vec(generated::policy(), 150..250), generated::entities(), vec(generated::request(), 40));
+    let run = runner(CASES / 2).run(&sets, |(texts, entities, requests)| {
+        let policies = generated::validated(&texts);
+        SEEN.with_borrow_mut(|seen| seen.compare(&policies, &entities, &requests))
+    });
+    run.unwrap();
+    // Valid policies fail too: stored entities are missing.
+    SEEN.with_borrow(|seen| seen.check(1));
+}
+
+thread_local! {
+    static SEEN: RefCell<Seen> = RefCell::default();
 }
 
 #[test]

@@ -42,6 +42,36 @@ pub fn take<'p>(
 /// How many plans before one it is compared with.
 const NEIGHBOURS: usize = 8;
 
+/// Takes everything that any reference leads to, from the parties, what the request refers to and `named`: without plans, to
+/// hold them to. None if that is too much.
+pub fn whole<'n>(
+    world: &World,
+    question: &Question,
+    parties: &Parties,
+    named: impl Iterator<Item = &'n EntityUid>,
+) -> Option<Slice> {
+    let looking = Looking { world, question, parties, found: HashMap::default() };
+    let mut pending: Vec<EntityUid> = named.cloned().collect();
+    pending.extend([&question.principal, &question.action.uid, &question.resource].map(EntityUid::clone));
+    pending.extend(question.context.references());
+    let mut found: HashMap<EntityUid, BuiltEntity, RandomState> = HashMap::default();
+    while let Some(uid) = pending.pop() {
+        if found.contains_key(&uid) {
+            continue;
+        }
+        let Some(entity) = looking.find(&uid) else { continue };
+        if found.len() == MAX_WHOLE {
+            return None;
+        }
+        pending.extend(entity.references().into_iter().map(|held| held.to));
+        found.insert(uid, entity);
+    }
+    Slice::of(found.into_values())
+}
+
+/// Most entities that are taken without plans.
+const MAX_WHOLE: usize = 20_000;
+
 struct Looking<'a> {
     world: &'a World,
     question: &'a Question,

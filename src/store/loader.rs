@@ -273,6 +273,8 @@ impl Loader {
             Verdict::Wait(_) if files.is_vouched(self.files.last()) => self.take_vouched_files(),
             Verdict::Wait(_) | Verdict::Doubtful(_) | Verdict::Same => {}
         }
+        // Who sees the new world should find it told of: keeping it on disk takes longer.
+        self.refresh_status();
         self.retired.sweep();
         let kept_lately = self.kept_at.is_some_and(|at| at.elapsed() < KEEP_EVERY);
         self.save_emergency();

@@ -21,7 +21,7 @@ pub(super) fn background() -> Workers {
 }
 
 /// Lowers the calling thread's priority where threads have one of their own. Elsewhere it would be the whole process's.
-fn give_way() {
+pub(crate) fn give_way() {
     // A thread that may not do so compiles all the same.
     if cfg!(target_os = "linux") && getpriority_process(None).is_ok_and(|nice| nice < BACKGROUND) {
         let _as_it_was = setpriority_process(None, BACKGROUND);

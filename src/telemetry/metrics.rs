@@ -29,6 +29,22 @@ const SURFACES: [(Surface, &str); 4] = [
     (Surface::Authzen, "authzen"),
 ];
 
+/// What came of deciding once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckOutcome {
+    /// Cedar's own authorizer decides the same.
+    Same,
+    /// It does not: a defect.
+    Different,
+    /// There was nothing to compare.
+    Uncompared,
+    /// Another was being checked.
+    Skipped,
+}
+
+/// In the order of [`CheckOutcome`].
+const CHECKS: [&str; 4] = ["same", "different", "uncompared", "skipped"];
+
 /// The numbers of one process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -37,6 +53,7 @@ pub struct Metrics {
     refusals: IntCounterVec,
     policy_errors: IntCounter,
     panics: IntCounter,
+    checks: Vec<IntCounter>,
     observed: Mutex<ObservedMetrics>,
 }
 
@@ -72,8 +89,15 @@ impl Metrics {
                 .collect(),
             seconds: seconds.with_label_values(&[*surface]),
         });
+        let checks = counters(
+            &registry,
+            "pdp_checks_total",
+            "Decisions of the sample that Cedar's own authorizer makes once more, by what came of it.",
+            &["outcome"],
+        )?;
         Ok(Self {
             by_surface: by_surface.collect(),
+            checks: CHECKS.iter().map(|outcome| checks.with_label_values(&[*outcome])).collect(),
             refusals: counters(
                 &registry,
                 "pdp_refusals_total",
@@ -116,6 +140,11 @@ impl Metrics {
     pub fn refused(&self, surface: Surface, code: &str) {
         let surface = SURFACES.iter().find(|(value, _)| *value == surface).map_or("", |(_, name)| name);
         self.refusals.with_label_values(&[surface, code]).inc();
+    }
+
+    /// Counts a decision of the sample.
+    pub fn checked(&self, outcome: CheckOutcome) {
+        self.checks.get(outcome as usize).inspect(|count| count.inc());
     }
 
     /// Counts a request that met a defect.

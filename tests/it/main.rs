@@ -72,6 +72,8 @@ mod real_tool_lists;
 
 // Ways to a wrong Allow, or to a stall, that were open once.
 mod holes;
+// Tests that others publish of the Cedar language, through every door that decides.
+mod conformance;
 // The shipped schema, policies and cases, and the pages generated from them.
 mod shipped;
 // Who may import whom, and how long a file may be.

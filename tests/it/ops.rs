@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::num::NonZeroU64;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use mandate::server::pb;
 use serde_json::json;
@@ -50,9 +52,9 @@ fn a_server_that_is_told_to_stop_is_alive_and_not_ready_and_still_serves() {
     let (ops, client) = (process.ops.clone(), process.client());
     let ended = std::thread::spawn(move || process.terminate());
     let ready = || get(&format!("{ops}/readyz"));
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while ready().status == 200 {
-        assert!(begun.elapsed() < std::time::Duration::from_secs(2), "it was told to stop");
+        assert!(begun.elapsed() < Duration::from_secs(2), "it was told to stop");
     }
     assert_eq!((ready().status, get(&format!("{ops}/livez")).status), (503, 200));
     assert!(is_allow(&client.authorize(view("ana")).unwrap()));
@@ -66,6 +68,7 @@ pdp_audit_records_issued_total
 pdp_audit_records_total{outcome,sink}
 pdp_build_info{cedar,version}
 pdp_cache_entries
+pdp_checks_total{outcome}
 pdp_decision_seconds_bucket{surface,le}
 pdp_decision_seconds_count{surface}
 pdp_decision_seconds_sum{surface}
@@ -149,6 +152,23 @@ fn nothing_that_was_sent_or_written_becomes_a_label() {
 }
 
 #[test]
+fn a_sample_of_decisions_is_made_once_more_by_cedars_own_authorizer() {
+    let sources = Sources::small();
+    let mut config = sources.config();
+    config.check_one_in = NonZeroU64::new(1);
+    let server = TestServer::with_config(&config);
+    let checked =
+        |outcome: &str| server.metrics().value(&format!("pdp_checks_total{{outcome=\"{outcome}\"}}"));
+    let begun = Instant::now();
+    // The first answer is an evaluation's, the others the cache's: both are held to Cedar.
+    while checked("same") < 3.0 {
+        assert!(is_allow(&server.authorize(view("ana")).unwrap()));
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", server.metrics().text);
+    }
+    assert_eq!(checked("different"), 0.0);
+}
+
+#[test]
 fn one_generation_is_named_however_often_policies_change() {
     let sources = Sources::small();
     let server = TestServer::with_config(&sources.restless_config());
@@ -165,9 +185,9 @@ fn one_generation_is_named_however_often_policies_change() {
     }
     let before = server.metrics().value(r#"pdp_reloads_total{outcome="rejected"}"#);
     sources.replace("policies/base.cedar", "permit (");
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while server.metrics().value(r#"pdp_reloads_total{outcome="rejected"}"#) <= before {
-        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "a broken file is rejected");
+        assert!(begun.elapsed() < Duration::from_secs(10), "a broken file is rejected");
     }
     assert_eq!(server.generation(), generation);
 }

@@ -56,6 +56,10 @@ fn to(type_name: &str, id: &str) -> Value {
 }
 
 fn server() -> TestServer {
+    TestServer::start(&sources(POLICIES))
+}
+
+fn sources(policies: &str) -> Sources {
     let stored = json!([
         user("ana", 1),
         user("boss", 9),
@@ -70,8 +74,8 @@ fn server() -> TestServer {
         doc("before-orphan", json!({"next": to("Doc", "orphan")})),
         doc("before-nothing", json!({"next": to("Doc", "gone")})),
     ]);
-    let sources = Sources::empty().schema("s.cedarschema", SCHEMA).policy("p.cedar", POLICIES);
-    TestServer::start(&sources.entities("e.json", &stored))
+    let sources = Sources::empty().schema("s.cedarschema", SCHEMA).policy("p.cedar", policies);
+    sources.entities("e.json", &stored)
 }
 
 fn view(doc: &str) -> pb::AuthorizeRequest {
@@ -136,8 +140,12 @@ fn a_stored_reference_that_policies_follow_must_lead_somewhere() {
 #[test]
 fn so_must_one_that_is_reached_through_another() {
     check_denied(&server(), view("before-orphan"), "unknown_entity", NOWHERE);
-    let through = view("plan").struct_context(&json!({"about": to("Doc", "orphan")}));
-    check_denied(&server(), through, "unknown_entity", NOWHERE);
+    let through = || view("plan").struct_context(&json!({"about": to("Doc", "orphan")}));
+    assert!(is_allow(&server().authorize(through()).unwrap()), "nobody follows what the context refers to");
+    let policy = "@id(\"about-owned-above\")\nforbid (principal, action, resource)\n\
+                  when { context has about && context.about has owner.level && context.about.owner.level > 5 };\n";
+    let following = TestServer::start(&sources(&format!("{POLICIES}{policy}")));
+    check_denied(&following, through(), "unknown_entity", NOWHERE);
 }
 
 #[test]

@@ -90,6 +90,12 @@ impl Slice {
         );
         slice.ok().map(Self)
     }
+
+    /// How many.
+    #[cfg(test)]
+    pub(in crate::engine) fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// The schema's actions, each with all it is in.
@@ -121,11 +127,13 @@ fn known(value: &PartialValue) -> Option<CedarValue> {
     }
 }
 
-/// Every reference that a value holds, at any depth.
-pub fn references_in(value: &CedarValue) -> Vec<EntityUid> {
-    let mut found = Vec::new();
-    collect(None, &value.0, &mut found);
-    found.into_iter().map(|held| held.to).collect()
+impl CedarRecord {
+    /// Every reference that its members hold, at any depth.
+    pub fn references(&self) -> impl Iterator<Item = EntityUid> {
+        let mut found = Vec::new();
+        self.0.iter().for_each(|(name, value)| collect(Some(name), value, &mut found));
+        found.into_iter().map(|held| held.to)
+    }
 }
 
 /// Every reference that attributes and tags hold.

@@ -33,6 +33,17 @@ pub struct PolicyFailure {
     /// Cedar's message, which may quote values: for explanations. Cedar's *help* is left out, for it lists attributes
     /// that the policy does not read.
     pub message: String,
+    /// The entity that was not there, if that is what failed.
+    pub absent: Option<Absent>,
+}
+
+/// An entity that evaluation looked for and did not find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absent {
+    /// This one.
+    Entity(Box<EntityUid>),
+    /// Nobody knows which.
+    Unnamed,
 }
 
 /// Classes of evaluation failure that are treated differently.
@@ -191,6 +202,17 @@ impl From<EvaluationError> for PolicyFailure {
             EvaluationError::IntegerOverflow(_) => (Data, "a number overflows"),
             _ => (Data, "an extension function fails"),
         };
-        Self { kind, summary, message: error.to_string() }
+        let message = error.to_string();
+        let absent =
+            matches!(error, EvaluationError::EntityDoesNotExist(_)).then(|| Absent::named_in(&message));
+        Self { kind, summary, message, absent }
+    }
+}
+
+impl Absent {
+    /// Cedar's error keeps the name to itself, and tells it in its message only: entity `X` does not exist.
+    fn named_in(message: &str) -> Self {
+        let name = message.strip_prefix("entity `").and_then(|rest| rest.strip_suffix("` does not exist"));
+        name.and_then(|name| name.parse().ok()).map_or(Self::Unnamed, |uid| Self::Entity(Box::new(uid)))
     }
 }

@@ -129,11 +129,7 @@ impl CompiledPolicy {
 
     /// A policy of Cedar's own that evaluates to what this one does, put together from its parts. It lacks annotations, and
     /// its scope is part of its condition.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for checking decisions against Cedar's own authorizer")
-    )]
-    pub(in crate::engine::cedar) fn to_cedar(&self) -> ast::Policy {
+    pub(super) fn to_cedar(&self) -> ast::Policy {
         let effect = match self.effect {
             PolicyEffect::Permit => ast::Effect::Permit,
             PolicyEffect::Forbid => ast::Effect::Forbid,

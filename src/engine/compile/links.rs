@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
-use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, PolicySetError, SlotId};
+use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, SlotId};
 use serde::Deserialize;
 
 use super::place;
@@ -48,11 +48,7 @@ impl LoadedPolicies {
                 self.order.push(Member::Joint(id.clone()));
                 self.origins.insert(id, origin);
             }
-            Err(error) => {
-                let cause =
-                    std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                report.push(problem(format!("link `{}`: {error}{cause}", link.link_id)));
-            }
+            Err(message) => report.push(problem(format!("link `{}`: {message}", link.link_id))),
         }
     }
 
@@ -61,17 +57,21 @@ impl LoadedPolicies {
         template: PolicyId,
         id: PolicyId,
         values: HashMap<SlotId, EntityUid>,
-    ) -> Result<(), PolicySetError> {
-        if self.origins.contains_key(&template) && self.joint.template(&template).is_none() {
+    ) -> Result<(), String> {
+        let linked = if self.origins.contains_key(&template) && self.joint.template(&template).is_none() {
             // Cedar words that a policy is no template, of any policy of that name.
-            let mut set = PolicySet::new();
-            if let Ok(policy) = Policy::parse(Some(template.clone()), "permit (principal, action, resource);")
-            {
-                set.add(policy)?;
+            let any = Policy::parse(Some(template.clone()), "permit (principal, action, resource);");
+            match PolicySet::from_policies(any) {
+                Ok(mut set) => set.link(template, id, values),
+                Err(error) => Err(error),
             }
-            return set.link(template, id, values);
-        }
-        self.joint.link(template, id, values)
+        } else {
+            self.joint.link(template, id, values)
+        };
+        linked.map_err(|error| {
+            let cause = std::error::Error::source(&error);
+            cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+        })
     }
 
     /// A forbid that is never linked forbids nothing.

@@ -55,7 +55,7 @@ impl Workers {
         };
         let threads = self.threads.get().min(batches.len());
         let done = scope(|scope| {
-            let started: Vec<_> = (0..threads).map(|_| spawn(scope, &take)).collect::<Result<_, _>>()?;
+            let started: Vec<_> = (0..threads).map(|_| spawn(scope, take)).collect::<Result<_, _>>()?;
             started.into_iter().map(join).collect::<Result<Vec<_>, _>>()
         })?;
         let mut done: Vec<_> = done.into_iter().flatten().collect();

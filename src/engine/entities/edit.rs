@@ -13,7 +13,7 @@ pub struct Cycle(pub EntityUid);
 /// An entity that others are in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is still the parent of {1} entities")]
-pub struct StillParent(pub EntityUid, pub u32);
+pub struct StillParent(pub Box<EntityUid>, pub u32);
 
 impl EntityStore {
     /// Stores an entity, in place of the one that had its name.
@@ -63,7 +63,7 @@ impl EntityStore {
         if let Some(children) = self.children.get(uid)
             && self.contains(uid)
         {
-            return Err(StillParent(uid.clone(), *children));
+            return Err(StillParent(Box::new(uid.clone()), *children));
         }
         Ok(self.forget(uid))
     }
