@@ -22,9 +22,10 @@ help: ## Show the targets.
 run: ## Build, and serve the shipped schemas, policies and entities.
 	cargo run --release --locked -- serve
 
-bench: ## What a decision costs, in process and over gRPC; figures also in target/bench/grpc.json.
+bench: ## What a decision costs, in process, at scale and over gRPC; figures also in target/bench/*.json.
 	cargo bench --locked --bench authorize
 	cargo bench --locked --bench audit
+	cargo bench --locked --bench scale
 	cargo bench --locked --bench grpc
 
 test: fmt clippy lint-proto deny unit release-hostile cases docs chart ## Check everything CI checks.
@@ -42,8 +43,9 @@ lint-proto: $(BUF) ## The public contract.
 deny: $(DENY) ## Licences, bans and sources of every dependency.
 	$(DENY) --locked check licenses bans sources
 
-unit: ## Unit, law and integration tests.
+unit: ## Unit, law and integration tests, and whether the benchmark of scale still runs.
 	cargo test --locked
+	cargo test --locked --bench scale -- --quick
 
 release-hostile: ## Hostile inputs, and the whole conformance corpus, in a release build.
 	cargo build --release --locked

@@ -8,6 +8,7 @@ mod configuration;
 mod cpu;
 mod echo;
 mod h2load;
+mod machine;
 mod options;
 mod policies;
 mod process;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -11,6 +10,7 @@ use serde::Serialize;
 use crate::Attempt;
 use crate::client::Tally;
 use crate::h2load::CrossCheck;
+use crate::machine::Machine;
 use crate::options::Options;
 use crate::round::{Round, Subject};
 use crate::workload::Workload;
@@ -29,17 +29,6 @@ pub(crate) struct Report {
     workload: Described,
     servers: Vec<Row>,
     h2load: Vec<Second>,
-}
-
-/// Where it was measured.
-#[derive(Debug, Serialize)]
-struct Machine {
-    processors: usize,
-    model: String,
-    kernel: String,
-    rustc: String,
-    /// Processes that wanted to run at the end, on average over 1, 5 and 15 minutes.
-    load: String,
 }
 
 /// What was asked, and how.
@@ -171,16 +160,11 @@ impl Report {
     fn preamble(&self) -> String {
         let Self { machine, workload, .. } = self;
         format!(
-            "\n{} processors ({}), Linux {}, {}, load {}\n\
+            "\n{machine}\n\
              {} requests of {} distinct keys, without the policies {}\n\
              {} rounds of {} requests after {} to warm up, {} connections of {} streams, {} server threads; \
              paced at {} requests/s\n\
              median of the rounds (least to greatest)\n\n",
-            machine.processors,
-            machine.model,
-            machine.kernel,
-            machine.rustc,
-            machine.load,
             workload.requests,
             workload.distinct_keys,
             workload.left_out_policies.join(", "),
@@ -263,23 +247,6 @@ impl Latencies {
 
     fn text(&self) -> String {
         format!("{:.0} / {:.0} / {:.0}", self.p50, self.p99, self.p999)
-    }
-}
-
-impl Machine {
-    fn this() -> Self {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let processors = read("/proc/cpuinfo");
-        let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-        let rustc =
-            Command::new("rustc").arg("--version").output().map(|output| output.stdout).unwrap_or_default();
-        Self {
-            processors: std::thread::available_parallelism().map_or(0, usize::from),
-            model: model.unwrap_or("of unknown model").to_owned(),
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            rustc: String::from_utf8_lossy(&rustc).trim().to_owned(),
-            load: read("/proc/loadavg").split_whitespace().take(3).collect::<Vec<_>>().join(" "),
-        }
     }
 }
 
