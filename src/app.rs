@@ -17,7 +17,6 @@ use crate::config::{Config, ConfigError, Listen, Shutdown};
 use crate::engine::guard::WORKER_STACK_BYTES;
 use crate::engine::problem::Report;
 use crate::engine::progress::Progress;
-use crate::pdp::Pdp;
 use crate::pdp::{Pdp, SampledCheck};
 use crate::server::control::Token;
 use crate::server::ops::Readiness;
