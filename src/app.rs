@@ -16,6 +16,7 @@ use crate::audit::{AuditLog, Writer};
 use crate::config::{Config, ConfigError, Listen, Shutdown};
 use crate::engine::guard::WORKER_STACK_BYTES;
 use crate::engine::problem::Report;
+use crate::engine::progress::Progress;
 use crate::pdp::{Pdp, SampledCheck};
 use crate::server::control::Token;
 use crate::server::ops::Readiness;
@@ -108,10 +109,18 @@ pub fn runtime() -> io::Result<Runtime> {
 /// # Errors
 /// [`StartError`]; nothing has been served.
 pub async fn bind(config: &Config) -> Result<Bound, StartError> {
+    bind_counted(config, Arc::default()).await
+}
+
+/// [`bind`], with somebody watching how far loads have come.
+///
+/// # Errors
+/// [`StartError`]; nothing has been served.
+pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bound, StartError> {
     config.check_exposure()?;
     let data = DataDir::open(&config.data_directory)?;
     let token = Token::renew(&data.control_token())?;
-    let (loader, store, warnings) = Loader::open(parts::loader(config), &data)?;
+    let (loader, store, warnings) = Loader::open(parts::loader(config, progress), &data)?;
     let metrics = Arc::new(Metrics::new()?);
     let (data_listener, data_address) = listen(config.listen.data).await?;
     let (http, http_address) = listen(config.listen.http).await?;

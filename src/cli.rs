@@ -8,6 +8,7 @@ pub mod example;
 pub mod explain;
 pub mod import_mcp;
 pub mod output;
+pub mod progress;
 pub mod rollback;
 pub mod serve;
 pub mod sources;
@@ -101,7 +102,7 @@ pub fn run() -> Exit {
     };
     let format = cli.format;
     match cli.command {
-        Command::Serve(command) => command.run(),
+        Command::Serve(command) => command.run(format),
         Command::Check(command) => command.run(format),
         Command::Explain(command) => command.run(format),
         Command::Validate(command) => command.run(format),

@@ -25,6 +25,7 @@ pub mod plan;
 pub mod prepared;
 pub mod presence;
 pub mod problem;
+pub mod progress;
 pub mod question;
 pub mod request;
 pub mod slice;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::audit::{AuditConfig, AuditLog, FileConfig, Overflow, SinkConfig};
 use crate::config::{Config, Listen, Log, LogOverflow, LogSink};
+use crate::engine::progress::Progress;
 use crate::server::report::{Listeners, ServiceReport};
 use crate::store::Store;
 use crate::store::loader::{LoaderConfig, LoaderHandle};
 
 /// What the loader is told.
-pub(super) fn loader(config: &Config) -> LoaderConfig {
+pub(super) fn loader(config: &Config, progress: Arc<Progress>) -> LoaderConfig {
     LoaderConfig {
         folders: config.folders.clone(),
         emergency: config.emergency.clone(),
@@ -19,6 +20,7 @@ pub(super) fn loader(config: &Config) -> LoaderConfig {
         settle: config.reload.settle,
         serve_last_known_good: config.serve_last_known_good,
         cache_bytes: config.cache_bytes,
+        progress,
     }
 }
 

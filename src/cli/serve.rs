@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
@@ -10,7 +11,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::example;
-use super::output::{self, BAD, FAINT, GOOD};
+use super::output::{self, BAD, FAINT, Format, GOOD};
+use super::progress::Bar;
 use super::sources::SourceArgs;
 use super::{Exit, output::NAME};
 use crate::app::{self, Bound, StartError, Stop};
@@ -52,7 +54,7 @@ pub struct Serve {
 impl Serve {
     /// Serves until it is told to stop.
     #[must_use]
-    pub fn run(self) -> Exit {
+    pub fn run(self, format: Format) -> Exit {
         let overrides = Overrides {
             emergency: self.emergency,
             data_directory: self.data_dir,
@@ -78,7 +80,7 @@ impl Serve {
         }
         let served = app::runtime()
             .map_err(StartError::Serve)
-            .and_then(|runtime| runtime.block_on(serve(&config, style)));
+            .and_then(|runtime| runtime.block_on(serve(&config, style, format)));
         match served {
             Ok(()) => Exit::Ok,
             Err(StartError::Open(OpenError::Rejected { files, kept })) => {
@@ -96,7 +98,7 @@ impl Serve {
     }
 }
 
-async fn serve(config: &Config, style: Style) -> Result<(), StartError> {
+async fn serve(config: &Config, style: Style, format: Format) -> Result<(), StartError> {
     let started = Instant::now();
     // Before anything else: a signal that nobody watches for kills the process.
     let signals = Signals {
@@ -104,7 +106,10 @@ async fn serve(config: &Config, style: Style) -> Result<(), StartError> {
         terminate: signal(SignalKind::terminate())?,
         hangup: signal(SignalKind::hangup())?,
     };
-    let bound = app::bind(config).await?;
+    let progress = Arc::default();
+    let bar = (style == Style::Pretty).then(|| Bar::watch(&progress, format));
+    let bound = app::bind_counted(config, progress).await?;
+    drop(bar);
     match style {
         Style::Pretty => {
             output::problems(&bound.warnings);

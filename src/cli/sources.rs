@@ -1,11 +1,13 @@
 //! Flags that say where the sources are, and loading them for offline commands.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::Exit;
 use super::output::{self, Format};
+use super::progress::Bar;
 use crate::config::{Config, Overrides};
 use crate::engine::compile::{Compiler, Loaded};
 use crate::engine::problem::Report;
@@ -51,13 +53,16 @@ impl SourceArgs {
         })
     }
 
-    /// The world, quietly.
+    /// The world, without a word of what is wrong.
     ///
     /// # Errors
     /// The [`Report`] of everything wrong with the sources, or how the command exits.
-    pub fn try_load(&self) -> Result<Result<Loaded, Report>, Exit> {
+    pub fn try_load(&self, format: Format) -> Result<Result<Loaded, Report>, Exit> {
         let config = self.config(self.overrides())?;
         let mut compiler = Compiler::new(config.options, workers::foreground());
+        let progress = Arc::default();
+        let _shown_till_loaded = Bar::watch(&progress, format);
+        compiler.report_to(progress);
         Ok(directory::read(&config.folders).and_then(|sources| compiler.compile(&sources)))
     }
 
@@ -66,7 +71,7 @@ impl SourceArgs {
     /// # Errors
     /// [`Exit::Rejected`] or [`Exit::Failure`].
     pub fn load(&self, format: Format) -> Result<Loaded, Exit> {
-        self.try_load()?.map_err(|report| {
+        self.try_load(format)?.map_err(|report| {
             match format {
                 Format::Text => output::problems(&report),
                 Format::Json => output::json(&output::report_json(&report)),

@@ -21,7 +21,7 @@ impl Validate {
     /// Loads everything as `serve` would.
     #[must_use]
     pub fn run(self, format: Format) -> Exit {
-        let loaded = match self.sources.try_load() {
+        let loaded = match self.sources.try_load(format) {
             Ok(loaded) => loaded,
             Err(exit) => return exit,
         };

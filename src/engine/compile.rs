@@ -27,6 +27,7 @@ use std::sync::Arc;
 use checks::Rules;
 pub use compiler::Compiler;
 pub use emergency::{EMERGENCY, is_emergency};
+use entities::EntityMemory;
 use policies::LoadedPolicies;
 use sha2::{Digest, Sha256};
 pub use workers::Workers;
@@ -51,7 +52,7 @@ pub struct Sources {
     pub schemas: Vec<SourceFile>,
     /// `*.tools.json`: definitions of the tools that have typed actions.
     pub definitions: Vec<SourceFile>,
-    /// `*.json`: entities.
+    /// `*.json` and `*.jsonl`: entities.
     pub entities: Vec<SourceFile>,
     /// `*.cedar`: forbids that join whatever is served (W5), in the order of their names.
     pub emergency: Vec<SourceFile>,
@@ -109,6 +110,7 @@ fn finish(
     options: &Options,
     rules: &Rules,
     policies: LoadedPolicies,
+    entities: &mut EntityMemory,
     mut report: Report,
     parsed: usize,
 ) -> Result<Loaded, Report> {
@@ -118,7 +120,7 @@ fn finish(
         language::forgive(&mut report, parsed);
         language::keep_to(Arc::make_mut(&mut catalog), options.strictness);
     }
-    let stored = entities::load(&sources.entities, &catalog, &mut report);
+    let stored = entities.load(&sources.entities, &catalog, &mut report)?;
     let related = report.problems.len();
     checks::literals(&catalog, &policies, &stored, &mut report);
     checks::typed_tools(&catalog, &stored, &mut report);

@@ -8,12 +8,15 @@ mod ancestry;
 mod edit;
 mod stored;
 
+#[cfg(test)]
+mod law_tests;
+
 use cedar_policy::EntityUid;
 use foldhash::fast::RandomState;
 use rpds::HashTrieMapSync;
 
 use super::version::Version;
-pub use ancestry::heights;
+pub use ancestry::Heights;
 pub use edit::{Cycle, StillParent};
 pub use stored::StoredEntity;
 
@@ -57,6 +60,11 @@ impl EntityStore {
     /// The entity of that name.
     pub fn get(&self, uid: &EntityUid) -> Option<&StoredEntity> {
         self.entities.get(uid)
+    }
+
+    /// The entity of that name, with the name as it is stored.
+    pub(super) fn entry(&self, uid: &EntityUid) -> Option<(&EntityUid, &StoredEntity)> {
+        self.entities.get_key_value(uid)
     }
 
     /// Every entity with its name, in no order.

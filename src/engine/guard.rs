@@ -13,8 +13,10 @@ pub const MAX_TEXT_NESTING: usize = 64;
 pub const MAX_POLICY_DEPTH: usize = 200;
 /// Longest text of one policy, in bytes: Cedar's parser needs seconds for a megabyte of one expression.
 pub const MAX_POLICY_BYTES: usize = 256 * 1024;
-/// Largest source file, in bytes.
+/// Largest source file that holds no entities, in bytes.
 pub const MAX_FILE_BYTES: usize = 64 * 1024 * 1024;
+/// Largest file of entities, in bytes.
+pub const MAX_ENTITY_FILE_BYTES: usize = 2 * 1024 * 1024 * 1024;
 /// Longest path from an entity to its furthest ancestor.
 pub const MAX_ANCESTRY: usize = 100;
 /// Deepest nesting of a value in a request, an entity or a case.
@@ -60,9 +62,14 @@ pub enum Refused {
         /// Where it is, in bytes.
         at: Range<usize>,
     },
-    /// Larger than [`MAX_FILE_BYTES`].
-    #[error("is {0} bytes long; at most {MAX_FILE_BYTES} are accepted")]
-    TooLong(usize),
+    /// Larger than its limit.
+    #[error("is {size} bytes long; at most {limit} are accepted")]
+    TooLong {
+        /// How large it is.
+        size: usize,
+        /// How large it may be.
+        limit: usize,
+    },
 }
 
 impl Refused {
@@ -73,18 +80,26 @@ impl Refused {
             | Self::PolicyTooLong(at)
             | Self::NotUtf8(at)
             | Self::ForbiddenCharacter { at, .. } => Some(at.clone()),
-            Self::TooLong(_) => None,
+            Self::TooLong { .. } => None,
         }
     }
 }
 
-/// The file's text, if it is text at all.
+/// The file's text, if it is text at all, of at most [`MAX_FILE_BYTES`].
 ///
 /// # Errors
 /// [`Refused`], naming the first offending byte.
 pub fn text(bytes: &[u8]) -> Result<&str, Refused> {
-    if bytes.len() > MAX_FILE_BYTES {
-        return Err(Refused::TooLong(bytes.len()));
+    text_within(bytes, MAX_FILE_BYTES)
+}
+
+/// The file's text, if it is text at all, of at most so many bytes.
+///
+/// # Errors
+/// [`Refused`], naming the first offending byte.
+pub fn text_within(bytes: &[u8], limit: usize) -> Result<&str, Refused> {
+    if bytes.len() > limit {
+        return Err(Refused::TooLong { size: bytes.len(), limit });
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let start = error.valid_up_to();

@@ -23,8 +23,8 @@ pub struct Parties {
 enum Party {
     /// It is stored.
     Stored(Arc<Prepared>),
-    /// The request supplies it.
-    Supplied(BuiltEntity),
+    /// The request supplies it, or it is one of the schema's actions.
+    Other(BuiltEntity),
     /// It does not exist.
     Absent,
 }
@@ -33,14 +33,17 @@ impl Party {
     fn of(world: &World, question: &Question, uid: &EntityUid) -> Self {
         match world.prepared(uid) {
             Some(prepared) => Self::Stored(prepared),
-            None => question.supplied.get(uid).cloned().map_or(Self::Absent, Self::Supplied),
+            None => {
+                let other = question.supplied.get(uid).cloned().or_else(|| world.action(uid));
+                other.map_or(Self::Absent, Self::Other)
+            }
         }
     }
 
     fn built(&self) -> Option<&BuiltEntity> {
         match self {
             Self::Stored(prepared) => Some(&prepared.built),
-            Self::Supplied(built) => Some(built),
+            Self::Other(built) => Some(built),
             Self::Absent => None,
         }
     }

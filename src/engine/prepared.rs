@@ -7,6 +7,8 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use arc_swap::ArcSwapOption;
 use cedar_policy::EntityUid;
@@ -17,19 +19,33 @@ use super::entities::{EntityStore, StoredEntity};
 use super::index::{PartyKeys, ScopeIndex};
 use super::version::Version;
 
-/// How many entities are kept, at most: some 3 KiB each.
+/// How many entities are kept, at most.
 const SLOTS: usize = 16 * 1024;
+/// How many bytes they take, at most. Usually some 4 KiB each; one in thousands of groups takes more.
+const MAX_BYTES: usize = 128 * 1024 * 1024;
+/// What an entity is taken to weigh besides everything it is in.
+const ENTITY_BYTES: usize = 4 * 1024;
+/// What it is taken to weigh for each entity it is in.
+const ANCESTOR_BYTES: usize = 192;
 
 /// A stored entity, ready to decide with.
 #[derive(Debug)]
 pub struct Prepared {
     of: Origin,
+    /// How many entities it is in.
+    above: usize,
     /// The entity and everything it is in.
     pub built: BuiltEntity,
     /// What scopes ask of a principal and it fulfils.
     pub principal: PartyKeys,
     /// What scopes ask of a resource and it fulfils.
     pub resource: PartyKeys,
+}
+
+impl Prepared {
+    fn bytes(&self) -> usize {
+        ENTITY_BYTES + ANCESTOR_BYTES * self.above
+    }
 }
 
 /// Everything that a prepared entity was made from.
@@ -45,11 +61,16 @@ struct Origin {
 pub struct PreparedEntities {
     slots: Box<[ArcSwapOption<Prepared>]>,
     hasher: RandomState,
+    bytes: AtomicUsize,
 }
 
 impl Default for PreparedEntities {
     fn default() -> Self {
-        Self { slots: (0..SLOTS).map(|_| ArcSwapOption::empty()).collect(), hasher: RandomState::default() }
+        Self {
+            slots: (0..SLOTS).map(|_| ArcSwapOption::empty()).collect(),
+            hasher: RandomState::default(),
+            bytes: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -65,9 +86,21 @@ impl PreparedEntities {
             Some(prepared) if prepared.of == of => Some(Arc::clone(prepared)),
             _ => {
                 let prepared = Arc::new(prepare(store, index, uid, entity, of));
-                slot.store(Some(Arc::clone(&prepared)));
+                self.keep(slot, &prepared);
                 Some(prepared)
             }
+        }
+    }
+
+    /// Keeps an entity in place of whichever was there, if there is room.
+    fn keep(&self, slot: &ArcSwapOption<Prepared>, prepared: &Arc<Prepared>) {
+        let bytes = prepared.bytes();
+        if self.bytes.fetch_add(bytes, Relaxed) + bytes > MAX_BYTES {
+            self.bytes.fetch_sub(bytes, Relaxed);
+            return;
+        }
+        if let Some(before) = slot.swap(Some(Arc::clone(prepared))) {
+            self.bytes.fetch_sub(before.bytes(), Relaxed);
         }
     }
 
@@ -85,6 +118,7 @@ fn prepare(
     of: Origin,
 ) -> Prepared {
     let above = store.ancestors(uid);
+    let count = above.len();
     let built = BuiltEntity::new(
         uid,
         entity.attributes().iter().cloned(),
@@ -95,8 +129,55 @@ fn prepare(
     );
     Prepared {
         of,
+        above: count,
         principal: index.principal_keys(uid, Some(&built)),
         resource: index.resource_keys(uid, Some(&built)),
         built,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uid(id: usize) -> EntityUid {
+        format!("E::\"{id}\"").parse().unwrap()
+    }
+
+    #[test]
+    fn entities_in_very_many_others_do_not_fill_the_memory() {
+        let mut store = EntityStore::default();
+        let groups: Vec<_> = (0..10_000).map(uid).collect();
+        for member in 20_000..20_200 {
+            store.put(uid(member), StoredEntity::new(groups.clone(), [], [])).unwrap();
+        }
+        let (index, of_late) = (ScopeIndex::of(&[]), PreparedEntities::default());
+        for member in 20_000..20_200 {
+            let prepared = of_late.get(&store, &index, &uid(member)).unwrap();
+            assert!(prepared.built.is_in(&groups[9_999]));
+        }
+        let kept: usize =
+            of_late.slots.iter().filter_map(|slot| slot.load_full()).map(|kept| kept.bytes()).sum();
+        assert_eq!(kept, of_late.bytes.load(Relaxed), "what is kept is counted");
+        assert!((MAX_BYTES / 2..=MAX_BYTES).contains(&kept), "{kept} bytes are kept");
+    }
+
+    #[test]
+    fn what_is_kept_is_used_for_the_very_same_only() {
+        let (mut store, index) = (EntityStore::default(), ScopeIndex::of(&[]));
+        store.put(uid(1), StoredEntity::new([uid(2)], [], [])).unwrap();
+        store.put(uid(2), StoredEntity::new([], [], [])).unwrap();
+        let of_late = PreparedEntities::default();
+        let other = ScopeIndex::of(&[]);
+        let get = |store: &EntityStore, index| of_late.get(store, index, &uid(1)).unwrap();
+        let first = get(&store, &index);
+        assert!(Arc::ptr_eq(&first, &get(&store, &index)), "it is kept");
+        assert!(!Arc::ptr_eq(&first, &get(&store, &other)), "another index has other keys");
+        let before = store.clone();
+        store.put(uid(2), StoredEntity::new([uid(3)], [], [])).unwrap();
+        assert!(get(&store, &index).built.is_in(&uid(3)), "its parent moved");
+        assert!(!get(&before, &index).built.is_in(&uid(3)), "not in the store before");
+        store.put(uid(1), StoredEntity::new([], [], [])).unwrap();
+        assert_eq!(get(&store, &index).built.ancestors().count(), 0, "it is another entity");
     }
 }

@@ -4,7 +4,10 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
+use miette::{
+    Diagnostic, LabeledSpan, MietteError, MietteSpanContents, NamedSource, SourceCode, SourceSpan,
+    SpanContents,
+};
 
 /// Whether a problem stops the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,16 +48,38 @@ pub struct Place(Arc<NamedText>);
 struct NamedText {
     source: NamedSource<Arc<str>>,
     text: Arc<str>,
+    /// How many lines of the file stand before the text.
+    lines_before: usize,
     /// Where lines end, once somebody asks: a file may hold a hundred thousand policies, each on a line of its own.
     line_ends: OnceLock<Vec<usize>>,
+}
+
+impl SourceCode for NamedText {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let part = self.source.read_span(span, lines_before, lines_after)?;
+        let (line, column) = (part.line() + self.lines_before, part.column());
+        let name = self.source.name().to_owned();
+        let count = part.line_count();
+        Ok(Box::new(MietteSpanContents::new_named(name, part.data(), *part.span(), line, column, count)))
+    }
 }
 
 impl Place {
     /// A file and its text.
     pub fn new(name: &str, text: &str) -> Self {
+        Self::excerpt(name, text, 0)
+    }
+
+    /// A file, and as much of its text as problems point at: what stands after so many lines of it.
+    pub fn excerpt(name: &str, text: &str, lines_before: usize) -> Self {
         let text: Arc<str> = Arc::from(text);
         let source = NamedSource::new(name, Arc::clone(&text));
-        Self(Arc::new(NamedText { source, text, line_ends: OnceLock::new() }))
+        Self(Arc::new(NamedText { source, text, lines_before, line_ends: OnceLock::new() }))
     }
 
     /// The file's name.
@@ -73,7 +98,7 @@ impl Place {
             let bytes = self.text().bytes().enumerate();
             bytes.filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect()
         });
-        1 + ends.partition_point(|end| *end < offset)
+        1 + self.0.lines_before + ends.partition_point(|end| *end < offset)
     }
 
     /// `file:line` of a byte offset.
@@ -176,7 +201,7 @@ impl Diagnostic for Problem {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        (!self.labels.is_empty()).then_some(&self.place.0.source as &dyn SourceCode)
+        (!self.labels.is_empty()).then_some(&*self.place.0 as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use super::folder::{Look, MANIFEST, Stamp, Unread, read_file, unreadable};
 use super::manifest::{Listing, Manifest};
 use crate::engine::compile::Sources;
+use crate::engine::guard::{MAX_ENTITY_FILE_BYTES, MAX_FILE_BYTES};
 use crate::engine::problem::{Place, Problem, Report, SourceFile};
 
 /// How often files that change while they are read are read again at once.
@@ -19,7 +20,7 @@ pub struct Folders {
     pub policies: PathBuf,
     /// `*.cedarschema`, `*.cedarschema.json` and `*.tools.json`.
     pub schemas: PathBuf,
-    /// `*.json`. A folder that does not exist holds no entities.
+    /// `*.json` and `*.jsonl`. A folder that does not exist holds no entities.
     pub entities: PathBuf,
 }
 
@@ -36,7 +37,7 @@ pub fn read(folders: &Folders) -> Result<Sources, Report> {
 /// definition.
 const POLICIES: &[&str] = &[".links.json", ".cedar"];
 const SCHEMAS: &[&str] = &[".tools.json", ".cedarschema.json", ".cedarschema"];
-const ENTITIES: &[&str] = &[".json"];
+const ENTITIES: &[&str] = &[".json", ".jsonl"];
 
 /// What all the folders looked like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,12 +164,29 @@ fn read_once(seen: &Fingerprint) -> (Sources, Findings) {
     let mut findings = Findings::default();
     let mut sources = Sources::default();
     let Sources { policies, links, schemas, definitions, entities, unread, .. } = &mut sources;
-    read_folder(&seen.policies, POLICIES, &mut [links, policies], unread, &mut findings);
+    let (most, most_entities) = (MAX_FILE_BYTES, MAX_ENTITY_FILE_BYTES);
+    read_folder(&seen.policies, POLICIES, most, &mut [links, policies], unread, &mut findings);
     let (mut cedar, mut json) = (Vec::new(), Vec::new());
-    read_folder(&seen.schemas, SCHEMAS, &mut [definitions, &mut json, &mut cedar], unread, &mut findings);
+    read_folder(
+        &seen.schemas,
+        SCHEMAS,
+        most,
+        &mut [definitions, &mut json, &mut cedar],
+        unread,
+        &mut findings,
+    );
     schemas.extend(cedar.into_iter().chain(json));
     if !seen.entities.is_missing() {
-        read_folder(&seen.entities, ENTITIES, &mut [entities], unread, &mut findings);
+        let mut lines = Vec::new();
+        read_folder(
+            &seen.entities,
+            ENTITIES,
+            most_entities,
+            &mut [entities, &mut lines],
+            unread,
+            &mut findings,
+        );
+        entities.append(&mut lines);
     }
     check_folders(seen, &sources, &mut findings);
     if let Some((path, _)) = &seen.common {
@@ -177,11 +195,12 @@ fn read_once(seen: &Fingerprint) -> (Sources, Findings) {
     (sources, findings)
 }
 
-/// Reads a folder's files, each to the kind whose suffix it has. The folder `tests`, Markdown and the manifest are
+/// Reads a folder's files, none of which may be longer than `limit` bytes, each to the kind whose suffix it has. The folder `tests`, Markdown and the manifest are
 /// meant for others; what else has no kind is noted as unread.
 fn read_folder(
     look: &Look,
     suffixes: &[&str],
+    limit: usize,
     kinds: &mut [&mut Vec<SourceFile>],
     unread: &mut Vec<String>,
     findings: &mut Findings,
@@ -200,7 +219,7 @@ fn read_folder(
             unread.push(look.path_of(&entry.name).display().to_string());
             continue;
         };
-        match look.read(&entry.name) {
+        match look.read(&entry.name, limit) {
             Ok(file) => files.push(file),
             Err(unread) => findings.unread(unread),
         }
@@ -229,7 +248,7 @@ fn listing(seen: &Fingerprint, folder: &Path, path: &str) -> Listing {
 /// Holds the files of folders with a manifest in them to it.
 fn check_folders(seen: &Fingerprint, sources: &Sources, findings: &mut Findings) {
     for look in seen.looks().into_iter().filter(|look| look.has_manifest()) {
-        match look.read(&MANIFEST.into()) {
+        match look.read(&MANIFEST.into(), MAX_FILE_BYTES) {
             Ok(file) => {
                 let Some(manifest) = Manifest::parse(&file, &mut findings.report) else { continue };
                 let files = all_files(sources).filter(|file| is_in(look, file));
@@ -243,7 +262,7 @@ fn check_folders(seen: &Fingerprint, sources: &Sources, findings: &mut Findings)
 
 /// Holds the files of all folders to the manifest beside the folders.
 fn check_common(path: &Path, seen: &Fingerprint, sources: &Sources, findings: &mut Findings) {
-    let file = match read_file(path) {
+    let file = match read_file(path, MAX_FILE_BYTES) {
         Ok(bytes) => SourceFile { name: path.display().to_string(), bytes },
         Err(error) => return findings.unread(Unread::new(path, &error)),
     };

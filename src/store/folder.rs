@@ -8,7 +8,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::engine::guard::MAX_FILE_BYTES;
 use crate::engine::problem::{Place, Problem, SourceFile};
 
 /// Most files in one folder.
@@ -160,13 +159,13 @@ impl Look {
     }
 
     /// Reads one of its files.
-    pub(super) fn read(&self, name: &OsString) -> Result<SourceFile, Unread> {
+    pub(super) fn read(&self, name: &OsString, limit: usize) -> Result<SourceFile, Unread> {
         let path = self.path_of(name);
         let place = self
             .place
             .as_ref()
             .map_err(|error| Unread { problem: unreadable(&path, &error.message), transient: false })?;
-        let bytes = read_file(&place.join(name)).map_err(|error| Unread::new(&path, &error))?;
+        let bytes = read_file(&place.join(name), limit).map_err(|error| Unread::new(&path, &error))?;
         Ok(SourceFile { name: path.display().to_string(), bytes })
     }
 }
@@ -235,18 +234,19 @@ fn strays(folder: &Path) -> Vec<OsString> {
     names.filter(|name| !is_of_mount(name)).collect()
 }
 
-/// Reads a regular file. Anything else that a name can stand for (a pipe, a device) might never end.
-pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+/// Reads a regular file of at most so many bytes. Anything else that a name can stand for (a pipe, a device) might never end.
+pub(super) fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
-    let mut bytes = Vec::new();
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
     let file = File::open(path)?;
     let length = file.metadata()?.len();
     if length > limit {
         return Err(io::Error::other(format!("it is {length} bytes long; the limit is {limit}")));
     }
+    // Room for all of it and the end, or a large file is copied again and again while it is read.
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(1));
     // A file that grows while it is read still ends.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -42,6 +42,7 @@ use super::pin::{Pin, PinFile};
 use super::settling::{Settling, Verdict};
 use crate::engine::compile::{Compiler, Options, Sources};
 use crate::engine::guard::PARSER_STACK_BYTES;
+use crate::engine::progress::Progress;
 use command::Message;
 pub use command::{Command, CommandError, Commands, Served};
 pub use heartbeat::Heartbeat;
@@ -81,6 +82,8 @@ pub struct LoaderConfig {
     pub serve_last_known_good: bool,
     /// How many bytes of decisions each world remembers; none: none.
     pub cache_bytes: Option<u64>,
+    /// Where loads count how far they have come.
+    pub progress: Arc<Progress>,
 }
 
 /// A loader that has published its first world, and does not watch the files yet.

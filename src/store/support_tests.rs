@@ -140,6 +140,7 @@ impl Site {
             settle: Duration::from_millis(40),
             serve_last_known_good: true,
             cache_bytes: None,
+            progress: Arc::default(),
         }
     }
 

@@ -94,7 +94,7 @@ const SCHEMA: &str = r#"
     entity User in [Group] = { level: Long };
     entity Doc = { owner?: User };
     action all;
-    action view in [all] appliesTo { principal: User, resource: Doc, context: { n: Long, from?: ipaddr } };
+    action view in [all] appliesTo { principal: User, resource: Doc, context: { n: Long, from?: ipaddr, at?: datetime } };
 "#;
 
 /// A test as the corpus packs it: `ana` may view `plan`, which one policy permits and one cannot be evaluated on.
@@ -206,6 +206,11 @@ fn everything_the_language_allows_is_decided() {
     let valid = ("/shouldValidate", json!(true));
     let silent = [("/requests/0/reason", json!([])), ("/requests/0/errors", json!([]))];
     let tests = [
+        // An instant beyond the years that have four digits, as Cedar writes it.
+        vec![("/requests/0/context", json!({"n": 2, "at": {"__extn": {"fn": "offset", "args": [
+            {"__extn": {"fn": "datetime", "arg": "1970-01-01"}},
+            {"__extn": {"fn": "duration", "arg": "1953240270903270172ms"}},
+        ]}}}))],
         // Nothing is stored, and the reference in the entity that is not there fails.
         vec![("/entities", json!([]))],
         // Many policies, by position.

@@ -136,15 +136,12 @@ impl CedarRecord {
     }
 }
 
-/// The direct parents of an entity.
-pub fn parents(entity: &Entity) -> Vec<EntityUid> {
-    let entity: &ast::Entity = entity.as_ref();
-    entity.parents().map(|uid| uid.clone().into()).collect()
-}
-
-/// Every reference an entity's attributes and tags hold.
-pub fn references(entity: &Entity) -> Vec<HeldReference> {
-    references_of(entity.as_ref())
+/// Every reference that attributes and tags hold.
+pub fn held(attributes: &[(SmolStr, CedarValue)], tags: &[(SmolStr, CedarValue)]) -> Vec<HeldReference> {
+    let mut found = Vec::new();
+    attributes.iter().for_each(|(name, value)| collect(Some(name), &value.0, &mut found));
+    tags.iter().for_each(|(_, value)| collect(None, &value.0, &mut found));
+    found
 }
 
 fn references_of(entity: &ast::Entity) -> Vec<HeldReference> {

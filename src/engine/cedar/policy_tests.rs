@@ -26,7 +26,7 @@ fn entity(kind: &str, id: &str) -> EntityUid {
 fn world() -> Entities {
     let entities = serde_json::json!([
         {"uid": {"type": "U", "id": "u0"}, "attrs": {"level": 1}, "parents": []},
-        {"uid": {"type": "U", "id": "u1"}, "attrs": {"level": 1}, "parents": []},
+        {"uid": {"type": "U", "id": "u1"}, "attrs": {"level": 2}, "parents": []},
         {"uid": {"type": "R", "id": "r0"}, "attrs": {}, "parents": [{"type": "G", "id": "g2"}]},
     ]);
     Entities::from_json_value(entities, None).unwrap()

@@ -105,6 +105,20 @@ impl CedarValue {
         }
     }
 
+    /// A datetime, moved by a duration.
+    ///
+    /// # Errors
+    /// Cedar's own words for why it cannot be.
+    pub fn offset(self, by: Self) -> Result<Self, String> {
+        let name = Name::parse_unqualified_name("offset").map_err(|error| error.to_string())?;
+        let offset = Extensions::all_available().func(&name).map_err(|error| error.to_string())?;
+        match offset.call(&[self.0, by.0]) {
+            Ok(PartialValue::Value(value)) => Ok(Self(value)),
+            Ok(PartialValue::Residual(_)) => Err("not a value".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// The entity this value refers to, if it is a reference.
     pub fn as_entity(&self) -> Option<EntityUid> {
         match self.0.value_kind() {

@@ -7,6 +7,7 @@ use cedar_policy::Validator;
 
 use super::checks::Rules;
 use super::definitions::Definitions;
+use super::entities::EntityMemory;
 use super::policies;
 use super::single::{Clean, Examiner};
 use super::workers::Workers;
@@ -14,6 +15,7 @@ use super::{Loaded, Options, Sources, language, schema};
 use crate::engine::generation::Strictness;
 use crate::engine::guard;
 use crate::engine::problem::{Report, SourceFile};
+use crate::engine::progress::Progress;
 
 /// Compiles sets of sources, and remembers of the last ones what it need not do again: the schema, and policies that
 /// were entirely clean under it, by their text. What comes out is what compiling afresh would come to.
@@ -24,6 +26,7 @@ pub struct Compiler {
     accepted: Option<Memory>,
     /// The set that was rejected since, if its schema was not.
     rejected: Option<Memory>,
+    entities: EntityMemory,
 }
 
 /// What is remembered of a set.
@@ -58,7 +61,12 @@ impl fmt::Debug for Compiler {
 impl Compiler {
     /// A compiler that remembers nothing yet.
     pub fn new(options: Options, workers: Workers) -> Self {
-        Self { options, workers, accepted: None, rejected: None }
+        Self { options, workers, accepted: None, rejected: None, entities: EntityMemory::new(workers) }
+    }
+
+    /// Counts there, from now on, how far the loading of entities has come.
+    pub fn report_to(&mut self, progress: Arc<Progress>) {
+        self.entities.report_to(progress);
     }
 
     /// Compiles sources to a world.
@@ -80,7 +88,8 @@ impl Compiler {
         let Some(rules) = &schema.rules else { return Err(report) };
         report.problems.extend(schema.of_catalog.problems.iter().cloned());
         let clean = policies.take_clean();
-        let loaded = super::finish(sources, &self.options, rules, policies, report, parsed);
+        let entities = &mut self.entities;
+        let loaded = super::finish(sources, &self.options, rules, policies, entities, report, parsed);
         self.remember(schema, clean, loaded.is_ok());
         loaded
     }

@@ -1,242 +1,243 @@
-//! Entity files to the stored entities.
+//! Entity files to the stored entities: a million of them, and then only those that changed.
 
-use std::collections::HashMap;
+mod element;
+mod excerpt;
+mod relations;
+mod stream;
 
-use cedar_policy::{Entity, EntityUid};
-use serde_json::value::RawValue;
+#[cfg(test)]
+mod memory_tests;
+#[cfg(test)]
+mod reading_tests;
 
-use super::place;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use cedar_policy::EntityUid;
+use foldhash::fast::RandomState;
+use sha2::{Digest as _, Sha256};
+
+use super::workers::Workers;
 use crate::engine::catalog::Catalog;
-use crate::engine::cedar::EntityKind;
-use crate::engine::cedar::entities::{self, HeldReference};
-use crate::engine::datum::Datum;
-use crate::engine::entities::{EntityStore, StoredEntity, heights};
+use crate::engine::entities::{EntityStore, StoredEntity};
 use crate::engine::generation::Strictness;
-use crate::engine::guard::{MAX_ANCESTRY, MAX_RECORD_DEPTH, MAX_VALUE_DEPTH};
-use crate::engine::problem::{Place, Problem, Report, Severity, SourceFile};
+use crate::engine::guard::StackUnavailable;
+use crate::engine::problem::{Place, Problem, Report, SourceFile};
+use crate::engine::progress::Progress;
+use element::{Named, Reader};
+use excerpt::Excerpts;
+use relations::check_parents;
+use stream::{Element, Found, Text, each};
 
 /// Most direct parents of one entity.
-const MAX_PARENTS: usize = 1_000;
-/// Most problems of one kind that are reported each.
+const MAX_PARENTS: usize = 10_000;
+/// Most problems of one kind between entities that are reported each.
 const MAX_ALIKE: usize = 20;
+/// Most entities that are reported each because of what they say alone.
+const MAX_REFUSED: usize = 1_000;
 
-/// An entity and where it stands.
-struct Placed {
-    entity: Entity,
-    place: Place,
-    offset: usize,
+/// What was loaded last: files that did not change are not read again, and entities that did not keep their versions.
+#[derive(Debug, Default)]
+pub(super) struct EntityMemory {
+    workers: Workers,
+    progress: Arc<Progress>,
+    last: Option<Last>,
 }
 
-/// Parses, validates and relates every entity.
-pub(super) fn load(files: &[SourceFile], catalog: &Catalog, report: &mut Report) -> EntityStore {
-    let mut placed: HashMap<EntityUid, Placed> = HashMap::new();
-    for file in files {
-        let Some(place) = place(file, report) else { continue };
-        for entity in parse(&place, catalog, report) {
-            add(&mut placed, entity, catalog.strictness, report);
-        }
-    }
-    if catalog.strictness == Strictness::Full {
-        check_parents(&placed, report);
-        warn_of_dangling(&placed, catalog, report);
-    }
-    let mut stored = EntityStore::default();
-    for (uid, at) in &placed {
-        match entities::parts(&at.entity) {
-            Some((parents, attributes, tags)) => stored.put_unchecked(
-                uid.clone(),
-                StoredEntity::new(parents, attributes.into_members(), tags.into_members()),
-            ),
-            None => report.push(Problem::error(&at.place, format!("{uid} holds an unknown value"))),
-        }
-    }
-    check_ancestry(&placed, &stored, catalog.strictness, report);
-    stored
+#[derive(Debug)]
+struct Last {
+    catalog: Arc<Catalog>,
+    files: Vec<(String, [u8; 32])>,
+    store: EntityStore,
+    /// Warnings only: what was rejected is not remembered.
+    found: Report,
 }
 
-/// The entities of one file: an array of objects in Cedar's JSON form.
-fn parse(place: &Place, catalog: &Catalog, report: &mut Report) -> Vec<Placed> {
-    let elements: Vec<&RawValue> = match serde_json::from_str(place.text()) {
-        Ok(elements) => elements,
-        Err(error) => {
-            let help = "an entity file is an array of {\"uid\": …, \"attrs\": …, \"parents\": …}";
-            report.push(Problem::error(place, error.to_string()).help(help));
-            return Vec::new();
-        }
-    };
-    let start = place.text().as_ptr() as usize;
-    let parsed = elements.into_iter().filter_map(|element| {
-        let offset = (element.get().as_ptr() as usize).saturating_sub(start);
-        let members = match catalog.strictness {
-            Strictness::Full => check_members(element.get(), catalog),
-            Strictness::Language(_) => Ok(()),
-        };
-        if let Err(message) = members {
-            report.push(Problem::error(place, message).at(line_from(place, offset), None));
-            return None;
-        }
-        match Entity::from_json_str(element.get(), catalog.entity_schema()) {
-            Ok(entity) => Some(Placed { entity, place: place.clone(), offset }),
-            Err(error) => {
-                report.push(Problem::error(place, described(&error)).at(line_from(place, offset), None));
-                None
-            }
-        }
-    });
-    parsed.collect()
-}
-
-/// Cedar ignores members of an entity that it does not know: `tag` for `tags` would silently store none.
-fn check_members(text: &str, catalog: &Catalog) -> Result<(), String> {
-    let entity: Datum = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let Some(members) = entity.members() else { return Err("an entity is an object".to_owned()) };
-    check_type(&entity, catalog)?;
-    let known = ["uid", "attrs", "parents", "tags"];
-    for part in ["attrs", "tags"] {
-        let values = members.iter().find(|(name, _)| name == part).and_then(|(_, value)| value.members());
-        if values.into_iter().flatten().any(|(_, value)| value.depth() > MAX_VALUE_DEPTH) {
-            return Err(format!("a value in `{part}` is nested deeper than {MAX_VALUE_DEPTH} levels"));
-        }
+impl EntityMemory {
+    /// A memory of nothing, of loads on these threads.
+    pub(super) fn new(workers: Workers) -> Self {
+        Self { workers, ..Self::default() }
     }
-    match members.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-        Some((name, _)) => Err(format!("`{name}` is no member of an entity; those are {}", known.join(", "))),
-        None => Ok(()),
+
+    /// Counts loads there from now on.
+    pub(super) fn report_to(&mut self, progress: Arc<Progress>) {
+        self.progress = progress;
+    }
+
+    /// Parses, validates and relates every entity of the files. What comes out holds what loading them afresh would.
+    ///
+    /// # Errors
+    /// [`StackUnavailable`]. What is wrong with the entities goes to `report`.
+    pub(super) fn load(
+        &mut self,
+        files: &[SourceFile],
+        catalog: &Arc<Catalog>,
+        report: &mut Report,
+    ) -> Result<EntityStore, StackUnavailable> {
+        let Self { workers, progress, .. } = self;
+        let sums: Vec<(String, [u8; 32])> =
+            files.iter().map(|file| (file.name.clone(), Sha256::digest(&file.bytes).into())).collect();
+        if let Some(last) = &self.last
+            && Arc::ptr_eq(&last.catalog, catalog)
+            && last.files == sums
+        {
+            progress.begin(0);
+            report.problems.extend(last.found.problems.iter().cloned());
+            return Ok(last.store.clone());
+        }
+        let mut found = Report::default();
+        let texts: Vec<Text<'_>> = files.iter().filter_map(|file| excerpt::text(file, &mut found)).collect();
+        progress.begin(texts.iter().map(|text| text.text.len()).sum());
+        let before = self.last.as_ref().map(|last| last.store.clone()).unwrap_or_default();
+        let reader = Reader::new(catalog);
+        let mut edit = Edit::of(&before, catalog.strictness);
+        each(
+            &texts,
+            workers,
+            |element| reader.read(element.text),
+            |found| {
+                if let Found::Element(element, _) = &found {
+                    progress.add(element.text.len());
+                }
+                edit.take(found);
+            },
+        )?;
+        let (store, refused) = edit.finish();
+        refused.report(&texts, &reader, workers, &mut found)?;
+        relations::check(&texts, &store, &reader, catalog, workers, &mut found)?;
+        report.problems.extend(found.problems.iter().cloned());
+        if !found.rejects() {
+            self.last = Some(Last { catalog: Arc::clone(catalog), files: sums, store: store.clone(), found });
+        }
+        Ok(store)
     }
 }
 
-/// Refuses a stored value that Cedar would take too long to check against its type.
-fn check_type(entity: &Datum, catalog: &Catalog) -> Result<(), String> {
-    let uid = entity.member("uid").map(|uid| uid.member("__entity").unwrap_or(uid));
-    let Some(Datum::String(name)) = uid.and_then(|uid| uid.member("type")) else { return Ok(()) };
-    let kind = catalog.entity_type(name).and_then(|name| catalog.entity_kind(name));
-    let Some(EntityKind::Standard(record, kind_tags)) = kind else { return Ok(()) };
-    let tags = kind_tags.as_ref().is_some_and(|ty| ty.record_depth() > MAX_RECORD_DEPTH);
-    if tags && entity.member("tags").is_some() {
-        return Err(format!("the type of its tags nests records deeper than {MAX_RECORD_DEPTH} levels"));
-    }
-    let too_deep = |name: &str| {
-        record.attributes.get(name).is_some_and(|attribute| attribute.ty.record_depth() > MAX_RECORD_DEPTH)
-    };
-    let held = entity.member("attrs").and_then(Datum::members).into_iter().flatten();
-    match held.map(|(name, _)| name).find(|name| too_deep(name)) {
-        Some(attribute) => Err(format!(
-            "the type of `{attribute}` nests records deeper than {MAX_RECORD_DEPTH} levels, too deep for stored entities"
-        )),
-        None => Ok(()),
-    }
-}
-
-/// Refuses parents that are not stored: what is in them, or in what they should be in, would be in neither (C3).
-fn check_parents(placed: &HashMap<EntityUid, Placed>, report: &mut Report) {
-    let parents = |at: &'_ Placed| entities::parents(&at.entity);
-    let missing = placed.values().flat_map(|at| parents(at).into_iter().map(move |parent| (at, parent)));
-    let missing = missing.filter(|(_, parent)| !placed.contains_key(parent)).map(|(at, parent)| {
-        let message = format!("{} is in {parent}, which is not stored", at.entity.uid());
-        (at, message)
-    });
-    push_sorted(missing.collect(), Severity::Error, report);
-}
-
-fn add(placed: &mut HashMap<EntityUid, Placed>, new: Placed, strictness: Strictness, report: &mut Report) {
-    let uid = new.entity.uid();
-    let parents = entities::parents(&new.entity).len();
-    let full = strictness == Strictness::Full;
-    let refusal = if let Some(first) = placed.get(&uid) {
-        if !full && first.entity.deep_eq(&new.entity) {
-            return;
-        }
-        Some(format!("{uid} is given twice, first at {}", first.place.locate(first.offset)))
-    } else if full && parents > MAX_PARENTS {
-        Some(format!("{uid} has {parents} parents; at most {MAX_PARENTS} are accepted"))
-    } else {
-        None
-    };
-    match refusal {
-        Some(message) => {
-            report.push(Problem::error(&new.place, message).at(line_from(&new.place, new.offset), None))
-        }
-        None => {
-            placed.insert(uid, new);
-        }
-    }
-}
-
-/// Refuses cycles, in which nothing is above anything, and long chains, which cost every decision.
-fn check_ancestry(
-    placed: &HashMap<EntityUid, Placed>,
-    stored: &EntityStore,
+/// The entities before, on the way to those that the files say.
+struct Edit<'b> {
     strictness: Strictness,
-    report: &mut Report,
-) {
-    let most = if strictness == Strictness::Full { MAX_ANCESTRY } else { usize::MAX };
-    let heights = heights(stored);
-    let mut refused: Vec<(&Placed, String)> = Vec::new();
-    for (uid, at) in placed {
-        match heights.get(uid) {
-            None => refused.push((at, format!("{uid} is in itself, through its parents"))),
-            Some(height) if *height > most => refused.push((
-                at,
-                format!("{uid} is {height} levels below its furthest ancestor; at most {MAX_ANCESTRY} are accepted"),
-            )),
-            Some(_) => {}
-        }
-    }
-    push_sorted(refused, Severity::Error, report);
+    before: &'b EntityStore,
+    /// Those of before that the files name.
+    seen: HashSet<&'b EntityUid, RandomState>,
+    store: EntityStore,
+    refused: Refused,
 }
 
-/// Reports the first of many alike, in the order of the files; beyond that they are counted.
-fn push_sorted(mut found: Vec<(&Placed, String)>, severity: Severity, report: &mut Report) {
-    found.sort_by(|(one, _), (other, _)| {
-        (one.place.name(), one.offset).cmp(&(other.place.name(), other.offset))
-    });
-    let more = found.len().saturating_sub(MAX_ALIKE);
-    for (at, message) in found.into_iter().take(MAX_ALIKE) {
-        report.push(Problem::new(&at.place, severity, message).at(line_from(&at.place, at.offset), None));
+impl<'b> Edit<'b> {
+    fn of(before: &'b EntityStore, strictness: Strictness) -> Self {
+        let seen = HashSet::with_capacity_and_hasher(before.len(), RandomState::default());
+        Self { strictness, before, seen, store: before.clone(), refused: Refused::default() }
     }
-    if more > 0 {
-        report.push(Problem::new(
-            &Place::new("entities", ""),
-            severity,
-            format!("and {more} more like the last"),
-        ));
-    }
-}
 
-/// Warns of references to nothing. A decision that would follow one denies (C3).
-fn warn_of_dangling(placed: &HashMap<EntityUid, Placed>, catalog: &Catalog, report: &mut Report) {
-    let mut warnings: Vec<(&Placed, String)> = Vec::new();
-    for (uid, at) in placed {
-        for HeldReference { attribute, to } in entities::references(&at.entity) {
-            if !placed.contains_key(&to) && !is_closed(catalog, &to) {
-                let name = attribute.unwrap_or_else(|| "tags".into());
-                warnings.push((at, format!("{uid}.{name} refers to {to}, which is not stored")));
+    fn take(&mut self, found: Found<'_, Result<Named, String>>) {
+        match found {
+            Found::Element(element, Ok((uid, entity))) => self.add(element, uid, entity),
+            Found::Element(element, Err(message)) => self.refused.push(element, Reason::Said(message)),
+            Found::Broken { file, message } => {
+                self.refused.broken.push((file, self.refused.each.len(), message))
             }
         }
     }
-    push_sorted(warnings, Severity::Warning, report);
-}
 
-fn is_closed(catalog: &Catalog, uid: &EntityUid) -> bool {
-    match catalog.entity_kind(uid.type_name()) {
-        Some(EntityKind::Enum(ids)) => ids.contains(uid.id().unescaped()),
-        Some(EntityKind::Action) => catalog.action(uid).is_some(),
-        _ => false,
+    fn add(&mut self, element: Element<'_>, uid: EntityUid, entity: StoredEntity) {
+        let full = self.strictness == Strictness::Full;
+        let known = self.before.entry(&uid);
+        let is_repeated = match known {
+            Some((uid, _)) => !self.seen.insert(uid),
+            None => self.store.contains(&uid),
+        };
+        if is_repeated {
+            let is_same = self.store.get(&uid).is_some_and(|first| first.holds_same(&entity));
+            if full || !is_same {
+                self.refused.push(element, Reason::Repeated(uid));
+            }
+        } else if let Err(message) = if full { check_parents(&uid, &entity) } else { Ok(()) } {
+            self.refused.push(element, Reason::Said(message));
+        } else if known.is_none_or(|(_, before)| !before.holds_same(&entity)) {
+            self.store.put_unchecked(uid, entity);
+        }
+    }
+
+    /// Forgets what the files no longer name.
+    fn finish(mut self) -> (EntityStore, Refused) {
+        if self.seen.len() < self.before.len() {
+            let gone = self.before.iter().filter(|(uid, _)| !self.seen.contains(uid));
+            gone.for_each(|(uid, _)| self.store.delete_unchecked(uid));
+        }
+        (self.store, self.refused)
     }
 }
 
-/// From an entity to the end of its first line.
-fn line_from(place: &Place, offset: usize) -> std::ops::Range<usize> {
-    let rest = place.text().get(offset..).unwrap_or_default();
-    offset..offset + rest.find('\n').unwrap_or(rest.len()).max(1).min(rest.len())
+/// What is not stored, and why.
+#[derive(Default)]
+struct Refused {
+    each: Vec<(relations::At, Reason)>,
+    more: usize,
+    /// Files that are not what entity files are, and how many of the others were found before.
+    broken: Vec<(usize, usize, String)>,
 }
 
-/// An error and its causes, as one sentence.
-fn described(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
+enum Reason {
+    Said(String),
+    Repeated(EntityUid),
+}
+
+impl Refused {
+    fn push(&mut self, element: Element<'_>, reason: Reason) {
+        if self.each.len() < MAX_REFUSED {
+            self.each.push(((element.file, element.offset), reason));
+        } else {
+            self.more += 1;
+        }
     }
-    text
+
+    fn report(
+        self,
+        texts: &[Text<'_>],
+        reader: &Reader<'_>,
+        workers: &Workers,
+        report: &mut Report,
+    ) -> Result<(), StackUnavailable> {
+        let repeated = self.each.iter().filter_map(|(_, reason)| match reason {
+            Reason::Repeated(uid) => Some(uid),
+            Reason::Said(_) => None,
+        });
+        let repeated: HashSet<_, RandomState> = repeated.collect();
+        let first = match repeated.is_empty() {
+            true => Default::default(),
+            false => relations::places(texts, reader, workers, repeated)?,
+        };
+        let mut firsts = Excerpts::of(texts);
+        let mut excerpts = Excerpts::of(texts);
+        let mut broken = self.broken.into_iter().peekable();
+        let count = self.each.len();
+        for (at, ((file, offset), reason)) in self.each.into_iter().enumerate() {
+            while let Some((file, _, message)) = broken.next_if(|(_, before, _)| *before <= at) {
+                report.push(broken_file(texts, file, message));
+            }
+            let message = match reason {
+                Reason::Said(message) => message,
+                Reason::Repeated(uid) => {
+                    let (file, offset) = first.get(&uid).copied().unwrap_or_default();
+                    format!("{uid} is given twice, first at {}", firsts.locate(file, offset))
+                }
+            };
+            let (place, span) = excerpts.around(file, offset);
+            report.push(Problem::error(&place, message).at(span, None));
+        }
+        for (file, _, message) in broken {
+            report.push(broken_file(texts, file, message));
+        }
+        if self.more > 0 {
+            let message = format!("and {} more beyond these {count}", self.more);
+            report.push(Problem::error(&Place::new("entities", ""), message));
+        }
+        Ok(())
+    }
+}
+
+fn broken_file(texts: &[Text<'_>], file: usize, message: String) -> Problem {
+    let name = texts.get(file).map_or("", |text| text.name);
+    let help = "an entity file is an array of {\"uid\": …, \"attrs\": …, \"parents\": …}; of a `.jsonl` file each line is one";
+    Problem::error(&Place::new(name, ""), message).help(help)
 }

@@ -12,6 +12,11 @@ const MAX_EXACT_DECIMAL: f64 = 549_755_813_888.0;
 
 impl Converter<'_> {
     pub(super) fn extension(&self, datum: &Datum, ty: &Type) -> Converted<CedarValue> {
+        if let (Form::CedarJson, Type::Datetime, Some([instant, by])) = (self.form, ty, offset(datum)) {
+            let instant = self.extension(instant, &Type::Datetime)?;
+            let by = self.extension(by, &Type::Duration)?;
+            return instant.offset(by).map_err(|message| self.invalid(message));
+        }
         let (extension, text) = match (ty, datum) {
             (Type::Decimal, Datum::Decimal(text)) => (Extension::Decimal, text.clone()),
             (Type::Ip, Datum::Ip(text)) => (Extension::Ip, text.clone()),
@@ -125,6 +130,20 @@ fn is_rfc3339(text: &str) -> bool {
     let offset =
         |zone: &str| (shape(zone, "+00:00") || shape(zone, "-00:00")) && zone.get(1..3) <= Some("23");
     shape(moment, "0000-00-00T00:00:00") && moment.get(17..) <= Some("59") && (zone == "Z" || offset(zone))
+}
+
+/// What `{"__extn": {"fn": "offset", "args": […, …]}}` is given: Cedar writes instants so that have no year of four digits.
+fn offset(datum: &Datum) -> Option<&[Datum; 2]> {
+    let [(key, Datum::Record(call))] = datum.members()? else { return None };
+    let is_offset = |name: &Datum| matches!(name, Datum::String(name) if name == "offset");
+    match (datum.member("__extn").and_then(|call| call.member("args")), call.len(), key.as_str()) {
+        (Some(Datum::List(given)), 2, "__extn")
+            if call.iter().any(|(part, name)| part == "fn" && is_offset(name)) =>
+        {
+            given.as_slice().try_into().ok()
+        }
+        _ => None,
+    }
 }
 
 fn builds(extension: Extension, ty: &Type) -> bool {

@@ -32,34 +32,55 @@ impl EntityStore {
     }
 }
 
-/// The length of the longest path from each entity to one without stored parents. An entity in a cycle, or below one, has
-/// none.
-pub fn heights(store: &EntityStore) -> HashMap<&EntityUid, usize, RandomState> {
-    // Only parents need a list of children.
-    let mut children: HashMap<&EntityUid, Vec<&EntityUid>, RandomState> = HashMap::default();
-    let mut waiting: HashMap<&EntityUid, usize, RandomState> = HashMap::default();
-    let mut ready: Vec<&EntityUid> = Vec::new();
-    for (uid, entity) in store.iter() {
-        let stored = entity.parents().iter().filter(|parent| store.contains(parent));
-        let count = stored.map(|parent| children.entry(parent).or_default().push(uid)).count();
-        match count {
-            0 => ready.push(uid),
-            _ => waiting.extend([(uid, count)]),
-        }
-    }
-    // From the roots down: an entity is ready once all its parents are settled, so what is in a cycle never is.
-    let mut heights: HashMap<&EntityUid, usize, RandomState> = HashMap::default();
-    while let Some(uid) = ready.pop() {
-        let parents = store.get(uid).map(StoredEntity::parents).unwrap_or_default();
-        let above = parents.iter().filter_map(|parent| heights.get(parent)).max().copied();
-        heights.insert(uid, above.map_or(0, |above| above + 1));
-        for child in children.get(uid).into_iter().flatten() {
-            let left = waiting.entry(child).or_default();
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                ready.push(child);
+/// The length of the longest path from entities to ones without stored parents.
+#[derive(Debug)]
+pub struct Heights<'s> {
+    /// Of every stored entity that others are in; none of one in a cycle, or below one.
+    of_parents: HashMap<&'s EntityUid, Option<usize>, RandomState>,
+}
+
+impl<'s> Heights<'s> {
+    /// Measures a store. Only parents are remembered: of a million entities few are.
+    pub fn of(store: &'s EntityStore) -> Self {
+        let stored = store.children.keys().filter_map(|uid| store.entry(uid));
+        let mut heights = Self { of_parents: stored.map(|(uid, _)| (uid, None)).collect() };
+        let mut children: HashMap<&EntityUid, Vec<&EntityUid>, RandomState> = HashMap::default();
+        let mut waiting: HashMap<&EntityUid, usize, RandomState> = HashMap::default();
+        let mut ready: Vec<&EntityUid> = Vec::new();
+        for uid in heights.of_parents.keys() {
+            let parents = store.get(uid).map(StoredEntity::parents).unwrap_or_default();
+            let stored = parents.iter().filter(|parent| heights.is_stored(parent));
+            match stored.map(|parent| children.entry(parent).or_default().push(uid)).count() {
+                0 => ready.push(uid),
+                count => waiting.extend([(*uid, count)]),
             }
         }
+        // From the roots down: an entity is ready once all its parents are settled, so what is in a cycle never is.
+        while let Some(uid) = ready.pop() {
+            let parents = store.get(uid).map(StoredEntity::parents).unwrap_or_default();
+            let height = heights.below(parents);
+            heights.of_parents.insert(uid, height);
+            for child in children.get(uid).into_iter().flatten() {
+                let left = waiting.entry(child).or_default();
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    ready.push(child);
+                }
+            }
+        }
+        heights
     }
-    heights
+
+    /// Whether a parent of some stored entity is stored itself.
+    pub fn is_stored(&self, parent: &EntityUid) -> bool {
+        self.of_parents.contains_key(parent)
+    }
+
+    /// The height of an entity with these parents. One in a cycle, or below one, has none.
+    pub fn below(&self, parents: &[EntityUid]) -> Option<usize> {
+        let stored = parents.iter().filter_map(|parent| self.of_parents.get(parent));
+        stored
+            .map(|height| height.map(|height| height + 1))
+            .try_fold(0, |most, height| Some(most.max(height?)))
+    }
 }

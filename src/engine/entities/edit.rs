@@ -32,7 +32,7 @@ impl EntityStore {
         Ok(())
     }
 
-    /// Stores an entity whose name nothing has yet, without looking for cycles: for loading many, which looks once.
+    /// Stores an entity without looking for cycles: for loading many, which looks once.
     pub(in crate::engine) fn put_unchecked(&mut self, uid: EntityUid, entity: StoredEntity) {
         let is_parent = self.has_children(&uid);
         self.relate(uid, entity, is_parent);
@@ -65,10 +65,22 @@ impl EntityStore {
         {
             return Err(StillParent(Box::new(uid.clone()), *children));
         }
+        Ok(self.forget(uid))
+    }
+
+    /// Forgets an entity, whoever is still in it: for taking over many edits at once, which looks once whether they fit.
+    pub(in crate::engine) fn delete_unchecked(&mut self, uid: &EntityUid) {
+        if self.contains(uid) && self.has_children(uid) {
+            self.edges = Version::next();
+        }
+        self.forget(uid);
+    }
+
+    fn forget(&mut self, uid: &EntityUid) -> bool {
         let parents: Box<[EntityUid]> =
             self.get(uid).map(|entity| entity.parents().into()).unwrap_or_default();
         parents.iter().for_each(|parent| self.loses_child(parent));
-        Ok(self.entities.remove_mut(uid))
+        self.entities.remove_mut(uid)
     }
 
     fn gains_child(&mut self, parent: &EntityUid) {

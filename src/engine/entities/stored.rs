@@ -33,6 +33,12 @@ impl StoredEntity {
         }
     }
 
+    /// Whether another holds the same: everything but the version.
+    pub fn holds_same(&self, other: &Self) -> bool {
+        let Self { version: _, parents, attributes, tags } = self;
+        (parents, attributes, tags) == (&other.parents, &other.attributes, &other.tags)
+    }
+
     /// Names this entity as it is: another put under the same name has another.
     pub fn version(&self) -> Version {
         self.version

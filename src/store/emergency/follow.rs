@@ -13,6 +13,7 @@ use super::super::folder::{Look, Stamp, TICK, Unread, Unreadable, unreadable};
 use super::super::settling::{Seen, Settling, Verdict};
 use super::Emergency;
 use crate::engine::compile::is_emergency;
+use crate::engine::guard::MAX_FILE_BYTES;
 use crate::engine::problem::{Place, Problem, SourceFile};
 
 const SUFFIX: &str = ".cedar";
@@ -105,7 +106,7 @@ impl Emergency {
         self.keep_beside(&seen, &states, &mut step);
         let settle = if seen.mounted { Duration::ZERO } else { settle };
         let due = self.due(&states, settle, &mut step);
-        let read = |due: &Due| due.state.map(|_| seen.read(&OsString::from(&due.name)));
+        let read = |due: &Due| due.state.map(|_| seen.read(&OsString::from(&due.name), MAX_FILE_BYTES));
         let read: Vec<_> = due.into_iter().map(|due| (read(&due), due)).collect();
         if seen.mounted && !read.is_empty() && Look::at(&self.folder).place != seen.place {
             step.tear();

@@ -12,6 +12,7 @@ use super::status::{EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, P
 use super::{Loader, Set};
 use crate::engine::compile::EMERGENCY;
 use crate::engine::problem::Report;
+use crate::engine::progress::Progress;
 
 impl Loader {
     /// Loads files that changed and have settled.
@@ -73,8 +74,10 @@ impl Loader {
             return self.note(Outcome::Unchanged, &Report::default());
         }
         let mut sources = reading.sources;
+        let begun = Instant::now();
         match fit(&mut sources, &mut self.compiler, &self.emergency) {
             Ok(fitted) => {
+                log_load(&self.config.progress, begun);
                 self.rejected = false;
                 let outcome = self.note(Outcome::Published, &fitted.loaded.warnings);
                 self.publish(Set { sources, digest }, fitted, Source::Files);
@@ -230,6 +233,19 @@ impl super::WriteErrors {
             .collect();
         (!errors.is_empty()).then(|| errors.join("; "))
     }
+}
+
+/// Says how fast a load was. Entities that were taken over from the load before are not counted.
+pub(super) fn log_load(progress: &Progress, begun: Instant) {
+    let elapsed = begun.elapsed();
+    let milliseconds = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+    let entities = progress.entities();
+    tracing::info!(
+        elapsed_ms = milliseconds,
+        entities.read = entities,
+        entities.per_second = entities.saturating_mul(1_000) / milliseconds.max(1),
+        "loaded"
+    );
 }
 
 pub(super) fn names(files: &Files) -> Vec<String> {

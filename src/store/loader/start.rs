@@ -1,6 +1,7 @@
 //! The first world: from the files, from the rollback that holds, or from what was last known to be good.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
@@ -14,6 +15,7 @@ use super::super::settling::Settling;
 use super::super::{Store, set_digest, workers};
 use super::fit::{Fitted, fit};
 use super::heartbeat::Heartbeat;
+use super::load::log_load;
 use super::retired::Retired;
 use super::status::{LastLoad, LoaderStatus, Outcome, Reloads, Source, texts};
 use super::{Loader, LoaderConfig, Set, WriteErrors};
@@ -108,7 +110,9 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
     let (history, damaged) = History::open(&data.generations());
     let mut reading = Reading::take(&config.folders);
     let seen = set_digest::of_reading(&reading.sources, &reading.report);
-    let compiler = Compiler::new(config.options.clone(), workers::background());
+    let mut compiler = Compiler::new(config.options.clone(), workers::background());
+    compiler.report_to(Arc::clone(&config.progress));
+    let begun = Instant::now();
     let mut kept = KeptWorlds { config: &config, history: &history, emergency: &emergency, compiler };
     let (held, unclear) = still_held(pin.as_ref(), &reading, &seen);
     let fingerprint = reading.fingerprint.take();
@@ -116,6 +120,7 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
         Some(held) => First { rejected: unclear, ..kept.rolled_back(held, data)? },
         None => kept.files_or_last_known_good(reading, &seen)?,
     };
+    log_load(&config.progress, begun);
     let compiler = kept.compiler;
     let errors = WriteErrors { damaged: log_damaged(&damaged), ..WriteErrors::default() };
     emergency.accept(first.fitted.in_force, first.fitted.refused);

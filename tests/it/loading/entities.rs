@@ -48,9 +48,9 @@ fn parents_are_bounded() {
         entities.push(doc("child", &named));
         sources(&entities)
     };
-    check_clean("the limit", &crowd(1_000));
-    let saying = "has 1001 parents; at most 1000 are accepted";
-    check_rejected("one more", &crowd(1_001), &[("odd.json:1003", saying)]);
+    check_clean("the limit", &crowd(10_000));
+    let saying = "has 10001 parents; at most 10000 are accepted";
+    check_rejected("one more", &crowd(10_001), &[("odd.json:10003", saying)]);
 }
 
 #[test]
