@@ -1,11 +1,11 @@
 //! Who acts, what is done and to what, made ready to decide with.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 
 use super::cedar::{BuiltEntity, Scoped};
-use super::index::PartyKeys;
 use super::prepared::Prepared;
 use super::question::Question;
 use super::world::World;
@@ -99,22 +99,14 @@ impl Parties {
     /// Places of the policies whose scopes cover the parties, in order.
     pub fn candidates(&self, world: &World, question: &Question) -> Vec<u32> {
         let index = &world.generation.index;
-        let own;
         let principal = match &self.principal {
-            Party::Stored(prepared) => &prepared.principal,
-            other => {
-                own = index.principal_keys(&question.principal, other.built());
-                &own
-            }
+            Party::Stored(prepared) => Cow::Borrowed(&prepared.principal),
+            other => Cow::Owned(index.principal_keys(&question.principal, other.built())),
         };
-        let supplied: PartyKeys;
         let resource = match &self.resource {
-            Party::Stored(prepared) => &prepared.resource,
-            other => {
-                supplied = index.resource_keys(&question.resource, other.built());
-                &supplied
-            }
+            Party::Stored(prepared) => Cow::Borrowed(&prepared.resource),
+            other => Cow::Owned(index.resource_keys(&question.resource, other.built())),
         };
-        index.candidates(principal, (&question.action.uid, self.action.as_ref()), resource)
+        index.candidates(&principal, (&question.action.uid, self.action.as_ref()), &resource)
     }
 }

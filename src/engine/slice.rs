@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use cedar_policy::EntityUid;
 use foldhash::fast::RandomState;
 
-use super::cedar::{BuiltEntity, CedarRecord, CedarValue, Slice};
+use super::cedar::{BuiltEntity, CedarValue, Slice};
 use super::decision::Denial;
 use super::guard::MAX_SLICE;
 use super::parties::Parties;
@@ -104,7 +104,9 @@ impl Looking<'_> {
         for (uid, step) in roots.into_iter().chain(literals) {
             self.entity(uid, step, Named::ByPolicyOrRequest)?;
         }
-        self.members(step_values(&question.context, context), Named::ByPolicyOrRequest)
+        let members = context.members.iter();
+        let members = members.filter_map(|(name, next)| Some((question.context.get(name)?, next)));
+        self.members(members, Named::ByPolicyOrRequest)
     }
 
     /// Looks at an entity and behind it, as far as the step says.
@@ -173,8 +175,4 @@ impl Looking<'_> {
         }
         Slice::of(self.found.into_values()).ok_or_else(presence::slice_limit)
     }
-}
-
-fn step_values<'s>(context: &CedarRecord, step: &'s Step) -> Vec<(CedarValue, &'s Step)> {
-    step.members.iter().filter_map(|(name, next)| Some((context.get(name)?, next))).collect()
 }
