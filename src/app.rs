@@ -134,7 +134,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         config.check_one_in.map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics))).transpose()?;
     let loader = loader.spawn()?;
     let report = parts::report(config, &addresses, &store, &loader, &audit);
-    let pdp = Pdp::new(store, audit, Arc::clone(&metrics), parts::caller(config)).checked(check);
+    let pdp = Pdp::new(store, audit, Arc::clone(&metrics), parts::anonymous(config)).checked(check);
     Ok(Bound {
         addresses,
         pdp: Arc::new(pdp),

@@ -29,6 +29,7 @@ pub mod progress;
 pub mod question;
 pub mod request;
 pub mod slice;
+pub mod subject;
 pub mod supplied;
 pub mod version;
 pub mod world;

@@ -1,6 +1,7 @@
 //! Mandate decides whether an agent may act: who authorised this action, under which identity, within what boundary.
 //!
-//! Modules in reading order: [`engine`] decides, purely; [`store`] says where worlds come from; [`pdp`] is the one
+//! Modules in reading order: [`engine`] decides, purely; [`store`] says where worlds come from;
+//! [`identity`] says who asks, and on whose behalf; [`pdp`] is the one
 //! door; [`audit`] writes down every answer; [`server`] speaks gRPC and HTTP; [`app`] puts a service together from [`config`]; [`cli`] is the command line;
 //! [`mcp`] turns tool lists into schema and entities; [`cases`] are policy tests.
 
@@ -11,6 +12,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod example;
+pub mod identity;
 pub mod mcp;
 pub mod pdp;
 pub mod server;

@@ -1,6 +1,7 @@
 //! The one door: every transport asks here, and nothing else decides. Whatever is answered is recorded here, once.
 
 mod check;
+mod recording;
 mod refused;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,12 +11,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
-use crate::audit::{AuditLog, DecisionRecord, Record, RefusalRecord, Room, WriterGone};
+use crate::audit::{AuditLog, Record, Room, WriterGone};
 use crate::engine::authorize::{Now, authorize};
 use crate::engine::cedar::PolicyFailureKind;
 use crate::engine::decision::{Decision, Note, PolicyError};
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::world::World;
+use crate::identity::caller::Caller;
+use crate::identity::credentials::Credentials;
 use crate::store::cache::{DecisionCache, Key, Remembered};
 use crate::store::{Published, Store};
 use crate::telemetry::metrics::Metrics;
@@ -38,7 +41,7 @@ pub struct Pdp {
     store: Arc<Store>,
     audit: AuditLog,
     metrics: Arc<Metrics>,
-    caller: Arc<str>,
+    anonymous: Arc<Caller>,
     check: Option<SampledCheck>,
 }
 
@@ -47,6 +50,8 @@ pub struct Pdp {
 pub struct Asked {
     /// The question.
     pub question: AuthzRequest,
+    /// What it shows of its subject.
+    pub credentials: Option<Credentials>,
     /// Whether the answer will be enforced.
     pub mode: Mode,
     /// What the caller wants remembered with the answer.
@@ -60,6 +65,8 @@ pub struct Asked {
 /// How a question came.
 #[derive(Debug, Clone)]
 pub struct Call {
+    /// Who asks.
+    pub caller: Arc<Caller>,
     /// Through which door.
     pub surface: Surface,
     /// The caller's own id of the request; may be empty.
@@ -95,6 +102,7 @@ impl From<AuthzRequest> for Asked {
     fn from(question: AuthzRequest) -> Self {
         Self {
             question,
+            credentials: None,
             mode: Mode::Enforce,
             evidence: None,
             minimum_revision: String::new(),
@@ -104,15 +112,20 @@ impl From<AuthzRequest> for Asked {
 }
 
 impl Pdp {
-    /// A decision point over a store. `caller` names everybody who asks, until callers authenticate.
-    pub fn new(store: Arc<Store>, audit: AuditLog, metrics: Arc<Metrics>, caller: &str) -> Self {
-        Self { store, audit, metrics, caller: Arc::from(caller), check: None }
+    /// A decision point over a store. `anonymous` is everybody who asks, until callers authenticate.
+    pub fn new(store: Arc<Store>, audit: AuditLog, metrics: Arc<Metrics>, anonymous: Caller) -> Self {
+        Self { store, audit, metrics, anonymous: Arc::new(anonymous), check: None }
     }
 
     /// The same, which has a sample of its decisions made once more by Cedar's own authorizer.
     #[must_use]
     pub fn checked(self, check: Option<SampledCheck>) -> Self {
         Self { check, ..self }
+    }
+
+    /// Who asks, of a call that shows nothing of its caller.
+    pub fn anonymous(&self) -> Arc<Caller> {
+        Arc::clone(&self.anonymous)
     }
 
     /// What holds the world that is served: a program that makes its own worlds publishes them there.
@@ -157,7 +170,7 @@ impl Pdp {
             if Instant::now() >= call.deadline {
                 return Err(self.refuse(call, Refused::Late));
             }
-            let item = Call { request_id, ..*call };
+            let item = Call { request_id, ..call.clone() };
             let outcome = self.answer(&item, asked, &published, now);
             outcomes.push((item, outcome));
         }
@@ -282,57 +295,6 @@ impl Pdp {
                     "a policy met a defect in Mandate: the answer is a denial"
                 );
             }
-        }
-    }
-
-    fn decision_record(
-        &self,
-        call: &Call,
-        answer: &Answer,
-        asked: Asked,
-        note: Option<Arc<Note>>,
-        latency: Duration,
-    ) -> DecisionRecord {
-        // What is written needs no question any more, and a question is taken apart most cheaply where it was put together.
-        let is_written = note.as_ref().is_some_and(|note| note.get().is_some());
-        DecisionRecord {
-            id: answer.id,
-            at: SystemTime::now(),
-            surface: call.surface,
-            caller: Arc::clone(&self.caller),
-            request_id: call.request_id.clone(),
-            revision: Arc::clone(&answer.published.revision),
-            generation: Arc::clone(&answer.published.world.generation.hash),
-            request: (!is_written).then_some(asked.question),
-            decision: Arc::clone(&answer.decision),
-            note,
-            cache: answer.cache,
-            latency,
-            mode: asked.mode,
-            evidence: asked.evidence,
-        }
-    }
-
-    fn refusal_record(&self, call: &Call, refused: &Refused, asked: Option<Box<Asked>>) -> RefusalRecord {
-        let question = asked.map(|asked| asked.question);
-        let (principal, action, resource) = match question {
-            Some(AuthzRequest { principal, action, resource, .. }) => {
-                (Some(principal), Some(action), Some(resource))
-            }
-            None => (None, None, None),
-        };
-        RefusalRecord {
-            id: name(),
-            at: SystemTime::now(),
-            surface: call.surface,
-            caller: Arc::clone(&self.caller),
-            request_id: call.request_id.clone(),
-            code: refused.code().as_str(),
-            reason: refused.reason(),
-            field: refused.field().to_owned(),
-            principal,
-            action,
-            resource,
         }
     }
 }

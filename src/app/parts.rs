@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::audit::{AuditConfig, AuditLog, FileConfig, Overflow, SinkConfig};
 use crate::config::{Config, Listen, Log, LogOverflow, LogSink};
 use crate::engine::progress::Progress;
+use crate::identity::caller::Caller;
 use crate::server::report::{Listeners, ServiceReport};
 use crate::store::Store;
 use crate::store::loader::{LoaderConfig, LoaderHandle};
@@ -46,8 +47,9 @@ pub(super) fn audit(log: &Log) -> AuditConfig {
 }
 
 /// What everybody who asks is called, until callers authenticate (C2).
-pub(super) fn caller(config: &Config) -> &'static str {
-    if config.insecure_unauthenticated_callers { "anonymous" } else { "anonymous-loopback" }
+pub(super) fn anonymous(config: &Config) -> Caller {
+    let name = if config.insecure_unauthenticated_callers { "anonymous" } else { "anonymous-loopback" };
+    Caller::anonymous(name)
 }
 
 /// What the service says of itself.

@@ -1,7 +1,10 @@
 //! What a caller asks, as it was asked; and why a question cannot be answered.
 
+use std::sync::Arc;
+
 use super::convert::Form;
 use super::datum::{Datum, Reference};
+use super::subject::Subject;
 
 /// One question: may this principal do this action to this resource in this context?
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +23,10 @@ pub struct AuthzRequest {
     pub arguments: Option<Datum>,
     /// Entities that exist for this request only.
     pub entities: Vec<RequestEntity>,
+    /// Grants that the actor shows, the leaf last (D2).
+    pub delegations: Vec<Reference>,
+    /// What a verified token says of the subject.
+    pub subject: Option<Arc<Subject>>,
     /// Whether to keep how every policy came out.
     pub explain: bool,
 }
@@ -35,6 +42,8 @@ impl AuthzRequest {
             context: Vec::new(),
             arguments: None,
             entities: Vec::new(),
+            delegations: Vec::new(),
+            subject: None,
             explain: false,
         }
     }

@@ -18,6 +18,15 @@ pub enum Refused {
     /// The message is compressed.
     #[error("messages are not compressed")]
     Encoding,
+    /// The caller has not shown who it is, or not validly; what is wrong, without what it showed.
+    #[error("the caller is not authenticated: {0}")]
+    Caller(String),
+    /// The subject's token is not one that can be believed; what is wrong, without what it holds.
+    #[error("the subject's token is not accepted: {0}")]
+    SubjectToken(String),
+    /// The caller may not ask this.
+    #[error("the caller is not entitled: {0}")]
+    NotEntitled(String),
     /// The deadline passed.
     #[error("the deadline passed before the decision was made")]
     Late,
@@ -38,6 +47,10 @@ pub enum RefusedCode {
     Unimplemented,
     /// Right elsewhere or at another time.
     FailedPrecondition,
+    /// Nobody vouches for who asks, or for whom.
+    Unauthenticated,
+    /// Not the caller's to ask.
+    PermissionDenied,
     /// Too late.
     DeadlineExceeded,
     /// Not now.
@@ -54,6 +67,8 @@ impl RefusedCode {
             Self::InvalidArgument => "INVALID_ARGUMENT",
             Self::Unimplemented => "UNIMPLEMENTED",
             Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::PermissionDenied => "PERMISSION_DENIED",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Unavailable => "UNAVAILABLE",
             Self::Internal => "INTERNAL",
@@ -75,6 +90,8 @@ impl Refused {
                 RefusedCode::InvalidArgument
             }
             Self::Encoding => RefusedCode::Unimplemented,
+            Self::Caller(_) | Self::SubjectToken(_) => RefusedCode::Unauthenticated,
+            Self::NotEntitled(_) => RefusedCode::PermissionDenied,
             Self::Late => RefusedCode::DeadlineExceeded,
             Self::Unrecorded => RefusedCode::Unavailable,
             Self::Internal => RefusedCode::Internal,
@@ -93,6 +110,9 @@ impl Refused {
             Self::Revision(_) => "REVISION_UNKNOWN",
             Self::Unreadable(_) => "MESSAGE_UNREADABLE",
             Self::Encoding => "ENCODING_UNKNOWN",
+            Self::Caller(_) => "CALLER_UNAUTHENTICATED",
+            Self::SubjectToken(_) => "SUBJECT_TOKEN_INVALID",
+            Self::NotEntitled(_) => "CALLER_NOT_ENTITLED",
             Self::Late => "DEADLINE_EXCEEDED",
             Self::Unrecorded => "DECISION_LOG_UNAVAILABLE",
             Self::Internal => "INTERNAL",
@@ -105,6 +125,7 @@ impl Refused {
         match self {
             Self::Invalid(error) => &error.field,
             Self::Revision(_) => "consistency.minimum_revision",
+            Self::SubjectToken(_) => "credentials",
             _ => "",
         }
     }

@@ -45,6 +45,7 @@ const MAX_CALL: Duration = Duration::from_secs(30);
 async fn evaluation(State(pdp): State<Arc<Pdp>>, request: Request) -> Response {
     let request_id = request.headers().get(REQUEST_ID).cloned();
     let call = Call {
+        caller: pdp.anonymous(),
         surface: Surface::Authzen,
         request_id: text_of(request_id.as_ref()),
         deadline: Instant::now() + MAX_READ + MAX_CALL,

@@ -17,6 +17,7 @@ use tonic::Status;
 
 use super::{protocol, status};
 use crate::audit::record::Surface;
+use crate::identity::caller::Caller;
 use crate::pdp::{Call, Pdp, Refused};
 
 /// Longest time a call may take, whatever its own deadline says.
@@ -30,6 +31,7 @@ const AUTHORIZATION: &str = "/mandate.v1.AuthorizationService/";
 pub struct Underway {
     /// When its answer stops being of use; of a stream, the end of its own that the caller set, if it set one.
     pub deadline: Option<Instant>,
+    caller: Arc<Caller>,
     surface: Surface,
     recorded: AtomicBool,
 }
@@ -39,10 +41,11 @@ impl Underway {
     pub fn hand_over(&self, request_id: String) -> Call {
         self.recorded.store(true, Ordering::Relaxed);
         let deadline = self.deadline.unwrap_or_else(|| Instant::now() + MAX_CALL);
-        Call { surface: self.surface, request_id, deadline: deadline.into_std() }
+        let caller = Arc::clone(&self.caller);
+        Call { caller, surface: self.surface, request_id, deadline: deadline.into_std() }
     }
 
-    fn of(request: &Request) -> Self {
+    fn of(request: &Request, caller: Arc<Caller>) -> Self {
         let asked = request.headers().get("grpc-timeout").and_then(parse);
         let method = request.uri().path().strip_prefix(AUTHORIZATION);
         let (surface, limit) = match method {
@@ -56,7 +59,8 @@ impl Underway {
         };
         // What asks for no decision leaves no record.
         let silent = !matches!(method, Some("Authorize" | "AuthorizeBatch" | "AuthorizeStream"));
-        Self { deadline: span.map(|span| Instant::now() + span), surface, recorded: AtomicBool::new(silent) }
+        let deadline = span.map(|span| Instant::now() + span);
+        Self { deadline, caller, surface, recorded: AtomicBool::new(silent) }
     }
 
     /// Refuses the call here, where no question came of it.
@@ -73,7 +77,7 @@ pub async fn attend(State(pdp): State<Arc<Pdp>>, mut request: Request, next: Nex
     if let Some(refused) = protocol::refuse_other_than_grpc(&request) {
         return refused;
     }
-    let call = Arc::new(Underway::of(&request));
+    let call = Arc::new(Underway::of(&request, pdp.anonymous()));
     request.extensions_mut().insert(Arc::clone(&call));
     let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
     let answered = match call.deadline {

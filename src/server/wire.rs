@@ -13,6 +13,7 @@ use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::{Decision, Effect};
 use crate::engine::explain::{HopExplanation, PolicyOutcome};
 use crate::engine::request::{AuthzRequest, InvalidRequest, RequestEntity};
+use crate::identity::credentials::Credentials;
 use crate::pdp::{Answer, Asked, Refused};
 
 type Read<T> = Result<T, InvalidRequest>;
@@ -43,12 +44,15 @@ pub fn asked(message: pb::AuthorizeRequest, request_id: &str, traceparent: Optio
         context,
         arguments: arguments(message.arguments_form)?,
         entities: entities.map(|(index, wire)| entity(index, wire)).collect::<Read<_>>()?,
+        delegations: message.delegations.into_iter().map(reference).collect(),
+        subject: None,
         explain: message.explain,
     };
     let pb::Consistency { minimum_revision, bypass_cache } = message.consistency.unwrap_or_default();
     check_length("consistency.minimum_revision", &minimum_revision)?;
     Ok(Asked {
         question,
+        credentials: Credentials::shown(message.credentials),
         mode: mode(message.mode)?,
         evidence: evidence::read(message.evidence, traceparent)?,
         minimum_revision,

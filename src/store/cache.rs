@@ -87,8 +87,12 @@ impl DecisionCache {
 }
 
 impl Key {
-    /// The key of a question; none if it is too long to be remembered.
+    /// The key of a question; none if it is too long to be remembered, or rests on a chain or a token, which are
+    /// checked on every request.
     pub fn of(question: &AuthzRequest) -> Option<Self> {
+        if !question.delegations.is_empty() || question.subject.is_some() {
+            return None;
+        }
         let mut key = KeyBytes(Vec::with_capacity(512));
         key.question(question);
         (key.0.len() <= MAX_KEY_BYTES).then(|| Self(Arc::from(key.0)))
@@ -109,6 +113,9 @@ impl KeyBytes {
             context,
             arguments,
             entities,
+            // A question that has any has no key.
+            delegations: _,
+            subject: _,
             // The same decision, told at greater length.
             explain: _,
         } = question;

@@ -57,7 +57,14 @@ fn question() -> impl Strategy<Value = AuthzRequest> {
     let asserted = (form(), members(datum()), prop::option::of(datum()));
     (parties, asserted, prop::collection::vec(entity(), 0..3), any::<bool>()).prop_map(
         |((principal, action, resource), (context_form, context, arguments), entities, explain)| {
-            AuthzRequest { principal, action, resource, context_form, context, arguments, entities, explain }
+            AuthzRequest {
+                context_form,
+                context,
+                arguments,
+                entities,
+                explain,
+                ..AuthzRequest::new(principal, action, resource)
+            }
         },
     )
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const MAX_LINES: usize = 400;
 
 /// Modules in the order of dependency, and what none of their files may name.
-const FORBIDDEN: [(&str, &[&str]); 8] = [
+const FORBIDDEN: [(&str, &[&str]); 9] = [
     (
         "engine",
         &[
@@ -44,7 +44,34 @@ const FORBIDDEN: [(&str, &[&str]); 8] = [
             "crate::cli",
         ],
     ),
-    ("store", &["tonic", "axum", "crate::server", "crate::pdp", "crate::config", "crate::cli", "crate::app"]),
+    (
+        "identity",
+        &[
+            "tonic",
+            "axum",
+            "crate::server",
+            "crate::pdp",
+            "crate::store",
+            "crate::audit",
+            "crate::config",
+            "crate::cli",
+            "crate::app",
+            "crate::mcp",
+        ],
+    ),
+    (
+        "store",
+        &[
+            "tonic",
+            "axum",
+            "crate::identity",
+            "crate::server",
+            "crate::pdp",
+            "crate::config",
+            "crate::cli",
+            "crate::app",
+        ],
+    ),
     (
         "audit",
         &[
@@ -62,6 +89,7 @@ const FORBIDDEN: [(&str, &[&str]); 8] = [
             "crate::server",
             "crate::pdp",
             "crate::store",
+            "crate::identity",
             "crate::config",
             "crate::cli",
             "crate::app",

@@ -89,7 +89,8 @@ impl Service {
     /// Asks the server's own door.
     pub(crate) async fn ask(&self, request: &AuthzRequest) -> Result<Answer, String> {
         let deadline = Instant::now() + PATIENCE;
-        let call = Call { surface: Surface::Grpc, request_id: String::new(), deadline };
+        let caller = self.pdp.anonymous();
+        let call = Call { caller, surface: Surface::Grpc, request_id: String::new(), deadline };
         let asked = Ok(Asked::from(request.clone()));
         self.pdp.authorize(&call, asked).await.map_err(|refused| format!("{refused:?}"))
     }

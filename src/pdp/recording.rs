@@ -1,0 +1,67 @@
+//! What is written down of an answer or a refusal.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::{Answer, Asked, Call, Pdp, Refused, name};
+use crate::audit::{DecisionRecord, RefusalRecord};
+use crate::engine::decision::Note;
+use crate::engine::request::AuthzRequest;
+
+impl Pdp {
+    pub(super) fn decision_record(
+        &self,
+        call: &Call,
+        answer: &Answer,
+        asked: Asked,
+        note: Option<Arc<Note>>,
+        latency: Duration,
+    ) -> DecisionRecord {
+        // What is written needs no question any more, and a question is taken apart most cheaply where it was put together.
+        let is_written = note.as_ref().is_some_and(|note| note.get().is_some());
+        DecisionRecord {
+            id: answer.id,
+            at: SystemTime::now(),
+            surface: call.surface,
+            caller: Arc::clone(call.caller.name()),
+            request_id: call.request_id.clone(),
+            revision: Arc::clone(&answer.published.revision),
+            generation: Arc::clone(&answer.published.world.generation.hash),
+            request: (!is_written).then_some(asked.question),
+            decision: Arc::clone(&answer.decision),
+            note,
+            cache: answer.cache,
+            latency,
+            mode: asked.mode,
+            evidence: asked.evidence,
+        }
+    }
+
+    pub(super) fn refusal_record(
+        &self,
+        call: &Call,
+        refused: &Refused,
+        asked: Option<Box<Asked>>,
+    ) -> RefusalRecord {
+        let question = asked.map(|asked| asked.question);
+        let (principal, action, resource) = match question {
+            Some(AuthzRequest { principal, action, resource, .. }) => {
+                (Some(principal), Some(action), Some(resource))
+            }
+            None => (None, None, None),
+        };
+        RefusalRecord {
+            id: name(),
+            at: SystemTime::now(),
+            surface: call.surface,
+            caller: Arc::clone(call.caller.name()),
+            request_id: call.request_id.clone(),
+            code: refused.code().as_str(),
+            reason: refused.reason(),
+            field: refused.field().to_owned(),
+            principal,
+            action,
+            resource,
+        }
+    }
+}
