@@ -19,6 +19,7 @@ pub mod entities;
 pub mod explain;
 pub mod generation;
 pub mod guard;
+pub mod hearing;
 pub mod index;
 pub mod parties;
 pub mod plan;

@@ -6,13 +6,14 @@ use cedar_policy::EntityUid;
 
 use super::cedar::value::Extension;
 use super::cedar::{
-    Absent, CedarValue, CompiledPolicy, Evaluation, Outcome, PolicyEffect, PolicyFailureKind, Trace, Type,
+    Absent, CedarValue, CompiledPolicy, Outcome, PolicyEffect, PolicyFailureKind, Trace, Type,
 };
 use super::convert::datetime;
 use super::decision::{Decision, Denial, Effect, PolicyError, ReasonCode};
 use super::delegation::Hop;
 use super::explain::{self, HopExplanation};
 use super::generation::OnPolicyError;
+use super::hearing::Hearing;
 use super::parties::Parties;
 use super::presence;
 use super::question::Question;
@@ -79,25 +80,22 @@ fn decide(
     let covering = parties.candidates(world, &question);
     let candidates: Vec<_> =
         covering.into_iter().filter_map(|place| policies.get(usize::try_from(place).ok()?)).collect();
-    let plans = candidates.iter().map(|policy| &*policy.plan);
-    let slice = match slice::take(world, &question, parties, plans) {
-        Ok(slice) => slice,
-        Err(denial) => return Ok(question.denied(denial)),
-    };
     // Telling the time costs as much as evaluating a policy, and nobody else would notice.
     let timed = candidates.iter().any(|policy| policy.reads_now) && fill_now(&mut question, now)?;
-    let context = if explain { question.context.clone() } else { std::mem::take(&mut question.context) };
-    let evaluation =
-        Evaluation::new(&question.principal, &question.action.uid, &question.resource, context, &slice);
+    let sight = match slice::look(world, &question, parties, candidates.iter().map(|policy| &policy.plan)) {
+        Ok(sight) => sight,
+        Err(denial) => return Ok(question.denied(denial)),
+    };
+    let hearing = Hearing::new(world, &question, &sight);
     let mut tally = Tally::default();
     let mut traced = Vec::new();
     for policy in &candidates {
         if explain {
-            let trace = evaluation.trace(&parties.scoped(&question), policy);
+            let trace = hearing.trace(&parties.scoped(&question), policy);
             tally.add(policy, trace.outcome.clone());
             traced.push((Arc::clone(policy), trace));
         } else {
-            tally.add(policy, evaluation.outcome(policy));
+            tally.add(policy, hearing.outcome(policy));
         }
     }
     tally.doubt(|uid| world.built(uid).is_some() || question.supplied.contains(uid));
@@ -130,11 +128,10 @@ fn near(
     let question = &*question;
     let scoped = parties.scoped(question);
     let near = explain::near(&world.generation.policies, candidates, &scoped);
-    let plans = near.iter().map(|policy| &*policy.plan);
-    let Ok(slice) = slice::take(world, question, parties, plans) else { return Ok(Vec::new()) };
-    let (principal, action, resource) = (&question.principal, &question.action.uid, &question.resource);
-    let evaluation = Evaluation::new(principal, action, resource, question.context.clone(), &slice);
-    let trace = |policy: &Arc<CompiledPolicy>| (Arc::clone(policy), evaluation.trace(&scoped, policy));
+    let plans = near.iter().map(|policy| &policy.plan);
+    let Ok(sight) = slice::look(world, question, parties, plans) else { return Ok(Vec::new()) };
+    let hearing = Hearing::new(world, question, &sight);
+    let trace = |policy: &Arc<CompiledPolicy>| (Arc::clone(policy), hearing.trace(&scoped, policy));
     Ok(near.into_iter().map(trace).collect())
 }
 

@@ -142,7 +142,7 @@ fn finish(
     let generation = Generation {
         hash: Arc::from(content_hash(sources, options)),
         index: ScopeIndex::of(&policies),
-        actions: actions.into_iter().map(|action| (action.uid(), action)).collect(),
+        actions: actions.into_iter().map(|action| (action.uid().clone(), action)).collect(),
         policies,
         catalog,
         on_policy_error: options.on_policy_error,

@@ -72,8 +72,8 @@ impl Hop {
         let type_name = principal.type_name();
         let is_agent = catalog.chain_required.contains(type_name);
         let autonomous = || {
-            let stored = stored.and_then(|stored| stored.attribute(&catalog.domain.autonomous));
-            stored.as_ref().and_then(CedarValue::as_boolean) == Some(true)
+            let stored = stored.and_then(|stored| stored.members().attribute(&catalog.domain.autonomous));
+            stored.and_then(CedarValue::as_boolean) == Some(true)
         };
         if is_agent && !autonomous() {
             let message = format!("{principal} acts on somebody's behalf, and no delegation was shown");

@@ -129,7 +129,7 @@ impl ScopeIndex {
 
     fn keys_of_action(&self, (uid, built): (&EntityUid, Option<&BuiltEntity>)) -> impl Iterator<Item = Key> {
         let above = built.into_iter().flat_map(BuiltEntity::ancestors);
-        let above: Vec<_> = above.filter_map(|uid| self.in_action.get(&uid).copied()).collect();
+        let above: Vec<_> = above.filter_map(|uid| self.in_action.get(uid).copied()).collect();
         let own = [self.any_action, self.equal_action.get(uid).copied(), self.in_action.get(uid).copied()];
         own.into_iter().flatten().chain(above)
     }

@@ -84,13 +84,13 @@ impl Parties {
     }
 
     /// The entity, if it is one of the parties.
-    pub fn find(&self, uid: &EntityUid, question: &Question) -> Option<BuiltEntity> {
+    pub fn find(&self, uid: &EntityUid, question: &Question) -> Option<&BuiltEntity> {
         if *uid == question.principal {
-            self.principal.built().cloned()
+            self.principal.built()
         } else if *uid == question.resource {
-            self.resource.built().cloned()
+            self.resource.built()
         } else if *uid == question.action.uid {
-            self.action.clone()
+            self.action.as_ref()
         } else {
             None
         }

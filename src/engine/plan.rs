@@ -30,6 +30,8 @@ pub struct AccessPlan {
 pub struct Step {
     /// The value itself is looked at, if it is a reference.
     pub looks: bool,
+    /// It is asked what the entity is in.
+    pub above: bool,
     /// Members of the value: attributes of the entity it refers to, or members of the record it is. By name.
     pub members: Vec<(SmolStr, Step)>,
     /// Values of the entity's tags, whichever.

@@ -119,14 +119,7 @@ fn prepare(
 ) -> Prepared {
     let above = store.ancestors(uid);
     let count = above.len();
-    let built = BuiltEntity::new(
-        uid,
-        entity.attributes().iter().cloned(),
-        entity.tags().iter().cloned(),
-        entity.parents(),
-        // The parents come first.
-        above.into_iter().skip(entity.parents().len()),
-    );
+    let built = BuiltEntity::new(uid, Arc::clone(entity.members()), above);
     Prepared {
         of,
         above: count,

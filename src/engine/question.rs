@@ -166,8 +166,9 @@ fn close_touches(world: &World, action: &ActionType, context: &mut CedarRecord) 
         return;
     }
     let Some(touched) = context.get("touches").and_then(|touches| touches.elements()) else { return };
-    let stored = touched.iter().filter_map(CedarValue::as_entity).filter_map(|uid| world.prepared(&uid));
-    let above: Vec<_> = stored.flat_map(|prepared| prepared.built.ancestors().collect::<Vec<_>>()).collect();
+    let stored = touched.iter().filter_map(CedarValue::entity_ref).filter_map(|uid| world.prepared(uid));
+    let above: Vec<_> =
+        stored.flat_map(|prepared| prepared.built.ancestors().cloned().collect::<Vec<_>>()).collect();
     if !above.is_empty() {
         let closed = touched.into_iter().chain(above.iter().map(CedarValue::entity));
         context.insert("touches", CedarValue::set(closed));

@@ -1,14 +1,17 @@
 //! The few entities that one decision looks at, taken from the store by the access plans of its candidates.
 //!
-//! A slice holds every entity that evaluation could look at, so that evaluating over it comes out as over the whole store.
-//! It is whole or there is none: what would be too much, or should be there and is not, denies (K9, C3).
+//! They are every entity that evaluation could look at, so that evaluating over them comes out as over the whole store. They are
+//! looked at before anything is evaluated: what would be too much, or should be there and is not, denies (K9, C3). Cedar's own
+//! form of them is made only if its evaluator has to be asked.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 use foldhash::fast::RandomState;
 
-use super::cedar::{BuiltEntity, CedarValue, Slice};
+use super::cedar::{BuiltEntity, CedarValue, Look, Members, Sight, Slice};
 use super::decision::Denial;
 use super::guard::MAX_SLICE;
 use super::parties::Parties;
@@ -17,30 +20,39 @@ use super::presence;
 use super::question::Question;
 use super::world::World;
 
-/// Takes what may be looked at along `plans`.
+/// Looks at what may be looked at along `plans`.
 ///
 /// # Errors
 /// The [`Denial`] `slice_limit` or `unknown_entity`.
-pub fn take<'p>(
-    world: &World,
-    question: &Question,
-    parties: &Parties,
-    plans: impl IntoIterator<Item = &'p AccessPlan>,
-) -> Result<Slice, Denial> {
-    let mut looking = Looking { world, question, parties, found: HashMap::default() };
-    let mut taken: Vec<&AccessPlan> = Vec::new();
+pub fn look<'w>(
+    world: &'w World,
+    question: &'w Question,
+    parties: &'w Parties,
+    plans: impl IntoIterator<Item = &'w Arc<AccessPlan>>,
+) -> Result<Sight<'w>, Denial> {
+    let mut looking = Looking { world, question, parties, sight: Sight::default() };
+    let mut taken: Vec<&Arc<AccessPlan>> = Vec::new();
     for plan in plans {
-        // Policies written alike look alike.
-        if taken.iter().rev().take(NEIGHBOURS).all(|taken| *taken != plan) {
+        // Of equal plans there is one copy.
+        if taken.iter().rev().take(NEIGHBOURS).all(|taken| !Arc::ptr_eq(taken, plan)) {
             looking.along(plan)?;
             taken.push(plan);
         }
     }
-    looking.slice()
+    looking.finish()
 }
 
 /// How many plans before one it is compared with.
-const NEIGHBOURS: usize = 8;
+const NEIGHBOURS: usize = 16;
+
+/// What was looked at, as Cedar's evaluator takes it. None if that cannot be, which is a defect.
+pub fn slice(world: &World, sight: &Sight<'_>) -> Option<Slice> {
+    let built = sight.iter().map(|(uid, look)| match &look.built {
+        Some(built) => Some(BuiltEntity::clone(built)),
+        None => world.built(uid),
+    });
+    Slice::of(built.collect::<Option<Vec<_>>>()?)
+}
 
 /// Takes everything that any reference leads to, from the parties, what the request refers to and `named`: without plans, to
 /// hold them to. None if that is too much.
@@ -50,7 +62,6 @@ pub fn whole<'n>(
     parties: &Parties,
     named: impl Iterator<Item = &'n EntityUid>,
 ) -> Option<Slice> {
-    let looking = Looking { world, question, parties, found: HashMap::default() };
     let mut pending: Vec<EntityUid> = named.cloned().collect();
     pending.extend([&question.principal, &question.action.uid, &question.resource].map(EntityUid::clone));
     pending.extend(question.context.references());
@@ -59,11 +70,11 @@ pub fn whole<'n>(
         if found.contains_key(&uid) {
             continue;
         }
-        let Some(entity) = looking.find(&uid) else { continue };
+        let Some(entity) = find(world, question, parties, &uid) else { continue };
         if found.len() == MAX_WHOLE {
             return None;
         }
-        pending.extend(entity.references().into_iter().map(|held| held.to));
+        pending.extend(entity.members().references().into_iter().map(|held| held.to));
         found.insert(uid, entity);
     }
     Slice::of(found.into_values())
@@ -72,11 +83,16 @@ pub fn whole<'n>(
 /// Most entities that are taken without plans.
 const MAX_WHOLE: usize = 20_000;
 
-struct Looking<'a> {
-    world: &'a World,
-    question: &'a Question,
-    parties: &'a Parties,
-    found: HashMap<EntityUid, BuiltEntity, RandomState>,
+fn find(world: &World, question: &Question, parties: &Parties, uid: &EntityUid) -> Option<BuiltEntity> {
+    let known = parties.find(uid, question).or_else(|| question.supplied.get(uid));
+    known.cloned().or_else(|| world.built(uid))
+}
+
+struct Looking<'w> {
+    world: &'w World,
+    question: &'w Question,
+    parties: &'w Parties,
+    sight: Sight<'w>,
 }
 
 /// Who says that an entity should be there.
@@ -88,91 +104,97 @@ enum Named {
     ByEntity,
 }
 
-impl Looking<'_> {
-    fn along(&mut self, plan: &AccessPlan) -> Result<(), Denial> {
+impl<'w> Looking<'w> {
+    fn along(&mut self, plan: &'w AccessPlan) -> Result<(), Denial> {
         let AccessPlan { principal, action, resource, context, literals, everything } = plan;
         if *everything {
             return Err(presence::slice_limit());
         }
         let question = self.question;
-        let roots = [
-            (&question.principal, principal),
-            (&question.action.uid, action),
-            (&question.resource, resource),
-        ];
-        let literals = literals.iter().map(|(uid, step)| (uid, step));
-        for (uid, step) in roots.into_iter().chain(literals) {
+        self.entity(&question.principal, principal, Named::ByPolicyOrRequest)?;
+        self.entity(&question.action.uid, action, Named::ByPolicyOrRequest)?;
+        self.entity(&question.resource, resource, Named::ByPolicyOrRequest)?;
+        for (uid, step) in literals {
             self.entity(uid, step, Named::ByPolicyOrRequest)?;
         }
-        let members = context.members.iter();
-        let members = members.filter_map(|(name, next)| Some((question.context.get(name)?, next)));
-        self.members(members, Named::ByPolicyOrRequest)
+        for (name, next) in &context.members {
+            if let Some(value) = question.context.value(name) {
+                self.value(value, next, Named::ByPolicyOrRequest)?;
+            }
+        }
+        Ok(())
     }
 
     /// Looks at an entity and behind it, as far as the step says.
-    fn entity(&mut self, uid: &EntityUid, step: &Step, named: Named) -> Result<(), Denial> {
+    fn entity(&mut self, uid: &'w EntityUid, step: &Step, named: Named) -> Result<(), Denial> {
         if !step.looks {
             return Ok(());
         }
-        let Some(entity) = self.look(uid, named)? else { return Ok(()) };
+        let Some(look) = self.look(uid, step.above, named)? else { return Ok(()) };
         for (name, next) in &step.members {
-            if let Some(value) = entity.attribute(name) {
-                self.value(&value, next, Named::ByEntity)?;
+            if let Some(value) = look.attribute(name) {
+                self.value(value, next, Named::ByEntity)?;
             }
         }
         if let Some(next) = &step.tags {
-            entity.tags().try_for_each(|value| self.value(&value, next, Named::ByEntity))?;
+            look.tags().iter().try_for_each(|(_, value)| self.value(value, next, Named::ByEntity))?;
         }
         Ok(())
     }
 
     /// Looks behind a value: the entity it refers to, or the members of the record it is.
-    fn value(&mut self, value: &CedarValue, step: &Step, named: Named) -> Result<(), Denial> {
-        if let Some(uid) = value.as_entity() {
-            return self.entity(&uid, step, named);
+    fn value(&mut self, value: &'w CedarValue, step: &Step, named: Named) -> Result<(), Denial> {
+        if let Some(uid) = value.entity_ref() {
+            return self.entity(uid, step, named);
         }
-        let members = step.members.iter().filter_map(|(name, next)| Some((value.member(name)?, next)));
-        self.members(members, named)
-    }
-
-    fn members<'s>(
-        &mut self,
-        members: impl IntoIterator<Item = (CedarValue, &'s Step)>,
-        named: Named,
-    ) -> Result<(), Denial> {
-        members.into_iter().try_for_each(|(value, next)| self.value(&value, next, named))
-    }
-
-    fn look(&mut self, uid: &EntityUid, named: Named) -> Result<Option<BuiltEntity>, Denial> {
-        if let Some(entity) = self.found.get(uid) {
-            return Ok(Some(entity.clone()));
+        for (name, next) in &step.members {
+            if let Some(value) = value.member(name) {
+                self.value(value, next, named)?;
+            }
         }
-        let Some(entity) = self.find(uid) else {
-            let may_lack = named == Named::ByPolicyOrRequest || self.world.may_lack(uid);
-            return if may_lack { Ok(None) } else { Err(presence::leads_nowhere()) };
-        };
-        if self.found.len() == MAX_SLICE {
-            return Err(presence::slice_limit());
+        Ok(())
+    }
+
+    fn look(&mut self, uid: &'w EntityUid, above: bool, named: Named) -> Result<Option<&'w Members>, Denial> {
+        match self.sight.find(uid) {
+            Some(Some(look)) if look.built.is_some() || !above => return Ok(Some(look.members)),
+            Some(None) if named == Named::ByPolicyOrRequest => return Ok(None),
+            _ => {}
         }
-        self.found.insert(uid.clone(), entity.clone());
-        Ok(Some(entity))
-    }
-
-    fn find(&self, uid: &EntityUid) -> Option<BuiltEntity> {
-        let known = self.parties.find(uid, self.question);
-        known.or_else(|| self.question.supplied.get(uid).cloned()).or_else(|| self.world.built(uid))
-    }
-
-    fn slice(self) -> Result<Slice, Denial> {
-        let supplied = &self.question.supplied;
-        // What a stored entity refers to is not the caller's to say.
-        let refers = |entity: &BuiltEntity| {
-            !supplied.contains(&entity.uid())
-                && entity.references().iter().any(|held| supplied.contains(&held.to))
-        };
-        if !supplied.is_empty() && self.found.values().any(refers) {
+        let found = self.find(uid, above);
+        if found.is_none() && named == Named::ByEntity && !self.world.may_lack(uid) {
             return Err(presence::leads_nowhere());
         }
-        Slice::of(self.found.into_values()).ok_or_else(presence::slice_limit)
+        let members = found.as_ref().map(|look| look.members);
+        self.sight.put(uid, found);
+        if self.sight.found() > MAX_SLICE {
+            return Err(presence::slice_limit());
+        }
+        Ok(members)
+    }
+
+    fn find(&self, uid: &'w EntityUid, above: bool) -> Option<Look<'w>> {
+        let known = self.parties.find(uid, self.question).or_else(|| self.question.supplied.get(uid));
+        if let Some(built) = known {
+            return Some(Look::at(built));
+        }
+        let Some(stored) = self.world.entities.get(uid) else {
+            return self.world.generation.actions.get(uid).map(Look::at);
+        };
+        let built = above.then(|| self.world.built(uid)).flatten().map(Cow::Owned);
+        Some(Look { members: stored.members(), built })
+    }
+
+    fn finish(self) -> Result<Sight<'w>, Denial> {
+        let supplied = &self.question.supplied;
+        // What a stored entity refers to is not the caller's to say.
+        let refers = |(uid, look): (&EntityUid, &Look<'_>)| {
+            !supplied.contains(uid)
+                && look.members.references().iter().any(|held| supplied.contains(&held.to))
+        };
+        if !supplied.is_empty() && self.sight.iter().any(refers) {
+            return Err(presence::leads_nowhere());
+        }
+        Ok(self.sight)
     }
 }

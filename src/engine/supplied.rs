@@ -1,11 +1,12 @@
 //! Entities that exist for one request only (C4).
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 
 use super::catalog::Catalog;
-use super::cedar::{BuiltEntity, CedarRecord, EntityKind, types};
+use super::cedar::{BuiltEntity, CedarRecord, EntityKind, Members, types};
 use super::convert::Converter;
 use super::guard::{MAX_REQUEST_ANCESTORS, MAX_REQUEST_ENTITIES, MAX_VALUE_DEPTH};
 use super::request::{InvalidRequest, RequestEntity};
@@ -61,8 +62,8 @@ pub fn build(world: &World, supplied: &[RequestEntity]) -> Result<Supplied, Inva
             let message = format!("are in each other more than {MAX_REQUEST_ANCESTORS} times in all");
             return Err(InvalidRequest::field("entities", message));
         }
-        let (attributes, tags) = (attributes.into_members(), tags.into_members());
-        let entity = BuiltEntity::new(uid, attributes, tags, &parents, ancestors.difference(&parents));
+        let members = Members::new(parents, attributes.into_members(), tags.into_members());
+        let entity = BuiltEntity::new(uid, Arc::new(members), &ancestors);
         built.insert(uid.clone(), entity);
     }
     Ok(Supplied { built, references })

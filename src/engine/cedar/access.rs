@@ -21,7 +21,7 @@ pub(super) fn plan<'e>(conditions: impl IntoIterator<Item = &'e Expr>, slots: &S
         principal: walk.step(PRINCIPAL),
         action: walk.step(ACTION),
         resource: walk.step(RESOURCE),
-        context: Step { looks: false, ..walk.step(CONTEXT) },
+        context: Step { looks: false, above: false, ..walk.step(CONTEXT) },
         literals,
         everything: walk.everything,
     }
@@ -37,6 +37,7 @@ const ROOTS: usize = 4;
 #[derive(Debug, Clone, Default)]
 struct Place {
     looks: bool,
+    above: bool,
     members: BTreeMap<SmolStr, usize>,
     tags: Option<usize>,
 }
@@ -102,7 +103,7 @@ impl Walk<'_> {
             ExprKind::ExtHasAttr { expr, attrs } => {
                 let mut value = self.value(expr);
                 for attr in attrs {
-                    self.note(&value);
+                    self.note(&value, |place| place.looks = true);
                     value = self.member(&value, attr);
                 }
                 Value::default()
@@ -119,7 +120,10 @@ impl Walk<'_> {
     fn binary(&mut self, op: BinaryOp, left: &Expr, right: &Expr) -> Value {
         match op {
             BinaryOp::In | BinaryOp::HasTag => {
-                self.look(left);
+                let value = self.look(left);
+                if op == BinaryOp::In {
+                    self.note(&value, |place| place.above = true);
+                }
                 self.plain([right])
             }
             BinaryOp::GetTag => {
@@ -141,14 +145,14 @@ impl Walk<'_> {
 
     fn look(&mut self, expression: &Expr) -> Value {
         let value = self.value(expression);
-        self.note(&value);
+        self.note(&value, |place| place.looks = true);
         value
     }
 
-    fn note(&mut self, value: &Value) {
+    fn note(&mut self, value: &Value, mark: fn(&mut Place)) {
         for at in &value.from {
             if let Some(place) = self.places.get_mut(*at) {
-                place.looks = true;
+                mark(place);
             }
         }
     }
@@ -206,6 +210,7 @@ impl Walk<'_> {
         let Some(place) = self.places.get(at) else { return Step::default() };
         let members = place.members.iter().map(|(name, at)| (name.clone(), self.step(*at)));
         let tags = place.tags.map(|at| Box::new(self.step(at))).filter(|step| !step.is_idle());
-        Step { looks: place.looks, members: members.filter(|(_, step)| !step.is_idle()).collect(), tags }
+        let members = members.filter(|(_, step)| !step.is_idle()).collect();
+        Step { looks: place.looks, above: place.above, members, tags }
     }
 }

@@ -1,13 +1,16 @@
 //! Stored entities as Cedar evaluates them, and the few of them that one decision looks at.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cedar_policy::{Entity, EntityUid, Schema};
 use cedar_policy_core::ast::{self, Literal, PartialValue, Value, ValueKind};
 use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
 use cedar_policy_core::extensions::Extensions;
+use ref_cast::RefCast as _;
 use smol_str::SmolStr;
 
+use super::ancestors::Ancestors;
+use super::members::Members;
 use super::value::{CedarRecord, CedarValue};
 
 /// A reference held by an attribute or a tag.
@@ -19,82 +22,84 @@ pub struct HeldReference {
     pub to: EntityUid,
 }
 
-/// An entity as Cedar evaluates it: with everything it is in.
+/// An entity with everything it is in. Cloning shares it.
 #[derive(Debug, Clone)]
-pub struct BuiltEntity(pub(super) Arc<ast::Entity>);
+pub struct BuiltEntity(Arc<Built>);
+
+#[derive(Debug)]
+struct Built {
+    uid: EntityUid,
+    members: Arc<Members>,
+    above: Ancestors,
+    /// In Cedar's form, once something is evaluated that needs it.
+    cedars: OnceLock<Arc<ast::Entity>>,
+}
 
 /// The entities that one decision looks at.
 #[derive(Debug, Default)]
 pub struct Slice(pub(super) Entities);
 
 impl BuiltEntity {
-    /// Puts an entity together. `ancestors` are those that are no parents.
+    /// Puts an entity together. `above` is everything it is in, its parents included.
     pub fn new<'a>(
         uid: &EntityUid,
-        attributes: impl IntoIterator<Item = (SmolStr, CedarValue)>,
-        tags: impl IntoIterator<Item = (SmolStr, CedarValue)>,
-        parents: impl IntoIterator<Item = &'a EntityUid>,
-        ancestors: impl IntoIterator<Item = &'a EntityUid>,
+        members: Arc<Members>,
+        above: impl IntoIterator<Item = &'a EntityUid>,
     ) -> Self {
-        let inner = |uid: &EntityUid| AsRef::<ast::EntityUID>::as_ref(uid).clone();
-        let members = |(name, value): (SmolStr, CedarValue)| (name, PartialValue::Value(value.0));
-        Self(Arc::new(ast::Entity::new_with_attr_partial_value(
-            inner(uid),
-            attributes.into_iter().map(members),
-            ancestors.into_iter().map(inner).collect(),
-            parents.into_iter().map(inner).collect(),
-            tags.into_iter().map(members),
-        )))
+        let above = Ancestors::of(above);
+        Self(Arc::new(Built { uid: uid.clone(), members, above, cedars: OnceLock::new() }))
     }
 
     /// Its name.
-    pub fn uid(&self) -> EntityUid {
-        self.0.uid().clone().into()
+    pub fn uid(&self) -> &EntityUid {
+        &self.0.uid
+    }
+
+    /// What it holds.
+    pub fn members(&self) -> &Members {
+        &self.0.members
     }
 
     /// Everything it is in.
-    pub fn ancestors(&self) -> impl Iterator<Item = EntityUid> {
-        self.0.ancestors().map(|uid| uid.clone().into())
+    pub fn ancestors(&self) -> impl Iterator<Item = &EntityUid> {
+        self.0.above.iter()
     }
 
     /// Whether it is in another, at any distance.
     pub fn is_in(&self, other: &EntityUid) -> bool {
-        self.0.is_descendant_of(other.as_ref())
+        self.0.above.contains(other)
     }
 
-    /// An attribute.
-    pub fn attribute(&self, name: &str) -> Option<CedarValue> {
-        self.0.get(name).and_then(known)
+    fn cedars(&self) -> Arc<ast::Entity> {
+        let Built { uid, members, above, cedars } = &*self.0;
+        Arc::clone(cedars.get_or_init(|| Arc::new(cedars_form(uid, members, above))))
     }
+}
 
-    /// The values of its tags.
-    pub fn tags(&self) -> impl Iterator<Item = CedarValue> {
-        self.0.tags().filter_map(|(_, value)| known(value))
-    }
-
-    /// Every reference its attributes and tags hold.
-    pub fn references(&self) -> Vec<HeldReference> {
-        references_of(&self.0)
-    }
+fn cedars_form(uid: &EntityUid, members: &Members, above: &Ancestors) -> ast::Entity {
+    let inner = |uid: &EntityUid| AsRef::<ast::EntityUID>::as_ref(uid).clone();
+    let known = |(name, value): &(SmolStr, CedarValue)| (name.clone(), PartialValue::Value(value.0.clone()));
+    let indirect = above.iter().filter(|uid| members.parents().binary_search(uid).is_err());
+    ast::Entity::new_with_attr_partial_value(
+        inner(uid),
+        members.attributes().iter().map(known),
+        indirect.map(inner).collect(),
+        members.parents().iter().map(inner).collect(),
+        members.tags().iter().map(known),
+    )
 }
 
 impl Slice {
     /// Exactly these; none if two different ones have the same name, of which a decision could see one only.
     pub fn of(entities: impl IntoIterator<Item = BuiltEntity>) -> Option<Self> {
         let slice = Entities::new().add_entities(
-            entities.into_iter().map(|entity| entity.0),
+            entities.into_iter().map(|entity| entity.cedars()),
             None::<&NoEntitiesSchema>,
             // Each was built with all it is in.
             TCComputation::AssumeAlreadyComputed,
             Extensions::all_available(),
         );
         slice.ok().map(Self)
-    }
-
-    /// How many.
-    #[cfg(test)]
-    pub(in crate::engine) fn len(&self) -> usize {
-        self.0.len()
     }
 }
 
@@ -106,7 +111,12 @@ pub fn actions(schema: &Schema) -> Result<Vec<BuiltEntity>, String> {
     let actions = schema.action_entities().map_err(|error| error.to_string())?;
     Ok(actions
         .iter()
-        .map(|entity| BuiltEntity(Arc::new(AsRef::<ast::Entity>::as_ref(entity).clone())))
+        .map(|entity| {
+            let above: Vec<_> = AsRef::<ast::Entity>::as_ref(entity).ancestors().collect();
+            let parents = AsRef::<ast::Entity>::as_ref(entity).parents().map(|uid| uid.clone().into());
+            let above = above.into_iter().map(EntityUid::ref_cast);
+            BuiltEntity::new(&entity.uid(), Arc::new(Members::new(parents, [], [])), above)
+        })
         .collect())
 }
 
@@ -117,7 +127,7 @@ pub fn parts(entity: &Entity) -> Option<(Vec<EntityUid>, CedarRecord, CedarRecor
     let attributes = entity.attrs().map(record).collect::<Option<_>>()?;
     let tags = entity.tags().map(record).collect::<Option<_>>()?;
     let parents = entity.parents().map(|uid| uid.clone().into()).collect();
-    Some((parents, CedarRecord(attributes), CedarRecord(tags)))
+    Some((parents, CedarRecord(Arc::new(attributes)), CedarRecord(Arc::new(tags))))
 }
 
 fn known(value: &PartialValue) -> Option<CedarValue> {
@@ -136,24 +146,14 @@ impl CedarRecord {
     }
 }
 
-/// Every reference that attributes and tags hold.
-pub fn held(attributes: &[(SmolStr, CedarValue)], tags: &[(SmolStr, CedarValue)]) -> Vec<HeldReference> {
-    let mut found = Vec::new();
-    attributes.iter().for_each(|(name, value)| collect(Some(name), &value.0, &mut found));
-    tags.iter().for_each(|(_, value)| collect(None, &value.0, &mut found));
-    found
-}
-
-fn references_of(entity: &ast::Entity) -> Vec<HeldReference> {
-    let attributes = entity.attrs().map(|(name, value)| (Some(name), value));
-    let tags = entity.tags().map(|(_, value)| (None, value));
-    let mut found = Vec::new();
-    for (name, value) in attributes.chain(tags) {
-        if let PartialValue::Value(value) = value {
-            collect(name, value, &mut found);
-        }
+impl Members {
+    /// Every reference that attributes and tags hold.
+    pub fn references(&self) -> Vec<HeldReference> {
+        let mut found = Vec::new();
+        self.attributes().iter().for_each(|(name, value)| collect(Some(name), &value.0, &mut found));
+        self.tags().iter().for_each(|(_, value)| collect(None, &value.0, &mut found));
+        found
     }
-    found
 }
 
 /// Recursion is bounded by the depth of values that loading accepts.

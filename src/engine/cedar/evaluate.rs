@@ -1,7 +1,5 @@
 //! Evaluating prepared policies: scope, then conjuncts, keeping what decided.
 
-use std::sync::Arc;
-
 use cedar_policy::EntityUid;
 use cedar_policy_core::ast::{self, EntityUIDEntry, Expr, Literal, ValueKind};
 use cedar_policy_core::evaluator::{EvaluationError, Evaluator};
@@ -123,7 +121,7 @@ impl<'a> Evaluation<'a> {
     ) -> Self {
         let known =
             |uid: &EntityUid| EntityUIDEntry::known(AsRef::<ast::EntityUID>::as_ref(uid).clone(), None);
-        let context = ast::Context::Value(Arc::new(context.0));
+        let context = ast::Context::Value(context.0);
         let request =
             ast::Request::new_unchecked(known(principal), known(action), known(resource), Some(context));
         Self { evaluator: Evaluator::new(request, &slice.0, Extensions::all_available()) }
@@ -183,6 +181,14 @@ impl<'a> Evaluation<'a> {
                 Ok(matches!(value.value_kind(), ValueKind::Lit(Literal::Bool(true))))
             }
         }
+    }
+}
+
+impl PolicyFailure {
+    /// A defect of Mandate's own.
+    pub fn internal() -> Self {
+        let summary = "internal error";
+        Self { kind: PolicyFailureKind::Internal, summary, message: summary.to_owned(), absent: None }
     }
 }
 

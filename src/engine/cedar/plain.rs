@@ -66,7 +66,7 @@ impl PlainAuthorizer {
     ) -> PlainAnswer {
         let known =
             |uid: &EntityUid| EntityUIDEntry::known(AsRef::<ast::EntityUID>::as_ref(uid).clone(), None);
-        let context = ast::Context::Value(Arc::new(context.0));
+        let context = ast::Context::Value(context.0);
         let request =
             ast::Request::new_unchecked(known(principal), known(action), known(resource), Some(context));
         let response = self.authorizer.is_authorized(request, &self.policies, &entities.0);

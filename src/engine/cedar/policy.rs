@@ -11,6 +11,8 @@ use cedar_policy_core::parser::Loc;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use smol_str::SmolStr;
 
+use super::interned::Interned;
+use super::program::Program;
 use super::{access, bare, walk};
 use crate::engine::plan::AccessPlan;
 
@@ -45,6 +47,8 @@ pub struct CompiledPolicy {
     pub reads_now: bool,
     pub(super) scope: Scope,
     pub(super) conditions: Arc<[Condition]>,
+    /// The conditions in the form that is swift to run; none if one of them has none.
+    pub(in crate::engine) programs: Option<Arc<[Arc<Program>]>>,
     /// What a link fills its template's slots with.
     pub(super) slots: Arc<SlotEnv>,
     /// The policy as its author wrote it; a link has its template's.
@@ -88,6 +92,10 @@ pub(super) struct Condition {
 /// No slots: shared by all static policies.
 static NO_SLOTS: LazyLock<Arc<SlotEnv>> = LazyLock::new(Arc::default);
 
+/// Every plan and every conjunct of the policies there are, once.
+static PLANS: LazyLock<Interned<AccessPlan>> = LazyLock::new(Interned::default);
+static PROGRAMS: LazyLock<Interned<Program>> = LazyLock::new(Interned::default);
+
 impl CompiledPolicy {
     /// Prepares a static policy or a link.
     pub fn new(policy: &Policy, location: impl Into<SmolStr>) -> Self {
@@ -108,7 +116,8 @@ impl CompiledPolicy {
                 action: bare::action(inner.action_constraint()),
                 resource: bare::party(inner.resource_constraint().as_inner()),
             },
-            plan: Arc::new(access::plan(expressions(), inner.env())),
+            plan: PLANS.copy_of(access::plan(expressions(), inner.env())),
+            programs: programs(expressions(), inner.env()),
             reads_now: walk::reads_now(expressions()),
             conditions,
             slots: if inner.env().is_empty() { Arc::clone(&NO_SLOTS) } else { Arc::new(inner.env().clone()) },
@@ -176,6 +185,10 @@ impl CompiledPolicy {
         let text = written.map_or_else(|| condition.expression.to_string(), str::to_owned);
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
+}
+
+fn programs<'e>(conditions: impl Iterator<Item = &'e Expr>, slots: &SlotEnv) -> Option<Arc<[Arc<Program>]>> {
+    conditions.map(|condition| Some(PROGRAMS.copy_of(Program::of(condition, slots)?))).collect()
 }
 
 fn annotations(policy: &ast::Policy) -> Annotations {

@@ -2,6 +2,7 @@
 
 use cedar_policy::{EntityTypeName, EntityUid};
 use cedar_policy_core::ast::{self, ActionConstraint, EntityReference, PrincipalOrResourceConstraint};
+use ref_cast::RefCast as _;
 
 use super::entities::BuiltEntity;
 use super::policy::{CompiledPolicy, ScopePart};
@@ -125,5 +126,5 @@ fn is(uid: &EntityUid, target: &ast::EntityUID) -> bool {
 }
 
 fn within((uid, entity): (&EntityUid, Option<&BuiltEntity>), target: &ast::EntityUID) -> bool {
-    is(uid, target) || entity.is_some_and(|entity| entity.0.is_descendant_of(target))
+    is(uid, target) || entity.is_some_and(|entity| entity.is_in(EntityUid::ref_cast(target)))
 }

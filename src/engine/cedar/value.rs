@@ -6,15 +6,17 @@ use std::sync::{Arc, LazyLock};
 use cedar_policy::{Context, EntityUid};
 use cedar_policy_core::ast::{self, ExtensionFunction, Literal, Name, PartialValue, Value, ValueKind};
 use cedar_policy_core::extensions::Extensions;
+use ref_cast::RefCast;
 use smol_str::SmolStr;
 
 /// A value as Cedar evaluates it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, RefCast)]
+#[repr(transparent)]
 pub struct CedarValue(pub(super) Value);
 
-/// A record of values: a context, or an entity's attributes.
+/// A record of values: a context, or an entity's attributes. Cloning shares it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CedarRecord(pub(super) BTreeMap<SmolStr, Value>);
+pub struct CedarRecord(pub(super) Arc<BTreeMap<SmolStr, Value>>);
 
 /// The extension types a value can be built as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +87,7 @@ impl CedarValue {
 
     /// A record.
     pub fn record(record: CedarRecord) -> Self {
-        Self(Value::record_arc(Arc::new(record.0), None))
+        Self(Value::record_arc(record.0, None))
     }
 
     /// An extension value from its text.
@@ -127,6 +129,14 @@ impl CedarValue {
         }
     }
 
+    /// The entity this value refers to, where it is named, if it is a reference.
+    pub fn entity_ref(&self) -> Option<&EntityUid> {
+        match self.0.value_kind() {
+            ValueKind::Lit(Literal::EntityUID(uid)) => Some(EntityUid::ref_cast(uid)),
+            _ => None,
+        }
+    }
+
     /// The text, if it is text.
     pub fn as_text(&self) -> Option<&str> {
         match self.0.value_kind() {
@@ -144,9 +154,9 @@ impl CedarValue {
     }
 
     /// A member, if it is a record that has it.
-    pub fn member(&self, name: &str) -> Option<Self> {
+    pub fn member(&self, name: &str) -> Option<&Self> {
         match self.0.value_kind() {
-            ValueKind::Record(members) => members.get(name).cloned().map(Self),
+            ValueKind::Record(members) => members.get(name).map(Self::ref_cast),
             _ => None,
         }
     }
@@ -173,14 +183,19 @@ impl CedarRecord {
     /// The record that a context of Cedar's public interface is; none for one that holds unknowns.
     pub fn of_context(context: &Context) -> Option<Self> {
         match context.as_ref() {
-            ast::Context::Value(members) => Some(Self(members.as_ref().clone())),
+            ast::Context::Value(members) => Some(Self(Arc::clone(members))),
             ast::Context::RestrictedResidual(_) => None,
         }
     }
 
     /// Sets a member.
     pub fn insert(&mut self, name: impl Into<SmolStr>, value: CedarValue) {
-        self.0.insert(name.into(), value.0);
+        Arc::make_mut(&mut self.0).insert(name.into(), value.0);
+    }
+
+    /// A member, where it is.
+    pub fn value(&self, name: &str) -> Option<&CedarValue> {
+        self.0.get(name).map(CedarValue::ref_cast)
     }
 
     /// A member.
@@ -190,6 +205,6 @@ impl CedarRecord {
 
     /// The members, by name.
     pub fn into_members(self) -> impl Iterator<Item = (SmolStr, CedarValue)> {
-        self.0.into_iter().map(|(name, value)| (name, CedarValue(value)))
+        Arc::unwrap_or_clone(self.0).into_iter().map(|(name, value)| (name, CedarValue(value)))
     }
 }

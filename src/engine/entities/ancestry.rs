@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use cedar_policy::EntityUid;
 use foldhash::fast::RandomState;
 
-use super::{EntityStore, StoredEntity};
+use super::EntityStore;
 
 /// Up to this many ancestors are told apart one by one, which is faster than hashing them.
 const FEW: usize = 16;
@@ -18,7 +18,7 @@ impl EntityStore {
         let mut next = 0;
         while let Some(uid) = found.get(next).copied() {
             next += 1;
-            for parent in self.get(uid).map(StoredEntity::parents).unwrap_or_default() {
+            for parent in self.get(uid).map(|entity| entity.parents()).unwrap_or_default() {
                 if many.is_empty() && found.len() > FEW {
                     many.extend(&found);
                 }
@@ -48,7 +48,7 @@ impl<'s> Heights<'s> {
         let mut waiting: HashMap<&EntityUid, usize, RandomState> = HashMap::default();
         let mut ready: Vec<&EntityUid> = Vec::new();
         for uid in heights.of_parents.keys() {
-            let parents = store.get(uid).map(StoredEntity::parents).unwrap_or_default();
+            let parents = store.get(uid).map(|entity| entity.parents()).unwrap_or_default();
             let stored = parents.iter().filter(|parent| heights.is_stored(parent));
             match stored.map(|parent| children.entry(parent).or_default().push(uid)).count() {
                 0 => ready.push(uid),
@@ -57,7 +57,7 @@ impl<'s> Heights<'s> {
         }
         // From the roots down: an entity is ready once all its parents are settled, so what is in a cycle never is.
         while let Some(uid) = ready.pop() {
-            let parents = store.get(uid).map(StoredEntity::parents).unwrap_or_default();
+            let parents = store.get(uid).map(|entity| entity.parents()).unwrap_or_default();
             let height = heights.below(parents);
             heights.of_parents.insert(uid, height);
             for child in children.get(uid).into_iter().flatten() {

@@ -149,8 +149,9 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 /// Everything of a prepared entity that a decision reads.
 fn shown(prepared: &Prepared) -> impl PartialEq + std::fmt::Debug + use<> {
     let Prepared { built, principal, resource, .. } = prepared;
-    let ancestors: BTreeSet<_> = built.ancestors().collect();
-    (built.uid(), built.attribute("level"), ancestors, format!("{principal:?}"), format!("{resource:?}"))
+    let ancestors: BTreeSet<_> = built.ancestors().cloned().collect();
+    let level = built.members().attribute("level").cloned();
+    (built.uid().clone(), level, ancestors, format!("{principal:?}"), format!("{resource:?}"))
 }
 
 proptest! {

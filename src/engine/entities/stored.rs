@@ -1,18 +1,19 @@
 //! One stored entity.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use cedar_policy::EntityUid;
 use smol_str::SmolStr;
 
-use crate::engine::cedar::CedarValue;
+use crate::engine::cedar::{CedarValue, Members};
 use crate::engine::version::Version;
 
-/// A stored entity, without its name and its ancestors. Made small: a million of these are kept.
+/// A stored entity, without its name and its ancestors. Cloning shares what it holds.
 #[derive(Debug, Clone)]
 pub struct StoredEntity {
     version: Version,
-    parents: Box<[EntityUid]>,
-    attributes: Box<[(SmolStr, CedarValue)]>,
-    tags: Box<[(SmolStr, CedarValue)]>,
+    members: Arc<Members>,
 }
 
 impl StoredEntity {
@@ -22,21 +23,12 @@ impl StoredEntity {
         attributes: impl IntoIterator<Item = (SmolStr, CedarValue)>,
         tags: impl IntoIterator<Item = (SmolStr, CedarValue)>,
     ) -> Self {
-        let mut parents: Vec<_> = parents.into_iter().collect();
-        parents.sort_unstable();
-        parents.dedup();
-        Self {
-            version: Version::next(),
-            parents: parents.into_boxed_slice(),
-            attributes: by_name(attributes),
-            tags: by_name(tags),
-        }
+        Self { version: Version::next(), members: Arc::new(Members::new(parents, attributes, tags)) }
     }
 
     /// Whether another holds the same: everything but the version.
     pub fn holds_same(&self, other: &Self) -> bool {
-        let Self { version: _, parents, attributes, tags } = self;
-        (parents, attributes, tags) == (&other.parents, &other.attributes, &other.tags)
+        self.members == other.members
     }
 
     /// Names this entity as it is: another put under the same name has another.
@@ -44,35 +36,16 @@ impl StoredEntity {
         self.version
     }
 
-    /// What it is directly in, each once, in order.
-    pub fn parents(&self) -> &[EntityUid] {
-        &self.parents
-    }
-
-    /// An attribute.
-    pub fn attribute(&self, name: &str) -> Option<&CedarValue> {
-        find(&self.attributes, name)
-    }
-
-    /// The attributes, by name.
-    pub fn attributes(&self) -> &[(SmolStr, CedarValue)] {
-        &self.attributes
-    }
-
-    /// The tags, by name.
-    pub fn tags(&self) -> &[(SmolStr, CedarValue)] {
-        &self.tags
+    /// What it holds.
+    pub fn members(&self) -> &Arc<Members> {
+        &self.members
     }
 }
 
-fn by_name(members: impl IntoIterator<Item = (SmolStr, CedarValue)>) -> Box<[(SmolStr, CedarValue)]> {
-    let mut members: Vec<_> = members.into_iter().collect();
-    members.sort_by(|(one, _), (other, _)| one.cmp(other));
-    members.dedup_by(|(one, _), (other, _)| one == other);
-    members.into_boxed_slice()
-}
+impl Deref for StoredEntity {
+    type Target = Members;
 
-fn find<'m>(members: &'m [(SmolStr, CedarValue)], name: &str) -> Option<&'m CedarValue> {
-    let at = members.binary_search_by(|(member, _)| member.as_str().cmp(name)).ok()?;
-    members.get(at).map(|(_, value)| value)
+    fn deref(&self) -> &Members {
+        &self.members
+    }
 }

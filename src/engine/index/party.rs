@@ -76,7 +76,7 @@ impl Keys {
         };
         within(uid);
         if !self.within.is_empty() {
-            built.into_iter().flat_map(BuiltEntity::ancestors).for_each(|uid| within(&uid));
+            built.into_iter().flat_map(BuiltEntity::ancestors).for_each(within);
         }
         keys.sort_unstable();
         keys.dedup();

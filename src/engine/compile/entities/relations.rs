@@ -12,7 +12,7 @@ use super::stream::{Found, Text, each};
 use super::{MAX_ALIKE, MAX_PARENTS};
 use crate::engine::catalog::Catalog;
 use crate::engine::cedar::EntityKind;
-use crate::engine::cedar::entities::{HeldReference, held};
+use crate::engine::cedar::entities::HeldReference;
 use crate::engine::compile::workers::Workers;
 use crate::engine::entities::{EntityStore, Heights, StoredEntity};
 use crate::engine::generation::Strictness;
@@ -78,7 +78,7 @@ fn find<'s>(stored: &'s EntityStore, catalog: &Catalog) -> [Troubles<'s>; 3] {
         }
         let missing = entity.parents().iter().filter(|parent| !heights.is_stored(parent));
         parents.extend(missing.map(|parent| (uid, Trouble::NotStored(parent.clone()))));
-        for HeldReference { attribute, to } in held(entity.attributes(), entity.tags()) {
+        for HeldReference { attribute, to } in entity.references() {
             if !stored.contains(&to) && !is_closed(catalog, &to) {
                 references.push((uid, Trouble::Dangling(attribute, to)));
             }
