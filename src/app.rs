@@ -11,12 +11,14 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 
 use crate::audit::{AuditLog, Writer};
 use crate::config::{Config, ConfigError, Listen, Shutdown};
 use crate::engine::guard::WORKER_STACK_BYTES;
 use crate::engine::problem::Report;
 use crate::engine::progress::Progress;
+use crate::identity::subjects::{IssuerError, Subjects};
 use crate::pdp::{Pdp, SampledCheck};
 use crate::server::control::Token;
 use crate::server::ops::Readiness;
@@ -44,6 +46,8 @@ pub struct Bound {
     readiness: Readiness,
     report: ServiceReport,
     token: Token,
+    /// What keeps issuers' keys up to date; ends when dropped.
+    keepers: JoinSet<()>,
     shutdown: Shutdown,
     /// Last, so that it is given up last.
     _data: DataDir,
@@ -81,6 +85,9 @@ pub enum StartError {
     /// Two metrics have one name: a defect of the build.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// An issuer's tokens could never be verified.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
     /// The system does not give what serving needs.
     #[error("serving failed: {0}")]
     Serve(#[from] io::Error),
@@ -121,6 +128,8 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     let data = DataDir::open(&config.data_directory)?;
     let token = Token::renew(&data.control_token())?;
     let (loader, store, warnings) = Loader::open(parts::loader(config, progress), &data)?;
+    let (subjects, keepers) = Subjects::open(&config.issuers)?;
+    let subjects = Arc::new(subjects);
     let metrics = Arc::new(Metrics::new()?);
     let (data_listener, data_address) = listen(config.listen.data).await?;
     let (http, http_address) = listen(config.listen.http).await?;
@@ -133,8 +142,9 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     let check =
         config.check_one_in.map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics))).transpose()?;
     let loader = loader.spawn()?;
-    let report = parts::report(config, &addresses, &store, &loader, &audit);
-    let pdp = Pdp::new(store, audit, Arc::clone(&metrics), parts::anonymous(config)).checked(check);
+    let report = parts::report(config, &addresses, &store, &loader, &audit, &subjects);
+    let pdp = Pdp::new(store, audit, Arc::clone(&metrics), parts::anonymous(config));
+    let pdp = pdp.checked(check).believing(subjects);
     Ok(Bound {
         addresses,
         pdp: Arc::new(pdp),
@@ -146,6 +156,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         readiness: Readiness::default(),
         report,
         token,
+        keepers: keepers.into_iter().collect(),
         shutdown: config.shutdown,
         _data: data,
     })

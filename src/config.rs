@@ -3,6 +3,7 @@
 //! A later source wins: built-in defaults, the TOML file, `MANDATE__SECTION__KEY` in the environment, flags. An
 //! unknown key is an error wherever it stands.
 
+mod issuers;
 mod written;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 
 use crate::engine::compile::Options;
+use crate::identity::issuer::IssuerConfig;
 use crate::store::directory::Folders;
 use written::Written;
 
@@ -44,6 +46,8 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// How the service stops.
     pub shutdown: Shutdown,
+    /// Whose tokens of subjects are believed.
+    pub issuers: Vec<IssuerConfig>,
     /// Serve callers that have not authenticated on addresses other hosts can reach.
     pub insecure_unauthenticated_callers: bool,
 }
@@ -194,6 +198,16 @@ pub enum ConfigError {
     /// The control listener's token would cross a network in the clear.
     #[error("`listen.control` would listen on {0}, which other hosts can reach: it must be on loopback")]
     ControlExposed(SocketAddr),
+    /// An issuer cannot be used as it is written.
+    #[error("`issuers[{place}].{key}` {problem}")]
+    Issuer {
+        /// Its place in the list, from 0.
+        place: usize,
+        /// The key.
+        key: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
     /// A value is out of its range.
     #[error("`{key}` is {value}: {limit}")]
     OutOfRange {

@@ -32,6 +32,7 @@ pub mod request;
 pub mod slice;
 pub mod subject;
 pub mod supplied;
+mod token;
 pub mod version;
 pub mod world;
 

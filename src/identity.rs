@@ -1,5 +1,22 @@
 //! Who is asking, and on whose behalf: two different questions (C1). The *caller* is whoever is on the other end of a
 //! connection, usually an enforcement point; the *subject* is who the decision is about.
+//!
+//! Of subjects, in reading order: [`subjects`] is the door; [`compact`] takes a token apart; an [`issuer`] checks its
+//! [`header`] and [`claims`], finds the key in its [`jwks`] (kept by [`keys`], fetched by [`https`]), and its [`profile`]
+//! says what the claims mean; [`verified`] remembers.
 
 pub mod caller;
+pub mod claims;
+pub mod compact;
 pub mod credentials;
+pub mod header;
+pub mod https;
+pub mod issuer;
+pub mod jwks;
+pub mod keys;
+pub mod profile;
+pub mod rejection;
+pub mod shown;
+pub mod steps;
+pub mod subjects;
+pub mod verified;

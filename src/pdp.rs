@@ -3,6 +3,7 @@
 mod check;
 mod recording;
 mod refused;
+mod subject;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::world::World;
 use crate::identity::caller::Caller;
 use crate::identity::credentials::Credentials;
+use crate::identity::subjects::Subjects;
 use crate::store::cache::{DecisionCache, Key, Remembered};
 use crate::store::{Published, Store};
 use crate::telemetry::metrics::Metrics;
@@ -42,6 +44,7 @@ pub struct Pdp {
     audit: AuditLog,
     metrics: Arc<Metrics>,
     anonymous: Arc<Caller>,
+    subjects: Arc<Subjects>,
     check: Option<SampledCheck>,
 }
 
@@ -114,13 +117,19 @@ impl From<AuthzRequest> for Asked {
 impl Pdp {
     /// A decision point over a store. `anonymous` is everybody who asks, until callers authenticate.
     pub fn new(store: Arc<Store>, audit: AuditLog, metrics: Arc<Metrics>, anonymous: Caller) -> Self {
-        Self { store, audit, metrics, anonymous: Arc::new(anonymous), check: None }
+        Self { store, audit, metrics, anonymous: Arc::new(anonymous), subjects: Arc::default(), check: None }
     }
 
     /// The same, which has a sample of its decisions made once more by Cedar's own authorizer.
     #[must_use]
     pub fn checked(self, check: Option<SampledCheck>) -> Self {
         Self { check, ..self }
+    }
+
+    /// The same, which believes these tokens of subjects.
+    #[must_use]
+    pub fn believing(self, subjects: Arc<Subjects>) -> Self {
+        Self { subjects, ..self }
     }
 
     /// Who asks, of a call that shows nothing of its caller.
@@ -148,21 +157,33 @@ impl Pdp {
         asked: Result<Asked, InvalidRequest>,
     ) -> Result<Answer, Refused> {
         let mut room = self.room(1, call).await?;
-        let outcome = self.answer(call, asked, &self.store.current(), now());
+        let outcome = match self.with_subject(call, asked).await {
+            Ok(asked) => self.answer(call, asked, &self.store.current(), now()),
+            Err(refusal) => Err(refusal),
+        };
         self.settle(call, outcome, &mut room)
     }
 
-    /// Decides many questions in one world, at one instant. One that cannot be understood fails alone.
+    /// Decides many questions in one world, at one instant, about the subject of one token if there is one. One that cannot
+    /// be understood fails alone.
     ///
     /// # Errors
-    /// [`Refused::Late`] once the deadline has passed, for nobody waits for the rest; [`Refused::Unrecorded`]. Either
-    /// is one record.
+    /// [`Refused::SubjectToken`]; [`Refused::Late`] once the deadline has passed, for nobody waits for the rest;
+    /// [`Refused::Unrecorded`]. Each is one record.
     pub async fn authorize_batch(
         &self,
         call: &Call,
+        credentials: Option<&Credentials>,
         items: impl ExactSizeIterator<Item = (String, Result<Asked, InvalidRequest>)>,
     ) -> Result<Batch, Refused> {
         let mut room = self.room(items.len(), call).await?;
+        let subject = match credentials {
+            None => None,
+            Some(credentials) => match self.verified(call, credentials).await {
+                Ok(subject) => Some(subject),
+                Err(refused) => return Err(self.refuse(call, refused)),
+            },
+        };
         let published = self.store.current();
         let now = now();
         let mut outcomes = Vec::with_capacity(items.len());
@@ -171,7 +192,10 @@ impl Pdp {
                 return Err(self.refuse(call, Refused::Late));
             }
             let item = Call { request_id, ..call.clone() };
-            let outcome = self.answer(&item, asked, &published, now);
+            let asked = asked.map_err(|error| Refusal { refused: error.into(), asked: None });
+            let outcome = asked
+                .and_then(|asked| asked.about(subject.as_ref()))
+                .and_then(|asked| self.answer(&item, asked, &published, now));
             outcomes.push((item, outcome));
         }
         let answers = outcomes.into_iter().map(|(item, outcome)| {
@@ -221,12 +245,11 @@ impl Pdp {
     fn answer(
         &self,
         call: &Call,
-        asked: Result<Asked, InvalidRequest>,
+        asked: Asked,
         published: &Arc<Published>,
         now: Now,
     ) -> Result<Decided, Refusal> {
         let started = Instant::now();
-        let asked = asked.map_err(|error| Refusal { refused: error.into(), asked: None })?;
         match self.decide(&asked, published, now) {
             Err(refused) => Err(Refusal { refused, asked: Some(Box::new(asked)) }),
             // An Allow that comes too late is no Allow.

@@ -56,12 +56,15 @@ impl Bound {
         let operating = operate((listeners.ops, ops), (listeners.control, control), &closed);
         tokio::pin!(deciding, operating);
         let mut loader = self.loader;
+        let mut keepers = self.keepers;
         readiness.set(true);
         let outcome = tokio::select! {
             ended = &mut deciding => Err(failed(ended, "a listener of decisions")),
             ended = &mut operating => Err(failed(ended, "a listener of operators")),
             _ = loader.ended() => Err(StartError::Ended("the loader of policies")),
             () = self.writer.ended() => Err(StartError::Ended("the writer of the decision log")),
+            // None is due to end; without issuers there are none.
+            Some(_ended) = keepers.join_next() => Err(StartError::Ended("what keeps the keys of an issuer")),
             stop = stops.recv() => Ok(stop.unwrap_or(Stop::AtOnce)),
         };
         readiness.set(false);

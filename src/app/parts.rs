@@ -6,6 +6,7 @@ use crate::audit::{AuditConfig, AuditLog, FileConfig, Overflow, SinkConfig};
 use crate::config::{Config, Listen, Log, LogOverflow, LogSink};
 use crate::engine::progress::Progress;
 use crate::identity::caller::Caller;
+use crate::identity::subjects::Subjects;
 use crate::server::report::{Listeners, ServiceReport};
 use crate::store::Store;
 use crate::store::loader::{LoaderConfig, LoaderHandle};
@@ -59,6 +60,7 @@ pub(super) fn report(
     store: &Arc<Store>,
     loader: &LoaderHandle,
     audit: &AuditLog,
+    subjects: &Arc<Subjects>,
 ) -> ServiceReport {
     let Listen { data, http, ops, control } = addresses;
     ServiceReport {
@@ -77,6 +79,7 @@ pub(super) fn report(
             ops: ops.to_string(),
             control: control.to_string(),
         },
+        subjects: Arc::clone(subjects),
         insecure: config.insecure_unauthenticated_callers,
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
+use super::issuers::{self, WrittenIssuer};
 use super::{Config, ConfigError, Listen, Log, LogFormat, LogOverflow, LogSink, Overrides};
 use super::{Reload, Shutdown, Telemetry};
 use crate::engine::catalog::Domain;
@@ -29,6 +30,7 @@ pub(super) struct Written {
     shutdown: Stopping,
     domain: Names,
     callers: Callers,
+    issuers: Vec<WrittenIssuer>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -123,7 +125,7 @@ struct Callers {
 
 /// A span of time as people write it: `500ms`, `5s`, `2m`.
 #[derive(Debug, Clone, Copy)]
-struct Span(Duration);
+pub(super) struct Span(Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -134,7 +136,7 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-fn or(span: Option<Span>, default: Duration) -> Duration {
+pub(super) fn or(span: Option<Span>, default: Duration) -> Duration {
     span.map_or(default, |Span(span)| span)
 }
 
@@ -183,6 +185,7 @@ impl Written {
                 drain: or(self.shutdown.drain, Duration::from_secs(20)),
             },
             data_directory,
+            issuers: issuers::meaning(self.issuers)?,
             insecure_unauthenticated_callers: flags.insecure_unauthenticated_callers
                 || self.callers.insecure_unauthenticated,
         };

@@ -15,6 +15,7 @@ use super::generation::Strictness;
 use super::guard::{MAX_CONTEXT_BYTES, MAX_REFERRING_DEPTH, MAX_VALUE_DEPTH};
 use super::request::{AuthzRequest, InvalidRequest};
 use super::supplied::{self, Supplied};
+use super::token;
 use super::world::World;
 
 /// A request as one world understands it.
@@ -52,6 +53,7 @@ impl Question {
         if let Some(input) = convert_arguments(catalog, &action, asked, request)? {
             context.insert("input", CedarValue::record(input));
         }
+        token::fill(catalog, &action, &mut context, request.subject.as_deref())?;
         close_touches(world, &action, &mut context);
         let supplied = supplied::build(world, &request.entities)?;
         references.extend(supplied.references.iter().cloned());

@@ -20,6 +20,7 @@ use crate::audit::record::{Evidence, Surface};
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::Effect;
 use crate::engine::request::{AuthzRequest, InvalidRequest};
+use crate::identity::credentials::Credentials;
 use crate::pdp::{Answer, Asked, Call, Pdp, Refused};
 
 /// Most bytes of a body over the limit that are read all the same.
@@ -30,6 +31,10 @@ const MAX_READ: Duration = Duration::from_secs(10);
 
 /// Echoed as it came (AuthZEN §"Request Identification").
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A bearer token of the subject. Not `Authorization`, which is the caller's own, nor in the body, which is logged and kept
+/// as tokens must not be.
+const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("mandate-subject-token");
 
 /// Everything the HTTP listener serves.
 pub fn router(pdp: Arc<Pdp>) -> Router {
@@ -68,15 +73,35 @@ async fn evaluation(State(pdp): State<Arc<Pdp>>, request: Request) -> Response {
 async fn evaluate(pdp: &Pdp, call: &Call, request: Request) -> Result<Answer, Refused> {
     let traceparent =
         wire::traceparent(request.headers().get("traceparent").and_then(|value| value.to_str().ok()));
-    let body = match body_of(request).await {
+    let (credentials, body) = match subject_token(request.headers()) {
+        Ok(credentials) => (credentials, body_of(request).await),
+        Err(refused) => (None, Err(refused)),
+    };
+    let body = match body {
         Ok(body) => body,
         Err(refused) => return Err(pdp.refuse(call, refused)),
     };
     let asked = question(body).map(|question| Asked {
+        credentials,
         evidence: traceparent.map(|traceparent| Box::new(Evidence { traceparent, ..Evidence::default() })),
         ..Asked::from(question)
     });
     pdp.authorize(call, asked).await
+}
+
+/// The subject's token, if there is one.
+fn subject_token(headers: &HeaderMap) -> Result<Option<Credentials>, Refused> {
+    let mut tokens = headers.get_all(SUBJECT_TOKEN).into_iter();
+    match (tokens.next(), tokens.next()) {
+        (None, _) => Ok(None),
+        (Some(token), None) => {
+            match token.to_str().ok().and_then(|token| Credentials::shown(token.to_owned())) {
+                Some(token) => Ok(Some(token)),
+                None => Err(Refused::SubjectToken(format!("`{SUBJECT_TOKEN}` is empty, or no text"))),
+            }
+        }
+        (Some(_), Some(_)) => Err(Refused::SubjectToken(format!("`{SUBJECT_TOKEN}` stands twice"))),
+    }
 }
 
 /// The caller's own id of the request, as far as it is text of a reasonable length.

@@ -14,13 +14,14 @@ use super::pb::authorization_service_server::{AuthorizationService, Authorizatio
 use super::stream::Answers;
 use super::{pb, status, wire};
 use crate::engine::request::InvalidRequest;
+use crate::identity::credentials::Credentials;
 use crate::pdp::{Call, MAX_BATCH, MAX_BATCH_BYTES, Pdp, Refused};
 
 /// Largest request message, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
 /// What this build does beyond the least of the contract.
-const FEATURES: [&str; 8] = [
+const FEATURES: [&str; 9] = [
     "authorize",
     "authorize-batch",
     "authorize-stream",
@@ -29,6 +30,7 @@ const FEATURES: [&str; 8] = [
     "minimum-revision",
     "observe",
     "request-entities",
+    "subject-tokens",
 ];
 
 /// The service, over one decision point.
@@ -158,7 +160,8 @@ impl Grpc {
                 .and_then(|item| wire::asked(item, &request_id, traceparent.clone()));
             (request_id, asked)
         });
-        let decided = self.pdp.authorize_batch(call, items).await?;
+        let credentials = Credentials::shown(defaults.credentials.clone());
+        let decided = self.pdp.authorize_batch(call, credentials.as_ref(), items).await?;
         let results = decided.answers.into_iter().map(|(request_id, answer)| {
             use pb::authorize_result::Outcome;
             let outcome = match answer {

@@ -7,6 +7,8 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use crate::audit::{AuditLog, DropReason};
+use crate::identity::keys::Look;
+use crate::identity::subjects::Subjects;
 use crate::store::Store;
 use crate::store::loader::{Heartbeat, LoaderStatus, Source};
 use crate::telemetry::metrics::Observed;
@@ -26,6 +28,8 @@ pub struct ServiceReport {
     pub sink: &'static str,
     /// The addresses that are listened on.
     pub listeners: Listeners,
+    /// Whose tokens are believed.
+    pub subjects: Arc<Subjects>,
     /// Whether other hosts may ask without saying who they are.
     pub insecure: bool,
 }
@@ -118,7 +122,21 @@ impl ServiceReport {
             records: written.into_iter().chain(dropped).collect(),
             records_queued: counts.queued,
             cache_entries: published.cache.as_ref().map_or(0, |cache| cache.len()),
+            key_looks: self.key_looks(),
+            key_ages: self.key_ages(),
             insecure: self.insecure,
         }
+    }
+
+    fn key_looks(&self) -> Vec<(String, &'static str, u64)> {
+        let looks = self.subjects.issuers().iter().flat_map(|issuer| {
+            Look::ALL.map(|(look, name)| (issuer.config.issuer.clone(), name, issuer.keys.count(look)))
+        });
+        looks.collect()
+    }
+
+    fn key_ages(&self) -> Vec<(String, f64)> {
+        let ages = self.subjects.issuers().iter();
+        ages.filter_map(|issuer| Some((issuer.config.issuer.clone(), issuer.keys.age()?))).collect()
     }
 }

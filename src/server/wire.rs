@@ -37,7 +37,11 @@ pub fn asked(message: pb::AuthorizeRequest, request_id: &str, traceparent: Optio
     let (context_form, context) = context(message.context_form)?;
     let entities = message.entities.into_iter().enumerate();
     let question = AuthzRequest {
-        principal: required(message.principal, "principal")?,
+        principal: match message.principal {
+            // Who acts, the token says (C11).
+            None if !message.credentials.is_empty() => Reference::new("", ""),
+            principal => required(principal, "principal")?,
+        },
         action: required(message.action, "action")?,
         resource: required(message.resource, "resource")?,
         context_form,
@@ -89,12 +93,7 @@ pub fn traceparent(header: Option<&str>) -> Option<String> {
 /// # Errors
 /// [`InvalidRequest`] naming the first such field.
 pub fn check_honoured(message: &pb::AuthorizeRequest) -> Read<()> {
-    let refused =
-        [("delegations", !message.delegations.is_empty()), ("credentials", !message.credentials.is_empty())];
-    match refused.into_iter().find(|(_, set)| *set) {
-        Some((field, _)) => Err(InvalidRequest::not_honoured(field)),
-        None => Ok(()),
-    }
+    if message.delegations.is_empty() { Ok(()) } else { Err(InvalidRequest::not_honoured("delegations")) }
 }
 
 fn reference(wire: pb::EntityRef) -> Reference {

@@ -4,6 +4,8 @@
 //! (loads, records) is taken from them when somebody asks. No label has a value that a request or a write could invent;
 //! the one that names the generation has one value at a time.
 
+mod subjects;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use prometheus::{
 
 use crate::audit::record::{CacheUse, Surface};
 use crate::engine::decision::Effect;
+use subjects::SubjectMetrics;
 
 /// Upper bounds of the latency buckets, in seconds: a hit takes about a microsecond.
 const BUCKETS: [f64; 17] =
@@ -53,6 +56,7 @@ pub struct Metrics {
     refusals: IntCounterVec,
     policy_errors: IntCounter,
     panics: IntCounter,
+    subjects: SubjectMetrics,
     checks: Vec<IntCounter>,
     observed: Mutex<ObservedMetrics>,
 }
@@ -109,6 +113,7 @@ impl Metrics {
                 "pdp_policy_errors_total",
                 "Policies that could not be evaluated, over all decisions; which ones, the decision log says.",
             )?,
+            subjects: SubjectMetrics::new(&registry)?,
             panics: counter(&registry, "pdp_panics_total", "Requests that met a defect.")?,
             observed: Mutex::new(ObservedMetrics::new(&registry)?),
             registry,
@@ -142,6 +147,11 @@ impl Metrics {
         self.refusals.with_label_values(&[surface, code]).inc();
     }
 
+    /// Counts a token of a subject: accepted, known, or the name of the check that failed.
+    pub fn token_verified(&self, outcome: &'static str) {
+        self.subjects.verified(outcome);
+    }
+
     /// Counts a decision of the sample.
     pub fn checked(&self, outcome: CheckOutcome) {
         self.checks.get(outcome as usize).inspect(|count| count.inc());
@@ -160,7 +170,9 @@ impl Metrics {
     pub fn render(&self, observe: impl FnOnce() -> Observed) -> prometheus::Result<String> {
         // Nobody panics while holding it; if somebody did, the numbers are still numbers.
         let metrics = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
-        metrics.set(&observe());
+        let observed = observe();
+        metrics.set(&observed);
+        self.subjects.set(&observed);
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
@@ -200,6 +212,10 @@ pub struct Observed {
     pub records_queued: u64,
     /// Decisions remembered.
     pub cache_entries: u64,
+    /// Looks at the keys of issuers, by issuer and outcome.
+    pub key_looks: Vec<(String, &'static str, u64)>,
+    /// Seconds since the keys of an issuer were read.
+    pub key_ages: Vec<(String, f64)>,
     /// Whether other hosts may ask without saying who they are.
     pub insecure: bool,
 }
@@ -350,45 +366,5 @@ fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prome
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_decision_is_counted_where_it_belongs() {
-        let metrics = Metrics::new().unwrap();
-        metrics.decided(Effect::Deny, Surface::Stream, CacheUse::Hit, Duration::from_nanos(1500));
-        metrics.decided(Effect::Allow, Surface::Authzen, CacheUse::Bypass, Duration::from_millis(3));
-        let text = metrics.render(Observed::default).unwrap();
-        for line in [
-            r#"pdp_decisions_total{cached="hit",effect="deny",surface="stream"} 1"#,
-            r#"pdp_decisions_total{cached="bypass",effect="allow",surface="authzen"} 1"#,
-            r#"pdp_decisions_total{cached="hit",effect="allow",surface="stream"} 0"#,
-            r#"pdp_decision_seconds_bucket{surface="stream",le="0.000001"} 0"#,
-            r#"pdp_decision_seconds_bucket{surface="stream",le="0.000002"} 1"#,
-            r#"pdp_decision_seconds_count{surface="authzen"} 1"#,
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-        }
-    }
-
-    #[test]
-    fn one_generation_is_named_at_a_time_and_counters_never_fall() {
-        let metrics = Metrics::new().unwrap();
-        for (generation, published) in [("sha256:aa", 3), ("sha256:bb", 5), ("sha256:bb", 4)] {
-            let observed = Observed {
-                generation: generation.to_owned(),
-                reloads: vec![("published", published)],
-                ..Observed::default()
-            };
-            let text = metrics.render(|| observed).unwrap();
-            let named: Vec<_> =
-                text.lines().filter(|line| line.starts_with("pdp_generation_info{")).collect();
-            assert_eq!(named, [format!("pdp_generation_info{{generation=\"{generation}\"}} 1")]);
-            let count = published.max(if generation == "sha256:aa" { 3 } else { 5 });
-            assert!(
-                text.contains(&format!("pdp_reloads_total{{outcome=\"published\"}} {count}\n")),
-                "{text}"
-            );
-        }
-    }
-}
+#[path = "metrics/metrics_tests.rs"]
+mod tests;

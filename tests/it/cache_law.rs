@@ -160,8 +160,8 @@ fn an_invalid_question_is_refused_as_often_as_it_is_asked() {
         assert!(is_allow(&server.authorize(good.clone()).unwrap()));
         check_field(server.authorize(bad.clone()), Code::InvalidArgument, "context.count", "");
     }
-    let not_honoured = pb::AuthorizeRequest { credentials: "t".to_owned(), ..good };
-    check_field(server.authorize(not_honoured), Code::Unimplemented, "credentials", "");
+    let unbelieved = pb::AuthorizeRequest { credentials: "t".to_owned(), ..good };
+    check_field(server.authorize(unbelieved), Code::Unauthenticated, "credentials", "");
     let refused = server.metrics().value(r#"pdp_refusals_total{code="INVALID_ARGUMENT",surface="grpc"}"#);
     assert_eq!(refused, 3.0);
 }

@@ -148,7 +148,7 @@ fn what_is_refused_leaves_one_line_too() {
     server.authorize(credentials).unwrap_err();
     the_refusal(
         &server,
-        &json!({"code": "UNIMPLEMENTED", "reason": "FIELD_NOT_HONOURED", "field": "credentials", "request_id": "r"}),
+        &json!({"code": "UNAUTHENTICATED", "reason": "SUBJECT_TOKEN_INVALID", "field": "credentials", "request_id": "r"}),
     );
 }
 

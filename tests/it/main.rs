@@ -43,6 +43,8 @@ mod entities;
 mod presence;
 // Tools whose arguments policies read.
 mod typed_tools;
+// Tokens of subjects: which are believed, and what is made of them.
+mod subjects;
 // AuthZEN over HTTP, and `/healthz`.
 mod authzen;
 // Sources that must not load, and what is said of them.

@@ -10,8 +10,8 @@ use mandate::server::pb;
 use serde_json::json;
 
 use crate::support::{
-    Conversation, Process, Question as _, Sources, TestServer, evaluation, get, is_allow, post, question,
-    try_post,
+    Conversation, Process, Question as _, SigningKey, Sources, TestServer, evaluation, get, is_allow, post,
+    question, try_post,
 };
 
 fn view(user: &str) -> pb::AuthorizeRequest {
@@ -20,7 +20,13 @@ fn view(user: &str) -> pb::AuthorizeRequest {
 
 /// A server that has answered something on every surface, and refused something.
 fn busy_server() -> TestServer {
-    let server = TestServer::start(&Sources::small());
+    let sources = Sources::small();
+    sources.put("keys.json", json!({"keys": [SigningKey::p256().jwk("k1")]}).to_string());
+    let issuer = format!(
+        "[[issuers]]\nissuer = 'https://issuer.example'\naudience = 'mandate'\nprofile = 'rfc8693'\njwks_file = '{}'\n",
+        sources.path("keys.json").display()
+    );
+    let server = TestServer::with_config(&sources.config_written(&issuer).unwrap());
     assert!(is_allow(&server.authorize(view("ana")).unwrap()));
     server.authorize(pb::AuthorizeRequest::default()).unwrap_err();
     server.client().batch(pb::AuthorizeBatchRequest { defaults: None, requests: vec![view("ana")] }).unwrap();
@@ -79,6 +85,8 @@ pdp_entities
 pdp_generation_age_seconds
 pdp_generation_info{generation}
 pdp_insecure_unauthenticated_callers
+pdp_jwks_age_seconds{issuer}
+pdp_jwks_looks_total{issuer,outcome}
 pdp_keep_failing
 pdp_loader_silent_seconds
 pdp_panics_total
@@ -88,6 +96,7 @@ pdp_refusals_total{code,surface}
 pdp_reloads_total{outcome}
 pdp_serving_last_known_good
 pdp_serving_stale
+pdp_token_verifications_total{outcome}
 pdp_world_sequence
 ";
 
@@ -144,7 +153,8 @@ fn nothing_that_was_sent_or_written_becomes_a_label() {
     let after = server.metrics();
     assert!(!after.text.contains("canary"), "{}", after.text);
     assert_eq!(after.sum("pdp_policy_errors_total"), 1.0);
-    let fixed = ["INVALID_ARGUMENT", "UNIMPLEMENTED", "code", "surface", "grpc", "authzen"];
+    let fixed =
+        ["INVALID_ARGUMENT", "UNAUTHENTICATED", "UNIMPLEMENTED", "code", "surface", "grpc", "authzen"];
     let (before, after) = (label_values(&before.text), label_values(&after.text));
     let new: Vec<_> =
         after.difference(&before).filter(|value| value.chars().all(char::is_alphanumeric)).collect();

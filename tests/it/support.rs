@@ -11,6 +11,7 @@ mod process;
 mod server;
 mod sources;
 mod stream;
+mod tokens;
 mod wire;
 
 pub(crate) use admin::{bearer, get_status, token};
@@ -24,6 +25,7 @@ pub(crate) use process::Process;
 pub(crate) use server::{Client, TestServer, raw_call, raw_call_with, shipped_server};
 pub(crate) use sources::{SMALL_SCHEMA, Sources, doc, repository, repository_config, user};
 pub(crate) use stream::Conversation;
+pub(crate) use tokens::{Draft, SigningKey, base64url, hmac_sha256, seconds};
 pub(crate) use wire::{
     Question, check_field, decimal_value, determining, entity_value, is_allow, long_value, question, reason,
     record, record_value, reference, set_value, text_value, violation,

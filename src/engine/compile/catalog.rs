@@ -227,7 +227,11 @@ impl LoadedSchema {
                     Some("is filled from a tool's arguments: annotate the action with `@tool`")
                 }
                 "input" if !matches!(attribute.ty, Type::Record(_)) => Some("must be a record"),
-                "token" | "caller" | "approval" if attribute.required => {
+                "token" if !matches!(attribute.ty, Type::Record(_)) => Some("must be a record"),
+                "token" if attribute.required => {
+                    Some("is absent where a request shows no token: make it optional")
+                }
+                "caller" | "approval" if attribute.required => {
                     Some("is filled by Mandate, which this build does not do yet: make it optional")
                 }
                 _ => None,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mandate::config::{Config, Overrides};
+use mandate::config::{Config, ConfigError, Overrides};
 use mandate::engine::compile::compile;
 use mandate::store::directory;
 use serde_json::{Value, json};
@@ -25,14 +25,17 @@ pub(crate) fn repository_config() -> Config {
 }
 
 fn config_of(folder: &Path) -> Config {
-    let overrides = Overrides {
+    Config::load(None, overrides_of(folder)).expect("a configuration")
+}
+
+fn overrides_of(folder: &Path) -> Overrides {
+    Overrides {
         policies: Some(folder.join("policies")),
         schemas: Some(folder.join("schemas")),
         entities: Some(folder.join("entities")),
         emergency: Some(folder.join("emergency")),
         ..Overrides::default()
-    };
-    Config::load(None, overrides).expect("a configuration")
+    }
 }
 
 /// A user, a document and one action: the least a question needs.
@@ -176,6 +179,13 @@ impl Sources {
 
     pub(crate) fn config(&self) -> Config {
         config_of(self.folder.path())
+    }
+
+    /// The configuration that a file says, or what is wrong with it.
+    pub(crate) fn config_written(&self, toml: &str) -> Result<Config, ConfigError> {
+        let file = self.path("mandate.toml");
+        fs::write(&file, toml).expect("written");
+        Config::load(Some(&file), overrides_of(self.folder.path()))
     }
 
     /// The flags that point a command at these sources.
