@@ -48,6 +48,8 @@ pub(super) fn decision() -> DecisionRecord {
         action: "Mandate::Action::\"list_tools\"".parse().unwrap(),
         explanation: None,
         timed: false,
+        hops: Vec::new(),
+        valid_until: None,
     };
     DecisionRecord {
         id: Uuid::from_u128(7),

@@ -29,7 +29,7 @@ pub struct Ask {
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// File with the request as JSON, as `mandate example` prints it; `-` for standard input.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["principal", "action", "resource", "context", "arguments"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["principal", "action", "resource", "context", "arguments", "delegations"])]
     request: Option<PathBuf>,
     /// Who acts: 'Mandate::User::"ana"'.
     #[arg(long, value_name = "UID", required_unless_present = "request")]
@@ -46,6 +46,9 @@ pub struct Ask {
     /// Raw arguments of the tool call, as a JSON object.
     #[arg(long, value_name = "JSON")]
     arguments: Option<String>,
+    /// Delegation under which the principal acts: 'Mandate::Delegation::"g1"'. More may be given, root first.
+    #[arg(long = "delegation", value_name = "UID")]
+    delegations: Vec<String>,
 }
 
 /// A request in a file. Member names are those of the contract's JSON form, in either spelling.
@@ -63,6 +66,8 @@ struct RequestFile {
     arguments: Option<Datum>,
     #[serde(alias = "argumentsJson")]
     arguments_json: Option<String>,
+    #[serde(default)]
+    delegations: Vec<Uid>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -120,6 +125,7 @@ impl Ask {
             resource: Some(uid(&self.resource)?),
             context_form: object("--context", &self.context)?.map(ContextForm::Context),
             arguments_form: object("--arguments", &self.arguments)?.map(ArgumentsForm::Arguments),
+            delegations: self.delegations.iter().map(|text| reference(text)).collect::<Result<_, _>>()?,
             ..pb::AuthorizeRequest::default()
         })
     }
@@ -163,6 +169,7 @@ impl RequestFile {
             resource: Some(uid(self.resource)),
             context_form: context,
             arguments_form: arguments,
+            delegations: self.delegations.into_iter().map(uid).collect(),
             ..pb::AuthorizeRequest::default()
         })
     }

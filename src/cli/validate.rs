@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Exit;
-use super::output::{self, Format, GOOD};
+use super::output::{self, FAINT, Format, GOOD};
 use super::sources::SourceArgs;
 
 /// Check policies, schema and entities, and report every problem.
@@ -27,7 +27,8 @@ impl Validate {
         };
         let summary = loaded.as_ref().ok().map(|loaded| {
             let generation = &loaded.world.generation;
-            (generation.policies.len(), loaded.world.entities.len(), generation.hash.clone())
+            let reading: Vec<_> = generation.reading_delegation().map(|policy| policy.id.clone()).collect();
+            (generation.policies.len(), loaded.world.entities.len(), generation.hash.clone(), reading)
         });
         let report = match loaded {
             Ok(loaded) => loaded.warnings,
@@ -37,15 +38,22 @@ impl Validate {
         match format {
             Format::Json => output::json(&json!({
                 "valid": valid,
-                "generation": summary.as_ref().map(|(_, _, hash)| hash),
+                "generation": summary.as_ref().map(|(_, _, hash, _)| hash),
+                "reading_delegation": summary.as_ref().map(|(_, _, _, reading)| reading),
                 "problems": output::report_json(&report),
             })),
             Format::Text => {
                 output::problems(&report);
-                if let Some((policies, entities, hash)) = summary {
+                if let Some((policies, entities, hash, reading)) = summary {
                     anstream::println!(
                         "{GOOD}valid{GOOD:#}: {policies} policies, {entities} entities, {hash}"
                     );
+                    if !reading.is_empty() {
+                        anstream::println!(
+                            "{FAINT}judge by the place in a chain (`context.delegation`): {}{FAINT:#}",
+                            reading.join(", ")
+                        );
+                    }
                 }
             }
         }

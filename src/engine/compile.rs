@@ -8,6 +8,7 @@ mod checks;
 mod common_types;
 mod compiler;
 mod definitions;
+mod delegations;
 mod emergency;
 mod entities;
 mod language;

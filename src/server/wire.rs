@@ -10,7 +10,7 @@ use crate::audit::record::{CacheUse, Mode};
 use crate::engine::cedar::{Outcome, PolicyEffect};
 use crate::engine::convert::Form;
 use crate::engine::datum::{Datum, Reference};
-use crate::engine::decision::{Decision, Effect};
+use crate::engine::decision::{Decision, Denial, Effect, GrantName, HopOutcome};
 use crate::engine::explain::{HopExplanation, PolicyOutcome};
 use crate::engine::request::{AuthzRequest, InvalidRequest, RequestEntity};
 use crate::identity::credentials::Credentials;
@@ -30,7 +30,6 @@ const MAX_TRACEPARENT_BYTES: usize = 128;
 /// [`InvalidRequest`] at the first field that is not honoured, or cannot be understood without the schema.
 pub fn asked(message: pb::AuthorizeRequest, request_id: &str, traceparent: Option<String>) -> Read<Asked> {
     check_length("request_id", request_id)?;
-    check_honoured(&message)?;
     let required = |part: Option<pb::EntityRef>, field: &str| {
         part.map(reference).ok_or_else(|| InvalidRequest::field(field, "is required"))
     };
@@ -86,14 +85,6 @@ pub(super) fn check_length(field: &str, text: &str) -> Read<()> {
 /// The trace a call belongs to, if it says so in a form that can be one (W3C Trace Context §3.2).
 pub fn traceparent(header: Option<&str>) -> Option<String> {
     header.filter(|text| text.len() <= MAX_TRACEPARENT_BYTES).map(str::to_owned)
-}
-
-/// What the contract has and this build does not honour is refused, never ignored (W8).
-///
-/// # Errors
-/// [`InvalidRequest`] naming the first such field.
-pub fn check_honoured(message: &pb::AuthorizeRequest) -> Read<()> {
-    if message.delegations.is_empty() { Ok(()) } else { Err(InvalidRequest::not_honoured("delegations")) }
 }
 
 fn reference(wire: pb::EntityRef) -> Reference {
@@ -282,13 +273,11 @@ pub fn response(answer: Answer, request_id: String) -> pb::AuthorizeResponse {
                 message: error.failure.summary.to_owned(),
             })
             .collect(),
-        reason: decision.denial.as_ref().map(|denial| pb::Reason {
-            code: denial.code.as_str().to_owned(),
-            message: denial.message.clone(),
-        }),
+        reason: decision.denial.as_ref().map(wire_reason),
         denied_by: denied_by(&decision),
         principal: Some(principal),
-        explanation: decision.explanation.as_ref().map(|hop| pb::Explanation { hops: vec![wire_hop(hop)] }),
+        explanation: wire_explanation(&decision),
+        chain: decision.hops.iter().map(wire_hop).collect(),
         generation: published.world.generation.hash.to_string(),
         revision: published.revision.to_string(),
         cache: wire_cache(cache).into(),
@@ -300,13 +289,32 @@ pub fn response(answer: Answer, request_id: String) -> pb::AuthorizeResponse {
 }
 
 fn denied_by(decision: &Decision) -> Option<pb::DeniedBy> {
+    let denied = decision.denied_hop();
+    let principal = denied.map_or(&decision.principal, |hop| &hop.decision.principal);
     decision.denial.as_ref().map(|denial| pb::DeniedBy {
-        hop: 0,
-        principal: Some(wire_reference(&decision.principal)),
+        hop: denied.and_then(|hop| u32::try_from(hop.hop).ok()).unwrap_or_default(),
+        principal: Some(wire_reference(principal)),
         rule: denial.code.rule().to_owned(),
-        grant: None,
+        grant: wire_grant(denial.grant.as_ref()),
         policy_id: denial.policy.clone().unwrap_or_default(),
     })
+}
+
+fn wire_reason(denial: &Denial) -> pb::Reason {
+    pb::Reason { code: denial.code.as_str().to_owned(), message: denial.message.clone() }
+}
+
+fn wire_grant(grant: Option<&GrantName>) -> Option<pb::EntityRef> {
+    grant.and_then(GrantName::stored).map(wire_reference)
+}
+
+fn wire_hop(hop: &HopOutcome) -> pb::Hop {
+    pb::Hop {
+        principal: Some(wire_reference(&hop.decision.principal)),
+        role: hop.role.as_str().to_owned(),
+        grant: wire_grant(hop.grant.as_ref()),
+        decision: wire_effect(hop.decision.effect).into(),
+    }
 }
 
 fn determining(policy: &crate::engine::cedar::CompiledPolicy) -> pb::DeterminingPolicy {
@@ -347,12 +355,28 @@ fn wire_policy_effect(effect: PolicyEffect) -> pb::PolicyEffect {
     }
 }
 
-fn wire_hop(hop: &HopExplanation) -> pb::HopExplanation {
+/// Every hop of a chain with its place in it, or the one principal that acted by itself.
+fn wire_explanation(decision: &Decision) -> Option<pb::Explanation> {
+    let alone = decision.explanation.iter().map(explained);
+    let chain = decision.hops.iter().filter_map(|hop| {
+        Some(pb::HopExplanation {
+            role: hop.role.as_str().to_owned(),
+            grant: wire_grant(hop.grant.as_ref()),
+            reason: hop.decision.denial.as_ref().map(wire_reason),
+            ..explained(hop.decision.explanation.as_ref()?)
+        })
+    });
+    let hops: Vec<_> = alone.chain(chain).collect();
+    (!hops.is_empty()).then_some(pb::Explanation { hops })
+}
+
+fn explained(hop: &HopExplanation) -> pb::HopExplanation {
     pb::HopExplanation {
         principal: Some(wire_reference(&hop.principal)),
         decision: wire_effect(hop.effect).into(),
         policies: hop.policies.iter().map(wire_outcome).collect(),
         nearest: hop.nearest.iter().map(wire_outcome).collect(),
+        ..pb::HopExplanation::default()
     }
 }
 

@@ -45,6 +45,8 @@ pub struct CompiledPolicy {
     pub plan: Arc<AccessPlan>,
     /// Whether it reads the time.
     pub reads_now: bool,
+    /// Whether it reads in which place of a chain the principal stands.
+    pub reads_delegation: bool,
     pub(super) scope: Scope,
     pub(super) conditions: Arc<[Condition]>,
     /// The conditions in the form that is swift to run; none if one of them has none.
@@ -118,7 +120,8 @@ impl CompiledPolicy {
             },
             plan: PLANS.copy_of(access::plan(expressions(), inner.env())),
             programs: programs(expressions(), inner.env()),
-            reads_now: walk::reads_now(expressions()),
+            reads_now: walk::reads_context(expressions(), "now"),
+            reads_delegation: walk::reads_context(expressions(), "delegation"),
             conditions,
             slots: if inner.env().is_empty() { Arc::clone(&NO_SLOTS) } else { Arc::new(inner.env().clone()) },
             text: text.written,

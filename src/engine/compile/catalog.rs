@@ -41,9 +41,11 @@ impl LoadedSchema {
             default_action: domain.action_type().parse().ok(),
             chain_required: domain.chain_required.iter().filter_map(declared).collect(),
             user: declared(&domain.user),
+            delegation: None,
             types,
             kinds,
             request_scoped: HashSet::new(),
+            token_scoped: HashSet::new(),
             actions: HashMap::new(),
             typed: HashMap::new(),
             schema: self.schema.clone(),
@@ -51,13 +53,15 @@ impl LoadedSchema {
             strictness: Strictness::Full,
         };
         self.check_domain(&catalog, report);
+        catalog.delegation = self.delegation_type(&catalog, report);
         self.add_actions(&mut catalog, definitions, report);
         self.check_chains(&catalog, report);
         self.add_request_scoped(&mut catalog, report);
+        self.add_token_scoped(&mut catalog, report);
         catalog
     }
 
-    fn first(&self) -> &Place {
+    pub(super) fn first(&self) -> &Place {
         self.fragments.first().map_or(&EMPTY, |fragment| &fragment.place)
     }
 
@@ -307,7 +311,7 @@ impl LoadedSchema {
     fn add_request_scoped(&self, catalog: &mut Catalog, report: &mut Report) {
         let names: Vec<EntityTypeName> = catalog.kinds.keys().cloned().collect();
         for name in names {
-            let Some(place) = self.request_scope_mark(&name) else { continue };
+            let Some(place) = self.mark(&name, "request_scoped") else { continue };
             match authority(&self.schema, catalog, &name) {
                 Some(what) => report.push(
                     Problem::error(place, format!("`{name}` cannot be `@request_scoped`: it is {what}"))
@@ -320,11 +324,36 @@ impl LoadedSchema {
         }
     }
 
-    fn request_scope_mark(&self, name: &EntityTypeName) -> Option<&Place> {
+    /// Types marked `@token_scoped`, of which a token may stand in for one that is not stored (D8).
+    fn add_token_scoped(&self, catalog: &mut Catalog, report: &mut Report) {
+        let names: Vec<EntityTypeName> = catalog.kinds.keys().cloned().collect();
+        for name in names {
+            let Some(place) = self.mark(&name, "token_scoped") else { continue };
+            if self.schema.principals().any(|principal| *principal == name) {
+                catalog.token_scoped.insert(name);
+            } else {
+                let message = format!("`{name}` cannot be `@token_scoped`: no action has it as a principal");
+                report.push(Problem::error(place, message));
+            }
+        }
+    }
+
+    /// Where a type is marked with an annotation, if it is.
+    fn mark(&self, name: &EntityTypeName, annotation: &str) -> Option<&Place> {
+        let (definition, place) = self.definition(name)?;
+        definition.get("annotations")?.get(annotation).map(|_| place)
+    }
+
+    /// A type's definition in the schema's JSON form, and its file.
+    fn definition(&self, name: &EntityTypeName) -> Option<(&Value, &Place)> {
         self.fragments.iter().find_map(|fragment| {
             let definition = fragment.json.get(name.namespace())?.get("entityTypes")?.get(name.basename())?;
-            definition.get("annotations")?.get("request_scoped").map(|_| &fragment.place)
+            Some((definition, &fragment.place))
         })
+    }
+
+    pub(super) fn place_of_type(&self, name: &EntityTypeName) -> &Place {
+        self.definition(name).map_or(self.first(), |(_, place)| place)
     }
 }
 
@@ -333,21 +362,25 @@ fn try_chain(catalog: &Catalog, chain: &RecordType) -> Result<(), String> {
     if let Some(unknown) = chain.attributes.keys().find(|name| !Hop::MEMBERS.contains(&name.as_str())) {
         return Err(format!("`{unknown}` is nothing that Mandate fills"));
     }
-    let some = |name: &str| {
-        let declared = catalog.types.get(name);
+    let some = |name: &String| {
+        let declared = catalog.types.get(name.as_str());
         declared.map(|ty| EntityUid::from_type_name_and_id(ty.clone(), EntityId::new("sample")))
     };
-    let agent = catalog.domain.chain_required.iter().find_map(|name| some(name));
-    let hop = Hop::sample(some(&catalog.domain.user), agent);
-    let members = hop.members(chain);
-    let filled = |name: &String| members.iter().any(|(member, _)| member == name);
-    if let Some(role) =
-        chain.attributes.keys().map(ToString::to_string).find(|name| name == "role" && !filled(name))
-    {
-        return Err(format!("`{role}` must be an entity of a closed set"));
+    let domain = &catalog.domain;
+    let agents: Vec<_> = domain.chain_required.iter().filter_map(some).collect();
+    let hop = Hop::sample(some(&domain.user), agents, some(&domain.delegation.type_name));
+    let filled = hop.written(chain);
+    let is_filled = |name: &str| filled.iter().any(|(member, _)| member == name);
+    if chain.attributes.contains_key("role") && !is_filled("role") {
+        return Err("`role` must be an entity of a closed set".to_owned());
     }
-    let mut converter = Converter::new(catalog, Form::Typed, "context.delegation");
-    converter.record(&members, chain).map(drop).map_err(|error| error.to_string())
+    // An autonomous agent has no person behind it.
+    let alone = Hop { user: None, ..hop };
+    let hops = [filled, alone.written(chain)].into_iter().take(if alone.agents.is_empty() { 1 } else { 2 });
+    hops.into_iter().try_for_each(|members| {
+        let mut converter = Converter::new(catalog, Form::Typed, "context.delegation");
+        converter.record(&members, chain).map(drop).map_err(|error| error.to_string())
+    })
 }
 
 fn domain_call(catalog: &Catalog) -> String {
@@ -363,7 +396,10 @@ fn authority(schema: &Schema, catalog: &Catalog, name: &EntityTypeName) -> Optio
         Some("a principal")
     } else if principals.iter().any(|principal| types::may_be_in(schema, principal, name)) {
         Some("a group of principals")
-    } else if text == domain.tool || type_in_delegation(catalog, name) {
+    } else if text == domain.tool
+        || type_in_delegation(catalog, name)
+        || catalog.delegation_type() == Some(name)
+    {
         Some("a tool or a delegation")
     } else if tool_group(schema, catalog, name) {
         Some("a group of tools")
