@@ -13,7 +13,7 @@ pub(super) fn write(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
     let Decision { principal, hops, .. } = decision;
     let known = hops.iter().map(|hop| &hop.decision.principal);
     // A chain that leads to no root is known in part.
-    let actor = [principal].into_iter().filter(|actor| known.clone().last() != Some(*actor));
+    let actor = [principal].into_iter().filter(|actor| known.clone().next_back() != Some(*actor));
     line.member("chain", &Each(known.clone().chain(actor).map(Uid::Known)))?;
     if hops.is_empty() {
         return Ok(());
@@ -81,7 +81,7 @@ impl<'a> DeniedBy<'a> {
             hop: denied.hop,
             principal: Uid::Known(&denied.decision.principal),
             rule: denial.map_or("", |denial| denial.code.rule()),
-            grant: stored(denial.and_then(|denial| denial.grant.as_ref())),
+            grant: stored(denial.and_then(|denial| denial.grant.as_deref())),
         }
     }
 }

@@ -36,7 +36,7 @@ pub fn authorize(world: &World, request: &AuthzRequest, now: Now) -> Result<Deci
     let (decision, chain) = match Chain::of(world, &question.shown, &question.principal) {
         Ok(None) => (alone(world, question, now, request.explain)?, None),
         Ok(Some(chain)) => (along::decide(world, &question, &chain, now, request.explain)?, chain.bound(now)),
-        Err(broken) => (along::broken(&question, broken, request.explain), None),
+        Err(broken) => (along::broken(&question, *broken, request.explain), None),
     };
     Ok(Decision { valid_until: token.into_iter().chain(chain).min(), ..decision })
 }

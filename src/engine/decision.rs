@@ -108,7 +108,7 @@ pub struct Denial {
     /// The policy that denied, where one did.
     pub policy: Option<String>,
     /// The grant that does not hold, where one does not.
-    pub grant: Option<GrantName>,
+    pub grant: Option<Box<GrantName>>,
 }
 
 /// Why the answer is no, for machines. Stable names, part of the contract.
@@ -243,7 +243,7 @@ impl Denial {
 
     /// A denial because of a grant.
     pub fn of_grant(code: ReasonCode, grant: GrantName, message: impl Into<String>) -> Self {
-        Self { grant: Some(grant), ..Self::new(code, message) }
+        Self { grant: Some(Box::new(grant)), ..Self::new(code, message) }
     }
 }
 

@@ -295,7 +295,7 @@ fn denied_by(decision: &Decision) -> Option<pb::DeniedBy> {
         hop: denied.and_then(|hop| u32::try_from(hop.hop).ok()).unwrap_or_default(),
         principal: Some(wire_reference(principal)),
         rule: denial.code.rule().to_owned(),
-        grant: wire_grant(denial.grant.as_ref()),
+        grant: wire_grant(denial.grant.as_deref()),
         policy_id: denial.policy.clone().unwrap_or_default(),
     })
 }

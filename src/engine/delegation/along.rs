@@ -56,7 +56,7 @@ pub fn decide(
 pub fn broken(question: &Question, broken: Broken, explain: bool) -> Decision {
     let Broken { hop, principal, denial } = broken;
     let role = if principal == question.principal && hop > 0 { Role::Actor } else { Role::Delegator };
-    let grant = denial.grant.clone();
+    let grant = denial.grant.as_deref().cloned();
     let decision = refused(question.by(&principal), denial, explain);
     let hops = vec![HopOutcome { hop, role, grant, decision }];
     Decision::of_hops(question.principal.clone(), question.action.uid.clone(), hops)

@@ -49,7 +49,7 @@ impl<'w> Chain<'w> {
     ///
     /// # Errors
     /// [`Broken`].
-    pub fn of(world: &'w World, shown: &'w Shown, actor: &EntityUid) -> Result<Option<Self>, Broken> {
+    pub fn of(world: &'w World, shown: &'w Shown, actor: &EntityUid) -> Result<Option<Self>, Box<Broken>> {
         let Shown { delegations, token } = shown;
         match (delegations.last(), token) {
             (Some(leaf), token) => {
@@ -66,12 +66,12 @@ impl<'w> Chain<'w> {
 
     /// Walks from the leaf over each grant's parent. Ends at the first without one, or where it cannot go on: so a circle
     /// ends too.
-    fn walked(world: &'w World, leaf: &EntityUid, actor: &EntityUid) -> Result<Self, Broken> {
+    fn walked(world: &'w World, leaf: &EntityUid, actor: &EntityUid) -> Result<Self, Box<Broken>> {
         let mut links: Vec<Link<'w>> = Vec::new();
         let mut next = (leaf.clone(), actor.clone());
         loop {
             let (uid, to) = next;
-            let broken = |denial| Broken { hop: 1, principal: to.clone(), denial };
+            let broken = |denial| Box::new(Broken { hop: 1, principal: to.clone(), denial });
             let grant = step(world, &links, &uid).map_err(broken)?;
             let giver = grant.giver().cloned().map_err(broken)?;
             let to = if links.is_empty() { to } else { grant.to.clone() };
@@ -88,7 +88,7 @@ impl<'w> Chain<'w> {
     }
 
     /// The one grant that a token is: from its root straight to its actor (D8).
-    fn of_token(token: &ShownToken) -> Result<Self, Broken> {
+    fn of_token(token: &ShownToken) -> Result<Self, Box<Broken>> {
         let to = token.actor().clone();
         match &token.grant {
             Some(grant) => {
@@ -101,13 +101,13 @@ impl<'w> Chain<'w> {
                     token.root
                 );
                 let denial = Denial::new(ReasonCode::ChainRequired, message);
-                Err(Broken { hop: 1, principal: to, denial })
+                Err(Box::new(Broken { hop: 1, principal: to, denial }))
             }
         }
     }
 
     /// D2: entries besides the leaf, if given, are the walk.
-    fn check_shown(&self, delegations: &[EntityUid]) -> Result<(), Broken> {
+    fn check_shown(&self, delegations: &[EntityUid]) -> Result<(), Box<Broken>> {
         let walked = || self.links.iter().filter_map(|link| link.grant.name.stored());
         if delegations.len() == 1 || walked().eq(delegations) {
             return Ok(());
@@ -119,7 +119,7 @@ impl<'w> Chain<'w> {
 
     /// D8: a token's root and actors are the chain's. Actors further in are compared if there are any, and prove nothing
     /// (RFC 8693 §4.1).
-    fn agreeing(self, token: Option<&'w ShownToken>) -> Result<Self, Broken> {
+    fn agreeing(self, token: Option<&'w ShownToken>) -> Result<Self, Box<Broken>> {
         let Some(token) = token else { return Ok(self) };
         let actors = || self.links.iter().rev().map(|link| &link.to);
         let outermost = token.actors.len() == 1 && actors().next() == token.actors.first();
@@ -134,8 +134,8 @@ impl<'w> Chain<'w> {
         Err(self.broken(Denial::new(ReasonCode::TokenChain, message)))
     }
 
-    fn broken(&self, denial: Denial) -> Broken {
-        Broken { hop: 0, principal: self.root.clone(), denial }
+    fn broken(&self, denial: Denial) -> Box<Broken> {
+        Box::new(Broken { hop: 0, principal: self.root.clone(), denial })
     }
 
     /// p0 to pn.
