@@ -18,7 +18,7 @@ use crate::app;
 use crate::engine::datum::Datum;
 use crate::pdp::{self, Refused};
 use crate::server::pb::authorization_service_client::AuthorizationServiceClient;
-use crate::server::{pb, wire};
+use crate::server::{answer, pb, wire};
 
 /// A request: a file, or its parts.
 #[derive(Debug, Args)]
@@ -103,7 +103,7 @@ impl Ask {
         let request_id = request.request_id.clone();
         let asked = wire::asked(request, &request_id, None).map_err(Refused::from);
         let answer = asked.and_then(|asked| pdp::decide_unrecorded(loaded.world, &asked));
-        answer.map(|answer| wire::response(answer, request_id)).map_err(|error| {
+        answer.map(|answer| answer::response(answer, request_id)).map_err(|error| {
             output::failure(&error);
             Exit::Failure
         })

@@ -13,6 +13,7 @@ mod emergency;
 mod entities;
 mod language;
 mod links;
+mod marks;
 mod policies;
 mod schema;
 mod single;

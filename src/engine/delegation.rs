@@ -17,6 +17,8 @@ pub mod shown;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
+mod law_tests;
+#[cfg(test)]
 pub mod mutants;
 #[cfg(test)]
 pub mod scene_for_tests;

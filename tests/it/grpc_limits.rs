@@ -6,7 +6,6 @@ use mandate::server::pb;
 use prost::Message as _;
 use serde_json::json;
 use tonic::{Code, Request, Status};
-use tonic_types::StatusExt as _;
 
 use crate::support::{
     Question as _, Sources, TestServer, check_field, is_allow, question, raw_call, reference, shipped_server,
