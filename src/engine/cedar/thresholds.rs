@@ -62,7 +62,7 @@ impl CompiledPolicy {
             }
         };
         uses.iter().fold(Validity::ALWAYS, |validity, one| {
-            validity.and(match one.validity(&number, now) {
+            validity.and(match one.validity(number, now) {
                 Ok(validity) => validity,
                 Err(Untold::Constant) => Validity::ALWAYS,
                 Err(Untold::Unforeseen) => Validity::unforeseen(now),
