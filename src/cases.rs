@@ -109,6 +109,8 @@ pub struct Expectation {
     pub errors: Vec<String>,
     /// The denial's code; unchecked if absent.
     pub reason: Option<String>,
+    /// Ids of the obligations, as a set; unchecked if absent.
+    pub obligations: Option<Vec<String>>,
 }
 
 /// Allow or deny, in a case file.

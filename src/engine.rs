@@ -32,7 +32,9 @@ pub mod request;
 pub mod slice;
 pub mod subject;
 pub mod supplied;
+pub mod terms;
 mod token;
+pub mod validity;
 pub mod version;
 pub mod world;
 
@@ -42,3 +44,5 @@ mod chain_tests;
 mod convert_tests;
 #[cfg(test)]
 mod law_tests;
+#[cfg(test)]
+mod validity_tests;

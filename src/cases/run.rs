@@ -26,7 +26,7 @@ pub enum CaseOutcome {
 /// One thing that came out otherwise than expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// `decision`, `determining`, `errors` or `reason`.
+    /// `decision`, `determining`, `errors`, `reason` or `obligations`.
     pub field: &'static str,
     /// What the case says.
     pub expected: String,
@@ -98,6 +98,10 @@ fn compare(case: &Case, decision: &Decision) -> Vec<Difference> {
     if let Some(expected) = &expect.reason {
         let actual = decision.denial.as_ref().map_or("none", |denial| denial.code.as_str());
         check("reason", expected.clone(), actual.to_owned());
+    }
+    if let Some(expected) = &expect.obligations {
+        let actual = decision.obligations().map(|(_, obligation)| obligation.id.as_str());
+        check("obligations", set(expected.iter().map(String::as_str)), set(actual));
     }
     differences
 }

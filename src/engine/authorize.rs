@@ -19,6 +19,7 @@ use super::presence;
 use super::question::Question;
 use super::request::{AuthzRequest, InvalidRequest};
 use super::slice;
+use super::validity::Validity;
 use super::world::World;
 
 /// The instant a question is asked, in milliseconds since 1970-01-01T00:00:00Z.
@@ -100,6 +101,8 @@ fn decide(
     }
     tally.doubt(|uid| world.built(uid).is_some() || question.supplied.contains(uid));
     let (effect, determining, denial) = tally.fold(world.generation.on_policy_error);
+    let reading = candidates.iter().filter(|policy| timed && policy.reads_now);
+    let validity = validity(&hearing, reading, &tally.errors, now);
     if explain {
         traced.extend(near(world, &mut question, parties, &candidates, now)?);
     }
@@ -111,9 +114,24 @@ fn decide(
         denial,
         explanation,
         timed,
+        validity,
         action: question.action.uid.clone(),
         principal: question.principal,
     })
+}
+
+/// The instants around this one over which every policy that reads the time comes out the same, and so the decision. What
+/// met a limit of the stack or a defect may come out otherwise at once (K8).
+fn validity<'p>(
+    hearing: &Hearing<'_>,
+    reading: impl Iterator<Item = &'p &'p Arc<CompiledPolicy>>,
+    errors: &[PolicyError],
+    now: Now,
+) -> Validity {
+    if errors.iter().any(|error| error.failure.kind != PolicyFailureKind::Data) {
+        return Validity::unforeseen(now);
+    }
+    reading.fold(Validity::ALWAYS, |validity, policy| validity.and(hearing.validity(policy, now)))
 }
 
 /// How permits come out whose scopes come close. They decide nothing: what they would look at and is not there is no denial.

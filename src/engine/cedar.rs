@@ -16,6 +16,8 @@ mod program;
 pub mod scope;
 pub mod sight;
 pub mod swift;
+mod thresholds;
+mod time_uses;
 pub mod types;
 pub mod value;
 pub mod walk;

@@ -4,8 +4,11 @@ use std::sync::{Arc, OnceLock};
 
 use cedar_policy::EntityUid;
 
+use super::authorize::Now;
 use super::cedar::{CompiledPolicy, PolicyFailure, PolicyFailureKind};
 use super::explain::HopExplanation;
+use super::terms::Obligation;
+use super::validity::Validity;
 
 /// Allow or deny. There is no third.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub struct Decision {
     pub explanation: Option<HopExplanation>,
     /// Whether a policy that covers the request reads the time: another instant may decide otherwise.
     pub timed: bool,
+    /// The instants at which it comes out the same.
+    pub validity: Validity,
 }
 
 /// What somebody wrote of a question and its decision, once, to copy it when the same decision is given again.
@@ -140,7 +145,35 @@ impl Decision {
             action,
             explanation: None,
             timed: false,
+            validity: Validity::ALWAYS,
         }
+    }
+
+    /// What whoever acts on it must do: the obligations of every permit that it rests on, each with its policy. A denial
+    /// has none.
+    pub fn obligations(&self) -> impl Iterator<Item = (&CompiledPolicy, &Obligation)> {
+        let allows = self.effect == Effect::Allow;
+        let permits = self.determining.iter().map(|policy| &**policy);
+        let asking = permits.filter(move |policy| allows && !policy.terms.obligations.is_empty());
+        let mut told: Vec<&CompiledPolicy> = Vec::new();
+        let each = asking.filter(move |policy| {
+            // The same permit may speak for several hops; what it asks is asked once.
+            let is_new = told.iter().all(|other| other.id != policy.id);
+            told.push(policy);
+            is_new
+        });
+        each.flat_map(|policy| policy.terms.obligations.iter().map(move |obligation| (policy, obligation)))
+    }
+
+    /// For how many seconds from `now` it may be reused: the least that the permits it rests on grant, never longer than it
+    /// holds. None if one of them grants nothing (C13).
+    pub fn reuse_seconds(&self, now: Now) -> Option<u64> {
+        if self.effect != Effect::Allow {
+            return None;
+        }
+        let granted = self.determining.iter().map(|policy| policy.terms.reuse_seconds.map_or(0, u64::from));
+        let seconds = granted.min()?.min(self.validity.left(now) / 1000);
+        (seconds > 0).then_some(seconds)
     }
 
     /// Whether the same question in the same world has this answer at any time. A limit of the stack or a defect is not

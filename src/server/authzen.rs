@@ -15,7 +15,7 @@ use http_body_util::BodyExt as _;
 use serde_json::json;
 
 use super::grpc::MAX_MESSAGE_BYTES;
-use super::{status, wire};
+use super::{status, terms, wire};
 use crate::audit::record::{Evidence, Surface};
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::Effect;
@@ -241,8 +241,13 @@ fn body(answer: &Answer) -> serde_json::Value {
         "revision": answer.published.revision.as_ref(),
         "policies": decision.determining.iter().map(|policy| policy.id.as_str()).collect::<Vec<_>>(),
     });
-    if let (Some(denial), Some(members)) = (&decision.denial, context.as_object_mut()) {
-        members.insert("reason".to_owned(), json!({"code": denial.code.as_str(), "message": denial.message}));
+    if let Some(members) = context.as_object_mut() {
+        if let Some(denial) = &decision.denial {
+            let reason = json!({"code": denial.code.as_str(), "message": denial.message});
+            members.insert("reason".to_owned(), reason);
+        }
+        let terms = terms::members(decision, answer.now);
+        members.extend(terms.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
     json!({ "decision": decision.effect == Effect::Allow, "context": context })
 }

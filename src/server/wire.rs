@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use prost_types::value::Kind as StructKind;
 use tonic_types::Status as RpcStatus;
 
-use super::{evidence, pb, status};
+use super::{evidence, pb, status, structs, terms};
 use crate::audit::record::{CacheUse, Mode};
 use crate::engine::cedar::{Outcome, PolicyEffect};
 use crate::engine::convert::Form;
@@ -104,7 +103,7 @@ fn context(wire: Option<pb::authorize_request::ContextForm>) -> Read<(Form, Vec<
     use pb::authorize_request::ContextForm;
     match wire {
         None => Ok((Form::Plain, Vec::new())),
-        Some(ContextForm::Context(fields)) => Ok((Form::Plain, members(fields))),
+        Some(ContextForm::Context(fields)) => Ok((Form::Plain, structs::members(fields))),
         Some(ContextForm::TypedContext(record)) => {
             Ok((Form::Typed, typed_members(record, Trail::Root("typed_context"))?))
         }
@@ -122,7 +121,7 @@ fn arguments(wire: Option<pb::authorize_request::ArgumentsForm>) -> Read<Option<
     use pb::authorize_request::ArgumentsForm;
     match wire {
         None => Ok(None),
-        Some(ArgumentsForm::Arguments(fields)) => Ok(Some(Datum::Record(members(fields)))),
+        Some(ArgumentsForm::Arguments(fields)) => Ok(Some(Datum::Record(structs::members(fields)))),
         Some(ArgumentsForm::ArgumentsJson(text)) => json(&text, "arguments_json").map(Some),
     }
 }
@@ -130,22 +129,6 @@ fn arguments(wire: Option<pb::authorize_request::ArgumentsForm>) -> Read<Option<
 /// JSON text as a value: no duplicate members, no text after it.
 fn json(text: &str, field: &str) -> Read<Datum> {
     serde_json::from_str(text).map_err(|error| InvalidRequest::field(field, format!("is not JSON: {error}")))
-}
-
-fn members(fields: prost_types::Struct) -> Vec<(String, Datum)> {
-    fields.fields.into_iter().map(|(name, value)| (name, plain(value))).collect()
-}
-
-/// Recursion is bounded: prost decodes at most 100 nested messages.
-fn plain(value: prost_types::Value) -> Datum {
-    match value.kind {
-        None | Some(StructKind::NullValue(_)) => Datum::Null,
-        Some(StructKind::BoolValue(value)) => Datum::Bool(value),
-        Some(StructKind::NumberValue(value)) => Datum::Number(value),
-        Some(StructKind::StringValue(text)) => Datum::String(text),
-        Some(StructKind::ListValue(list)) => Datum::List(list.values.into_iter().map(plain).collect()),
-        Some(StructKind::StructValue(fields)) => Datum::Record(members(fields)),
-    }
 }
 
 /// Where a value stands in its message. Rendered only for a refusal: a name may be as long as the message.
@@ -267,7 +250,7 @@ pub fn item_status(refused: &Refused) -> RpcStatus {
 
 /// An answer, as the contract carries it.
 pub fn response(answer: Answer, request_id: String) -> pb::AuthorizeResponse {
-    let Answer { decision, id, published, cache } = answer;
+    let Answer { decision, id, now, published, cache } = answer;
     let principal = wire_reference(&decision.principal);
     pb::AuthorizeResponse {
         decision: wire_effect(decision.effect).into(),
@@ -292,10 +275,9 @@ pub fn response(answer: Answer, request_id: String) -> pb::AuthorizeResponse {
         generation: published.world.generation.hash.to_string(),
         revision: published.revision.to_string(),
         cache: wire_cache(cache).into(),
-        // No promise beyond this instant, and nothing to do or to use, until a build honours them.
-        advice: Vec::new(),
-        obligations: Vec::new(),
-        valid_until: None,
+        advice: terms::advice(&decision, now),
+        obligations: terms::obligations(&decision),
+        valid_until: terms::valid_until(&decision, now),
     }
 }
 

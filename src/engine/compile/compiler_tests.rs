@@ -23,7 +23,7 @@ const ENTITIES: &str = r#"[
 ]"#;
 
 /// Texts that a file may hold, clean and otherwise; `#` stands for a number.
-const PIECES: [&str; 25] = [
+const PIECES: [&str; 26] = [
     "@id(\"p#\") permit (principal, action, resource);",
     "@id(\"p#\")\npermit (principal == Mandate::User::\"u\", action == Mandate::Action::\"view\", resource)\nwhen { resource.level > # && principal.level == 1 };",
     "@id(\"p#\") @reason(\"no; not \\\"now\\\" // never;\")\nforbid (principal in Mandate::Team::\"a\", action, resource)\n  // why; so\n  unless { context has count && context.count > # };",
@@ -41,6 +41,7 @@ const PIECES: [&str; 25] = [
     "@id(\"p#\") permit (principal, action, resource)\nwhen { 1 == \"2\" };",
     "@id(\"p#\") permit (principal, action, resource)\nwhen { false };",
     "@id(\"p#\") @obligation(\"log\") permit (principal, action, resource);",
+    "@id(\"p#\") @obligation(\"{\\\"id\\\": \\\"o#\\\", \\\"type\\\": \\\"log\\\"}\") @reuse(\"30s\") permit (principal, action, resource);",
     "@id(\"emergency:p#\") permit (principal, action, resource);",
     "permit (principal, action, resource);",
     "@id(\"p#\") permit (principal, action);",

@@ -10,13 +10,15 @@ use super::checks::Findings;
 use super::emergency::EMERGENCY;
 use super::single::{Clean, Examiner, Fresh, Segment, Single};
 use super::{Sources, check_policies, place};
+use crate::engine::cedar::walk::{Heading, WrittenAnnotation};
 use crate::engine::cedar::{CompiledPolicy, walk};
 use crate::engine::generation::{PolicyIds, Strictness};
 use crate::engine::guard::{MAX_POLICY_DEPTH, StackUnavailable};
 use crate::engine::problem::{Place, Problem, Report, Severity, SourceFile};
+use crate::engine::terms::Terms;
 
 /// Annotations whose meaning this build does not honour yet: ignoring one would weaken the policy (C15).
-const NOT_HONOURED: [&str; 3] = ["obligation", "reuse", "audit"];
+const NOT_HONOURED: [&str; 1] = ["audit"];
 
 /// Policies, each with the file it came from.
 #[derive(Default)]
@@ -154,9 +156,8 @@ impl LoadedPolicies {
 
     fn add_fresh(&mut self, fresh: Fresh, origin: Origin, report: &mut Report) {
         let found = report.problems.len();
-        let annotations: Vec<_> = fresh.annotations.iter().map(String::as_str).collect();
         let id = fresh.id.as_deref().filter(|id| !id.is_empty());
-        let id = self.admit(id, &annotations, fresh.depth, &origin, report);
+        let id = self.admit(id, &fresh.heading, fresh.depth, &origin, report);
         let (Some(id), Some((policy, findings))) = (id, fresh.checked) else { return };
         let policy = Arc::new(policy);
         if findings.is_clean() && report.problems.len() == found {
@@ -196,9 +197,8 @@ impl LoadedPolicies {
         for (offset, policy) in in_order(set) {
             let origin = Origin { place: place.clone(), offset };
             let depth = walk::depth(policy);
-            let annotations: Vec<_> = policy.annotations().map(|(key, _)| key).collect();
             let id = self.named(policy.annotation("id"), policy.id());
-            if let Some(id) = self.admit(id, &annotations, depth, &origin, report) {
+            if let Some(id) = self.admit(id, &walk::heading(policy), depth, &origin, report) {
                 self.add(policy.new_id(id), origin, report);
             }
         }
@@ -218,9 +218,8 @@ impl LoadedPolicies {
         report: &mut Report,
     ) -> Option<PolicyId> {
         let depth = walk::template_depth(template);
-        let annotations: Vec<_> = template.annotations().map(|(key, _)| key).collect();
         let id = self.named(template.annotation("id"), template.id());
-        let id = self.admit(id, &annotations, depth, &origin, report)?;
+        let id = self.admit(id, &walk::template_heading(template), depth, &origin, report)?;
         self.add_template(&template.new_id(id.clone()), origin, report);
         Some(id)
     }
@@ -238,17 +237,17 @@ impl LoadedPolicies {
     fn admit(
         &self,
         id: Option<&str>,
-        mut annotations: &[&str],
+        heading: &Heading,
         depth: usize,
         origin: &Origin,
         report: &mut Report,
     ) -> Option<PolicyId> {
         let problem = |message: String| origin.error(message);
-        if self.strictness != Strictness::Full {
-            annotations = &[];
-        }
-        if !origin.check_condition(annotations, depth, report) {
+        if !origin.check_depth(depth, report) {
             return None;
+        }
+        if self.strictness == Strictness::Full {
+            origin.check_annotations(heading, report);
         }
         let Some(id) = id else {
             let help = "begin the policy with `@id(\"a-name-that-stays\")`; logs and tests refer to it";
@@ -347,21 +346,32 @@ impl Origin {
         Problem::error(&self.place, message).at(self.line_span(), None)
     }
 
-    /// Refuses what the condition or the annotations ask for and this build would not do. False if the policy must not
-    /// go further.
-    pub(super) fn check_condition(&self, annotations: &[&str], depth: usize, report: &mut Report) -> bool {
-        if depth > MAX_POLICY_DEPTH {
-            let message =
-                format!("the condition is {depth} expressions deep; at most {MAX_POLICY_DEPTH} are accepted");
-            report.push(self.error(message).help("split the policy, or test membership of a set"));
-            return false;
+    /// Refuses a condition that is too deep. False if the policy must not go further.
+    pub(super) fn check_depth(&self, depth: usize, report: &mut Report) -> bool {
+        if depth <= MAX_POLICY_DEPTH {
+            return true;
         }
-        for name in annotations.iter().filter(|name| NOT_HONOURED.contains(name)) {
-            let message =
-                format!("`@{name}` is not honoured by this build, and ignoring it would weaken the policy");
-            report.push(self.error(message));
+        let message =
+            format!("the condition is {depth} expressions deep; at most {MAX_POLICY_DEPTH} are accepted");
+        report.push(self.error(message).help("split the policy, or test membership of a set"));
+        false
+    }
+
+    /// Refuses annotations that ask for what this build would not do, or do not say what they should (C15).
+    pub(super) fn check_annotations(&self, heading: &Heading, report: &mut Report) {
+        let Heading { effect, annotations } = heading;
+        for WrittenAnnotation { name, text, offset } in annotations {
+            let at = Self { place: self.place.clone(), offset: self.offset + offset };
+            if NOT_HONOURED.contains(&name.as_str()) {
+                let message = format!(
+                    "`@{name}` is not honoured by this build, and ignoring it would weaken the policy"
+                );
+                report.push(at.error(message));
+            }
+            if let Err(error) = Terms::of(*effect, [(name.as_str(), text.as_str())]) {
+                report.push(at.error(error.to_string()).help(error.help()));
+            }
         }
-        true
     }
 
     pub(super) fn locate(&self) -> String {

@@ -11,6 +11,7 @@ use cedar_policy::{Policy, PolicyId, PolicySet, Template};
 use super::checks::{self, Findings, Rules};
 use super::policies::Origin;
 use super::workers::Workers;
+use crate::engine::cedar::walk::Heading;
 use crate::engine::cedar::{CompiledPolicy, walk};
 use crate::engine::guard::{MAX_POLICY_DEPTH, StackUnavailable};
 use crate::engine::problem::Place;
@@ -40,8 +41,8 @@ pub(super) enum Single {
 pub(super) struct Fresh {
     /// From `@id`.
     pub(super) id: Option<String>,
-    /// Names of its annotations.
-    pub(super) annotations: Vec<String>,
+    /// What stands above its scope.
+    pub(super) heading: Heading,
     /// Depth of its condition.
     pub(super) depth: usize,
     /// None if it is too deep or nameless, which are errors.
@@ -104,8 +105,7 @@ impl Examiner<'_> {
             let findings = self.rules.map(|rules| checks::single(rules, policy, &compiled, &origin));
             (compiled, findings.unwrap_or_default())
         });
-        let annotations = policy.annotations().map(|(name, _)| name.to_owned()).collect();
-        Fresh { id, annotations, depth, checked }
+        Fresh { id, heading: walk::heading(policy), depth, checked }
     }
 }
 
