@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod cedar;
 pub mod check;
 pub mod compile;
+pub mod content;
 pub mod convert;
 pub mod datum;
 pub mod decision;

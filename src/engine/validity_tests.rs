@@ -30,8 +30,7 @@ const MIDNIGHT: i64 = 1_795_305_600_000;
 
 /// None for policies that are refused: some that are generated can never apply.
 fn world(policies: &str, on_policy_error: OnPolicyError) -> Option<World> {
-    let file =
-        |name: &str, text: String| vec![SourceFile { name: name.to_owned(), bytes: text.into_bytes() }];
+    let file = |name: &str, text: String| vec![SourceFile { name: name.to_owned(), bytes: text.into() }];
     let entities = json!([
         {"uid": {"type": "Mandate::User", "id": "ana"}, "parents": [],
          "attrs": {"expires": "2026-11-22T10:00:00Z", "grace": "2h", "level": 3}},

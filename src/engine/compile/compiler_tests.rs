@@ -150,8 +150,7 @@ impl Written {
     }
 
     fn sources(&self) -> Sources {
-        let file =
-            |name: &str, text: &str| SourceFile { name: name.to_owned(), bytes: text.as_bytes().to_vec() };
+        let file = |name: &str, text: &str| SourceFile { name: name.to_owned(), bytes: text.into() };
         let schema =
             if self.other_schema { SCHEMA.replace("level: Long", "level?: Long") } else { SCHEMA.to_owned() };
         let emergency = Some(EMERGENCY[self.emergency]).filter(|text| !text.is_empty());
@@ -226,7 +225,7 @@ fn accepted(outcome: Result<Loaded, Report>) -> Vec<Arc<CompiledPolicy>> {
 
 fn compiler(threads: usize) -> Compiler {
     let threads = std::num::NonZeroUsize::new(threads).unwrap();
-    Compiler::new(Options::default(), Workers { threads, ..Workers::default() })
+    Compiler::new(Options::default(), Workers { threads })
 }
 
 #[test]
@@ -255,7 +254,7 @@ fn a_rejected_set_takes_nothing_away_and_adds_what_was_clean() {
     set.files[0].1[1] = permit("b", "principal.none");
     set.files[0].1.push(permit("c", "principal.level == 3"));
     compiler.compile(&set.sources()).unwrap_err();
-    let schema = SourceFile { name: "s.cedarschema".to_owned(), bytes: b"entity {".to_vec() };
+    let schema = SourceFile { name: "s.cedarschema".to_owned(), bytes: b"entity {".into() };
     compiler.compile(&Sources { schemas: vec![schema], ..served.clone() }).unwrap_err();
     // Neither the broken schema nor the broken policy made it forget what is served.
     let again = accepted(compiler.compile(&served));

@@ -2,7 +2,9 @@
 
 use cedar_policy::{Effect, Policy};
 
-use super::policies::{LoadedPolicies, Origin, in_order, parse};
+use super::origin::Origin;
+use super::parsing::{in_order, parse};
+use super::policies::LoadedPolicies;
 use super::{base_name, check_policies, place};
 use crate::engine::cedar::walk;
 use crate::engine::problem::{Place, Report, SourceFile};
