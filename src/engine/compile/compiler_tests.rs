@@ -327,3 +327,17 @@ fn a_policy_is_no_template_in_cedars_words() {
     let report = compiler(1).compile(&set.sources()).unwrap_err();
     assert!(report.to_string().contains("expected a template, but a static policy was provided"), "{report}");
 }
+
+#[test]
+fn entities_that_go_are_missed_by_policies_that_stay() {
+    let mut set = written(&[
+        "@id(\"p\") permit (principal in Mandate::Team::\"a\", action, resource);".to_owned(),
+        permit("q", "principal.level == 1"),
+    ]);
+    let mut compiler = compiler(1);
+    for (fewer, warnings) in [(false, 0), (true, 1), (true, 1), (false, 0)] {
+        set.fewer_entities = fewer;
+        let loaded = compiler.compile(&set.sources()).unwrap();
+        assert_eq!(loaded.warnings.warnings().count(), warnings, "{fewer}: {}", loaded.warnings);
+    }
+}
