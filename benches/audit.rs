@@ -88,6 +88,8 @@ impl Asked {
             generation: Arc::clone(&self.text),
             request: Some(request),
             note: None,
+            valid_until: None,
+            reuse_seconds: None,
             decision: Arc::clone(&self.decision),
             cache: CacheUse::Miss,
             latency: Duration::from_nanos(13_125),

@@ -113,6 +113,8 @@ pub struct Expectation {
     pub reason: Option<String>,
     /// The hop of the chain that denied first; unchecked if absent.
     pub hop: Option<usize>,
+    /// Ids of the obligations, as a set; unchecked if absent.
+    pub obligations: Option<Vec<String>>,
 }
 
 /// Allow or deny, in a case file.

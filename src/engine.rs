@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod cedar;
 pub mod check;
 pub mod compile;
+pub mod content;
 pub mod convert;
 pub mod datum;
 pub mod decision;
@@ -33,7 +34,9 @@ pub mod revocations;
 pub mod slice;
 pub mod subject;
 pub mod supplied;
+pub mod terms;
 mod token;
+pub mod validity;
 pub mod version;
 pub mod world;
 
@@ -43,3 +46,5 @@ mod chain_tests;
 mod convert_tests;
 #[cfg(test)]
 mod law_tests;
+#[cfg(test)]
+mod validity_tests;

@@ -85,6 +85,8 @@ pub struct Answer {
     pub decision: Arc<Decision>,
     /// UUIDv7 of this answer.
     pub id: Uuid,
+    /// When it was asked for.
+    pub now: Now,
     /// The world that decided.
     pub published: Arc<Published>,
     /// What part the cache had.
@@ -260,7 +262,7 @@ impl Pdp {
                 if let Some(check) = self.check.as_ref().filter(|check| check.is_due()) {
                     check.take(published, &asked.question, now, &decision);
                 }
-                let answer = Answer { decision, id: name(), published: Arc::clone(published), cache };
+                let answer = Answer { decision, id: name(), now, published: Arc::clone(published), cache };
                 Ok(Decided { answer, asked, note, latency: started.elapsed() })
             }
         }
@@ -330,8 +332,9 @@ pub fn decide_unrecorded(world: World, asked: &Asked) -> Result<Answer, Refused>
     let store = Store::new(world);
     let published = store.current();
     store.check_minimum(&asked.minimum_revision, &published)?;
-    let decision = Arc::new(authorize(&published.world, &asked.question, now())?);
-    Ok(Answer { decision, id: name(), published, cache: CacheUse::Bypass })
+    let now = now();
+    let decision = Arc::new(authorize(&published.world, &asked.question, now)?);
+    Ok(Answer { decision, id: name(), now, published, cache: CacheUse::Bypass })
 }
 
 /// Looks a question up among those decided in the same world, or decides it.

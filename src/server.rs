@@ -13,4 +13,6 @@ pub mod protocol;
 pub mod report;
 pub mod status;
 pub mod stream;
+pub mod structs;
+pub mod terms;
 pub mod wire;

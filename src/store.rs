@@ -90,7 +90,9 @@ impl Store {
     /// Replaces the world, and hands back the one before. Requests that loaded that one finish in it.
     pub fn publish(&self, world: World) -> Arc<Published> {
         let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let sequence = self.current.load().sequence + 1;
+        let before = self.current.load();
+        let (sequence, world) = (before.sequence + 1, world.after(&before.world));
+        drop(before);
         self.current.swap(Arc::new(published(world, sequence, &self.signer, self.cache_bytes)))
     }
 

@@ -52,8 +52,8 @@ pub(crate) struct Effort {
     /// a figure needs.
     #[arg(long, global = true, default_value_t = 3_000)]
     round_ms: u64,
-    /// Reloads under load.
-    #[arg(long, global = true, default_value_t = 5)]
+    /// Reloads under load: enough that the time after the last one counts for little.
+    #[arg(long, global = true, default_value_t = 50)]
     pub(crate) reloads: usize,
     /// How long the quiet load before the reloads lasts, in milliseconds.
     #[arg(long, global = true, default_value_t = 10_000)]

@@ -44,14 +44,24 @@ pub(crate) struct Reload {
     pub(crate) policies: usize,
     /// Between two decisions.
     pub(crate) interval: f64,
-    /// From when a decision was due to when it was made.
-    pub(crate) quiet: Tail,
-    pub(crate) reloading: Tail,
+    pub(crate) quiet: Phase,
+    pub(crate) reloading: Phase,
     /// From the command to the publication, the median.
     pub(crate) reload_ms: f64,
     pub(crate) reloads: usize,
     /// Replacing the world that is served by another.
     pub(crate) publish: Tail,
+}
+
+/// Decisions of one phase.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Phase {
+    /// From when a decision was due to when it was made.
+    pub(crate) whole: Tail,
+    /// Of that, until it was begun: what the scheduler, and decisions before that took long, made it wait.
+    pub(crate) late: Tail,
+    /// And from then on.
+    pub(crate) decision: Tail,
 }
 
 /// A distribution of times, in microseconds.
@@ -97,8 +107,8 @@ pub(crate) fn reload(policies: usize, effort: Effort) -> Attempt<Reload> {
     Ok(Reload {
         policies,
         interval: micros(nanos(interval)),
-        quiet: Tail::of(&quiet),
-        reloading: Tail::of(&reloading),
+        quiet: quiet.tails(),
+        reloading: reloading.tails(),
         reload_ms: micros(reloads.value_at_quantile(0.5)) / 1e3,
         reloads: effort.reloads,
         publish: Tail::of(&publish),
@@ -154,12 +164,35 @@ fn pace(store: &Store, wires: &[Wire]) -> Attempt<Duration> {
     Ok(Duration::from_nanos(times.value_at_quantile(0.5)).div_f64(LOAD))
 }
 
+/// The times of decisions of one phase.
+struct Times {
+    whole: Histogram<u64>,
+    late: Histogram<u64>,
+    decision: Histogram<u64>,
+}
+
+impl Times {
+    fn new() -> Attempt<Self> {
+        Ok(Self { whole: Histogram::new(3)?, late: Histogram::new(3)?, decision: Histogram::new(3)? })
+    }
+
+    fn record(&mut self, late: Duration, decision: Duration) -> Attempt<()> {
+        self.late.record(nanos(late))?;
+        self.decision.record(nanos(decision))?;
+        Ok(self.whole.record(nanos(late + decision))?)
+    }
+
+    fn tails(&self) -> Phase {
+        Phase { whole: Tail::of(&self.whole), late: Tail::of(&self.late), decision: Tail::of(&self.decision) }
+    }
+}
+
 /// Decides on a schedule, whatever became of the decisions before, sleeping between them as a thread that waits for
 /// requests does. Each counts from when it was due.
-fn load(store: &Store, wires: &[Wire], interval: Duration, phase: &AtomicU8) -> Attempt<[Histogram<u64>; 2]> {
+fn load(store: &Store, wires: &[Wire], interval: Duration, phase: &AtomicU8) -> Attempt<[Times; 2]> {
     // By default the kernel wakes a thread up to 50 µs late, to save power.
     set_timerslack(1)?;
-    let (mut quiet, mut reloading) = (Histogram::new(3)?, Histogram::new(3)?);
+    let (mut quiet, mut reloading) = (Times::new()?, Times::new()?);
     let mut due = Instant::now();
     for wire in wires.iter().cycle() {
         due += interval;
@@ -169,8 +202,9 @@ fn load(store: &Store, wires: &[Wire], interval: Duration, phase: &AtomicU8) -> 
             RELOADING => &mut reloading,
             _ => break,
         };
+        let begun = Instant::now();
         decide(&store.current().world, wire)?;
-        times.record(nanos(due.elapsed()))?;
+        times.record(begun.saturating_duration_since(due), begun.elapsed())?;
     }
     Ok([quiet, reloading])
 }

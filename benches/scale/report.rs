@@ -178,7 +178,7 @@ impl Report {
                 "p99 at 25 % load while 100,000 policies reload".to_owned(),
                 3.0,
                 "×",
-                reload.map(|reload| reload.reloading.p99 / reload.quiet.p99),
+                reload.map(|reload| reload.reloading.whole.p99 / reload.quiet.whole.p99),
                 full,
             ),
             row(
@@ -263,7 +263,16 @@ impl Reload {
             short(*interval)
         );
         let during = format!("{reloads} reloads of {} ms", short(*reload_ms));
-        for (name, tail) in [("quiet", quiet), (&during, reloading), ("publish", publish)] {
+        let rows = [
+            ("quiet", &quiet.whole),
+            ("of that, until begun", &quiet.late),
+            ("and from then on", &quiet.decision),
+            (&during, &reloading.whole),
+            ("of that, until begun", &reloading.late),
+            ("and from then on", &reloading.decision),
+            ("publish", publish),
+        ];
+        for (name, tail) in rows {
             let Tail { p50, p99, p999, most, count } = tail;
             let [p50, p99, p999, most] = [p50, p99, p999, most].map(|figure| short(*figure));
             text += &format!("| {name} | {p50} | {p99} | {p999} | {most} | {count} |\n");

@@ -100,7 +100,7 @@ impl Workload {
                 policy.text(&id, &self.population).ok_or("a policy names what there is not")
             });
             let text = texts.collect::<Result<Vec<_>, _>>()?.join("\n");
-            Ok(SourceFile { name: format!("policies/{file:04}.cedar"), bytes: text.into_bytes() })
+            Ok(SourceFile { name: format!("policies/{file:04}.cedar"), bytes: text.into() })
         });
         files.collect()
     }
@@ -114,7 +114,7 @@ impl Workload {
                 return Ok(files);
             }
             let name = format!("entities/{:04}.json", files.len());
-            files.push(SourceFile { name, bytes: serde_json::to_vec(&some)? });
+            files.push(SourceFile { name, bytes: serde_json::to_vec(&some)?.into() });
         }
     }
 
@@ -151,7 +151,7 @@ impl Workload {
             fs::create_dir_all(folder)?;
         }
         for file in [&sources.policies, &sources.schemas, &sources.entities].into_iter().flatten() {
-            fs::write(root.join(&file.name), &file.bytes)?;
+            fs::write(root.join(&file.name), &*file.bytes)?;
         }
         Ok(folders)
     }

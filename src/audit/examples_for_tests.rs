@@ -15,6 +15,7 @@ use crate::engine::cedar::CompiledPolicy;
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::{Decision, Effect};
 use crate::engine::request::AuthzRequest;
+use crate::engine::validity::Validity;
 
 /// The `request_id` that makes the encoder panic.
 pub(crate) const POISON: &str = "poison for the encoder";
@@ -49,7 +50,7 @@ pub(super) fn decision() -> DecisionRecord {
         explanation: None,
         timed: false,
         hops: Vec::new(),
-        valid_until: None,
+        validity: Validity::ALWAYS,
     };
     DecisionRecord {
         id: Uuid::from_u128(7),
@@ -61,6 +62,8 @@ pub(super) fn decision() -> DecisionRecord {
         generation: "gen".into(),
         request: Some(request),
         decision: Arc::new(decision),
+        valid_until: None,
+        reuse_seconds: None,
         note: None,
         cache: CacheUse::Miss,
         latency: Duration::from_nanos(13_125),

@@ -13,10 +13,13 @@ use super::chain;
 use super::first_seen::FirstSeen;
 use super::json::{self, Capped, Each, MAX_TEXT_BYTES, Members, Object, Uid, Value};
 use super::record::{DecisionRecord, Record, RefusalRecord, Surface};
+use crate::engine::authorize::Now;
 use crate::engine::cedar::{Annotations, CompiledPolicy, PolicyEffect};
+use crate::engine::convert::datetime;
 use crate::engine::datum::Reference;
 use crate::engine::decision::{Decision, Denial, PolicyError};
 use crate::engine::request::AuthzRequest;
+use crate::engine::terms::Obligation;
 
 /// Version of the lines.
 const VERSION: u8 = 1;
@@ -78,6 +81,12 @@ impl Encoder {
         if let Some(evidence) = &record.evidence {
             line.member("evidence", evidence)?;
             line.text("trace_id", evidence.trace_id().unwrap_or_default())?;
+        }
+        if let Some(Now(millis)) = record.valid_until {
+            line.text("valid_until", &datetime(millis).unwrap_or_default())?;
+        }
+        if let Some(seconds) = record.reuse_seconds {
+            line.member("reuse_seconds", &seconds)?;
         }
         self.substance(record, out)?;
         out.extend_from_slice(b"}\n");
@@ -218,6 +227,11 @@ fn outcome(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
     if !decision.determining.is_empty() {
         line.member("determining", &Each(decision.determining.iter().map(|policy| Determining::of(policy))))?;
     }
+    let mut obligations = decision.obligations().peekable();
+    if obligations.peek().is_some() {
+        let obligations: Vec<_> = obligations.map(Obliged::of).collect();
+        line.member("obligations", &obligations)?;
+    }
     if !decision.errors.is_empty() {
         line.member("errors", &Each(decision.errors.iter().map(Failed::of)))?;
     }
@@ -241,6 +255,21 @@ impl<'a> Determining<'a> {
             PolicyEffect::Forbid => "forbid",
         };
         Self { id: &policy.id, effect, annotations: &policy.annotations }
+    }
+}
+
+/// An obligation; its properties are among its policy's annotations.
+#[derive(Serialize)]
+struct Obliged<'a> {
+    id: &'a SmolStr,
+    #[serde(rename = "type")]
+    kind: &'a SmolStr,
+    policy: &'a SmolStr,
+}
+
+impl<'a> Obliged<'a> {
+    fn of((policy, Obligation { id, kind, .. }): (&'a CompiledPolicy, &'a Obligation)) -> Self {
+        Self { id, kind, policy: &policy.id }
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::json::{Capped, MAX_TEXT_BYTES};
+use crate::engine::authorize::Now;
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::{Decision, Note};
 use crate::engine::request::{AuthzRequest, RequestEntity};
@@ -41,6 +42,10 @@ pub struct DecisionRecord {
     pub request: Option<AuthzRequest>,
     /// What was decided.
     pub decision: Arc<Decision>,
+    /// Until when it holds, if that was promised.
+    pub valid_until: Option<Now>,
+    /// For how many seconds whoever asked may reuse it, if at all.
+    pub reuse_seconds: Option<u64>,
     /// What lines say of both, if the decision may be given again: written by the first, and copied by the others.
     pub note: Option<Arc<Note>>,
     /// What part the cache had.

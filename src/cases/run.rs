@@ -26,7 +26,7 @@ pub enum CaseOutcome {
 /// One thing that came out otherwise than expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// `decision`, `determining`, `errors`, `reason` or `hop`.
+    /// `decision`, `determining`, `errors`, `reason`, `hop` or `obligations`.
     pub field: &'static str,
     /// What the case says.
     pub expected: String,
@@ -103,6 +103,10 @@ fn compare(case: &Case, decision: &Decision) -> Vec<Difference> {
     if let Some(expected) = expect.hop {
         let actual = decision.denied_hop().map(|hop| hop.hop.to_string());
         check("hop", expected.to_string(), actual.unwrap_or_else(|| "none".to_owned()));
+    }
+    if let Some(expected) = &expect.obligations {
+        let actual = decision.obligations().map(|(_, obligation)| obligation.id.as_str());
+        check("obligations", set(expected.iter().map(String::as_str)), set(actual));
     }
     differences
 }

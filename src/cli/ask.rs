@@ -6,7 +6,6 @@ use std::str::FromStr as _;
 
 use cedar_policy::EntityUid;
 use clap::Args;
-use prost_types::value::Kind;
 use serde::Deserialize;
 use tonic::Code;
 use tonic_types::StatusExt as _;
@@ -18,7 +17,7 @@ use crate::app;
 use crate::engine::datum::Datum;
 use crate::pdp::{self, Refused};
 use crate::server::pb::authorization_service_client::AuthorizationServiceClient;
-use crate::server::{answer, pb, wire};
+use crate::server::{answer, pb, structs, wire};
 
 /// A request: a file, or its parts.
 #[derive(Debug, Args)]
@@ -195,32 +194,9 @@ fn parse_object(name: &str, text: &str) -> Result<prost_types::Struct, String> {
 
 fn object(name: &str, value: Datum) -> Result<prost_types::Struct, String> {
     match value {
-        Datum::Record(members) => Ok(fields(members)),
+        Datum::Record(members) => Ok(structs::of_members(&members)),
         other => Err(format!("{name} must be a JSON object; it is {}", other.kind())),
     }
-}
-
-fn fields(members: Vec<(String, Datum)>) -> prost_types::Struct {
-    prost_types::Struct {
-        fields: members.into_iter().map(|(name, value)| (name, wire_value(value))).collect(),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "`Struct` has doubles only; the server checks the range")]
-fn wire_value(value: Datum) -> prost_types::Value {
-    let kind = match value {
-        Datum::Bool(value) => Kind::BoolValue(value),
-        Datum::Long(value) => Kind::NumberValue(value as f64),
-        Datum::Number(value) => Kind::NumberValue(value),
-        Datum::String(text) => Kind::StringValue(text),
-        Datum::List(elements) => {
-            Kind::ListValue(prost_types::ListValue { values: elements.into_iter().map(wire_value).collect() })
-        }
-        Datum::Record(members) => Kind::StructValue(fields(members)),
-        // JSON has no other kinds.
-        _ => Kind::NullValue(0),
-    };
-    prost_types::Value { kind: Some(kind) }
 }
 
 fn ask_server(server: &str, request: pb::AuthorizeRequest) -> Result<pb::AuthorizeResponse, Exit> {

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::ask::Ask;
 use super::output::{self, BAD, FAINT, Format, GOOD, NAME};
-use crate::server::pb;
+use crate::engine::convert::datetime;
+use crate::engine::datum::Datum;
+use crate::server::{pb, structs};
 
 /// Decide one request, from files or by asking a server.
 #[derive(Debug, Args)]
@@ -55,6 +57,25 @@ pub fn print(answer: &pb::AuthorizeResponse) {
     for error in &answer.errors {
         anstream::println!("  {BAD}error{BAD:#} in {}: {}", error.policy_id, error.message);
     }
+    for obligation in &answer.obligations {
+        let pb::Obligation { id, r#type, .. } = obligation;
+        anstream::println!("  obliged to {NAME}{type}{NAME:#} ({id}) {}", properties(&obligation.properties));
+    }
+    for advice in &answer.advice {
+        anstream::println!("  {FAINT}{} {}{FAINT:#}", advice.r#type, properties(&advice.properties));
+    }
+    if let Some(until) = valid_until(answer) {
+        anstream::println!("  {FAINT}holds until {until}, if nothing else changes{FAINT:#}");
+    }
+}
+
+fn properties(properties: &Option<prost_types::Struct>) -> Value {
+    Datum::Record(structs::members(properties.clone().unwrap_or_default())).to_json()
+}
+
+fn valid_until(answer: &pb::AuthorizeResponse) -> Option<String> {
+    let until = answer.valid_until.as_ref()?;
+    datetime(until.seconds * 1000 + i64::from(until.nanos) / 1_000_000)
 }
 
 /// On whose authority, root first; and where in the chain it was denied.
@@ -88,12 +109,23 @@ pub fn answer_json(answer: &pb::AuthorizeResponse) -> Value {
     let policies = answer.determining_policies.iter().map(|policy| policy.policy_id.as_str());
     let errors =
         answer.errors.iter().map(|error| json!({"policy": error.policy_id, "message": error.message}));
+    let obligations = answer.obligations.iter().map(|obligation| {
+        let properties = properties(&obligation.properties);
+        json!({"id": obligation.id, "type": obligation.r#type, "properties": properties})
+    });
+    let advice = answer
+        .advice
+        .iter()
+        .map(|advice| json!({"type": advice.r#type, "properties": properties(&advice.properties)}));
     let mut told = json!({
         "decision": decision_name(answer.decision()),
         "decision_id": answer.decision_id,
         "determining": policies.collect::<Vec<_>>(),
         "errors": errors.collect::<Vec<_>>(),
         "reason": answer.reason.as_ref().map(reason_json),
+        "obligations": obligations.collect::<Vec<_>>(),
+        "advice": advice.collect::<Vec<_>>(),
+        "valid_until": valid_until(answer),
         "generation": answer.generation,
     });
     if let Some(members) = told.as_object_mut().filter(|_| !answer.chain.is_empty()) {

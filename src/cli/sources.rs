@@ -59,7 +59,7 @@ impl SourceArgs {
     /// The [`Report`] of everything wrong with the sources, or how the command exits.
     pub fn try_load(&self, format: Format) -> Result<Result<Loaded, Report>, Exit> {
         let config = self.config(self.overrides())?;
-        let mut compiler = Compiler::new(config.options, workers::foreground());
+        let mut compiler = Compiler::new(config.options, workers::all());
         let progress = Arc::default();
         let _shown_till_loaded = Bar::watch(&progress, format);
         compiler.report_to(progress);

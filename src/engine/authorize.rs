@@ -20,6 +20,7 @@ use super::presence;
 use super::question::Question;
 use super::request::{AuthzRequest, InvalidRequest};
 use super::slice;
+use super::validity::Validity;
 use super::world::World;
 
 /// The instant a question is asked, in milliseconds since 1970-01-01T00:00:00Z.
@@ -32,13 +33,13 @@ pub struct Now(pub i64);
 /// [`InvalidRequest`] if the question itself cannot be understood. A denial is not an error.
 pub fn authorize(world: &World, request: &AuthzRequest, now: Now) -> Result<Decision, InvalidRequest> {
     let question = Question::of(world, request)?;
-    let token = question.shown.token.as_ref().map(|token| token.expires);
-    let (decision, chain) = match Chain::of(world, &question.shown, &question.principal) {
-        Ok(None) => (alone(world, question, now, request.explain)?, None),
-        Ok(Some(chain)) => (along::decide(world, &question, &chain, now, request.explain)?, chain.bound(now)),
-        Err(broken) => (along::broken(&question, *broken, request.explain), None),
+    let token = question.shown.validity(now);
+    let decision = match Chain::of(world, &question.shown, &question.principal) {
+        Ok(None) => alone(world, question, now, request.explain)?,
+        Ok(Some(chain)) => along::decide(world, &question, &chain, now, request.explain)?,
+        Err(broken) => along::broken(&question, *broken, request.explain),
     };
-    Ok(Decision { valid_until: token.into_iter().chain(chain).min(), ..decision })
+    Ok(Decision { validity: decision.validity.and(token), ..decision })
 }
 
 /// Decides a request that shows no delegation: the principal acts for itself.
@@ -117,6 +118,8 @@ pub(super) fn decide(
     }
     tally.doubt(|uid| world.built(uid).is_some() || question.supplied.contains(uid));
     let (effect, determining, denial) = tally.fold(world.generation.on_policy_error);
+    let reading = candidates.iter().filter(|policy| timed && policy.reads_now);
+    let validity = validity(&hearing, reading, &tally.errors, now);
     if explain {
         traced.extend(near(world, &mut question, parties, &candidates, now)?);
     }
@@ -129,10 +132,24 @@ pub(super) fn decide(
         explanation,
         timed,
         hops: Vec::new(),
-        valid_until: None,
+        validity,
         action: question.action.uid.clone(),
         principal: question.principal,
     })
+}
+
+/// The instants around this one over which every policy that reads the time comes out the same, and so the decision. What
+/// met a limit of the stack or a defect may come out otherwise at once (K8).
+fn validity<'p>(
+    hearing: &Hearing<'_>,
+    reading: impl Iterator<Item = &'p &'p Arc<CompiledPolicy>>,
+    errors: &[PolicyError],
+    now: Now,
+) -> Validity {
+    if errors.iter().any(|error| error.failure.kind != PolicyFailureKind::Data) {
+        return Validity::unforeseen(now);
+    }
+    reading.fold(Validity::ALWAYS, |validity, policy| validity.and(hearing.validity(policy, now)))
 }
 
 /// How permits come out whose scopes come close. They decide nothing: what they would look at and is not there is no denial.

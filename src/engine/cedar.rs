@@ -17,6 +17,8 @@ mod reading;
 pub mod scope;
 pub mod sight;
 pub mod swift;
+mod thresholds;
+mod time_uses;
 pub mod types;
 pub mod value;
 pub mod walk;

@@ -11,9 +11,13 @@ mod definitions;
 mod delegations;
 mod emergency;
 mod entities;
+mod known;
 mod language;
 mod links;
 mod marks;
+mod origin;
+mod parsing;
+mod placed;
 mod policies;
 mod schema;
 mod single;
@@ -30,6 +34,7 @@ use checks::Rules;
 pub use compiler::Compiler;
 pub use emergency::{EMERGENCY, is_emergency};
 use entities::EntityMemory;
+use placed::Placed;
 use policies::LoadedPolicies;
 use sha2::{Digest, Sha256};
 pub use workers::Workers;
@@ -39,7 +44,7 @@ use super::cedar::entities as cedar_entities;
 use super::digest;
 use super::generation::{Generation, OnPolicyError, Strictness};
 use super::guard::{self, Refused, StackUnavailable};
-use super::index::ScopeIndex;
+use super::index::{ScopeIndex, ScopeKeys};
 use super::problem::{Place, Problem, Report, SourceFile};
 use super::world::World;
 
@@ -105,6 +110,14 @@ pub fn compile(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
     Compiler::new(options.clone(), Workers::default()).compile(sources)
 }
 
+/// What is left of the set before for the next one.
+#[derive(Clone, Default)]
+struct Remains {
+    entities: EntityMemory,
+    /// What scopes ask for.
+    keys: Arc<ScopeKeys>,
+}
+
 /// From policies that parsed and a schema, whatever was found in them, to a world. What is reported after the first
 /// `parsed` problems is more than the language asks.
 fn finish(
@@ -112,7 +125,7 @@ fn finish(
     options: &Options,
     rules: &Rules,
     policies: LoadedPolicies,
-    entities: &mut EntityMemory,
+    remains: &mut Remains,
     mut report: Report,
     parsed: usize,
 ) -> Result<Loaded, Report> {
@@ -122,9 +135,9 @@ fn finish(
         language::forgive(&mut report, parsed);
         language::keep_to(Arc::make_mut(&mut catalog), options.strictness);
     }
-    let stored = entities.load(&sources.entities, &catalog, &mut report)?;
+    let (stored, state) = remains.entities.load(&sources.entities, &catalog, &mut report)?;
     let related = report.problems.len();
-    checks::literals(&catalog, &policies, &stored, &mut report);
+    checks::literals(&catalog, &policies, (&stored, state), &mut report);
     checks::typed_tools(&catalog, &stored, &mut report);
     if options.strictness != Strictness::Full {
         language::forgive(&mut report, related);
@@ -140,16 +153,32 @@ fn finish(
     if report.rejects() {
         return Err(report);
     }
-    let policies: Vec<_> = policies.into_iter().map(|policy| policy.compiled).collect();
+    let index = index(&policies, &mut remains.keys);
     let generation = Generation {
         hash: Arc::from(content_hash(sources, options)),
-        index: ScopeIndex::of(&policies),
+        index,
         actions: actions.into_iter().map(|action| (action.uid().clone(), action)).collect(),
-        policies,
+        policies: policies.iter().flat_map(Placed::policies).cloned().collect(),
         catalog,
         on_policy_error: options.on_policy_error,
     };
     Ok(Loaded { world: World::new(Arc::new(generation), stored), warnings: report, valid })
+}
+
+/// Indexes policies; scopes of files that were taken over are as they were told.
+fn index(policies: &[Placed], keys: &mut Arc<ScopeKeys>) -> ScopeIndex {
+    let count = |placed: &Placed| placed.policies().len();
+    if keys.is_outgrown(policies.iter().map(count).sum()) {
+        *keys = Arc::default();
+    }
+    let mut first = 0_usize;
+    let mut scopes = Vec::with_capacity(policies.len());
+    for placed in policies {
+        // There are never so many: they would not fit into memory.
+        scopes.push((u32::try_from(first).unwrap_or(u32::MAX), placed.scopes(keys)));
+        first += count(placed);
+    }
+    ScopeIndex::joined(Arc::clone(keys), scopes.iter().map(|(first, scopes)| (*first, &**scopes)))
 }
 
 /// Names a generation by what compiles to it (W1): same sources and configuration, same name on every replica.
@@ -167,7 +196,7 @@ fn content_hash(sources: &Sources, options: &Options) -> String {
         add(&kind.to_be_bytes());
         for file in files {
             add(base_name(&file.name).as_bytes());
-            add(&file.bytes);
+            add(file.bytes.sum());
         }
     }
     digest::named(&hasher.finalize())

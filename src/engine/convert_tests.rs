@@ -27,7 +27,7 @@ const SCHEMA: &str = r#"
     }"#;
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {
-    let file = |name: &str, text: &str| SourceFile { name: name.to_owned(), bytes: text.as_bytes().to_vec() };
+    let file = |name: &str, text: &str| SourceFile { name: name.to_owned(), bytes: text.into() };
     let sources = Sources {
         policies: vec![file("p.cedar", "@id(\"p\") permit(principal, action, resource);")],
         schemas: vec![file("s.cedarschema", SCHEMA)],

@@ -9,6 +9,8 @@ use super::authorize::Now;
 use super::cedar::{CompiledPolicy, PolicyFailure, PolicyFailureKind};
 use super::delegation::Role;
 use super::explain::HopExplanation;
+use super::terms::Obligation;
+use super::validity::Validity;
 
 /// Allow or deny. There is no third.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +43,8 @@ pub struct Decision {
     pub timed: bool,
     /// Along a chain, how each principal of it was decided, root first; empty if the principal acted by itself.
     pub hops: Vec<HopOutcome>,
-    /// The instant from which the answer may be another, as far as grants and tokens bound it.
-    pub valid_until: Option<Now>,
+    /// The instants at which it comes out the same.
+    pub validity: Validity,
 }
 
 /// How one principal of a chain was decided.
@@ -260,7 +262,7 @@ impl Decision {
             explanation: None,
             timed: false,
             hops: Vec::new(),
-            valid_until: None,
+            validity: Validity::ALWAYS,
         }
     }
 
@@ -282,7 +284,7 @@ impl Decision {
             denial: denied.and_then(|denied| denied.denial.clone()),
             timed: each().any(|decision| decision.timed),
             explanation: None,
-            valid_until: None,
+            validity: each().fold(Validity::ALWAYS, |validity, decision| validity.and(decision.validity)),
             principal,
             action,
             hops,
@@ -292,6 +294,33 @@ impl Decision {
     /// The hop that denied first, if the decision was made along a chain.
     pub fn denied_hop(&self) -> Option<&HopOutcome> {
         self.hops.iter().find(|hop| hop.decision.effect == Effect::Deny)
+    }
+
+    /// What whoever acts on it must do: the obligations of every permit that it rests on, each with its policy. A denial
+    /// has none.
+    pub fn obligations(&self) -> impl Iterator<Item = (&CompiledPolicy, &Obligation)> {
+        let allows = self.effect == Effect::Allow;
+        let permits = self.determining.iter().map(|policy| &**policy);
+        let asking = permits.filter(move |policy| allows && !policy.terms.obligations.is_empty());
+        let mut told: Vec<&CompiledPolicy> = Vec::new();
+        let each = asking.filter(move |policy| {
+            // The same permit may speak for several hops; what it asks is asked once.
+            let is_new = told.iter().all(|other| other.id != policy.id);
+            told.push(policy);
+            is_new
+        });
+        each.flat_map(|policy| policy.terms.obligations.iter().map(move |obligation| (policy, obligation)))
+    }
+
+    /// For how many seconds from `now` it may be reused: the least that the permits it rests on grant, never longer than it
+    /// holds. None if one of them grants nothing (C13).
+    pub fn reuse_seconds(&self, now: Now) -> Option<u64> {
+        if self.effect != Effect::Allow {
+            return None;
+        }
+        let granted = self.determining.iter().map(|policy| policy.terms.reuse_seconds.map_or(0, u64::from));
+        let seconds = granted.min()?.min(self.validity.left(now) / 1000);
+        (seconds > 0).then_some(seconds)
     }
 
     /// Whether the same question in the same world has this answer at any time. A limit of the stack or a defect is not

@@ -2,9 +2,11 @@
 
 use std::cell::OnceCell;
 
+use super::authorize::Now;
 use super::cedar::{CompiledPolicy, Evaluation, Outcome, PolicyFailure, Scene, Scoped, Sight, Slice, Trace};
 use super::question::Question;
 use super::slice;
+use super::validity::Validity;
 use super::world::World;
 
 /// Everything that policies are evaluated over: a question, its time told and its chain filled, and what they may look at.
@@ -40,14 +42,23 @@ impl<'h> Hearing<'h> {
 
     /// Whether a policy is satisfied, as far as that is certain without Cedar's evaluator.
     pub fn swiftly(&self, policy: &CompiledPolicy) -> Option<bool> {
-        let Question { principal, action, resource, context, .. } = self.question;
-        let scene = Scene { principal, action: &action.uid, resource, context, sight: self.sight };
+        let scene = self.scene();
         for program in policy.programs.as_deref()? {
             if !scene.holds(program)? {
                 return Some(false);
             }
         }
         Some(true)
+    }
+
+    /// The instants around `now`, which the question has been told, over which a policy says the same.
+    pub fn validity(&self, policy: &CompiledPolicy, now: Now) -> Validity {
+        policy.validity(&self.scene(), || self.cedars(), now)
+    }
+
+    fn scene(&self) -> Scene<'_> {
+        let Question { principal, action, resource, context, .. } = self.question;
+        Scene { principal, action: &action.uid, resource, context, sight: self.sight }
     }
 
     /// What a policy says, part by part, by Cedar's evaluator.

@@ -6,105 +6,79 @@
 //!
 //! Each of the three parts of a scope is one key. A request has few keys that any policy uses: *any*, its type, itself and
 //! everything it is in. Policies are found under the keys of action and principal, and there by that of the resource.
+//!
+//! Keys outlive an index, so that the next one need not work them out again: see [`ScopeKeys`].
 
+mod keys;
 mod party;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 use foldhash::fast::RandomState;
 
-use super::cedar::{ActionScope, BuiltEntity, CompiledPolicy};
+use super::cedar::{BuiltEntity, CompiledPolicy};
 use super::version::Version;
+pub use keys::{ScopeKeys, Scopes};
+use party::Key;
 pub use party::PartyKeys;
-use party::{Key, Keys};
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
-/// Up to this many resource keys are compared one by one, which is faster than hashing them.
-const FEW: usize = 8;
+/// Up to this many policies are compared one by one, which is faster than searching.
+const FEW: usize = 32;
 
 /// The policies of a generation by their scopes.
 #[derive(Debug, Clone)]
 pub struct ScopeIndex {
-    /// Names this index: keys of one mean nothing to another.
-    version: Version,
-    principals: Keys,
-    resources: Keys,
-    /// How many keys scopes' actions have.
-    action_keys: usize,
-    any_action: Option<Key>,
-    equal_action: Map<EntityUid, Key>,
-    in_action: Map<EntityUid, Key>,
-    /// By action and principal.
-    buckets: Map<(Key, Key), Bucket>,
-}
-
-/// Policies whose scopes ask the same of action and principal, by what they ask of the resource.
-#[derive(Debug, Clone)]
-enum Bucket {
-    Few(Vec<(Key, Vec<u32>)>),
-    Many(Map<Key, Vec<u32>>),
+    keys: Arc<ScopeKeys>,
+    /// Where in `resources` the policies are that ask the same of action and principal.
+    buckets: Map<(Key, Key), Range<usize>>,
+    /// What policies ask of the resource, and their places: in each bucket, in the order of both.
+    resources: Box<[(Key, u32)]>,
 }
 
 impl ScopeIndex {
     /// Indexes policies by their places in the list.
     pub fn of(policies: &[Arc<CompiledPolicy>]) -> Self {
-        let mut index = Self {
-            version: Version::next(),
-            principals: Keys::default(),
-            resources: Keys::default(),
-            action_keys: 0,
-            any_action: None,
-            equal_action: Map::default(),
-            in_action: Map::default(),
-            buckets: Map::default(),
-        };
-        let mut building: Map<(Key, Key), Map<Key, Vec<u32>>> = Map::default();
-        for (place, policy) in (0_u32..).zip(policies) {
-            let principal = index.principals.add(policy.principal_scope());
-            let resource = index.resources.add(policy.resource_scope());
-            // A slot that is not filled covers nothing.
-            let (Some(principal), Some(resource)) = (principal, resource) else { continue };
-            for action in index.add_action(policy.action_scope()) {
-                building.entry((action, principal)).or_default().entry(resource).or_default().push(place);
-            }
-        }
-        index.buckets = building.into_iter().map(|(keys, lists)| (keys, Bucket::of(lists))).collect();
-        index
+        let mut keys = Arc::default();
+        let scopes = ScopeKeys::scopes(&mut keys, policies.iter().map(|policy| &**policy));
+        Self::joined(keys, [(0, &scopes)])
     }
 
-    /// Names this index.
+    /// Indexes scopes that were all told in `keys`; with each, the place of the first policy.
+    pub fn joined<'s>(keys: Arc<ScopeKeys>, scopes: impl IntoIterator<Item = (u32, &'s Scopes)>) -> Self {
+        let mut rows: Vec<_> = scopes.into_iter().flat_map(|(first, scopes)| scopes.placed(first)).collect();
+        // Each list is in order, which makes this a merge.
+        rows.sort();
+        let mut buckets = Map::default();
+        let mut end = 0;
+        for bucket in rows.chunk_by(|one, other| one.bucket() == other.bucket()) {
+            let start = end;
+            end += bucket.len();
+            buckets.extend(bucket.first().map(|row| (row.bucket(), start..end)));
+        }
+        Self { keys, buckets, resources: rows.iter().map(|row| (row.resource, row.place)).collect() }
+    }
+
+    /// Names what keys mean: those of one version mean nothing to another.
     pub fn version(&self) -> Version {
-        self.version
-    }
-
-    /// The keys of what a scope asks of the action: one for each that it lists.
-    fn add_action(&mut self, scope: ActionScope) -> Vec<Key> {
-        let count = &mut self.action_keys;
-        let mut new = || {
-            let key = Key::at(*count);
-            *count += 1;
-            key
-        };
-        match scope {
-            ActionScope::Any => vec![*self.any_action.get_or_insert_with(new)],
-            ActionScope::Eq(uid) => vec![*self.equal_action.entry(uid).or_insert_with(new)],
-            ActionScope::In(uids) => {
-                uids.into_iter().map(|uid| *self.in_action.entry(uid).or_insert_with(&mut new)).collect()
-            }
-        }
+        self.keys.version()
     }
 
     /// The keys of a principal: what scopes may ask of it.
     pub fn principal_keys(&self, uid: &EntityUid, built: Option<&BuiltEntity>) -> PartyKeys {
-        self.principals.of(uid, built)
+        self.keys.principals.of(uid, built)
     }
 
     /// The keys of a resource.
     pub fn resource_keys(&self, uid: &EntityUid, built: Option<&BuiltEntity>) -> PartyKeys {
-        self.resources.of(uid, built)
+        self.keys.resources.of(uid, built)
     }
 
     /// Places of the policies whose scopes cover a request, in order.
@@ -115,10 +89,11 @@ impl ScopeIndex {
         resource: &PartyKeys,
     ) -> Vec<u32> {
         let mut found = Vec::with_capacity(16);
-        for action in self.keys_of_action(action) {
+        for action in self.keys.of_action(action) {
             for principal in principal.iter() {
-                if let Some(bucket) = self.buckets.get(&(action, *principal)) {
-                    bucket.find(resource, &mut found);
+                let bucket = self.buckets.get(&(action, *principal));
+                if let Some(list) = bucket.and_then(|range| self.resources.get(range.clone())) {
+                    find(list, resource, &mut found);
                 }
             }
         }
@@ -126,35 +101,16 @@ impl ScopeIndex {
         found.dedup();
         found
     }
-
-    fn keys_of_action(&self, (uid, built): (&EntityUid, Option<&BuiltEntity>)) -> impl Iterator<Item = Key> {
-        let above = built.into_iter().flat_map(BuiltEntity::ancestors);
-        let above: Vec<_> = above.filter_map(|uid| self.in_action.get(uid).copied()).collect();
-        let own = [self.any_action, self.equal_action.get(uid).copied(), self.in_action.get(uid).copied()];
-        own.into_iter().flatten().chain(above)
-    }
 }
 
-impl Bucket {
-    fn of(lists: Map<Key, Vec<u32>>) -> Self {
-        if lists.len() > FEW {
-            return Self::Many(lists);
-        }
-        let mut few: Vec<_> = lists.into_iter().collect();
-        few.sort_unstable_by_key(|(key, _)| *key);
-        Self::Few(few)
+/// The places in one bucket of those that ask something of the resource that it fulfils.
+fn find(list: &[(Key, u32)], resource: &PartyKeys, found: &mut Vec<u32>) {
+    if list.len() <= FEW {
+        let covering = list.iter().filter(|(key, _)| resource.contains(*key));
+        return found.extend(covering.map(|(_, place)| *place));
     }
-
-    fn find(&self, resource: &PartyKeys, found: &mut Vec<u32>) {
-        match self {
-            Self::Few(lists) => {
-                let covering = lists.iter().filter(|(key, _)| resource.contains(*key));
-                covering.for_each(|(_, list)| found.extend_from_slice(list));
-            }
-            Self::Many(lists) => {
-                let covering = resource.iter().filter_map(|key| lists.get(key));
-                covering.for_each(|list| found.extend_from_slice(list));
-            }
-        }
+    for key in resource.iter() {
+        let from = list.get(list.partition_point(|(other, _)| other < key)..).unwrap_or_default();
+        found.extend(from.iter().take_while(|(other, _)| other == key).map(|(_, place)| *place));
     }
 }

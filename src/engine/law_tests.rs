@@ -41,7 +41,7 @@ fn world_of(policies: &PolicySet, stored: &Entities) -> World {
     static BARE: LazyLock<World> = LazyLock::new(|| {
         let options = Options { strictness: Strictness::Language(PolicyIds::Position), ..Options::default() };
         let nothing =
-            SourceFile { name: "one.cedar".into(), bytes: b"permit(principal, action, resource);".to_vec() };
+            SourceFile { name: "one.cedar".into(), bytes: b"permit(principal, action, resource);".into() };
         compile(&Sources { policies: vec![nothing], ..Sources::default() }, &options).unwrap().world
     });
     let mut store = EntityStore::default();

@@ -9,6 +9,8 @@ use miette::{
     SpanContents,
 };
 
+use super::content::Content;
+
 /// Whether a problem stops the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -24,7 +26,7 @@ pub struct SourceFile {
     /// Path as an operator would type it.
     pub name: String,
     /// Content, unchecked.
-    pub bytes: Vec<u8>,
+    pub bytes: Content,
 }
 
 /// One thing wrong with one file.

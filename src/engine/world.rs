@@ -41,6 +41,12 @@ impl World {
         Self { revocations: Arc::new(revocations), ..self.clone() }
     }
 
+    /// The same world, which uses what was prepared for the one before wherever that is the very same.
+    #[must_use]
+    pub fn after(self, before: &Self) -> Self {
+        Self { of_late: Arc::clone(&before.of_late), ..self }
+    }
+
     /// Whether an entity of that name is stored.
     pub fn stores(&self, uid: &EntityUid) -> bool {
         self.entities.contains(uid)

@@ -84,7 +84,7 @@ impl SampledCheck {
 }
 
 fn run(samples: &Receiver<Sample>, metrics: &Metrics) {
-    workers::give_way();
+    workers::give_way(workers::GiveWay::Wholly);
     let mut known: Option<(Arc<str>, Option<Checker>)> = None;
     while let Ok(sample) = samples.recv() {
         let begun = Instant::now();

@@ -29,6 +29,8 @@ impl Pdp {
             generation: Arc::clone(&answer.published.world.generation.hash),
             request: (!is_written).then_some(asked.question),
             decision: Arc::clone(&answer.decision),
+            valid_until: answer.decision.validity.ends_after(answer.now),
+            reuse_seconds: answer.decision.reuse_seconds(answer.now),
             note,
             cache: answer.cache,
             latency,

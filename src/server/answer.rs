@@ -1,6 +1,6 @@
 //! An answer in the contract's words.
 
-use super::pb;
+use super::{pb, terms};
 use crate::audit::record::CacheUse;
 use crate::engine::cedar::{CompiledPolicy, Outcome, PolicyEffect};
 use crate::engine::decision::{Decision, Denial, Effect, GrantName, HopOutcome};
@@ -9,7 +9,7 @@ use crate::pdp::Answer;
 
 /// An answer, as the contract carries it.
 pub fn response(answer: Answer, request_id: String) -> pb::AuthorizeResponse {
-    let Answer { decision, id, published, cache } = answer;
+    let Answer { decision, id, now, published, cache } = answer;
     let principal = wire_reference(&decision.principal);
     pb::AuthorizeResponse {
         decision: wire_effect(decision.effect).into(),
@@ -32,10 +32,9 @@ pub fn response(answer: Answer, request_id: String) -> pb::AuthorizeResponse {
         generation: published.world.generation.hash.to_string(),
         revision: published.revision.to_string(),
         cache: wire_cache(cache).into(),
-        // No promise beyond this instant, and nothing to do or to use, until a build honours them.
-        advice: Vec::new(),
-        obligations: Vec::new(),
-        valid_until: None,
+        advice: terms::advice(&decision, now),
+        obligations: terms::obligations(&decision),
+        valid_until: terms::valid_until(&decision, now),
     }
 }
 

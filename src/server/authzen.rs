@@ -16,7 +16,7 @@ use http_body_util::BodyExt as _;
 use serde_json::json;
 
 use super::grpc::MAX_MESSAGE_BYTES;
-use super::{status, wire};
+use super::{status, terms, wire};
 use crate::audit::record::{Evidence, Surface};
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::{Effect, GrantName, HopOutcome};
@@ -277,6 +277,8 @@ fn body(answer: &Answer) -> serde_json::Value {
         if !decision.hops.is_empty() {
             members.insert("chain".to_owned(), decision.hops.iter().map(hop).collect());
         }
+        let terms = terms::members(decision, answer.now);
+        members.extend(terms.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
     json!({ "decision": decision.effect == Effect::Allow, "context": context })
 }

@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use prost_types::value::Kind as StructKind;
 use tonic_types::Status as RpcStatus;
 
-use super::{evidence, pb, status};
+use super::{evidence, pb, status, structs};
 use crate::audit::record::Mode;
 use crate::engine::convert::Form;
 use crate::engine::datum::{Datum, Reference};
@@ -92,7 +91,7 @@ fn context(wire: Option<pb::authorize_request::ContextForm>) -> Read<(Form, Vec<
     use pb::authorize_request::ContextForm;
     match wire {
         None => Ok((Form::Plain, Vec::new())),
-        Some(ContextForm::Context(fields)) => Ok((Form::Plain, members(fields))),
+        Some(ContextForm::Context(fields)) => Ok((Form::Plain, structs::members(fields))),
         Some(ContextForm::TypedContext(record)) => {
             Ok((Form::Typed, typed_members(record, Trail::Root("typed_context"))?))
         }
@@ -110,7 +109,7 @@ fn arguments(wire: Option<pb::authorize_request::ArgumentsForm>) -> Read<Option<
     use pb::authorize_request::ArgumentsForm;
     match wire {
         None => Ok(None),
-        Some(ArgumentsForm::Arguments(fields)) => Ok(Some(Datum::Record(members(fields)))),
+        Some(ArgumentsForm::Arguments(fields)) => Ok(Some(Datum::Record(structs::members(fields)))),
         Some(ArgumentsForm::ArgumentsJson(text)) => json(&text, "arguments_json").map(Some),
     }
 }
@@ -118,22 +117,6 @@ fn arguments(wire: Option<pb::authorize_request::ArgumentsForm>) -> Read<Option<
 /// JSON text as a value: no duplicate members, no text after it.
 fn json(text: &str, field: &str) -> Read<Datum> {
     serde_json::from_str(text).map_err(|error| InvalidRequest::field(field, format!("is not JSON: {error}")))
-}
-
-fn members(fields: prost_types::Struct) -> Vec<(String, Datum)> {
-    fields.fields.into_iter().map(|(name, value)| (name, plain(value))).collect()
-}
-
-/// Recursion is bounded: prost decodes at most 100 nested messages.
-fn plain(value: prost_types::Value) -> Datum {
-    match value.kind {
-        None | Some(StructKind::NullValue(_)) => Datum::Null,
-        Some(StructKind::BoolValue(value)) => Datum::Bool(value),
-        Some(StructKind::NumberValue(value)) => Datum::Number(value),
-        Some(StructKind::StringValue(text)) => Datum::String(text),
-        Some(StructKind::ListValue(list)) => Datum::List(list.values.into_iter().map(plain).collect()),
-        Some(StructKind::StructValue(fields)) => Datum::Record(members(fields)),
-    }
 }
 
 /// Where a value stands in its message. Rendered only for a refusal: a name may be as long as the message.

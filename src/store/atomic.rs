@@ -11,14 +11,26 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::other("it has no name"));
     };
-    let temporary = folder.join(format!(".{}.tmp", name.to_string_lossy()));
-    let written = write_and_rename(&temporary, path, bytes);
-    if written.is_err() {
-        // What could not be finished only takes room, which may be what is missing.
-        drop(fs::remove_file(&temporary));
+    write_all(folder, [(name.to_string_lossy().into_owned(), bytes)])
+}
+
+/// Writes files of a folder that have such names, each whole or not at all, and forces all of them to disk before this
+/// returns.
+pub(super) fn write_all<'b>(
+    folder: &Path,
+    files: impl IntoIterator<Item = (String, &'b [u8])>,
+) -> io::Result<()> {
+    let mut any = false;
+    for (name, bytes) in files {
+        let temporary = folder.join(format!(".{name}.tmp"));
+        if let Err(error) = write_and_rename(&temporary, &folder.join(name), bytes) {
+            // It only takes room, which may be what is missing.
+            drop(fs::remove_file(&temporary));
+            return Err(error);
+        }
+        any = true;
     }
-    written?;
-    sync(folder)
+    if any { sync(folder) } else { Ok(()) }
 }
 
 fn write_and_rename(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {

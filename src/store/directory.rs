@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::folder::{Look, MANIFEST, Stamp, Unread, read_file, unreadable};
+use super::folder::{Look, MANIFEST, Remembered, Stamp, Unread, read_file, unreadable};
 use super::manifest::{Listing, Manifest};
+use super::set_digest;
 use crate::engine::compile::Sources;
 use crate::engine::guard::{MAX_ENTITY_FILE_BYTES, MAX_FILE_BYTES};
 use crate::engine::problem::{Place, Problem, Report, SourceFile};
@@ -119,6 +121,10 @@ pub(super) struct Reading {
     /// What the files looked like; none if they would not stand still, or the system would not give one of them: then
     /// nothing is known of the files, and they are read again.
     pub(super) fingerprint: Option<Fingerprint>,
+    /// The files, for the next reading.
+    pub(super) remembered: Arc<Remembered>,
+    /// Names what was found, good or broken.
+    pub(super) digest: String,
 }
 
 /// What reading finds wrong.
@@ -127,6 +133,7 @@ struct Findings {
     report: Report,
     /// Whether the system failed to give a file.
     transient: bool,
+    remembered: Remembered,
 }
 
 impl Findings {
@@ -139,19 +146,35 @@ impl Findings {
 impl Reading {
     /// Reads the folders. Files that change meanwhile are read again, a few times.
     pub(super) fn take(folders: &Folders) -> Self {
+        Self::after(folders, &Remembered::default())
+    }
+
+    /// Reads them as [`Reading::take`] does, but for files that look as they did when they were read last.
+    pub(super) fn after(folders: &Folders, known: &Remembered) -> Self {
         let mut before = Fingerprint::of(folders);
         for _ in 0..ATTEMPTS {
-            let (sources, Findings { report, transient }) = read_once(&before);
+            let (sources, Findings { report, transient, remembered }) = read_once(&before, known);
             let after = Fingerprint::of(folders);
             if before == after {
-                return Self { sources, report, fingerprint: Some(after).filter(|_| !transient) };
+                let fingerprint = Some(after).filter(|_| !transient);
+                return Self::new(sources, report, fingerprint, remembered);
             }
             before = after;
         }
         let place = Place::new(&folders.policies.display().to_string(), "");
         let mut report = Report::default();
         report.push(Problem::error(&place, "the files are still changing").help("they are looked at again"));
-        Self { sources: Sources::default(), report, fingerprint: None }
+        Self::new(Sources::default(), report, None, Remembered::default())
+    }
+
+    fn new(
+        sources: Sources,
+        report: Report,
+        fingerprint: Option<Fingerprint>,
+        remembered: Remembered,
+    ) -> Self {
+        let digest = set_digest::of_reading(&sources, &report);
+        Self { sources, report, fingerprint, remembered: Arc::new(remembered), digest }
     }
 
     /// Whether this is all of a set, good or bad, rather than files that cannot be read, or an update under way.
@@ -160,32 +183,19 @@ impl Reading {
     }
 }
 
-fn read_once(seen: &Fingerprint) -> (Sources, Findings) {
+fn read_once(seen: &Fingerprint, known: &Remembered) -> (Sources, Findings) {
     let mut findings = Findings::default();
     let mut sources = Sources::default();
     let Sources { policies, links, schemas, definitions, entities, unread, .. } = &mut sources;
     let (most, most_entities) = (MAX_FILE_BYTES, MAX_ENTITY_FILE_BYTES);
-    read_folder(&seen.policies, POLICIES, most, &mut [links, policies], unread, &mut findings);
+    let mut reader = Reader { known, unread, findings: &mut findings };
+    reader.read(&seen.policies, POLICIES, most, &mut [links, policies]);
     let (mut cedar, mut json) = (Vec::new(), Vec::new());
-    read_folder(
-        &seen.schemas,
-        SCHEMAS,
-        most,
-        &mut [definitions, &mut json, &mut cedar],
-        unread,
-        &mut findings,
-    );
+    reader.read(&seen.schemas, SCHEMAS, most, &mut [definitions, &mut json, &mut cedar]);
     schemas.extend(cedar.into_iter().chain(json));
     if !seen.entities.is_missing() {
         let mut lines = Vec::new();
-        read_folder(
-            &seen.entities,
-            ENTITIES,
-            most_entities,
-            &mut [entities, &mut lines],
-            unread,
-            &mut findings,
-        );
+        reader.read(&seen.entities, ENTITIES, most_entities, &mut [entities, &mut lines]);
         entities.append(&mut lines);
     }
     check_folders(seen, &sources, &mut findings);
@@ -195,33 +205,38 @@ fn read_once(seen: &Fingerprint) -> (Sources, Findings) {
     (sources, findings)
 }
 
-/// Reads a folder's files, none of which may be longer than `limit` bytes, each to the kind whose suffix it has. The folder `tests`, Markdown and the manifest are
-/// meant for others; what else has no kind is noted as unread.
-fn read_folder(
-    look: &Look,
-    suffixes: &[&str],
-    limit: usize,
-    kinds: &mut [&mut Vec<SourceFile>],
-    unread: &mut Vec<String>,
-    findings: &mut Findings,
-) {
-    if let Err(error) = &look.place {
-        return findings.report.push(unreadable(&look.folder, &error.message));
-    }
-    unread.extend(look.strays.iter().map(|name| look.path_of(name).display().to_string()));
-    for entry in &look.entries {
-        let name = entry.name.to_string_lossy();
-        if name == "tests" || name.ends_with(".md") || name == MANIFEST {
-            continue;
+/// Reads folders, and notes what it finds.
+struct Reader<'a> {
+    known: &'a Remembered,
+    unread: &'a mut Vec<String>,
+    findings: &'a mut Findings,
+}
+
+impl Reader<'_> {
+    /// Reads a folder's files, none of which may be longer than `limit` bytes, each to the kind whose suffix it has. The
+    /// folder `tests`, Markdown and the manifest are meant for others; what else has no kind is noted as unread.
+    fn read(&mut self, look: &Look, suffixes: &[&str], limit: usize, kinds: &mut [&mut Vec<SourceFile>]) {
+        if let Err(error) = &look.place {
+            return self.findings.report.push(unreadable(&look.folder, &error.message));
         }
-        let kind = kind_of(&name, suffixes).and_then(|kind| kinds.get_mut(kind));
-        let Some(files) = kind else {
-            unread.push(look.path_of(&entry.name).display().to_string());
-            continue;
-        };
-        match look.read(&entry.name, limit) {
-            Ok(file) => files.push(file),
-            Err(unread) => findings.unread(unread),
+        self.unread.extend(look.strays.iter().map(|name| look.path_of(name).display().to_string()));
+        for entry in &look.entries {
+            let name = entry.name.to_string_lossy();
+            if name == "tests" || name.ends_with(".md") || name == MANIFEST {
+                continue;
+            }
+            let kind = kind_of(&name, suffixes).and_then(|kind| kinds.get_mut(kind));
+            let Some(files) = kind else {
+                self.unread.push(look.path_of(&entry.name).display().to_string());
+                continue;
+            };
+            match look.read_changed(&entry.name, limit, self.known) {
+                Ok(read) => {
+                    self.findings.remembered.add(&read);
+                    files.push(read.file);
+                }
+                Err(unread) => self.findings.unread(unread),
+            }
         }
     }
 }

@@ -35,7 +35,7 @@ fn a_mount_that_is_swapped_is_read_as_one() {
         });
         while !done.load(Ordering::Acquire) {
             let Ok(sources) = read(&site.folders()) else { continue };
-            seen.insert(sources.policies.iter().map(|file| file.bytes.clone()).collect::<Vec<_>>());
+            seen.insert(sources.policies.iter().map(|file| file.bytes.to_vec()).collect::<Vec<_>>());
             unread.extend(sources.unread);
         }
     });
@@ -200,4 +200,29 @@ fn a_folder_is_a_mount_only_by_a_link() {
     symlink("../elsewhere.cedar", site.path("policies/link.cedar")).unwrap();
     let sources = read(&site.folders()).unwrap();
     assert_eq!(sources.unread, [site.path("policies/link.cedar").display().to_string()]);
+}
+
+#[test]
+fn files_that_look_as_they_did_are_not_read_again() {
+    let site = Site::new();
+    let old = |path: &str| {
+        // Its last change is longer ago than the clock of the file system counts in.
+        std::thread::sleep(super::folder::TICK * 2);
+        fs::metadata(site.path(path)).unwrap().modified().unwrap()
+    };
+    let time = old("policies/base.cedar");
+    let first = Reading::take(&site.folders());
+    let second = Reading::after(&site.folders(), &first.remembered);
+    let base = |reading: &Reading| reading.sources.policies[0].bytes.clone();
+    assert_eq!(base(&first).as_ptr(), base(&second).as_ptr());
+    assert_eq!((&first.sources, &first.digest), (&second.sources, &second.digest));
+    // As long as before, and with the time that it had.
+    site.write("policies/base.cedar", permit("bose"));
+    fs::File::open(site.path("policies/base.cedar")).unwrap().set_modified(time).unwrap();
+    let third = Reading::after(&site.folders(), &second.remembered);
+    assert_eq!(*base(&third), *permit("bose").as_bytes());
+    // What changed just now may change again and look the same.
+    let fourth = Reading::after(&site.folders(), &third.remembered);
+    assert_ne!(base(&third).as_ptr(), base(&fourth).as_ptr());
+    assert_eq!(fourth.sources.schemas[0].bytes.as_ptr(), first.sources.schemas[0].bytes.as_ptr());
 }

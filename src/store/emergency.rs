@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::history::Text;
 use super::sealed::{self, Damaged};
 use crate::engine::compile::base_name;
 use crate::engine::problem::{Problem, SourceFile};
@@ -43,9 +42,32 @@ pub(super) struct Emergency {
     saved: bool,
 }
 
+/// Which forbids there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Forbids {
+    /// Part of the world that is served.
+    pub(super) in_force: Files,
+    /// What the folder asks for.
+    pub(super) wanted: Files,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Written {
     files: Vec<Text>,
+}
+
+/// A file that compiled: it is text.
+#[derive(Debug, Serialize, Deserialize)]
+struct Text {
+    name: String,
+    text: String,
+}
+
+impl Text {
+    fn of(file: &SourceFile) -> io::Result<Self> {
+        let text = String::from_utf8(file.bytes.to_vec()).map_err(io::Error::other)?;
+        Ok(Self { name: file.name.clone(), text })
+    }
 }
 
 impl Emergency {
@@ -59,9 +81,9 @@ impl Emergency {
         let in_force: Files = texts
             .into_iter()
             .map(|text| {
-                let file = text.into_file();
-                let name = base_name(&file.name).to_owned();
-                (name.clone(), SourceFile { name: folder.join(name).display().to_string(), ..file })
+                let name = base_name(&text.name).to_owned();
+                let path = folder.join(&name).display().to_string();
+                (name, SourceFile { name: path, bytes: text.text.into() })
             })
             .collect();
         Ok(Self {
@@ -85,6 +107,11 @@ impl Emergency {
     /// What the folder asks for.
     pub(super) fn wanted(&self) -> &Files {
         &self.wanted
+    }
+
+    /// Both as they are now.
+    pub(super) fn forbids(&self) -> Forbids {
+        Forbids { in_force: self.in_force.clone(), wanted: self.wanted.clone() }
     }
 
     /// Everything that somebody should look at.

@@ -1,6 +1,6 @@
 //! One look at a folder: where it really is and what its files looked like, without reading them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::engine::content::Content;
 use crate::engine::problem::{Place, Problem, SourceFile};
 
 /// Most files in one folder.
@@ -160,13 +161,48 @@ impl Look {
 
     /// Reads one of its files.
     pub(super) fn read(&self, name: &OsString, limit: usize) -> Result<SourceFile, Unread> {
+        self.read_changed(name, limit, &Remembered::default()).map(|read| read.file)
+    }
+
+    /// Reads one of its files, unless it is remembered and has not changed since.
+    pub(super) fn read_changed(
+        &self,
+        name: &OsString,
+        limit: usize,
+        remembered: &Remembered,
+    ) -> Result<Read, Unread> {
         let path = self.path_of(name);
         let place = self
             .place
             .as_ref()
             .map_err(|error| Unread { problem: unreadable(&path, &error.message), transient: false })?;
-        let bytes = read_file(&place.join(name), limit).map_err(|error| Unread::new(&path, &error))?;
-        Ok(SourceFile { name: path.display().to_string(), bytes })
+        let now = SystemTime::now();
+        let name_of_file = path.display().to_string();
+        let known = remembered.0.get(&name_of_file);
+        let (bytes, stamp) =
+            read_unless(known, &place.join(name), limit).map_err(|error| Unread::new(&path, &error))?;
+        let file = SourceFile { name: name_of_file, bytes };
+        Ok(Read { file, stamp: Some(stamp).filter(|stamp| !stamp.is_recent(now)) })
+    }
+}
+
+/// A file as it was read.
+pub(super) struct Read {
+    pub(super) file: SourceFile,
+    /// What it looked like; none if the next change could look the same.
+    stamp: Option<Stamp>,
+}
+
+/// Files as they were read last, by their names: what still looks the same is not read again.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Remembered(HashMap<String, (Stamp, Content)>);
+
+impl Remembered {
+    /// Remembers a file that was read, if it can be told from its next state.
+    pub(super) fn add(&mut self, read: &Read) {
+        if let Some(stamp) = read.stamp {
+            self.0.insert(read.file.name.clone(), (stamp, read.file.bytes.clone()));
+        }
     }
 }
 
@@ -235,13 +271,25 @@ fn strays(folder: &Path) -> Vec<OsString> {
 }
 
 /// Reads a regular file of at most so many bytes. Anything else that a name can stand for (a pipe, a device) might never end.
-pub(super) fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+pub(super) fn read_file(path: &Path, limit: usize) -> io::Result<Content> {
+    read_unless(None, path, limit).map(|(bytes, _stamp)| bytes)
+}
+
+/// Reads such a file, unless it still looks as it did when it was read. It is opened in any case: some file systems tell
+/// of changes made elsewhere only then.
+fn read_unless(known: Option<&(Stamp, Content)>, path: &Path, limit: usize) -> io::Result<(Content, Stamp)> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
     let file = File::open(path)?;
-    let length = file.metadata()?.len();
+    let metadata = file.metadata()?;
+    let (length, stamp) = (metadata.len(), Stamp::from(&metadata));
+    if let Some((seen, bytes)) = known
+        && *seen == stamp
+    {
+        return Ok((bytes.clone(), stamp));
+    }
     if length > limit {
         return Err(io::Error::other(format!("it is {length} bytes long; the limit is {limit}")));
     }
@@ -249,7 +297,7 @@ pub(super) fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(1));
     // A file that grows while it is read still ends.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Ok((bytes.into(), stamp))
 }
 
 #[cfg(test)]

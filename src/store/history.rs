@@ -1,6 +1,9 @@
 //! Sets that were served, kept on disk so that they can be served again: the last known good, and rollbacks.
+//!
+//! A set is a list of names and sums. Each content is a file of its own, named by its sum, that sets share: to keep a set
+//! takes as much as is new in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::sealed::{self, Damaged, Defect};
 use super::{atomic, set_digest};
 use crate::engine::compile::Sources;
+use crate::engine::content::Content;
+use crate::engine::digest;
 use crate::engine::problem::SourceFile;
 
 /// Sets kept at most, unless what is served or pinned would have to go.
@@ -19,14 +24,20 @@ const MAX_KEPT: usize = 10;
 const MAX_GENERATIONS: usize = 64;
 const KIND: &str = "generation";
 const SUFFIX: &str = ".set";
+/// Of contents.
+const CONTENT_SUFFIX: &str = ".content";
 /// Fewest hex digits by which a generation can be named.
 const MIN_PREFIX: usize = 8;
 
 /// The kept sets, latest publication first. Their files stay on disk until one is asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct History {
     folder: PathBuf,
     entries: Vec<Kept>,
+    /// Names of the contents on disk that are what they should be.
+    contents: HashSet<String>,
+    /// Whether some of the contents may be of sets that this build cannot read.
+    others: bool,
 }
 
 /// What is known of a kept set without reading it.
@@ -41,6 +52,8 @@ pub(super) struct Kept {
     /// How many files it has.
     pub(super) files: usize,
     order: u64,
+    /// Names of their contents.
+    contents: Vec<String>,
 }
 
 /// A kept set as it is written.
@@ -52,29 +65,19 @@ struct Written {
     /// Milliseconds since 1970.
     at: u64,
     generations: Vec<String>,
-    policies: Vec<Text>,
-    links: Vec<Text>,
-    schemas: Vec<Text>,
-    definitions: Vec<Text>,
-    entities: Vec<Text>,
+    policies: Vec<Listed>,
+    links: Vec<Listed>,
+    schemas: Vec<Listed>,
+    definitions: Vec<Listed>,
+    entities: Vec<Listed>,
 }
 
-/// A file that compiled: it is text.
+/// A file of a set.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Text {
+struct Listed {
     name: String,
-    text: String,
-}
-
-impl Text {
-    pub(super) fn of(file: &SourceFile) -> io::Result<Self> {
-        let text = String::from_utf8(file.bytes.clone()).map_err(io::Error::other)?;
-        Ok(Self { name: file.name.clone(), text })
-    }
-
-    pub(super) fn into_file(self) -> SourceFile {
-        SourceFile { name: self.name, bytes: self.text.into_bytes() }
-    }
+    /// The name of its content: 64 hex digits.
+    sum: String,
 }
 
 /// Why no kept set is meant by a name.
@@ -88,14 +91,16 @@ pub(super) enum NotFound {
 impl History {
     /// Looks through the kept sets. What is damaged is left out, and said.
     pub(super) fn open(folder: &Path) -> (Self, Vec<Damaged>) {
-        let mut history = Self { folder: folder.to_owned(), entries: Vec::new() };
+        let mut history = Self::empty(folder);
         let mut damaged = Vec::new();
         match fs::read_dir(folder) {
             Ok(listed) => {
-                let paths = listed.filter_map(|entry| Some(entry.ok()?.path()));
-                for path in paths.filter(|path| is_entry(path)) {
-                    match Written::read(&path) {
-                        Ok(written) => history.entries.push(written.kept()),
+                let paths: Vec<_> = listed.filter_map(|entry| Some(entry.ok()?.path())).collect();
+                let contents = paths.iter().filter_map(|path| name_of(path, CONTENT_SUFFIX));
+                history.contents = contents.filter(|name| history.read(name).is_ok()).collect();
+                for path in paths.iter().filter(|path| name_of(path, SUFFIX).is_some()) {
+                    match Written::read(path).and_then(|written| history.check(written.kept())) {
+                        Ok(kept) => history.entries.push(kept),
                         Err(error) => damaged.push(error),
                     }
                 }
@@ -104,8 +109,34 @@ impl History {
             Err(error) => damaged
                 .push(Damaged { path: folder.to_owned(), defect: Defect::Unreadable(error.to_string()) }),
         }
+        history.others = !damaged.is_empty();
         history.sort();
         (history, damaged)
+    }
+
+    fn empty(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), entries: Vec::new(), contents: HashSet::new(), others: false }
+    }
+
+    /// A set all of whose contents are there.
+    fn check(&self, kept: Kept) -> Result<Kept, Damaged> {
+        match kept.contents.iter().find(|name| !self.contents.contains(*name)) {
+            None => Ok(kept),
+            Some(name) => Err(self.read(name).err().unwrap_or_else(|| self.damaged(name, Defect::Checksum))),
+        }
+    }
+
+    /// A content, held to its name.
+    fn read(&self, name: &str) -> Result<Content, Damaged> {
+        let unreadable = |text: String| self.damaged(name, Defect::Unreadable(text));
+        let bytes = atomic::read(&self.content_path(name)).map_err(|error| unreadable(error.to_string()))?;
+        let content = Content::from(bytes.ok_or_else(|| unreadable("it is not there".to_owned()))?);
+        let is_same = digest::hex(content.sum()) == name;
+        is_same.then_some(content).ok_or_else(|| self.damaged(name, Defect::Checksum))
+    }
+
+    fn damaged(&self, name: &str, defect: Defect) -> Damaged {
+        Damaged { path: self.content_path(name), defect }
     }
 
     /// The kept sets, latest publication first.
@@ -129,13 +160,25 @@ impl History {
         let surplus = generations.len().saturating_sub(MAX_GENERATIONS);
         generations.drain(..surplus);
         let order = self.entries.iter().map(|kept| kept.order).max().unwrap_or(0) + 1;
-        let written = Written::new(digest, order, at, generations, sources)?;
+        let written = Written::new(digest, order, at, generations, sources);
         atomic::create_folder(&self.folder)?;
+        self.keep_contents(sources)?;
         sealed::write(&self.path(&written.digest), KIND, &written)?;
         self.entries.retain(|kept| kept.digest != written.digest);
         self.entries.push(written.kept());
         self.sort();
         self.prune(protected)
+    }
+
+    /// Writes the contents that the disk does not have, or has no more.
+    fn keep_contents(&mut self, sources: &Sources) -> io::Result<()> {
+        let files = kinds(sources).into_iter().flatten();
+        let named = files.map(|file| (digest::hex(file.bytes.sum()), &*file.bytes));
+        let is_there = |name: &String| self.contents.contains(name) && self.content_path(name).exists();
+        let new: BTreeMap<_, _> = named.filter(|(name, _)| !is_there(name)).collect();
+        atomic::write_all(&self.folder, new.iter().map(|(name, bytes)| (content_name(name), *bytes)))?;
+        self.contents.extend(new.into_keys());
+        Ok(())
     }
 
     fn prune(&mut self, protected: &[&str]) -> io::Result<()> {
@@ -145,12 +188,40 @@ impl History {
             let gone = self.entries.remove(oldest);
             atomic::remove(&self.path(&gone.digest))?;
         }
+        self.forget_contents()
+    }
+
+    /// Takes away the contents that no set has any more.
+    fn forget_contents(&mut self) -> io::Result<()> {
+        if self.others {
+            return Ok(());
+        }
+        let used: HashSet<&String> = self.entries.iter().flat_map(|kept| &kept.contents).collect();
+        let unused: Vec<_> = self.contents.iter().filter(|name| !used.contains(name)).cloned().collect();
+        for name in unused {
+            atomic::remove(&self.content_path(&name))?;
+            self.contents.remove(&name);
+        }
         Ok(())
     }
 
     /// The files of a kept set.
     pub(super) fn load(&self, digest: &str) -> Result<Sources, Damaged> {
-        Written::read(&self.path(digest)).map(Written::into_sources)
+        let written = Written::read(&self.path(digest))?;
+        let files = |listed: Vec<Listed>| {
+            let files = listed
+                .into_iter()
+                .map(|Listed { name, sum }| Ok(SourceFile { name, bytes: self.read(&sum)? }));
+            files.collect::<Result<Vec<_>, Damaged>>()
+        };
+        Ok(Sources {
+            policies: files(written.policies)?,
+            links: files(written.links)?,
+            schemas: files(written.schemas)?,
+            definitions: files(written.definitions)?,
+            entities: files(written.entities)?,
+            ..Sources::default()
+        })
     }
 
     pub(super) fn entry(&self, digest: &str) -> Option<&Kept> {
@@ -185,34 +256,44 @@ impl History {
     fn path(&self, digest: &str) -> PathBuf {
         self.folder.join(format!("{digest}{SUFFIX}"))
     }
+
+    fn content_path(&self, name: &str) -> PathBuf {
+        self.folder.join(content_name(name))
+    }
 }
 
-fn is_entry(path: &Path) -> bool {
-    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    !name.starts_with('.') && name.ends_with(SUFFIX)
+fn content_name(name: &str) -> String {
+    format!("{name}{CONTENT_SUFFIX}")
+}
+
+/// The name of a file with that suffix, less the suffix; hidden ones are no such files.
+fn name_of(path: &Path, suffix: &str) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy();
+    name.strip_suffix(suffix).filter(|name| !name.starts_with('.')).map(str::to_owned)
+}
+
+/// The files of a set, kind by kind.
+fn kinds(sources: &Sources) -> [&[SourceFile]; 5] {
+    let Sources { policies, links, schemas, definitions, entities, .. } = sources;
+    [policies, links, schemas, definitions, entities]
 }
 
 impl Written {
-    fn new(
-        digest: String,
-        order: u64,
-        at: SystemTime,
-        generations: Vec<String>,
-        sources: &Sources,
-    ) -> io::Result<Self> {
+    fn new(digest: String, order: u64, at: SystemTime, generations: Vec<String>, sources: &Sources) -> Self {
         let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let texts = |files: &[SourceFile]| files.iter().map(Text::of).collect::<io::Result<Vec<_>>>();
-        Ok(Self {
+        let [policies, links, schemas, definitions, entities] =
+            kinds(sources).map(|files| files.iter().map(Listed::of).collect());
+        Self {
             digest,
             order,
             at: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             generations,
-            policies: texts(&sources.policies)?,
-            links: texts(&sources.links)?,
-            schemas: texts(&sources.schemas)?,
-            definitions: texts(&sources.definitions)?,
-            entities: texts(&sources.entities)?,
-        })
+            policies,
+            links,
+            schemas,
+            definitions,
+            entities,
+        }
     }
 
     /// Reads an entry, and holds it to its name.
@@ -235,18 +316,13 @@ impl Written {
             generations: self.generations.clone(),
             files: kinds.into_iter().map(Vec::len).sum(),
             order: self.order,
+            contents: kinds.into_iter().flatten().map(|listed| listed.sum.clone()).collect(),
         }
     }
+}
 
-    fn into_sources(self) -> Sources {
-        let files = |texts: Vec<Text>| texts.into_iter().map(Text::into_file).collect();
-        Sources {
-            policies: files(self.policies),
-            links: files(self.links),
-            schemas: files(self.schemas),
-            definitions: files(self.definitions),
-            entities: files(self.entities),
-            ..Sources::default()
-        }
+impl Listed {
+    fn of(file: &SourceFile) -> Self {
+        Self { name: file.name.clone(), sum: digest::hex(file.bytes.sum()) }
     }
 }

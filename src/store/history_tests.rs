@@ -10,10 +10,8 @@ use crate::engine::compile::Sources;
 use crate::engine::problem::SourceFile;
 
 fn set(number: usize) -> Sources {
-    let file = SourceFile {
-        name: "policies/base.cedar".to_owned(),
-        bytes: permit(&format!("set-{number}")).into_bytes(),
-    };
+    let file =
+        SourceFile { name: "policies/base.cedar".to_owned(), bytes: permit(&format!("set-{number}")).into() };
     Sources { policies: vec![file], ..Sources::default() }
 }
 
@@ -41,7 +39,11 @@ fn ten_are_kept_the_latest_first_and_what_is_protected_stays() {
     let expected: Vec<_> =
         [12, 11, 10, 9, 8, 7, 6, 5, 4, 0].map(|number| set_digest::of_sources(&set(number))).into();
     assert_eq!(digests(&history), expected);
-    assert_eq!(fs::read_dir(&path).unwrap().count(), 10);
+    let names: Vec<_> =
+        fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    for suffix in [".set", ".content"] {
+        assert_eq!(names.iter().filter(|name| name.ends_with(suffix)).count(), 10, "{suffix}: {names:?}");
+    }
     let (reopened, damaged) = History::open(&path);
     assert_eq!((reopened.entries(), damaged.len()), (history.entries(), 0));
     assert_eq!(history.load(&pinned).unwrap(), set(0));
@@ -111,6 +113,54 @@ fn a_damaged_set_is_left_out_and_named() {
     )
     .unwrap();
     assert_eq!(History::open(folder.path()).1.len(), 1, "one set under another's name");
+}
+
+#[test]
+fn what_sets_have_in_common_is_kept_once_and_goes_with_the_last_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut history, _) = History::open(folder.path());
+    let common = |number| Sources { entities: set(1_000).policies, ..set(number) };
+    let contents = || {
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".content")).count()
+    };
+    for number in 0..3 {
+        history.keep(&common(number), &hash(number), SystemTime::now(), &[]).unwrap();
+    }
+    assert_eq!(contents(), 4);
+    assert_eq!(history.load(&set_digest::of_sources(&common(1))).unwrap(), common(1));
+    for number in 3..13 {
+        keep(&mut history, number, &[]);
+    }
+    assert_eq!(contents(), 10);
+}
+
+#[test]
+fn a_damaged_content_leaves_out_its_sets_and_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut history, _) = History::open(folder.path());
+    keep(&mut history, 1, &[]);
+    keep(&mut history, 2, &[]);
+    let name = crate::engine::digest::hex(set(2).policies[0].bytes.sum());
+    let path = folder.path().join(format!("{name}.content"));
+    let whole = fs::read(&path).unwrap();
+    for content in [Some(&whole[1..]), None] {
+        match content {
+            Some(content) => fs::write(&path, content).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        assert!(history.load(&set_digest::of_sources(&set(2))).unwrap_err().to_string().contains(&name));
+        let (mut reopened, damaged) = History::open(folder.path());
+        assert_eq!((reopened.entries().len(), damaged.len()), (1, 1));
+        assert!(damaged[0].to_string().contains(&name), "{}", damaged[0]);
+        keep(&mut reopened, 2, &[]);
+        assert_eq!(fs::read(&path).unwrap(), whole);
+        assert_eq!(History::open(folder.path()).1.len(), 0);
+    }
+    // Nor does it trust that what was there still is.
+    fs::remove_file(&path).unwrap();
+    keep(&mut history, 2, &[]);
+    assert_eq!(fs::read(&path).unwrap(), whole);
 }
 
 #[test]

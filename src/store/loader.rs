@@ -1,14 +1,19 @@
-//! Keeps what is served up to date with the files: one thread that looks, reads, compiles and publishes.
+//! Keeps what is served up to date with the files: one thread that looks and publishes. It leaves what takes long, reading,
+//! compiling, keeping and dropping, to another, which gives way to whoever answers requests, and waits for it: except that
+//! emergency forbids wait for nothing (`meanwhile`).
 //!
 //! It wakes on file events, at every poll and on commands, and always goes by the state the files are in then, never by
-//! the event: a storm of changes is one load. What is broken is rejected, and the last good world stays. The thread
-//! has a large stack, because worlds are dropped on it.
+//! the event: a storm of changes is one load. What is broken is rejected, and the last good world stays. The
+//! threads have large stacks, because worlds may be dropped on them.
 
+mod background;
 mod command;
 mod emergency;
 mod fit;
 mod heartbeat;
+mod inbox;
 mod load;
+mod meanwhile;
 mod retired;
 mod rollback;
 mod start;
@@ -22,12 +27,14 @@ mod files_tests;
 #[cfg(test)]
 mod loader_tests;
 #[cfg(test)]
+mod meanwhile_tests;
+#[cfg(test)]
 mod rollback_tests;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,24 +44,23 @@ use tokio::sync::oneshot;
 use super::Store;
 use super::directory::{Fingerprint, Folders};
 use super::emergency::Emergency;
+use super::folder::Remembered;
 use super::history::History;
 use super::pin::{Pin, PinFile};
 use super::settling::{Settling, Verdict};
 use crate::engine::compile::{Compiler, Options, Sources};
 use crate::engine::guard::PARSER_STACK_BYTES;
 use crate::engine::progress::Progress;
-use command::Message;
 pub use command::{Command, CommandError, Commands, Served};
 pub use heartbeat::Heartbeat;
+use inbox::{Inbox, Told};
 use retired::Retired;
 pub use start::{KeptSets, OpenError};
 pub use status::{EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, Reloads, Source};
-use watch::{Waker, Watch};
+use watch::Watch;
 
 /// Shortest time between polls: a configured zero must not spin.
 const MIN_POLL: Duration = Duration::from_millis(10);
-/// How long events are gathered before the files are looked at. A look takes at most as long again as the one before.
-const GATHER: Duration = Duration::from_millis(1);
 /// Sets are written to disk at most this often; in a storm of loads the latest is.
 const KEEP_EVERY: Duration = Duration::from_millis(250);
 /// How soon replaced worlds are looked at again that requests still held.
@@ -100,8 +106,11 @@ pub struct Loader {
     pin: Option<Pin>,
     pin_file: PinFile,
     files: Settling<Fingerprint>,
-    /// Emergency forbids that the system, not their text, kept from being put in force.
+    /// Whether emergency forbids that the folder asks for may not be in force: the system, not their text, kept them from it,
+    /// or they wait for the files that came with them.
     unapplied: bool,
+    /// The files as they were read last.
+    remembered: Arc<Remembered>,
     /// Name of what the folders held when they were read last.
     seen: String,
     /// Whether that was rejected.
@@ -117,6 +126,8 @@ pub struct Loader {
     status: Arc<ArcSwap<LoaderStatus>>,
     /// Whether the status says something else than it should.
     stale_status: bool,
+    commands: Commands,
+    inbox: Inbox,
 }
 
 /// A set of sources and its name.
@@ -214,39 +225,35 @@ impl Loader {
     ///
     /// # Errors
     /// The system gives no thread with so large a stack.
-    pub fn spawn(self) -> io::Result<LoaderHandle> {
-        let (sender, messages) = mpsc::channel();
-        let sender = Arc::new(sender);
-        let waker = Waker::new(&sender);
+    pub fn spawn(mut self) -> io::Result<LoaderHandle> {
+        // The thread has none: it ends when nobody is left to tell it anything.
+        let Self { commands, .. } = &mut self;
+        let commands = std::mem::replace(commands, Commands(Arc::new(mpsc::channel().0)));
         let (status, heartbeat) = (Arc::clone(&self.status), self.heartbeat.clone());
         let (ending, end) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("mandate-loader".to_owned())
             .stack_size(PARSER_STACK_BYTES)
             .spawn(move || {
-                self.run(&messages, &waker);
+                self.run();
                 // A panic drops this without a word, which says that there was one. Nobody may be waiting.
                 let _nobody_waits = ending.send(());
             })?;
-        Ok(LoaderHandle { commands: Commands(sender), heartbeat, status, end, thread })
+        Ok(LoaderHandle { commands, heartbeat, status, end, thread })
     }
 
-    fn run(mut self, messages: &Receiver<Message>, waker: &Waker) {
-        let mut watch = self.watch(waker);
+    fn run(mut self) {
+        let watch = self.watch();
+        self.inbox.watch(watch);
         let mut wait = Duration::ZERO;
         loop {
-            match messages.recv_timeout(wait) {
-                Ok(Message::Files) => thread::sleep(GATHER),
-                Ok(Message::Command(command, answer)) => {
+            match self.inbox.next(wait) {
+                Told::Look | Told::Files => {}
+                Told::Command(command, answer) => {
                     // Whoever asked may have gone.
                     drop(answer.send(self.obey(command)));
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-            }
-            waker.rest();
-            if let Some(watch) = &mut watch {
-                watch.rearm();
+                Told::Stop => break,
             }
             wait = self.look();
             self.heartbeat.beat();
@@ -255,11 +262,11 @@ impl Loader {
         self.keep();
     }
 
-    fn watch(&self, waker: &Waker) -> Option<Watch> {
+    fn watch(&self) -> Option<Watch> {
         let Folders { policies, schemas, entities } = &self.config.folders;
         let folders = [policies, schemas, entities, &self.config.emergency];
         let folders = folders.map(PathBuf::as_path);
-        self.config.watch.then(|| Watch::new(&folders, waker.clone())).flatten()
+        self.config.watch.then(|| Watch::new(&folders, self.inbox.waker().clone())).flatten()
     }
 
     /// Looks at everything, does what is due, and says when to look again.
@@ -269,13 +276,16 @@ impl Loader {
         let files = Fingerprint::of(&self.config.folders);
         let files_due = self.files.see(&files, self.config.settle, now);
         match files_due {
-            Verdict::Ready => self.take_changed_files(),
+            Verdict::Ready => self.take_changed_files(&files),
             Verdict::Wait(_) if files.is_vouched(self.files.last()) => self.take_vouched_files(),
             Verdict::Wait(_) | Verdict::Doubtful(_) | Verdict::Same => {}
         }
         // Who sees the new world should find it told of: keeping it on disk takes longer.
         self.refresh_status();
-        self.retired.sweep();
+        let dropped = self.retired.sweep();
+        if !dropped.is_empty() {
+            background::discard(dropped);
+        }
         let kept_lately = self.kept_at.is_some_and(|at| at.elapsed() < KEEP_EVERY);
         self.save_emergency();
         if !kept_lately {

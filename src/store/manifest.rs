@@ -94,7 +94,7 @@ impl Manifest {
                     Problem::error(&place, "is not listed in mandate.sum")
                         .help(self.advice("lists no such file")),
                 ),
-                Some(listed) if listed.sum != digest::of_bytes(&file.bytes) => {
+                Some(listed) if listed.sum != digest::named(file.bytes.sum()) => {
                     let line = self.place.locate(listed.offset);
                     let help = format!("{line} has another sum: finish the update, or run `sha256sum` again");
                     report.push(Problem::error(&place, "does not match mandate.sum").help(help));

@@ -9,7 +9,7 @@ const SUM: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b
 
 fn parse(text: &str) -> Vec<String> {
     let mut report = Report::default();
-    let file = SourceFile { name: "mandate.sum".to_owned(), bytes: text.as_bytes().to_vec() };
+    let file = SourceFile { name: "mandate.sum".to_owned(), bytes: text.into() };
     let manifest = Manifest::parse(&file, &mut report);
     assert_eq!(manifest.is_none(), report.rejects(), "{text}");
     errors(&report)

@@ -7,7 +7,7 @@ use crate::engine::compile::{Sources, base_name};
 use crate::engine::digest;
 use crate::engine::problem::Report;
 
-/// Names a set by its files: kinds, names without folders, bytes. Emergency forbids are no part of it.
+/// Names a set by its files: kinds, names without folders, sums of their bytes. Emergency forbids are no part of it.
 pub(super) fn of_sources(sources: &Sources) -> String {
     of_reading(sources, &Report::default())
 }
@@ -24,7 +24,7 @@ pub(super) fn of_reading(sources: &Sources, report: &Report) -> String {
         add(files.len().to_string().as_bytes());
         for file in files {
             add(base_name(&file.name).as_bytes());
-            add(&file.bytes);
+            add(file.bytes.sum());
         }
     }
     for problem in report.errors() {

@@ -71,7 +71,7 @@ impl Attempt {
             let named = texts.iter().enumerate();
             let file = |(at, text): (usize, &String)| SourceFile {
                 name: format!("{at}{suffix}"),
-                bytes: text.clone().into_bytes(),
+                bytes: text.clone().into(),
             };
             named.map(file).collect::<Vec<_>>()
         };

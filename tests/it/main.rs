@@ -19,6 +19,8 @@ mod grpc;
 mod connections;
 // What is refused or bounded before a question is understood: fields not honoured, sizes, bytes, deadlines.
 mod grpc_limits;
+// What an Allow asks and permits of whoever acts on it: obligations, reuse, and until when it holds.
+mod terms;
 // Batches: order, defaults, limits, an item's own failure.
 mod batch;
 // Streams: each message its own question, answer, world and record; deadlines, slow readers.

@@ -107,7 +107,7 @@ impl Trace {
 /// One request over one slice.
 #[derive(Debug)]
 pub struct Evaluation<'a> {
-    evaluator: Evaluator<'a>,
+    pub(super) evaluator: Evaluator<'a>,
 }
 
 impl<'a> Evaluation<'a> {

@@ -13,8 +13,10 @@ use smol_str::SmolStr;
 
 use super::interned::Interned;
 use super::program::Program;
+use super::time_uses::TimeUses;
 use super::{access, bare, walk};
 use crate::engine::plan::AccessPlan;
+use crate::engine::terms::Terms;
 
 /// What a policy does when it is satisfied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +25,15 @@ pub enum PolicyEffect {
     Permit,
     /// Denies, whatever permits.
     Forbid,
+}
+
+impl From<cedar_policy::Effect> for PolicyEffect {
+    fn from(effect: cedar_policy::Effect) -> Self {
+        match effect {
+            cedar_policy::Effect::Permit => Self::Permit,
+            cedar_policy::Effect::Forbid => Self::Forbid,
+        }
+    }
 }
 
 /// A policy or a template's link, ready to evaluate.
@@ -47,6 +58,9 @@ pub struct CompiledPolicy {
     pub reads_now: bool,
     /// Whether it reads in which place of a chain the principal stands.
     pub reads_delegation: bool,
+    /// On which terms it allows. A policy whose annotations do not say them is not loaded.
+    pub terms: Arc<Terms>,
+    pub(super) time_uses: Arc<TimeUses>,
     pub(super) scope: Scope,
     pub(super) conditions: Arc<[Condition]>,
     /// The conditions in the form that is swift to run; none if one of them has none.
@@ -98,6 +112,12 @@ static NO_SLOTS: LazyLock<Arc<SlotEnv>> = LazyLock::new(Arc::default);
 static PLANS: LazyLock<Interned<AccessPlan>> = LazyLock::new(Interned::default);
 static PROGRAMS: LazyLock<Interned<Program>> = LazyLock::new(Interned::default);
 
+/// No uses of the time: shared by all policies that do not read it.
+static NO_TIME_USES: LazyLock<Arc<TimeUses>> = LazyLock::new(Arc::default);
+
+/// No terms: shared by almost all policies.
+static NO_TERMS: LazyLock<Arc<Terms>> = LazyLock::new(Arc::default);
+
 impl CompiledPolicy {
     /// Prepares a static policy or a link.
     pub fn new(policy: &Policy, location: impl Into<SmolStr>) -> Self {
@@ -105,13 +125,13 @@ impl CompiledPolicy {
         let text = Text::of(inner.loc());
         let conditions = conjuncts(inner.non_scope_constraints(), &text);
         let expressions = || conditions.iter().map(|condition| &*condition.expression);
+        let (effect, annotations) = (PolicyEffect::from(policy.effect()), annotations(inner));
+        let reads_now = walk::reads_now(expressions());
         Self {
             id: SmolStr::new(policy.id()),
-            effect: match policy.effect() {
-                cedar_policy::Effect::Permit => PolicyEffect::Permit,
-                cedar_policy::Effect::Forbid => PolicyEffect::Forbid,
-            },
-            annotations: annotations(inner),
+            effect,
+            terms: terms(effect, &annotations),
+            annotations,
             location: location.into(),
             scope: Scope {
                 principal: bare::party(inner.principal_constraint().as_inner()),
@@ -120,7 +140,12 @@ impl CompiledPolicy {
             },
             plan: PLANS.copy_of(access::plan(expressions(), inner.env())),
             programs: programs(expressions(), inner.env()),
-            reads_now: walk::reads_context(expressions(), "now"),
+            time_uses: if reads_now {
+                Arc::new(TimeUses::of(expressions(), inner.env()))
+            } else {
+                Arc::clone(&NO_TIME_USES)
+            },
+            reads_now,
             reads_delegation: walk::reads_context(expressions(), "delegation"),
             conditions,
             slots: if inner.env().is_empty() { Arc::clone(&NO_SLOTS) } else { Arc::new(inner.env().clone()) },
@@ -197,6 +222,12 @@ fn programs<'e>(conditions: impl Iterator<Item = &'e Expr>, slots: &SlotEnv) -> 
 fn annotations(policy: &ast::Policy) -> Annotations {
     let pairs = policy.annotations().map(|(key, value)| (SmolStr::new(key.as_ref()), value.val.clone()));
     Annotations(pairs.collect())
+}
+
+/// Whoever admits a policy has asked for its terms before, and refused one that does not say them.
+fn terms(effect: PolicyEffect, annotations: &Annotations) -> Arc<Terms> {
+    let terms = Terms::of(effect, annotations.iter()).unwrap_or_default();
+    if terms == Terms::default() { Arc::clone(&NO_TERMS) } else { Arc::new(terms) }
 }
 
 /// One of the three parts of a policy's scope.

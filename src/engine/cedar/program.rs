@@ -221,7 +221,7 @@ impl Writing<'_> {
 
 /// What an expression comes to that holds nothing but constants. None for one that fails: Cedar says how, whenever it is
 /// evaluated.
-fn value_of(expression: &Expr, depth: usize) -> Option<Value> {
+pub(super) fn value_of(expression: &Expr, depth: usize) -> Option<Value> {
     let all =
         |parts: &[Expr]| -> Option<Vec<_>> { parts.iter().map(|part| value_of(part, depth + 1)).collect() };
     match expression.expr_kind() {

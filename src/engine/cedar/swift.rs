@@ -43,6 +43,12 @@ impl Scene<'_> {
         let mut run = Run { scene: self, ops: &program.0, at: 0 };
         run.boolean()
     }
+
+    /// What an expression comes to, if that is certain.
+    pub(super) fn value(&self, program: &Program) -> Option<Value> {
+        let mut run = Run { scene: self, ops: &program.0, at: 0 };
+        run.term().map(Term::into_value)
+    }
 }
 
 /// What an expression came to. Nothing is copied but what the expression made itself.

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use cedar_policy::EntityUid;
-use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, Var};
+use cedar_policy_core::ast::{Annotation, AnyId, BinaryOp, Expr, ExprKind, Literal, Var};
 
-use super::policy::{CompiledPolicy, Scope};
+use super::policy::{CompiledPolicy, PolicyEffect, Scope};
 
 /// Depth of the deepest expression in a policy's condition.
 pub fn depth(policy: &cedar_policy::Policy) -> usize {
@@ -44,6 +44,51 @@ pub fn offset(policy: &cedar_policy::Policy) -> usize {
 pub fn template_offset(template: &cedar_policy::Template) -> usize {
     let template: &cedar_policy_core::ast::Template = template.as_ref();
     template.loc().map_or(0, cedar_policy_core::parser::Loc::start)
+}
+
+/// A policy's or a template's effect and annotations, as they were written.
+#[derive(Debug, Clone)]
+pub struct Heading {
+    /// Permit or forbid.
+    pub effect: PolicyEffect,
+    /// In the order of their names.
+    pub annotations: Vec<WrittenAnnotation>,
+}
+
+/// An annotation, and where it stands.
+#[derive(Debug, Clone)]
+pub struct WrittenAnnotation {
+    /// Its name.
+    pub name: String,
+    /// Its text; empty if it has none.
+    pub text: String,
+    /// Bytes from the beginning of its policy.
+    pub offset: usize,
+}
+
+/// What stands above a policy's scope.
+pub fn heading(policy: &cedar_policy::Policy) -> Heading {
+    let core: &cedar_policy_core::ast::Policy = policy.as_ref();
+    Heading { effect: policy.effect().into(), annotations: written(core.annotations(), offset(policy)) }
+}
+
+/// What stands above a template's scope.
+pub fn template_heading(template: &cedar_policy::Template) -> Heading {
+    let core: &cedar_policy_core::ast::Template = template.as_ref();
+    let annotations = written(core.annotations(), template_offset(template));
+    Heading { effect: template.effect().into(), annotations }
+}
+
+fn written<'a>(
+    annotations: impl Iterator<Item = (&'a AnyId, &'a Annotation)>,
+    start: usize,
+) -> Vec<WrittenAnnotation> {
+    let written = annotations.map(|(name, Annotation { val, loc })| WrittenAnnotation {
+        name: name.to_string(),
+        text: val.to_string(),
+        offset: loc.as_ref().map_or(0, |loc| loc.start().saturating_sub(start)),
+    });
+    written.collect()
 }
 
 /// Whether a policy is all of the text it was parsed from.
@@ -98,6 +143,11 @@ pub fn compared_actions(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
     compared
 }
 
+/// Whether a condition's outcome may depend on `context.now`, or on its being there.
+pub(super) fn reads_now<'e>(conditions: impl IntoIterator<Item = &'e Expr>) -> bool {
+    reads_context(conditions, "now")
+}
+
 /// Whether a condition's outcome may depend on a member of the context, or on its being there. A context that is used whole,
 /// and not for one of its members, may be read in any way.
 pub(super) fn reads_context<'e>(conditions: impl IntoIterator<Item = &'e Expr>, member: &str) -> bool {
@@ -118,7 +168,7 @@ pub(super) fn reads_context<'e>(conditions: impl IntoIterator<Item = &'e Expr>, 
     false
 }
 
-fn is_context(expression: &Expr) -> bool {
+pub(super) fn is_context(expression: &Expr) -> bool {
     matches!(expression.expr_kind(), ExprKind::Var(Var::Context))
 }
 
@@ -136,7 +186,7 @@ fn descendants(root: &Expr) -> Vec<&Expr> {
     found
 }
 
-fn children(expression: &Expr) -> Vec<&Expr> {
+pub(super) fn children(expression: &Expr) -> Vec<&Expr> {
     match expression.expr_kind() {
         ExprKind::Lit(_) | ExprKind::Var(_) | ExprKind::Slot(_) | ExprKind::Unknown(_) => Vec::new(),
         ExprKind::If { test_expr, then_expr, else_expr } => vec![test_expr, then_expr, else_expr],

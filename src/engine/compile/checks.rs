@@ -5,12 +5,15 @@ use std::sync::Arc;
 use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, ValidationMode, ValidationWarning, Validator};
 use miette::Diagnostic;
 
-use super::policies::{LoadedPolicies, Origin, PlacedPolicy};
+use super::origin::Origin;
+use super::placed::{Placed, PlacedPolicy};
+use super::policies::LoadedPolicies;
 use crate::engine::catalog::Catalog;
 use crate::engine::cedar::walk;
 use crate::engine::cedar::{CompiledPolicy, EntityKind, PolicyEffect};
 use crate::engine::entities::EntityStore;
 use crate::engine::problem::{Place, Problem, Report, Severity};
+use crate::engine::version::Version;
 
 /// Refuses typed actions of tools that are not stored: the tool that was meant would be decided without them.
 pub(super) fn typed_tools(catalog: &Catalog, stored: &EntityStore, report: &mut Report) {
@@ -51,11 +54,7 @@ impl Findings {
 
 /// Validates the policies against the schema, and refuses those that would deny less than their author meant. Also says
 /// whether Cedar's validator accepts them.
-pub(super) fn run(
-    rules: &Rules,
-    mut policies: LoadedPolicies,
-    report: &mut Report,
-) -> (Vec<PlacedPolicy>, bool) {
+pub(super) fn run(rules: &Rules, mut policies: LoadedPolicies, report: &mut Report) -> (Vec<Placed>, bool) {
     let mut found = policies.take_findings();
     let placed = policies.compile();
     found.add(validate(rules, &policies.joint, |id| policies.places_of(id)));
@@ -64,8 +63,10 @@ pub(super) fn run(
     report.problems.extend(found.warnings);
     policies.check_unlinked(report);
     report.problems.extend(found.actions);
-    for policy in placed.iter().filter(|policy| policy.joint) {
-        report.problems.extend(check_actions(&rules.catalog, &policy.compiled, &policy.origin));
+    for placed in &placed {
+        if let Placed::Policy(PlacedPolicy { compiled, origin, joint: true }) = placed {
+            report.problems.extend(check_actions(&rules.catalog, compiled, origin));
+        }
     }
     (placed, valid)
 }
@@ -150,27 +151,47 @@ fn check_actions(catalog: &Catalog, policy: &CompiledPolicy, origin: &Origin) ->
     found
 }
 
-/// Warns of entities that policies name and that are not stored: `x in Group::"typo"` is simply false (C3).
+/// Warns of entities that policies name and that are not stored: `x in Group::"typo"` is simply false (C3). Files all of
+/// whose entities were stored in the same state of the store are not looked at again.
 pub(super) fn literals(
     catalog: &Catalog,
-    policies: &[PlacedPolicy],
-    stored: &EntityStore,
+    policies: &[Placed],
+    (stored, state): (&EntityStore, Version),
     report: &mut Report,
 ) {
-    let is_closed = |uid: &EntityUid| {
-        matches!(catalog.entity_kind(uid.type_name()), Some(EntityKind::Enum(_) | EntityKind::Action))
-    };
-    for policy in policies {
-        for uid in walk::literals(&policy.compiled) {
-            if !is_closed(&uid) && !stored.contains(&uid) {
-                report.push(not_stored(catalog, policy, &uid));
+    for placed in policies {
+        match placed {
+            Placed::Policy(PlacedPolicy { compiled, origin, .. }) => {
+                let missing = missing(catalog, compiled, stored);
+                report.problems.extend(missing.iter().map(|uid| not_stored(catalog, compiled, origin, uid)));
+            }
+            Placed::File(file) if file.is_stored_in(state) => {}
+            Placed::File(file) => {
+                if file.policies().iter().all(|policy| missing(catalog, policy, stored).is_empty()) {
+                    file.note_stored_in(state);
+                    continue;
+                }
+                for (policy, origin) in file.origins() {
+                    let missing = missing(catalog, policy, stored);
+                    report
+                        .problems
+                        .extend(missing.iter().map(|uid| not_stored(catalog, policy, &origin, uid)));
+                }
             }
         }
     }
 }
 
-fn not_stored(catalog: &Catalog, policy: &PlacedPolicy, uid: &EntityUid) -> Problem {
-    let PlacedPolicy { compiled, origin, .. } = policy;
+/// Entities that a policy names, and that are neither stored nor one of a closed set.
+fn missing(catalog: &Catalog, policy: &CompiledPolicy, stored: &EntityStore) -> Vec<EntityUid> {
+    let is_closed = |uid: &EntityUid| {
+        matches!(catalog.entity_kind(uid.type_name()), Some(EntityKind::Enum(_) | EntityKind::Action))
+    };
+    let named = walk::literals(policy).into_iter();
+    named.filter(|uid| !is_closed(uid) && !stored.contains(uid)).collect()
+}
+
+fn not_stored(catalog: &Catalog, compiled: &CompiledPolicy, origin: &Origin, uid: &EntityUid) -> Problem {
     let message = format!("policy `{}` names {uid}, which is not stored", compiled.id);
     if catalog.is_request_scoped(uid.type_name()) {
         at(origin, Severity::Error, message).help("store it: otherwise a request could supply it")

@@ -8,31 +8,34 @@ use cedar_policy::Validator;
 use super::checks::Rules;
 use super::definitions::Definitions;
 use super::entities::EntityMemory;
+use super::known::Known;
 use super::policies;
-use super::single::{Clean, Examiner};
+use super::single::Examiner;
 use super::workers::Workers;
-use super::{Loaded, Options, Sources, language, schema};
+use super::{Loaded, Options, Remains, Sources, language, schema};
 use crate::engine::generation::Strictness;
 use crate::engine::guard;
 use crate::engine::problem::{Report, SourceFile};
 use crate::engine::progress::Progress;
 
 /// Compiles sets of sources, and remembers of the last ones what it need not do again: the schema, and policies that
-/// were entirely clean under it, by their text. What comes out is what compiling afresh would come to.
+/// were entirely clean under it, by their files and by their text. What comes out is what compiling afresh would come to.
+/// A copy costs next to nothing, and remembers the same.
+#[derive(Clone)]
 pub struct Compiler {
     options: Options,
     workers: Workers,
     /// The last set that compiled.
-    accepted: Option<Memory>,
+    accepted: Option<Arc<Memory>>,
     /// The set that was rejected since, if its schema was not.
-    rejected: Option<Memory>,
-    entities: EntityMemory,
+    rejected: Option<Arc<Memory>>,
+    remains: Remains,
 }
 
 /// What is remembered of a set.
 struct Memory {
     schema: Arc<CompiledSchema>,
-    policies: Clean,
+    policies: Known,
 }
 
 /// A schema, and what was found in it.
@@ -48,7 +51,8 @@ struct CompiledSchema {
 
 impl fmt::Debug for Compiler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let remembered = |memory: &Option<Memory>| memory.as_ref().map_or(0, |memory| memory.policies.len());
+        let remembered =
+            |memory: &Option<Arc<Memory>>| memory.as_ref().map_or(0, |memory| memory.policies.len());
         f.debug_struct("Compiler")
             .field("options", &self.options)
             .field("workers", &self.workers)
@@ -61,12 +65,13 @@ impl fmt::Debug for Compiler {
 impl Compiler {
     /// A compiler that remembers nothing yet.
     pub fn new(options: Options, workers: Workers) -> Self {
-        Self { options, workers, accepted: None, rejected: None, entities: EntityMemory::new(workers) }
+        let remains = Remains { entities: EntityMemory::new(workers), ..Remains::default() };
+        Self { options, workers, accepted: None, rejected: None, remains }
     }
 
     /// Counts there, from now on, how far the loading of entities has come.
     pub fn report_to(&mut self, progress: Arc<Progress>) {
-        self.entities.report_to(progress);
+        self.remains.entities.report_to(progress);
     }
 
     /// Compiles sources to a world.
@@ -88,14 +93,14 @@ impl Compiler {
         let Some(rules) = &schema.rules else { return Err(report) };
         report.problems.extend(schema.of_catalog.problems.iter().cloned());
         let clean = policies.take_clean();
-        let entities = &mut self.entities;
-        let loaded = super::finish(sources, &self.options, rules, policies, entities, report, parsed);
+        let remains = &mut self.remains;
+        let loaded = super::finish(sources, &self.options, rules, policies, remains, report, parsed);
         self.remember(schema, clean, loaded.is_ok());
         loaded
     }
 
     fn memories(&self) -> impl Iterator<Item = &Memory> {
-        self.accepted.iter().chain(&self.rejected)
+        self.accepted.iter().chain(&self.rejected).map(|memory| &**memory)
     }
 
     /// The schema, as it was if its files are what they were.
@@ -118,11 +123,11 @@ impl Compiler {
 
     /// A set that was rejected leaves the one before it remembered: that is what is served, and joined by emergency
     /// forbids.
-    fn remember(&mut self, schema: Arc<CompiledSchema>, policies: Clean, accepted: bool) {
+    fn remember(&mut self, schema: Arc<CompiledSchema>, policies: Known, accepted: bool) {
         if schema.rejects() {
             return;
         }
-        let memory = Some(Memory { schema, policies });
+        let memory = Some(Arc::new(Memory { schema, policies }));
         if accepted {
             (self.accepted, self.rejected) = (memory, None);
         } else {

@@ -23,7 +23,7 @@ const ENTITIES: &str = r#"[
 ]"#;
 
 /// Texts that a file may hold, clean and otherwise; `#` stands for a number.
-const PIECES: [&str; 25] = [
+const PIECES: [&str; 26] = [
     "@id(\"p#\") permit (principal, action, resource);",
     "@id(\"p#\")\npermit (principal == Mandate::User::\"u\", action == Mandate::Action::\"view\", resource)\nwhen { resource.level > # && principal.level == 1 };",
     "@id(\"p#\") @reason(\"no; not \\\"now\\\" // never;\")\nforbid (principal in Mandate::Team::\"a\", action, resource)\n  // why; so\n  unless { context has count && context.count > # };",
@@ -41,6 +41,7 @@ const PIECES: [&str; 25] = [
     "@id(\"p#\") permit (principal, action, resource)\nwhen { 1 == \"2\" };",
     "@id(\"p#\") permit (principal, action, resource)\nwhen { false };",
     "@id(\"p#\") @obligation(\"log\") permit (principal, action, resource);",
+    "@id(\"p#\") @obligation(\"{\\\"id\\\": \\\"o#\\\", \\\"type\\\": \\\"log\\\"}\") @reuse(\"30s\") permit (principal, action, resource);",
     "@id(\"emergency:p#\") permit (principal, action, resource);",
     "permit (principal, action, resource);",
     "@id(\"p#\") permit (principal, action);",
@@ -149,8 +150,7 @@ impl Written {
     }
 
     fn sources(&self) -> Sources {
-        let file =
-            |name: &str, text: &str| SourceFile { name: name.to_owned(), bytes: text.as_bytes().to_vec() };
+        let file = |name: &str, text: &str| SourceFile { name: name.to_owned(), bytes: text.into() };
         let schema =
             if self.other_schema { SCHEMA.replace("level: Long", "level?: Long") } else { SCHEMA.to_owned() };
         let emergency = Some(EMERGENCY[self.emergency]).filter(|text| !text.is_empty());
@@ -225,7 +225,7 @@ fn accepted(outcome: Result<Loaded, Report>) -> Vec<Arc<CompiledPolicy>> {
 
 fn compiler(threads: usize) -> Compiler {
     let threads = std::num::NonZeroUsize::new(threads).unwrap();
-    Compiler::new(Options::default(), Workers { threads, ..Workers::default() })
+    Compiler::new(Options::default(), Workers { threads })
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn a_rejected_set_takes_nothing_away_and_adds_what_was_clean() {
     set.files[0].1[1] = permit("b", "principal.none");
     set.files[0].1.push(permit("c", "principal.level == 3"));
     compiler.compile(&set.sources()).unwrap_err();
-    let schema = SourceFile { name: "s.cedarschema".to_owned(), bytes: b"entity {".to_vec() };
+    let schema = SourceFile { name: "s.cedarschema".to_owned(), bytes: b"entity {".into() };
     compiler.compile(&Sources { schemas: vec![schema], ..served.clone() }).unwrap_err();
     // Neither the broken schema nor the broken policy made it forget what is served.
     let again = accepted(compiler.compile(&served));
@@ -326,4 +326,18 @@ fn a_policy_is_no_template_in_cedars_words() {
     set.links = 2;
     let report = compiler(1).compile(&set.sources()).unwrap_err();
     assert!(report.to_string().contains("expected a template, but a static policy was provided"), "{report}");
+}
+
+#[test]
+fn entities_that_go_are_missed_by_policies_that_stay() {
+    let mut set = written(&[
+        "@id(\"p\") permit (principal in Mandate::Team::\"a\", action, resource);".to_owned(),
+        permit("q", "principal.level == 1"),
+    ]);
+    let mut compiler = compiler(1);
+    for (fewer, warnings) in [(false, 0), (true, 1), (true, 1), (false, 0)] {
+        set.fewer_entities = fewer;
+        let loaded = compiler.compile(&set.sources()).unwrap();
+        assert_eq!(loaded.warnings.warnings().count(), warnings, "{fewer}: {}", loaded.warnings);
+    }
 }

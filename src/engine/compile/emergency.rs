@@ -2,7 +2,9 @@
 
 use cedar_policy::{Effect, Policy};
 
-use super::policies::{LoadedPolicies, Origin, in_order, parse};
+use super::origin::Origin;
+use super::parsing::{in_order, parse};
+use super::policies::LoadedPolicies;
 use super::{base_name, check_policies, place};
 use crate::engine::cedar::walk;
 use crate::engine::problem::{Place, Report, SourceFile};
@@ -32,10 +34,10 @@ impl LoadedPolicies {
             let refused = origin.error("an emergency file holds forbids only; this is a permit".to_owned());
             return report.push(refused.help("what permits belongs among the policies"));
         }
-        let annotations: Vec<_> = policy.annotations().map(|(key, _)| key).collect();
-        if !origin.check_condition(&annotations, walk::depth(policy), report) {
+        if !origin.check_depth(walk::depth(policy), report) {
             return;
         }
+        origin.check_annotations(&walk::heading(policy), report);
         let number = number.to_string();
         let id = policy.annotation("id").filter(|id| !id.is_empty()).unwrap_or(&number);
         let id = format!("{}{id}", prefix(&origin.place));

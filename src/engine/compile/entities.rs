@@ -15,15 +15,16 @@ use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 use foldhash::fast::RandomState;
-use sha2::{Digest as _, Sha256};
 
 use super::workers::Workers;
 use crate::engine::catalog::Catalog;
+use crate::engine::content::Sum;
 use crate::engine::entities::{EntityStore, StoredEntity};
 use crate::engine::generation::Strictness;
 use crate::engine::guard::StackUnavailable;
 use crate::engine::problem::{Place, Problem, Report, SourceFile};
 use crate::engine::progress::Progress;
+use crate::engine::version::Version;
 use element::{Named, Reader};
 use excerpt::Excerpts;
 use relations::check_parents;
@@ -37,18 +38,20 @@ const MAX_ALIKE: usize = 20;
 const MAX_REFUSED: usize = 1_000;
 
 /// What was loaded last: files that did not change are not read again, and entities that did not keep their versions.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct EntityMemory {
     workers: Workers,
     progress: Arc<Progress>,
-    last: Option<Last>,
+    last: Option<Arc<Last>>,
 }
 
 #[derive(Debug)]
 struct Last {
     catalog: Arc<Catalog>,
-    files: Vec<(String, [u8; 32])>,
+    files: Vec<(String, Sum)>,
     store: EntityStore,
+    /// Names what the store holds.
+    state: Version,
     /// Warnings only: what was rejected is not remembered.
     found: Report,
 }
@@ -64,7 +67,8 @@ impl EntityMemory {
         self.progress = progress;
     }
 
-    /// Parses, validates and relates every entity of the files. What comes out holds what loading them afresh would.
+    /// Parses, validates and relates every entity of the files. What comes out holds what loading them afresh would; with
+    /// it comes a name that it keeps while it holds the same.
     ///
     /// # Errors
     /// [`StackUnavailable`]. What is wrong with the entities goes to `report`.
@@ -73,17 +77,17 @@ impl EntityMemory {
         files: &[SourceFile],
         catalog: &Arc<Catalog>,
         report: &mut Report,
-    ) -> Result<EntityStore, StackUnavailable> {
+    ) -> Result<(EntityStore, Version), StackUnavailable> {
         let Self { workers, progress, .. } = self;
-        let sums: Vec<(String, [u8; 32])> =
-            files.iter().map(|file| (file.name.clone(), Sha256::digest(&file.bytes).into())).collect();
+        let sums: Vec<(String, Sum)> =
+            files.iter().map(|file| (file.name.clone(), *file.bytes.sum())).collect();
         if let Some(last) = &self.last
             && Arc::ptr_eq(&last.catalog, catalog)
             && last.files == sums
         {
             progress.begin(0);
             report.problems.extend(last.found.problems.iter().cloned());
-            return Ok(last.store.clone());
+            return Ok((last.store.clone(), last.state));
         }
         let mut found = Report::default();
         let texts: Vec<Text<'_>> = files.iter().filter_map(|file| excerpt::text(file, &mut found)).collect();
@@ -106,10 +110,12 @@ impl EntityMemory {
         refused.report(&texts, &reader, workers, &mut found)?;
         relations::check(&texts, &store, &reader, catalog, workers, &mut found)?;
         report.problems.extend(found.problems.iter().cloned());
+        let state = Version::next();
         if !found.rejects() {
-            self.last = Some(Last { catalog: Arc::clone(catalog), files: sums, store: store.clone(), found });
+            let catalog = Arc::clone(catalog);
+            self.last = Some(Arc::new(Last { catalog, files: sums, store: store.clone(), state, found }));
         }
-        Ok(store)
+        Ok((store, state))
     }
 }
 

@@ -6,8 +6,9 @@ use std::str::FromStr;
 use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, SlotId};
 use serde::Deserialize;
 
+use super::origin::Origin;
 use super::place;
-use super::policies::{LoadedPolicies, Member, Origin, reserved};
+use super::policies::{LoadedPolicies, Member, reserved};
 use crate::engine::datum::Datum;
 use crate::engine::problem::{Place, Problem, Report, SourceFile};
 
@@ -33,7 +34,7 @@ impl LoadedPolicies {
         let origin = Origin { place: place.clone(), offset };
         let problem = |message: String| Problem::error(place, message).at(origin.line_span(), None);
         let id = PolicyId::new(&link.link_id);
-        if link.link_id.is_empty() || self.origins.contains_key(&id) {
+        if link.link_id.is_empty() || self.is_used(&id) {
             return report.push(problem(format!("link id `{}` is empty or used twice", link.link_id)));
         }
         if self.is_reserved(&link.link_id) {
@@ -46,7 +47,7 @@ impl LoadedPolicies {
         match self.link(PolicyId::new(&link.template_id), id.clone(), values) {
             Ok(()) => {
                 self.order.push(Member::Joint(id.clone()));
-                self.origins.insert(id, origin);
+                self.place(&id, origin);
             }
             Err(message) => report.push(problem(format!("link `{}`: {message}", link.link_id))),
         }
@@ -58,7 +59,7 @@ impl LoadedPolicies {
         id: PolicyId,
         values: HashMap<SlotId, EntityUid>,
     ) -> Result<(), String> {
-        let linked = if self.origins.contains_key(&template) && self.joint.template(&template).is_none() {
+        let linked = if self.is_used(&template) && self.joint.template(&template).is_none() {
             // Cedar words that a policy is no template, of any policy of that name.
             let any = Policy::parse(Some(template.clone()), "permit (principal, action, resource);");
             match PolicySet::from_policies(any) {
@@ -81,7 +82,9 @@ impl LoadedPolicies {
                 .joint
                 .get_linked_policies(template.id().clone())
                 .is_ok_and(|mut links| links.next().is_some());
-            let Some(origin) = self.origins.get(template.id()).filter(|_| !linked) else { continue };
+            let Some(origin) = Some(template.id()).filter(|_| !linked).and_then(|id| self.origin(id)) else {
+                continue;
+            };
             let message = format!("template `{}` has no link, so it decides nothing", template.id());
             let problem = match template.effect() {
                 cedar_policy::Effect::Forbid => Problem::error(&origin.place, message),

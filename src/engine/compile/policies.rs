@@ -1,70 +1,62 @@
 //! Policy files and links to one named policy set.
 
 use std::collections::{HashMap, HashSet};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{Policy, PolicyId, PolicySet, Template};
+use foldhash::fast::RandomState;
+use smol_str::SmolStr;
 
+use super::Sources;
 use super::checks::Findings;
 use super::emergency::EMERGENCY;
-use super::single::{Clean, Examiner, Fresh, Segment, Single};
-use super::{Sources, check_policies, place};
+use super::known::{CleanFile, Known};
+use super::origin::Origin;
+use super::parsing::{Opened, PolicyFile, in_order, open, parse};
+use super::placed::{Placed, PlacedPolicy};
+use super::single::{Examiner, Fresh, Segment, Single};
+use crate::engine::cedar::walk::Heading;
 use crate::engine::cedar::{CompiledPolicy, walk};
 use crate::engine::generation::{PolicyIds, Strictness};
-use crate::engine::guard::{MAX_POLICY_DEPTH, StackUnavailable};
-use crate::engine::problem::{Place, Problem, Report, Severity, SourceFile};
-
-/// Annotations whose meaning this build does not honour yet: ignoring one would weaken the policy (C15).
-const NOT_HONOURED: [&str; 3] = ["obligation", "reuse", "audit"];
+use crate::engine::guard::StackUnavailable;
+use crate::engine::problem::{Place, Problem, Report, SourceFile};
 
 /// Policies, each with the file it came from.
 #[derive(Default)]
 pub(super) struct LoadedPolicies {
     /// Those that were not looked at one by one, for Cedar's validator: templates and their links, emergency forbids.
     pub(super) joint: PolicySet,
-    /// Where each policy, template and link stands.
-    pub(super) origins: HashMap<PolicyId, Origin>,
+    /// Where each policy, template and link stands, by its id.
+    places: HashMap<SmolStr, Standing, RandomState>,
     /// Templates that were parsed by themselves.
     single_templates: HashSet<PolicyId>,
     /// In the order of the files.
     pub(super) order: Vec<Member>,
+    /// Files that were taken over whole.
+    taken: Vec<Arc<CleanFile>>,
     /// What was found in single policies.
     findings: Findings,
     /// The single policies in which nothing was.
-    clean: Clean,
+    clean: Known,
     /// How much is asked of them.
     pub(super) strictness: Strictness,
 }
 
-/// A policy or a link.
+/// A policy or a link, or a file of policies.
 pub(super) enum Member {
+    /// Policies that were all clean.
+    File(Arc<CleanFile>),
     /// Looked at by itself.
     Single(Arc<CompiledPolicy>, Origin),
     /// One of the joint set.
     Joint(PolicyId),
 }
 
-/// Where a policy stands.
-#[derive(Debug, Clone)]
-pub(super) struct Origin {
-    pub(super) place: Place,
-    pub(super) offset: usize,
-}
-
-/// A policy ready to evaluate, and where it stands.
-pub(super) struct PlacedPolicy {
-    pub(super) compiled: Arc<CompiledPolicy>,
-    pub(super) origin: Origin,
-    /// Whether it is of the joint set.
-    pub(super) joint: bool,
-}
-
-/// A policy file whose text may be given to the parser.
-struct PolicyFile {
-    place: Place,
-    /// How many segments it has.
-    segments: usize,
+/// Where a policy stands, as far as it must be known.
+enum Standing {
+    /// That one of `taken`.
+    Taken(usize),
+    Placed(Origin),
 }
 
 /// Parses every file. Emergency forbids join the policies, and are no policies by themselves (W5).
@@ -79,16 +71,24 @@ pub(super) fn load(
 ) -> Result<LoadedPolicies, StackUnavailable> {
     let mut loaded = LoadedPolicies { strictness, ..LoadedPolicies::default() };
     let mut segments = Vec::new();
-    let files: Vec<_> = sources.policies.iter().map(|file| open(file, &mut segments)).collect();
+    let files: Vec<_> = sources.policies.iter().map(|file| open(file, examiner, &mut segments)).collect();
+    let taken = files.iter().filter_map(|file| match file {
+        Opened::Known(file) => Some((file.name(), file)),
+        Opened::Text(_) | Opened::Refused(_) => None,
+    });
+    let taken = taken.collect();
     if strictness != Strictness::Full {
         // To the language, a policy may be called by its place among the others.
         segments.clear();
     }
-    let mut singles = segments.iter().zip(examiner.examine(&segments)?);
-    for file in files {
+    let mut singles = segments.iter().zip(examiner.examine(&segments, &taken)?);
+    for file in &files {
         match file {
-            Ok(file) => loaded.add_file(&file, singles.by_ref().take(file.segments).collect(), report),
-            Err(refused) => report.problems.extend(refused.problems),
+            Opened::Known(file) => loaded.add_known_file(file, report),
+            Opened::Text(file) => {
+                loaded.add_file(file, singles.by_ref().take(file.segments).collect(), report);
+            }
+            Opened::Refused(refused) => report.problems.extend(refused.problems.iter().cloned()),
         }
     }
     for file in &sources.links {
@@ -107,19 +107,26 @@ pub(super) fn load(
     Ok(loaded)
 }
 
-/// A file's text, parted into segments.
-fn open(file: &SourceFile, segments: &mut Vec<Segment>) -> Result<PolicyFile, Report> {
-    let mut report = Report::default();
-    let spans =
-        place(file, &mut report).and_then(|place| Some((check_policies(&place, &mut report)?, place)));
-    let Some((spans, place)) = spans else { return Err(report) };
-    let opened = PolicyFile { segments: spans.len(), place };
-    segments.extend(spans.into_iter().map(|span| Segment { place: opened.place.clone(), span }));
-    Ok(opened)
-}
-
 impl LoadedPolicies {
-    fn add_file(&mut self, file: &PolicyFile, singles: Vec<(&Segment, Single)>, report: &mut Report) {
+    /// A file whose policies were all clean, if no id in it is used by now.
+    fn add_known_file(&mut self, file: &Arc<CleanFile>, report: &mut Report) {
+        if file.policies().iter().any(|policy| self.places.contains_key(&policy.id)) {
+            for (policy, origin) in file.origins() {
+                if let Some(policy) = self.add_known(policy, origin, report) {
+                    self.clean.add_policy(&policy);
+                }
+            }
+            return;
+        }
+        let number = self.taken.len();
+        let ids = file.policies().iter().map(|policy| policy.id.clone());
+        self.places.extend(ids.map(|id| (id, Standing::Taken(number))));
+        self.taken.push(Arc::clone(file));
+        self.order.push(Member::File(Arc::clone(file)));
+        self.clean.add_file(Arc::clone(file));
+    }
+
+    fn add_file(&mut self, file: &PolicyFile<'_>, singles: Vec<(&Segment, Single)>, report: &mut Report) {
         if singles.is_empty() || singles.iter().any(|(_, single)| matches!(single, Single::Unclear)) {
             if let Some(set) = parse(&file.place, self.strictness, report) {
                 self.add_parsed(&set, &file.place, report);
@@ -127,15 +134,31 @@ impl LoadedPolicies {
             return;
         }
         let mut templates = Vec::new();
+        let (first, count) = (self.order.len(), singles.len());
+        let mut clean = Vec::new();
         for (segment, single) in singles {
-            match single {
-                Single::Known(known) => self.add_known(&known, segment.origin(), report),
-                Single::Fresh(fresh) => self.add_fresh(*fresh, segment.origin(), report),
-                Single::Template(template) => templates.push((template, segment.origin())),
+            let origin = segment.origin();
+            let offset = origin.offset;
+            let added = match single {
+                Single::Known(known) => self.add_known(&known, origin, report),
+                Single::Fresh(fresh) => self.add_fresh(*fresh, origin, report),
+                Single::Template(template) => {
+                    templates.push((template, origin));
+                    None
+                }
                 // Ruled out above.
-                Single::Unclear => {}
-            }
+                Single::Unclear => None,
+            };
+            clean.extend(added.map(|policy| (policy, offset)));
         }
+        if clean.len() == count {
+            let SourceFile { name, bytes } = file.source;
+            let file = Arc::new(CleanFile::new(name, bytes.clone(), clean));
+            self.order.truncate(first);
+            self.order.push(Member::File(Arc::clone(&file)));
+            return self.clean.add_file(file);
+        }
+        clean.iter().for_each(|(policy, _)| self.clean.add_policy(policy));
         for (template, origin) in templates {
             if let Some(id) = self.admit_template(&template, origin, report) {
                 self.single_templates.insert(id);
@@ -143,32 +166,65 @@ impl LoadedPolicies {
         }
     }
 
-    fn add_known(&mut self, known: &Arc<CompiledPolicy>, origin: Origin, report: &mut Report) {
-        let Some(id) = self.unused(&known.id, &origin, report) else { return };
+    /// The policy, if it is clean here too.
+    fn add_known(
+        &mut self,
+        known: &Arc<CompiledPolicy>,
+        origin: Origin,
+        report: &mut Report,
+    ) -> Option<Arc<CompiledPolicy>> {
+        let id = self.unused(&known.id, &origin, report)?;
         let location = origin.locate();
         let policy =
             if known.location == location { Arc::clone(known) } else { Arc::new(known.at(location)) };
-        self.clean.insert(Arc::clone(policy.text()), Arc::clone(&policy));
-        self.add_single(id, policy, origin);
+        self.add_single(id, Arc::clone(&policy), origin);
+        Some(policy)
     }
 
-    fn add_fresh(&mut self, fresh: Fresh, origin: Origin, report: &mut Report) {
+    /// The policy, if it is clean.
+    fn add_fresh(
+        &mut self,
+        fresh: Fresh,
+        origin: Origin,
+        report: &mut Report,
+    ) -> Option<Arc<CompiledPolicy>> {
         let found = report.problems.len();
-        let annotations: Vec<_> = fresh.annotations.iter().map(String::as_str).collect();
         let id = fresh.id.as_deref().filter(|id| !id.is_empty());
-        let id = self.admit(id, &annotations, fresh.depth, &origin, report);
-        let (Some(id), Some((policy, findings))) = (id, fresh.checked) else { return };
+        let id = self.admit(id, &fresh.heading, fresh.depth, &origin, report);
+        let (Some(id), Some((policy, findings))) = (id, fresh.checked) else { return None };
         let policy = Arc::new(policy);
-        if findings.is_clean() && report.problems.len() == found {
-            self.clean.insert(Arc::clone(policy.text()), Arc::clone(&policy));
-        }
+        let is_clean = findings.is_clean() && report.problems.len() == found;
         self.findings.add(findings);
-        self.add_single(id, policy, origin);
+        self.add_single(id, Arc::clone(&policy), origin);
+        is_clean.then_some(policy)
     }
 
     fn add_single(&mut self, id: PolicyId, policy: Arc<CompiledPolicy>, origin: Origin) {
         self.order.push(Member::Single(policy, origin.clone()));
-        self.origins.insert(id, origin);
+        self.place(&id, origin);
+    }
+
+    /// Notes where something stands.
+    pub(super) fn place(&mut self, id: &PolicyId, origin: Origin) {
+        self.places.insert(SmolStr::new(id), Standing::Placed(origin));
+    }
+
+    /// Whether something is called so.
+    pub(super) fn is_used(&self, id: &PolicyId) -> bool {
+        let id: &str = id.as_ref();
+        self.places.contains_key(id)
+    }
+
+    /// Where something stands.
+    pub(super) fn origin(&self, id: &PolicyId) -> Option<Origin> {
+        let id: &str = id.as_ref();
+        match self.places.get(id)? {
+            Standing::Placed(origin) => Some(origin.clone()),
+            Standing::Taken(number) => {
+                let mut origins = self.taken.get(*number)?.origins();
+                origins.find(|(policy, _)| policy.id == id).map(|(_, origin)| origin)
+            }
+        }
     }
 
     /// What was found in the policies that were looked at one by one.
@@ -177,17 +233,17 @@ impl LoadedPolicies {
     }
 
     /// The policies that need not be looked at again.
-    pub(super) fn take_clean(&mut self) -> Clean {
+    pub(super) fn take_clean(&mut self) -> Known {
         std::mem::take(&mut self.clean)
     }
 
     /// Where a policy of the joint set stands, and where its text begins that was parsed.
     pub(super) fn places_of(&self, id: &PolicyId) -> (Place, usize) {
         let template = self.joint.policy(id).and_then(Policy::template_id).unwrap_or(id);
-        let parsed_alone = self.origins.get(template).filter(|_| self.single_templates.contains(template));
+        let parsed_alone = self.origin(template).filter(|_| self.single_templates.contains(template));
         let start = parsed_alone.map_or(0, |origin| origin.offset);
-        match self.origins.get(id) {
-            Some(origin) => (origin.place.clone(), start),
+        match self.origin(id) {
+            Some(origin) => (origin.place, start),
             None => (Place::new("policies", ""), start),
         }
     }
@@ -196,9 +252,8 @@ impl LoadedPolicies {
         for (offset, policy) in in_order(set) {
             let origin = Origin { place: place.clone(), offset };
             let depth = walk::depth(policy);
-            let annotations: Vec<_> = policy.annotations().map(|(key, _)| key).collect();
             let id = self.named(policy.annotation("id"), policy.id());
-            if let Some(id) = self.admit(id, &annotations, depth, &origin, report) {
+            if let Some(id) = self.admit(id, &walk::heading(policy), depth, &origin, report) {
                 self.add(policy.new_id(id), origin, report);
             }
         }
@@ -218,9 +273,8 @@ impl LoadedPolicies {
         report: &mut Report,
     ) -> Option<PolicyId> {
         let depth = walk::template_depth(template);
-        let annotations: Vec<_> = template.annotations().map(|(key, _)| key).collect();
         let id = self.named(template.annotation("id"), template.id());
-        let id = self.admit(id, &annotations, depth, &origin, report)?;
+        let id = self.admit(id, &walk::template_heading(template), depth, &origin, report)?;
         self.add_template(&template.new_id(id.clone()), origin, report);
         Some(id)
     }
@@ -238,17 +292,17 @@ impl LoadedPolicies {
     fn admit(
         &self,
         id: Option<&str>,
-        mut annotations: &[&str],
+        heading: &Heading,
         depth: usize,
         origin: &Origin,
         report: &mut Report,
     ) -> Option<PolicyId> {
         let problem = |message: String| origin.error(message);
-        if self.strictness != Strictness::Full {
-            annotations = &[];
-        }
-        if !origin.check_condition(annotations, depth, report) {
+        if !origin.check_depth(depth, report) {
             return None;
+        }
+        if self.strictness == Strictness::Full {
+            origin.check_annotations(heading, report);
         }
         let Some(id) = id else {
             let help = "begin the policy with `@id(\"a-name-that-stays\")`; logs and tests refer to it";
@@ -269,7 +323,7 @@ impl LoadedPolicies {
     /// The id, if nothing has it yet.
     pub(super) fn unused(&self, id: &str, origin: &Origin, report: &mut Report) -> Option<PolicyId> {
         let id = PolicyId::new(id);
-        if let Some(first) = self.origins.get(&id) {
+        if let Some(first) = self.origin(&id) {
             let message = format!("`@id(\"{id}\")` is used twice, first at {}", first.locate());
             report.push(origin.error(message));
             return None;
@@ -282,7 +336,7 @@ impl LoadedPolicies {
         match self.joint.add(policy) {
             Ok(()) => {
                 self.order.push(Member::Joint(id.clone()));
-                self.origins.insert(id, origin);
+                self.place(&id, origin);
             }
             Err(error) => report.push(origin.error(error.to_string())),
         }
@@ -290,88 +344,28 @@ impl LoadedPolicies {
 
     fn add_template(&mut self, template: &Template, origin: Origin, report: &mut Report) {
         match self.joint.add_template(template.clone()) {
-            Ok(()) => {
-                self.origins.insert(template.id().clone(), origin);
-            }
+            Ok(()) => self.place(template.id(), origin),
             Err(error) => report.push(origin.error(error.to_string())),
         }
     }
 
     /// The policies, ready to evaluate, in the order of the files.
-    pub(super) fn compile(&mut self) -> Vec<PlacedPolicy> {
+    pub(super) fn compile(&mut self) -> Vec<Placed> {
         let placed = std::mem::take(&mut self.order).into_iter().filter_map(|member| match member {
-            Member::Single(compiled, origin) => Some(PlacedPolicy { compiled, origin, joint: false }),
+            Member::File(file) => Some(Placed::File(file)),
+            Member::Single(compiled, origin) => {
+                Some(Placed::Policy(PlacedPolicy { compiled, origin, joint: false }))
+            }
             Member::Joint(id) => {
-                let (policy, origin) = (self.joint.policy(&id)?, self.origins.get(&id)?.clone());
+                let (policy, origin) = (self.joint.policy(&id)?, self.origin(&id)?);
                 let compiled = Arc::new(CompiledPolicy::new(policy, origin.locate()));
-                Some(PlacedPolicy { compiled, origin, joint: true })
+                Some(Placed::Policy(PlacedPolicy { compiled, origin, joint: true }))
             }
         });
         placed.collect()
     }
 }
 
-/// A text's policies, if it parses and holds any. It has passed [`check_policies`].
-pub(super) fn parse(place: &Place, strictness: Strictness, report: &mut Report) -> Option<PolicySet> {
-    match PolicySet::from_str(place.text()) {
-        Ok(set) if set.is_empty() && strictness == Strictness::Full => {
-            let help =
-                "an empty file is more often a failed write than an intention: delete it or restore it";
-            report.push(Problem::error(place, "the file holds no policy").help(help));
-            None
-        }
-        Ok(set) => Some(set),
-        Err(errors) => {
-            for error in errors.iter() {
-                report.push(Problem::from_cedar(place, Severity::Error, error));
-            }
-            None
-        }
-    }
-}
-
-/// Static policies as they stand in their file, each with its offset.
-pub(super) fn in_order(set: &PolicySet) -> Vec<(usize, &Policy)> {
-    let mut policies: Vec<_> = set.policies().map(|policy| (walk::offset(policy), policy)).collect();
-    policies.sort_by_key(|(offset, _)| *offset);
-    policies
-}
-
 pub(super) fn reserved(id: &str) -> String {
     format!("`{id}` begins with `{EMERGENCY}`, which is kept for emergency forbids")
-}
-
-impl Origin {
-    /// An error that points at the line the policy begins on.
-    pub(super) fn error(&self, message: String) -> Problem {
-        Problem::error(&self.place, message).at(self.line_span(), None)
-    }
-
-    /// Refuses what the condition or the annotations ask for and this build would not do. False if the policy must not
-    /// go further.
-    pub(super) fn check_condition(&self, annotations: &[&str], depth: usize, report: &mut Report) -> bool {
-        if depth > MAX_POLICY_DEPTH {
-            let message =
-                format!("the condition is {depth} expressions deep; at most {MAX_POLICY_DEPTH} are accepted");
-            report.push(self.error(message).help("split the policy, or test membership of a set"));
-            return false;
-        }
-        for name in annotations.iter().filter(|name| NOT_HONOURED.contains(name)) {
-            let message =
-                format!("`@{name}` is not honoured by this build, and ignoring it would weaken the policy");
-            report.push(self.error(message));
-        }
-        true
-    }
-
-    pub(super) fn locate(&self) -> String {
-        self.place.locate(self.offset)
-    }
-
-    /// The line a policy begins on, to point at.
-    pub(super) fn line_span(&self) -> std::ops::Range<usize> {
-        let rest = self.place.text().get(self.offset..).unwrap_or_default();
-        let length = rest.find('\n').unwrap_or(rest.len());
-        self.offset..self.offset + length
-    }
 }

@@ -7,16 +7,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{Policy, PolicyId, PolicySet, Template};
+use foldhash::fast::RandomState;
 
 use super::checks::{self, Findings, Rules};
-use super::policies::Origin;
+use super::known::{CleanFile, Known};
+use super::origin::Origin;
 use super::workers::Workers;
+use crate::engine::cedar::walk::Heading;
 use crate::engine::cedar::{CompiledPolicy, walk};
 use crate::engine::guard::{MAX_POLICY_DEPTH, StackUnavailable};
-use crate::engine::problem::Place;
-
-/// Clean policies by their text. What is clean does not depend on other policies or on where it stands.
-pub(super) type Clean = HashMap<Arc<str>, Arc<CompiledPolicy>>;
+use crate::engine::problem::{Place, SourceFile};
 
 /// The text of one policy, as far as semicolons tell.
 pub(super) struct Segment {
@@ -40,8 +40,8 @@ pub(super) enum Single {
 pub(super) struct Fresh {
     /// From `@id`.
     pub(super) id: Option<String>,
-    /// Names of its annotations.
-    pub(super) annotations: Vec<String>,
+    /// What stands above its scope.
+    pub(super) heading: Heading,
     /// Depth of its condition.
     pub(super) depth: usize,
     /// None if it is too deep or nameless, which are errors.
@@ -53,17 +53,30 @@ pub(super) struct Examiner<'a> {
     /// None if there is no schema, which is an error.
     pub(super) rules: Option<&'a Rules>,
     /// Sets compiled before under the same schema.
-    pub(super) known: Vec<&'a Clean>,
+    pub(super) known: Vec<&'a Known>,
     pub(super) workers: Workers,
 }
 
 impl Examiner<'_> {
-    /// What the segments are, in their order.
+    /// A file that was entirely clean before, as it is now.
+    pub(super) fn file(&self, file: &SourceFile) -> Option<&Arc<CleanFile>> {
+        self.known.iter().find_map(|known| known.file(file))
+    }
+
+    /// What the segments are, in their order, when those files are taken over whole.
     ///
     /// # Errors
     /// As [`Workers::map`].
-    pub(super) fn examine(&self, segments: &[Segment]) -> Result<Vec<Single>, StackUnavailable> {
-        let known: Vec<_> = segments.iter().map(|segment| self.known(segment)).collect();
+    pub(super) fn examine(
+        &self,
+        segments: &[Segment],
+        taken: &HashMap<&str, &Arc<CleanFile>>,
+    ) -> Result<Vec<Single>, StackUnavailable> {
+        let mut policies = HashMap::<_, _, RandomState>::default();
+        if !segments.is_empty() {
+            policies.extend(self.known.iter().flat_map(|known| known.policies(taken)));
+        }
+        let known: Vec<_> = segments.iter().map(|segment| policies.get(segment.text()).copied()).collect();
         let new: Vec<_> = segments.iter().zip(&known).filter(|(_, known)| known.is_none()).collect();
         let fresh = self.workers.map(&new, |(segment, _)| self.fresh(segment))?;
         let mut fresh = fresh.into_iter();
@@ -72,10 +85,6 @@ impl Examiner<'_> {
             None => fresh.next().unwrap_or(Single::Unclear),
         });
         Ok(found.collect())
-    }
-
-    fn known(&self, segment: &Segment) -> Option<&Arc<CompiledPolicy>> {
-        self.known.iter().find_map(|clean| clean.get(segment.text()))
     }
 
     /// Parses one segment. A policy that begins and ends with it is the same policy in the file: a lexer that reads its
@@ -104,8 +113,7 @@ impl Examiner<'_> {
             let findings = self.rules.map(|rules| checks::single(rules, policy, &compiled, &origin));
             (compiled, findings.unwrap_or_default())
         });
-        let annotations = policy.annotations().map(|(name, _)| name.to_owned()).collect();
-        Fresh { id, annotations, depth, checked }
+        Fresh { id, heading: walk::heading(policy), depth, checked }
     }
 }
 

@@ -49,7 +49,8 @@ pub fn decide(
             decision: along.hop(place, question.by(principal), &hop, &parties)?,
         });
     }
-    Ok(Decision::of_hops(question.principal.clone(), question.action.uid.clone(), hops))
+    let decision = Decision::of_hops(question.principal.clone(), question.action.uid.clone(), hops);
+    Ok(Decision { validity: decision.validity.and(chain.validity(now)), ..decision })
 }
 
 /// The denial of a request that shows no chain which could be decided along.

@@ -11,6 +11,7 @@ use crate::engine::authorize::Now;
 use crate::engine::catalog::Catalog;
 use crate::engine::decision::{Denial, GrantName, ReasonCode};
 use crate::engine::guard::MAX_CHAIN;
+use crate::engine::validity::Validity;
 use crate::engine::world::World;
 
 /// Principals p0 (the root) to pn (the actor), and grants g1 to gn, of which gi hands on from p(i−1) to pi (D1).
@@ -164,10 +165,10 @@ impl<'w> Chain<'w> {
         (0..=length).map(hop).collect()
     }
 
-    /// The next instant at which a grant begins to hold, or ceases to.
-    pub fn bound(&self, now: Now) -> Option<Now> {
-        let instants = self.links.iter().flat_map(|link| [link.grant.not_before, link.grant.expires]);
-        instants.filter(|instant| *instant > now).min()
+    /// The instants around `now` at which every grant holds as it does, or does not as it does not.
+    pub fn validity(&self, now: Now) -> Validity {
+        let grants = self.links.iter().map(|link| link.grant.validity(now));
+        grants.fold(Validity::ALWAYS, Validity::and)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::engine::authorize::Now;
 use crate::engine::cedar::CedarValue;
 use crate::engine::decision::{Denial, GrantName, ReasonCode};
 use crate::engine::entities::StoredEntity;
+use crate::engine::validity::Validity;
 use crate::engine::world::World;
 
 /// A grant, as it stands in one world.
@@ -72,6 +73,17 @@ impl<'w> Grant<'w> {
 }
 
 impl Grant<'_> {
+    /// The instants around `now` at which it holds as it does, or does not as it does not.
+    pub fn validity(&self, now: Now) -> Validity {
+        if now < self.not_before {
+            Validity::until(self.not_before)
+        } else if now < self.expires {
+            Validity::from(self.not_before).and(Validity::until(self.expires))
+        } else {
+            Validity::from(self.expires)
+        }
+    }
+
     /// Who delegates.
     ///
     /// # Errors

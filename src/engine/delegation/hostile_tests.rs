@@ -3,6 +3,7 @@
 
 use super::mutants::{self, Mutant};
 use super::scene_for_tests::{HOUR, NOW, Scene, Written, uid};
+use crate::engine::authorize::Now;
 use crate::engine::decision::Effect;
 
 type Change = fn(&mut Scene);
@@ -241,9 +242,12 @@ fn every_planted_defect_allows_a_hostile_chain() {
 fn an_answer_holds_no_longer_than_the_first_grant_does() {
     let mut scene = Scene::allowed();
     scene.grants[1].expires = NOW + 5;
-    assert_eq!(scene.decide().valid_until.map(|until| until.0), Some(NOW + 5));
+    let ends = |scene: &Scene| scene.decide().validity.ends_after(Now(NOW)).map(|end| end.0);
+    assert_eq!(ends(&scene), Some(NOW + 5));
     scene.grants[2].not_before = NOW + 2;
-    assert_eq!(scene.decide().valid_until.map(|until| until.0), Some(NOW + 2), "then it may be allowed");
+    assert_eq!(ends(&scene), Some(NOW + 2), "then it may be allowed");
+    scene.now = NOW + 5;
+    assert!(scene.decide().validity.contains(Now(i64::MAX - 1)), "expired for good");
     scene.shown.clear();
-    assert_eq!(scene.decide().valid_until, None);
+    assert_eq!(ends(&scene), None);
 }

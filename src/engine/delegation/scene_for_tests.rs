@@ -77,7 +77,7 @@ fn entities() -> Value {
 pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let schema = std::fs::read(root.join("schemas/mandate.cedarschema")).unwrap();
-    let file = |name: &str, bytes: Vec<u8>| SourceFile { name: name.to_owned(), bytes };
+    let file = |name: &str, bytes: Vec<u8>| SourceFile { name: name.to_owned(), bytes: bytes.into() };
     let sources = Sources {
         policies: vec![file("p.cedar", POLICIES.into())],
         schemas: vec![file("s.cedarschema", schema)],

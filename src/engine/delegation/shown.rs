@@ -10,6 +10,7 @@ use crate::engine::decision::GrantName;
 use crate::engine::guard::MAX_CHAIN;
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::subject::{Subject, TokenGrant};
+use crate::engine::validity::Validity;
 
 /// Delegations and a verified token. Nothing of it has been held against what is stored.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +55,15 @@ impl Shown {
     /// Whether it shows nothing: the principal acts by itself.
     pub fn is_empty(&self) -> bool {
         self.delegations.is_empty() && self.token.is_none()
+    }
+
+    /// The instants around `now` at which the token is one, if there is one.
+    pub fn validity(&self, now: Now) -> Validity {
+        match &self.token {
+            Some(token) if now < token.expires => Validity::until(token.expires),
+            Some(_) => Validity::unforeseen(now),
+            None => Validity::ALWAYS,
+        }
     }
 
     /// Who acts: a token's actor, where there is a token. A request may then leave the principal empty.

@@ -142,7 +142,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let options = Options { strictness: Strictness::Language(PolicyIds::Position), ..Options::default() };
     let policies = UIDS.iter().map(|uid| format!("permit(principal in {uid}, action, resource in {uid});\n"));
     let policies = policies.collect::<String>().into_bytes();
-    let file = SourceFile { name: "all.cedar".into(), bytes: policies };
+    let file = SourceFile { name: "all.cedar".into(), bytes: policies.into() };
     compile(&Sources { policies: vec![file], ..Sources::default() }, &options).unwrap().world
 });
 

@@ -47,6 +47,25 @@ impl PartyKeys {
 }
 
 impl Keys {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// The key of what a scope asks, if it is there; of that, none for what nothing fulfils.
+    #[expect(clippy::option_option, reason = "a key may be missing, and a scope may have none")]
+    pub(super) fn find(&self, scope: &PartyScope) -> Option<Option<Key>> {
+        let known = match scope {
+            PartyScope::Never => return Some(None),
+            PartyScope::Any => self.any,
+            PartyScope::Is(name) => self.is.get(name).copied(),
+            PartyScope::Eq(uid) => self.equal.get(uid).copied(),
+            PartyScope::In(uid) => self.within.get(uid)?.any_type,
+            PartyScope::IsIn(name, uid) => self.within.get(uid)?.find(name),
+        };
+        known.map(Some)
+    }
+
     /// The key of what a scope asks; none for what nothing fulfils.
     pub(super) fn add(&mut self, scope: PartyScope) -> Option<Key> {
         let next = Key::at(self.count);
@@ -85,9 +104,13 @@ impl Keys {
 }
 
 impl Within {
+    fn find(&self, name: &EntityTypeName) -> Option<Key> {
+        self.of_type.iter().find(|(known, _)| known == name).map(|(_, key)| *key)
+    }
+
     fn of_type(&mut self, name: EntityTypeName, next: Key) -> Key {
-        if let Some((_, key)) = self.of_type.iter().find(|(known, _)| *known == name) {
-            return *key;
+        if let Some(key) = self.find(&name) {
+            return key;
         }
         self.of_type.push((name, next));
         next

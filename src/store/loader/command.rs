@@ -67,13 +67,18 @@ pub enum CommandError {
     Ended,
 }
 
+/// Where the answer to a command goes.
+pub(super) type Answer = oneshot::Sender<Result<Served, CommandError>>;
+
 /// What reaches the loader's thread.
 #[derive(Debug)]
 pub(super) enum Message {
     /// Files may have changed.
     Files,
     /// Somebody wants something.
-    Command(Command, oneshot::Sender<Result<Served, CommandError>>),
+    Command(Command, Answer),
+    /// Work is done.
+    Done,
     /// The end.
     Stop,
 }

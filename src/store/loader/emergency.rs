@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::super::directory::Reading;
 use super::fit::{Fitted, fit};
 use super::load::names;
 use super::status::{Outcome, texts};
@@ -15,6 +14,8 @@ impl Loader {
         let (changed, wait) = self.follow_emergency();
         if changed || self.unapplied {
             let retry = self.rejected && self.pin.is_none();
+            // If that takes long, they are put in force meanwhile.
+            self.unapplied = true;
             if !(retry && self.retry_rejected() == Outcome::Published) {
                 self.join_served();
             }
@@ -38,17 +39,18 @@ impl Loader {
     /// Loads the files once more that were rejected, if they are still exactly those. Files that changed since may be
     /// half-written: they wait until it is their turn.
     fn retry_rejected(&mut self) -> Outcome {
-        let reading = Reading::take(&self.config.folders);
+        let reading = self.read();
         let unchanged = reading.fingerprint.is_some() && reading.fingerprint.as_ref() == self.files.last();
-        if unchanged && self.name(&reading) == self.seen { self.take(reading) } else { Outcome::Unchanged }
+        if unchanged && reading.digest == self.seen { self.take(reading) } else { Outcome::Unchanged }
     }
 
     /// Compiles what is served once more, with the emergency forbids that the folder asks for.
     pub(super) fn join_served(&mut self) {
         if self.emergency.wanted() == self.emergency.in_force() {
+            self.unapplied = false;
             return self.emergency.refuse(Vec::new());
         }
-        let fitted = fit(&mut self.served.sources, &mut self.compiler, &self.emergency);
+        let fitted = fit(&mut self.served.sources, &mut self.compiler, &self.emergency.forbids());
         self.unapplied = fitted.is_err();
         match fitted {
             Ok(fitted) if fitted.in_force == *self.emergency.in_force() => {

@@ -111,7 +111,7 @@ fn each_file_stands_for_itself_and_may_only_forbid() {
         ),
         ("forbid (principal, action, resource) when { principal.nope };".to_owned(), "nope"),
         ("forbid (principal, action == Mandate::Action::\"read\", resource);".to_owned(), "action in"),
-        ("@obligation(\"x\") forbid (principal, action, resource);".to_owned(), "not honoured"),
+        ("@obligation(\"x\") forbid (principal, action, resource);".to_owned(), "is for permits"),
         ("forbid (principal in Mandate::Doc::\"plan\", action, resource);".to_owned(), ""),
         (
             "forbid (principal, action, resource) when { Mandate::User::\"eva\".level > 1 };".to_owned(),

@@ -1,6 +1,6 @@
 //! Compiling a set together with the emergency forbids: whatever is served, they are part of it.
 
-use super::super::emergency::{Emergency, Files};
+use super::super::emergency::{Files, Forbids};
 use crate::engine::compile::{Compiler, Loaded, Sources};
 use crate::engine::problem::{Problem, Report};
 
@@ -21,10 +21,10 @@ pub(super) struct Fitted {
 pub(super) fn fit(
     sources: &mut Sources,
     compiler: &mut Compiler,
-    emergency: &Emergency,
+    forbids: &Forbids,
 ) -> Result<Fitted, Report> {
-    let mut attempt = Attempt { sources, compiler, emergency, refused: Vec::new() };
-    let mut files = emergency.wanted().clone();
+    let mut attempt = Attempt { sources, compiler, forbids, refused: Vec::new() };
+    let mut files = forbids.wanted.clone();
     loop {
         let report = match attempt.compile(&files) {
             Ok(loaded) => return Ok(attempt.fitted(loaded, files)),
@@ -42,7 +42,7 @@ pub(super) fn fit(
 struct Attempt<'a> {
     sources: &'a mut Sources,
     compiler: &'a mut Compiler,
-    emergency: &'a Emergency,
+    forbids: &'a Forbids,
     refused: Vec<Problem>,
 }
 
@@ -57,14 +57,13 @@ impl Attempt<'_> {
     }
 
     fn concerns_emergency_only(&self, report: &Report) -> bool {
-        let names =
-            |problem: &Problem| self.emergency.wanted().values().any(|file| file.name == problem.file());
+        let names = |problem: &Problem| self.forbids.wanted.values().any(|file| file.name == problem.file());
         report.errors().all(names)
     }
 
     /// Names of files that are not as they are in force.
     fn changed(&self, files: &Files) -> Vec<String> {
-        let in_force = self.emergency.in_force();
+        let in_force = &self.forbids.in_force;
         let changed = files.iter().filter(|(name, file)| in_force.get(*name) != Some(file));
         changed.map(|(name, _)| name.clone()).collect()
     }
@@ -77,7 +76,7 @@ impl Attempt<'_> {
             let found: Vec<_> = report.errors().filter(|problem| problem.file() == path).cloned().collect();
             if !found.is_empty() {
                 self.refused.extend(found);
-                put_back(files, self.emergency.in_force(), &name);
+                put_back(files, &self.forbids.in_force, &name);
                 any = true;
             }
         }
@@ -87,9 +86,9 @@ impl Attempt<'_> {
     /// Begins with what is in force, less what was taken away, and adds every changed file that fits.
     fn part_by_part(mut self) -> Result<Fitted, Report> {
         self.refused.clear();
-        let mut files = self.emergency.wanted().clone();
+        let mut files = self.forbids.wanted.clone();
         let changed = self.changed(&files);
-        changed.iter().for_each(|name| put_back(&mut files, self.emergency.in_force(), name));
+        changed.iter().for_each(|name| put_back(&mut files, &self.forbids.in_force, name));
         let loaded = self.compile(&files)?;
         let mut fitted = Fitted { loaded, in_force: files, refused: Vec::new() };
         self.add(&changed, &mut fitted);
@@ -101,7 +100,7 @@ impl Attempt<'_> {
     /// Adds files together, or else each half of them: down to single ones, so that a bad one takes no good one with it.
     fn add(&mut self, names: &[String], fitted: &mut Fitted) {
         let mut files = fitted.in_force.clone();
-        let wanted = self.emergency.wanted();
+        let wanted = &self.forbids.wanted;
         files.extend(names.iter().filter_map(|name| Some((name.clone(), wanted.get(name)?.clone()))));
         match (self.compile(&files), names) {
             (Ok(loaded), _) => (fitted.loaded, fitted.in_force) = (loaded, files),
@@ -138,14 +137,18 @@ mod tests {
         for number in [12, 13, 40, 79] {
             site.write(&format!("emergency/f{number}.cedar"), "forbid (");
         }
-        let mut emergency = Emergency::open(&site.path("emergency"), &site.path("emergency.set")).unwrap();
+        let mut emergency = super::super::super::emergency::Emergency::open(
+            &site.path("emergency"),
+            &site.path("emergency.set"),
+        )
+        .unwrap();
         emergency.start().unwrap();
         let mut sources = read(&site.folders()).unwrap();
         let mut compiler = Compiler::new(Options::default(), Workers::default());
         let attempt = Attempt {
             sources: &mut sources,
             compiler: &mut compiler,
-            emergency: &emergency,
+            forbids: &emergency.forbids(),
             refused: Vec::new(),
         };
         let fitted = attempt.part_by_part().unwrap();

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::directory::Reading;
+use super::super::directory::{Fingerprint, Reading};
 use super::super::emergency::Files;
 use super::super::pin::Verdict;
-use super::super::set_digest;
-use super::fit::{Fitted, fit};
+use super::background::discard;
+use super::fit::Fitted;
 use super::status::{EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, Source, texts};
 use super::{Loader, Set};
 use crate::engine::compile::EMERGENCY;
@@ -16,9 +16,13 @@ use crate::engine::progress::Progress;
 
 impl Loader {
     /// Loads files that changed and have settled.
-    pub(super) fn take_changed_files(&mut self) {
-        let reading = Reading::take(&self.config.folders);
-        if self.name(&reading) == self.seen && reading.fingerprint.is_some() {
+    pub(super) fn take_changed_files(&mut self, seen: &Fingerprint) {
+        let reading = self.read();
+        if reading.fingerprint.as_ref().is_some_and(|read| read != seen) {
+            // They changed again, and have yet to settle.
+            return;
+        }
+        if reading.digest == self.seen && reading.fingerprint.is_some() {
             // Touched, not changed; or read once more to be sure.
             return self.files.handled(reading.fingerprint);
         }
@@ -28,13 +32,13 @@ impl Loader {
     /// Loads files that a manifest or an atomic swap vouches for, if it does. Otherwise an update is under way, which
     /// may take as long as it likes to settle.
     pub(super) fn take_vouched_files(&mut self) {
-        let reading = Reading::take(&self.config.folders);
+        let reading = self.read();
         let handled = self.files.last();
         let vouched = reading.fingerprint.as_ref().is_some_and(|seen| seen.is_vouched(handled));
         if !vouched || reading.report.rejects() {
             return;
         }
-        if self.name(&reading) == self.seen {
+        if reading.digest == self.seen {
             return self.files.handled(reading.fingerprint);
         }
         self.take(reading);
@@ -42,15 +46,12 @@ impl Loader {
 
     /// Loads the files as they are, whether or not they were rejected before.
     pub(super) fn take_files_now(&mut self) -> Outcome {
-        self.take(Reading::take(&self.config.folders))
-    }
-
-    pub(super) fn name(&self, reading: &Reading) -> String {
-        set_digest::of_reading(&reading.sources, &reading.report)
+        let reading = self.read();
+        self.take(reading)
     }
 
     pub(super) fn take(&mut self, reading: Reading) -> Outcome {
-        let digest = self.name(&reading);
+        let digest = reading.digest.clone();
         let is_repeated = self.rejected && digest == self.seen && reading.fingerprint.is_none();
         let verdict = self.pin.as_ref().map(|pin| pin.judge(&reading, &digest));
         self.seen.clone_from(&digest);
@@ -73,9 +74,9 @@ impl Loader {
             self.rejected = false;
             return self.note(Outcome::Unchanged, &Report::default());
         }
-        let mut sources = reading.sources;
         let begun = Instant::now();
-        match fit(&mut sources, &mut self.compiler, &self.emergency) {
+        let (sources, fitted) = self.fit(reading.sources);
+        match fitted {
             Ok(fitted) => {
                 log_load(&self.config.progress, begun);
                 self.rejected = false;
@@ -126,7 +127,8 @@ impl Loader {
     pub(super) fn publish(&mut self, set: Set, fitted: Fitted, source: Source) {
         let Fitted { loaded, in_force, refused } = fitted;
         self.retired.add(self.store.publish(loaded.world));
-        self.served = set;
+        discard(std::mem::replace(&mut self.served, set));
+        self.unapplied = false;
         self.source = source;
         self.emergency.accept(in_force, refused);
         self.reloads.published += 1;
@@ -156,12 +158,21 @@ impl Loader {
             return;
         }
         self.kept_at = Some(Instant::now());
+        // What is published meanwhile is not kept by this.
+        self.unkept = false;
         let published = self.store.current();
-        let pinned = self.pin.as_ref().map_or("", |pin| pin.set.as_str());
-        let protected = [self.served.digest.as_str(), pinned];
-        let hash = &published.world.generation.hash;
-        let kept = self.history.keep(&self.served.sources, hash, published.at, &protected);
-        self.unkept = kept.is_err();
+        let (hash, at) = (Arc::clone(&published.world.generation.hash), published.at);
+        let (history, sources) = (self.history.clone(), self.served.sources.clone());
+        let pinned = self.pin.as_ref().map_or_else(String::new, |pin| pin.set.clone());
+        let protected = [self.served.digest.clone(), pinned];
+        drop(published);
+        let (history, kept) = self.meanwhile(move || {
+            let mut history = history.clone();
+            let kept = history.keep(&sources, &hash, at, &protected.each_ref().map(String::as_str));
+            (history, kept)
+        });
+        self.history = history;
+        self.unkept |= kept.is_err();
         self.note_history_error(kept.err().map(|error| error.to_string()));
         self.stale_status = true;
     }
@@ -214,7 +225,8 @@ impl Loader {
             last_load: self.last_load.clone(),
             emergency: EmergencyStatus {
                 files: names(self.emergency.in_force()),
-                policies: policies.iter().filter(|policy| policy.id.starts_with(EMERGENCY)).count(),
+                // They come last.
+                policies: policies.iter().rev().take_while(|policy| policy.id.starts_with(EMERGENCY)).count(),
                 problems: texts(self.emergency.problems()),
             },
             reloads: self.reloads,

@@ -180,3 +180,31 @@ fn the_status_is_what_the_administrator_reads() {
     assert!(status["published_at"].as_str().unwrap().ends_with('Z'), "{status}");
     running.stop();
 }
+
+#[test]
+fn what_was_prepared_for_decisions_stays_while_it_means_the_same() {
+    let site = Site::new();
+    let running = site.start();
+    let ana = "Mandate::User::\"ana\"".parse().unwrap();
+    let prepared = || running.store.current().world.prepared(&ana).unwrap();
+    let reload = |text: &str| {
+        site.write("policies/base.cedar", text);
+        assert_eq!(running.ask(Command::Reload).unwrap().outcome, Outcome::Published);
+    };
+    let first = prepared();
+    reload(&(permit("base") + &permit("other")));
+    assert!(Arc::ptr_eq(&first, &prepared()), "scopes ask nothing else");
+    reload("@id(\"ana\")\npermit (principal == Mandate::User::\"ana\", action, resource);");
+    let second = prepared();
+    assert_ne!(first.principal, second.principal, "a scope asks for her");
+    site.write(
+        "entities/base.json",
+        r#"[
+      {"uid": {"type": "Mandate::User", "id": "ana"}, "attrs": {"level": 2}, "parents": []},
+      {"uid": {"type": "Mandate::Doc", "id": "plan"}, "attrs": {"level": 1}, "parents": []}
+    ]"#,
+    );
+    running.ask(Command::Reload).unwrap();
+    assert!(!Arc::ptr_eq(&second, &prepared()), "she is another");
+    running.stop();
+}

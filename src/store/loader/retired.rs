@@ -9,7 +9,7 @@ use super::super::Published;
 const MAX_RETIRED: usize = 64;
 
 /// Worlds that requests may still be in. Dropping one takes long and a large stack, so that no request should do it:
-/// the loader's thread does, when it is the last to hold one.
+/// a thread that gives way does, once nobody but the loader holds one.
 #[derive(Debug, Default)]
 pub(super) struct Retired(VecDeque<Arc<Published>>);
 
@@ -22,9 +22,12 @@ impl Retired {
         }
     }
 
-    /// Drops every world that nobody else holds. Nobody can come to hold one again: it is served no more.
-    pub(super) fn sweep(&mut self) {
-        self.0.retain(|published| Arc::strong_count(published) > 1);
+    /// Every world that nobody else holds, to be dropped. Nobody can come to hold one again: it is served no more.
+    pub(super) fn sweep(&mut self) -> Vec<Arc<Published>> {
+        let is_held = |published: &Arc<Published>| Arc::strong_count(published) > 1;
+        let (held, free): (VecDeque<_>, _) = self.0.drain(..).partition(is_held);
+        self.0 = held;
+        free.into()
     }
 
     /// Whether there is anything to sweep later.

@@ -6,9 +6,10 @@ use super::super::directory::Reading;
 use super::super::history::{Kept, NotFound};
 use super::super::pin::Pin;
 use super::command::{Command, CommandError, Served};
-use super::fit::fit;
+use super::fit::Fitted;
 use super::status::{LastLoad, Outcome, Source, rfc3339_text, texts};
 use super::{Loader, Set};
+use crate::engine::compile::Sources;
 use crate::engine::problem::Report;
 
 impl Loader {
@@ -32,7 +33,8 @@ impl Loader {
 
     /// Loads everything as it is now. Files may need the forbids that came with them; forbids do not need the files.
     fn reload(&mut self) -> Outcome {
-        self.follow_emergency();
+        let (changed, _wait) = self.follow_emergency();
+        self.unapplied |= changed;
         let outcome = self.take_files_now();
         if outcome != Outcome::Published {
             self.join_served();
@@ -60,12 +62,11 @@ impl Loader {
         // What is served must be among what can be named.
         self.keep();
         let kept = self.find(generation)?;
-        let mut sources =
-            self.history.load(&kept.digest).map_err(|error| CommandError::Damaged(error.to_string()))?;
-        let fitted = fit(&mut sources, &mut self.compiler, &self.emergency)
-            .map_err(|report| CommandError::Rejected(texts(report.errors())))?;
-        let reading = Reading::take(&self.config.folders);
-        let files = self.name(&reading);
+        let (history, digest) = (self.history.clone(), kept.digest.clone());
+        let sources = self.meanwhile(move || history.load(&digest));
+        let sources = sources.map_err(|error| CommandError::Damaged(error.to_string()))?;
+        let (sources, fitted, reading) = self.fit_and_read(&sources)?;
+        let files = reading.digest.clone();
         let outcome = if kept.digest == self.served.digest && fitted.in_force == *self.emergency.in_force() {
             Outcome::Unchanged
         } else {
@@ -85,6 +86,19 @@ impl Loader {
         self.files.handled(reading.fingerprint.filter(|_| !reading.report.rejects()));
         self.keep();
         Ok(outcome)
+    }
+
+    /// Compiles a kept set, and then reads the files: emergency forbids may come in between as well.
+    fn fit_and_read(&mut self, kept: &Sources) -> Result<(Sources, Fitted, Reading), CommandError> {
+        loop {
+            let (sources, fitted) = self.fit(kept.clone());
+            let fitted = fitted.map_err(|report| CommandError::Rejected(texts(report.errors())))?;
+            let forbids = self.emergency.forbids();
+            let reading = self.read();
+            if self.emergency.forbids() == forbids {
+                return Ok((sources, fitted, reading));
+            }
+        }
     }
 
     fn find(&self, generation: &str) -> Result<Kept, CommandError> {

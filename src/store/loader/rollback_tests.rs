@@ -15,7 +15,8 @@ fn three(site: &Site, running: &Running) -> [String; 3] {
 }
 
 fn kept_files(site: &Site) -> Vec<PathBuf> {
-    fs::read_dir(site.path("data/generations")).unwrap().map(|entry| entry.unwrap().path()).collect()
+    let paths = fs::read_dir(site.path("data/generations")).unwrap().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|suffix| suffix == "set")).collect()
 }
 
 #[test]

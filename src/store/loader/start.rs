@@ -12,14 +12,15 @@ use super::super::history::History;
 use super::super::pin::{Pin, PinFile, Verdict};
 use super::super::sealed::Damaged;
 use super::super::settling::Settling;
-use super::super::{Store, set_digest, workers};
+use super::super::{Store, workers};
 use super::fit::{Fitted, fit};
 use super::heartbeat::Heartbeat;
+use super::inbox::Inbox;
 use super::load::log_load;
 use super::retired::Retired;
 use super::status::{LastLoad, LoaderStatus, Outcome, Reloads, Source, texts};
 use super::{Loader, LoaderConfig, Set, WriteErrors};
-use crate::engine::compile::Compiler;
+use crate::engine::compile::{Compiler, Loaded};
 use crate::engine::guard::{StackUnavailable, on_parser_stack};
 use crate::engine::problem::{Problem, Report};
 
@@ -109,13 +110,12 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
     let (pin_file, pin) = PinFile::open(&data.pin())?;
     let (history, damaged) = History::open(&data.generations());
     let mut reading = Reading::take(&config.folders);
-    let seen = set_digest::of_reading(&reading.sources, &reading.report);
-    let mut compiler = Compiler::new(config.options.clone(), workers::background());
-    compiler.report_to(Arc::clone(&config.progress));
+    let seen = reading.digest.clone();
+    let remembered = Arc::clone(&reading.remembered);
     let begun = Instant::now();
-    let mut kept = KeptWorlds { config: &config, history: &history, emergency: &emergency, compiler };
+    let mut kept = KeptWorlds::new(&config, &history, &emergency);
     let (held, unclear) = still_held(pin.as_ref(), &reading, &seen);
-    let fingerprint = reading.fingerprint.take();
+    let files = Settling::after(reading.fingerprint.take());
     let first = match &held {
         Some(held) => First { rejected: unclear, ..kept.rolled_back(held, data)? },
         None => kept.files_or_last_known_good(reading, &seen)?,
@@ -124,9 +124,9 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
     let compiler = kept.compiler;
     let errors = WriteErrors { damaged: log_damaged(&damaged), ..WriteErrors::default() };
     emergency.accept(first.fitted.in_force, first.fitted.refused);
-    let world = first.fitted.loaded.world;
-    let warnings = first.fitted.loaded.warnings;
+    let Loaded { world, warnings, .. } = first.fitted.loaded;
     let store = Arc::new(Store::with_key(world, data.key(), config.cache_bytes));
+    let (commands, inbox) = Inbox::new();
     let outcome = if first.rejected.is_some() { Outcome::Rejected } else { Outcome::Published };
     let last_load = LastLoad::now(outcome, first.rejected.as_ref().unwrap_or(&warnings));
     let status = LoaderStatus::first(&store.current(), first.source, last_load.clone());
@@ -140,8 +140,9 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
         emergency,
         pin,
         pin_file,
-        files: Settling::after(fingerprint),
+        files,
         unapplied: false,
+        remembered,
         seen,
         rejected: first.rejected.is_some(),
         retired: Retired::default(),
@@ -153,16 +154,17 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
         heartbeat: Heartbeat::new(),
         status: Arc::new(ArcSwap::from_pointee(status)),
         stale_status: true,
+        commands,
+        inbox,
     };
     if loader.pin != held {
         loader.set_pin(held);
     }
     loader.log_emergency();
     loader.refresh_status();
-    let mut found = first.rejected.unwrap_or_default();
-    found.problems.extend(warnings.problems);
-    found.problems.extend(loader.emergency.problems().cloned());
-    Ok((loader, store, found))
+    let told = [first.rejected.unwrap_or_default().problems, warnings.problems];
+    let told = told.into_iter().flatten().chain(loader.emergency.problems().cloned()).collect();
+    Ok((loader, store, Report { problems: told }))
 }
 
 /// The rollback that holds, and what is wrong with the files if nobody knows whether they changed.
@@ -191,7 +193,14 @@ struct KeptWorlds<'a> {
     compiler: Compiler,
 }
 
-impl KeptWorlds<'_> {
+impl<'a> KeptWorlds<'a> {
+    /// With a compiler that remembers nothing. Nobody is answered yet: it has no cause to give way.
+    fn new(config: &'a LoaderConfig, history: &'a History, emergency: &'a Emergency) -> Self {
+        let mut compiler = Compiler::new(config.options.clone(), workers::all());
+        compiler.report_to(Arc::clone(&config.progress));
+        Self { config, history, emergency, compiler }
+    }
+
     fn rolled_back(&mut self, pin: &Pin, data: &DataDir) -> Result<First, OpenError> {
         let refused = |problem: String| OpenError::Rollback {
             generation: pin.generation.clone(),
@@ -199,7 +208,7 @@ impl KeptWorlds<'_> {
             file: data.pin().display().to_string(),
         };
         let mut sources = self.history.load(&pin.set).map_err(|error| refused(error.to_string()))?;
-        let fitted = fit(&mut sources, &mut self.compiler, self.emergency)
+        let fitted = fit(&mut sources, &mut self.compiler, &self.emergency.forbids())
             .map_err(|report| refused(texts(report.errors()).join("; ")))?;
         tracing::warn!(generation.hash = %pin.generation, "a rollback holds: the files are not loaded");
         let set = Set { sources, digest: pin.set.clone() };
@@ -211,7 +220,7 @@ impl KeptWorlds<'_> {
             return self.last_known_good(reading.report);
         }
         let mut sources = reading.sources;
-        match fit(&mut sources, &mut self.compiler, self.emergency) {
+        match fit(&mut sources, &mut self.compiler, &self.emergency.forbids()) {
             Ok(fitted) => {
                 let set = Set { sources, digest: digest.to_owned() };
                 Ok(First { set, fitted, source: Source::Files, rejected: None })
@@ -246,7 +255,7 @@ impl KeptWorlds<'_> {
 
     fn compile(&mut self, digest: &str) -> Result<(Set, Fitted), String> {
         let mut sources = self.history.load(digest).map_err(|error| error.to_string())?;
-        let fitted = fit(&mut sources, &mut self.compiler, self.emergency)
+        let fitted = fit(&mut sources, &mut self.compiler, &self.emergency.forbids())
             .map_err(|report| texts(report.errors()).into_iter().next().unwrap_or_default())?;
         Ok((Set { sources, digest: digest.to_owned() }, fitted))
     }

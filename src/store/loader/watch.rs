@@ -34,6 +34,13 @@ impl Waker {
         }
     }
 
+    /// Wakes the loader because work is done.
+    pub(super) fn tell_done(&self) {
+        if let Some(messages) = self.messages.upgrade() {
+            drop(messages.send(Message::Done));
+        }
+    }
+
     /// Events from now on wake again.
     pub(super) fn rest(&self) {
         self.woken.store(false, Ordering::Release);

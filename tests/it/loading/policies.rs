@@ -85,12 +85,29 @@ fn an_id_used_twice_names_both_places() {
 
 #[test]
 fn an_annotation_that_is_not_honoured_blocks_the_load() {
-    for name in ["obligation", "reuse", "audit"] {
+    for (name, saying) in
+        [("obligation", "is not JSON"), ("reuse", "is no span"), ("audit", "is not honoured")]
+    {
         for scope in ["principal", "principal == ?principal"] {
             let text = format!("@id(\"odd\")\n@{name}(\"x\")\npermit ({scope}, action, resource);\n");
-            let sources = Sources::small().policy("odd.cedar", text);
-            check_rejected(name, &sources, &[("odd.cedar:1", &format!("`@{name}` is not honoured"))]);
+            let sources = Sources::small().policy("odd.cedar", &text);
+            check_rejected(
+                name,
+                &sources,
+                &[("odd.cedar:2", &format!("`@{name}` ")), ("odd.cedar:2", saying)],
+            );
+            // In a file that is no sequence of single policies, too.
+            let sources = Sources::small().policy("odd.cedar", text + "// no end");
+            check_rejected(name, &sources, &[("odd.cedar:2", saying)]);
         }
+    }
+    for (name, value) in [("obligation", r#"{\"id\": \"a\", \"type\": \"b\"}"#), ("reuse", "30s")] {
+        let forbid = format!("@id(\"odd\")\n@{name}(\"{value}\")\nforbid (principal, action, resource);\n");
+        check_rejected(
+            name,
+            &Sources::small().policy("odd.cedar", forbid),
+            &[("odd.cedar:2", "is for permits")],
+        );
     }
     let owned = "@id(\"odd\")\n@owner(\"iam\")\npermit (principal, action, resource);\n";
     check_clean("other annotations", &Sources::small().policy("odd.cedar", owned));

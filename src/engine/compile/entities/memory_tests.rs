@@ -28,7 +28,7 @@ const POLICY: &str =
     r#"@id("a") permit(principal is Mandate::User in Mandate::Team::"0", action, resource);"#;
 
 fn file(name: &str, text: impl Into<Vec<u8>>) -> SourceFile {
-    SourceFile { name: name.into(), bytes: text.into() }
+    SourceFile { name: name.into(), bytes: text.into().into() }
 }
 
 fn sources(entities: Vec<SourceFile>) -> Sources {
@@ -41,7 +41,7 @@ fn sources(entities: Vec<SourceFile>) -> Sources {
 }
 
 fn compiler(threads: usize) -> Compiler {
-    let workers = Workers { threads: NonZeroUsize::new(threads).unwrap(), ..Workers::default() };
+    let workers = Workers { threads: NonZeroUsize::new(threads).unwrap() };
     Compiler::new(Options::default(), workers)
 }
 
@@ -260,7 +260,7 @@ fn problems_of_large_files_name_their_lines_in_the_order_of_the_files() {
 fn a_defect_while_reading_is_an_error_and_ends() {
     let text = array(&many());
     let texts = [Text { name: "a.json", text: &text }];
-    let workers = Workers { threads: NonZeroUsize::new(3).unwrap(), ..Workers::default() };
+    let workers = Workers { threads: NonZeroUsize::new(3).unwrap() };
     assert!(each(&texts, &workers, |_| -> () { panic!("a defect") }, |_| ()).is_err());
 }
 

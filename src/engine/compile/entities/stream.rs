@@ -87,7 +87,6 @@ pub(super) fn each<'t, R: Send>(
             .map(|_| {
                 let (waiting, work) = (Arc::clone(&waiting), &work);
                 spawn(scope, move || {
-                    (workers.start)();
                     work_off(&waiting, work);
                 })
             })
