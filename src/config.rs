@@ -3,6 +3,7 @@
 //! A later source wins: built-in defaults, the TOML file, `MANDATE__SECTION__KEY` in the environment, flags. An
 //! unknown key is an error wherever it stands.
 
+mod callers;
 mod issuers;
 mod written;
 
@@ -17,6 +18,7 @@ use figment::providers::{Env, Format as _, Toml};
 use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
 use crate::store::directory::Folders;
+pub use callers::{CallersConfig, SpiffeTrust, TlsFiles};
 use written::Written;
 
 /// A validated configuration.
@@ -34,6 +36,10 @@ pub struct Config {
     pub data_directory: PathBuf,
     /// Where to listen.
     pub listen: Listen,
+    /// How connections to the listeners are secured; none: not at all.
+    pub tls: Option<TlsFiles>,
+    /// Who may ask.
+    pub callers: CallersConfig,
     /// When changed files are loaded.
     pub reload: Reload,
     /// How many bytes of decisions a world remembers; none: every question is decided anew.
@@ -61,7 +67,7 @@ pub struct Listen {
     pub http: SocketAddr,
     /// Probes and metrics. Says nothing secret, so any address will do.
     pub ops: SocketAddr,
-    /// Administration. Loopback only: its token must not cross a network in the clear (C2).
+    /// Administration. Loopback only, unless administrators authenticate as callers do (C2).
     pub control: SocketAddr,
 }
 
@@ -159,6 +165,8 @@ pub struct Overrides {
     pub entities: Option<PathBuf>,
     /// Folder of emergency forbids.
     pub emergency: Option<PathBuf>,
+    /// Folder of policies about callers.
+    pub pep: Option<PathBuf>,
     /// Folder of what the process writes.
     pub data_directory: Option<PathBuf>,
     /// gRPC address.
@@ -187,7 +195,7 @@ pub enum ConfigError {
     /// Others could reach a listener that authenticates nobody.
     #[error(
         "`{listener}` would listen on {address}, which other hosts can reach, and callers are not authenticated: \
-         listen on loopback, or accept the risk with --insecure-unauthenticated-callers"
+         configure `callers.spiffe`, listen on loopback, or accept the risk with --insecure-unauthenticated-callers"
     )]
     Exposed {
         /// The listener's name in the configuration.
@@ -196,7 +204,10 @@ pub enum ConfigError {
         address: SocketAddr,
     },
     /// The control listener's token would cross a network in the clear.
-    #[error("`listen.control` would listen on {0}, which other hosts can reach: it must be on loopback")]
+    #[error(
+        "`listen.control` would listen on {0}, which other hosts can reach: it must be on loopback, unless \
+         administrators authenticate as callers do (`control.callers`)"
+    )]
     ControlExposed(SocketAddr),
     /// An issuer cannot be used as it is written.
     #[error("`issuers[{place}].{key}` {problem}")]
@@ -208,6 +219,9 @@ pub enum ConfigError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// What is written of callers contradicts itself, or cannot work.
+    #[error("{0}")]
+    Callers(String),
     /// A value is out of its range.
     #[error("`{key}` is {value}: {limit}")]
     OutOfRange {
@@ -248,17 +262,22 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming the listener.
     pub fn check_exposure(&self) -> Result<(), ConfigError> {
-        if !self.listen.control.ip().is_loopback() {
+        if !self.listen.control.ip().is_loopback() && !self.callers.control {
             return Err(ConfigError::ControlExposed(self.listen.control));
         }
         let listeners = [("listen.data", self.listen.data), ("listen.http", self.listen.http)];
         let exposed = listeners.into_iter().find(|(_, address)| !address.ip().is_loopback());
         match exposed {
-            Some((listener, address)) if !self.insecure_unauthenticated_callers => {
+            Some((listener, address)) if !self.may_be_reached() => {
                 Err(ConfigError::Exposed { listener, address })
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether other hosts may reach the listeners that decide.
+    fn may_be_reached(&self) -> bool {
+        self.insecure_unauthenticated_callers || (self.callers.authenticated() && self.tls.is_some())
     }
 
     /// Values that would make the service useless, or never end.

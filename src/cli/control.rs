@@ -13,7 +13,7 @@ use super::Exit;
 use super::output;
 use crate::app;
 use crate::config::{Config, Overrides};
-use crate::server::control::Token;
+use crate::server::control_token::Token;
 use crate::server::pb;
 use crate::server::pb::admin_service_client::AdminServiceClient;
 
