@@ -1,12 +1,12 @@
 //! Talking to the control listener of a running server.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::Channel;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
 use super::Exit;
@@ -16,6 +16,8 @@ use crate::config::{Config, Overrides};
 use crate::server::control_token::Token;
 use crate::server::pb;
 use crate::server::pb::admin_service_client::AdminServiceClient;
+use crate::server::tls::MAX_FILE_BYTES;
+use crate::store::follow::read_file;
 
 /// Which server, and what proves that it may be told.
 #[derive(Debug, Clone, Args)]
@@ -29,13 +31,51 @@ pub struct ControlArgs {
     /// Address of the control listener [default: 127.0.0.1:4469].
     #[arg(long, value_name = "ADDRESS")]
     control: Option<SocketAddr>,
+    #[command(flatten)]
+    tls: TlsArgs,
+}
+
+/// What is shown and trusted, where administrators authenticate as callers do.
+#[derive(Debug, Clone, Args)]
+struct TlsArgs {
+    /// Certificates of the authorities that vouch for the server (PEM): speaks TLS.
+    #[arg(long, value_name = "FILE", requires = "tls_cert", requires = "tls_key")]
+    tls_ca: Option<PathBuf>,
+    /// The certificate to show (PEM), followed by those between it and its authority.
+    #[arg(long, value_name = "FILE", requires = "tls_ca")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_ca")]
+    tls_key: Option<PathBuf>,
+    /// The name that the server's certificate must have [default: the address].
+    #[arg(long, value_name = "NAME", requires = "tls_ca")]
+    tls_name: Option<String>,
+}
+
+impl TlsArgs {
+    /// How to connect; none to connect in the clear.
+    fn config(&self) -> Result<Option<ClientTlsConfig>, String> {
+        let (Some(authorities), Some(certificate), Some(key)) = (&self.tls_ca, &self.tls_cert, &self.tls_key)
+        else {
+            return Ok(None);
+        };
+        let read = |file: &PathBuf| read_file(file, MAX_FILE_BYTES).map_err(|error| error.to_string());
+        let identity = Identity::from_pem(read(certificate)?, read(key)?);
+        let authorities = Certificate::from_pem(read(authorities)?);
+        let config = ClientTlsConfig::new().ca_certificate(authorities).identity(identity);
+        Ok(Some(match &self.tls_name {
+            Some(name) => config.domain_name(name),
+            None => config,
+        }))
+    }
 }
 
 /// A connection to the control listener.
 #[derive(Debug)]
 pub struct Connection {
     client: AdminServiceClient<Channel>,
-    bearer: MetadataValue<Ascii>,
+    /// What proves an administrator, where no certificate does.
+    bearer: Option<MetadataValue<Ascii>>,
 }
 
 impl ControlArgs {
@@ -57,20 +97,44 @@ impl ControlArgs {
             ..Overrides::default()
         };
         let config = Config::load(self.config.as_deref(), overrides).map_err(|error| error.to_string())?;
-        let token = config.data_directory.join("control.token");
-        let token = Token::read(&token).map_err(|error| {
-            format!("{error}; a running server keeps its token there: name its folder with --data-dir")
-        })?;
-        let bearer = token.bearer().parse().map_err(|_error| "the token is no header value".to_owned())?;
+        let tls = self.tls.config()?;
+        let bearer = match (&tls, config.callers.control) {
+            (Some(_), _) => None,
+            (None, true) => {
+                return Err("the server asks administrators for a certificate: show one with --tls-ca, --tls-cert and \
+                            --tls-key"
+                    .to_owned());
+            }
+            (None, false) => Some(bearer(&config.data_directory)?),
+        };
         let address = config.listen.control;
         let runtime = app::runtime().map_err(|error| error.to_string())?;
         runtime.block_on(async {
-            let client = AdminServiceClient::connect(format!("http://{address}"))
-                .await
-                .map_err(|error| format!("cannot reach {address}: {}", output::innermost(&error)))?;
+            let unreachable = |error: tonic::transport::Error| {
+                format!("cannot reach {address}: {}", output::innermost(&error))
+            };
+            let client = AdminServiceClient::new(connect(address, tls).await.map_err(unreachable)?);
             let answered = call(&mut Connection { client, bearer }).await;
             answered.map_err(|status| status.message().to_owned())
         })
+    }
+}
+
+/// The token of a running server.
+fn bearer(data_directory: &Path) -> Result<MetadataValue<Ascii>, String> {
+    let token = Token::read(&data_directory.join("control.token")).map_err(|error| {
+        format!("{error}; a running server keeps its token there: name its folder with --data-dir")
+    })?;
+    token.bearer().parse().map_err(|_error| "the token is no header value".to_owned())
+}
+
+async fn connect(
+    address: SocketAddr,
+    tls: Option<ClientTlsConfig>,
+) -> Result<Channel, tonic::transport::Error> {
+    match tls {
+        None => Endpoint::from_shared(format!("http://{address}"))?.connect().await,
+        Some(tls) => Endpoint::from_shared(format!("https://{address}"))?.tls_config(tls)?.connect().await,
     }
 }
 
@@ -101,7 +165,9 @@ impl Connection {
 
     fn entitled<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", self.bearer.clone());
+        if let Some(bearer) = &self.bearer {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
         request
     }
 }
