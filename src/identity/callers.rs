@@ -134,7 +134,7 @@ impl Gate {
 
     fn identify(&self, presented: Presented<'_>, now: Now) -> Result<Arc<Caller>, Unauthenticated> {
         let identified = self
-            .verify(shown)
+            .verify(presented)
             .and_then(|caller| if caller.holds_at(now) { Ok(caller) } else { Err(Unauthenticated::Expired) });
         let AuthenticationCounts { authenticated, absent, refused } = &self.counts;
         let count = match &identified {

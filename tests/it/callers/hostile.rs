@@ -6,8 +6,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
     SanType, date_time_ymd,
 };
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use tonic::Code;
 
 use super::{GATEWAY, Guarded, OPEN, view};
@@ -170,7 +170,7 @@ fn chains(root: &Authority) -> Vec<Hostile> {
     vec![
         hostile("through an authority that may not sign", "may not sign", through(not_signing)),
         hostile("through an authority that has ended", "CertExpired", through(ended)),
-        hostile("through a workload", "CaUsedAs", through(workload)),
+        hostile("through a workload", "EndEntityUsedAsCa", through(workload)),
         hostile("nine certificates", "9 certificates", many),
     ]
 }
