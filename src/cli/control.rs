@@ -6,18 +6,17 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use super::Exit;
 use super::output;
+use super::tls::{self, TlsArgs};
 use crate::app;
 use crate::config::{Config, Overrides};
 use crate::server::control_token::Token;
 use crate::server::pb;
 use crate::server::pb::admin_service_client::AdminServiceClient;
-use crate::server::tls::MAX_FILE_BYTES;
-use crate::store::follow::read_file;
 
 /// Which server, and what proves that it may be told.
 #[derive(Debug, Clone, Args)]
@@ -33,41 +32,6 @@ pub struct ControlArgs {
     control: Option<SocketAddr>,
     #[command(flatten)]
     tls: TlsArgs,
-}
-
-/// What is shown and trusted, where administrators authenticate as callers do.
-#[derive(Debug, Clone, Args)]
-struct TlsArgs {
-    /// Certificates of the authorities that vouch for the server (PEM): speaks TLS.
-    #[arg(long, value_name = "FILE", requires = "tls_cert", requires = "tls_key")]
-    tls_ca: Option<PathBuf>,
-    /// The certificate to show (PEM), followed by those between it and its authority.
-    #[arg(long, value_name = "FILE", requires = "tls_ca")]
-    tls_cert: Option<PathBuf>,
-    /// Its private key (PEM).
-    #[arg(long, value_name = "FILE", requires = "tls_ca")]
-    tls_key: Option<PathBuf>,
-    /// The name that the server's certificate must have [default: the address].
-    #[arg(long, value_name = "NAME", requires = "tls_ca")]
-    tls_name: Option<String>,
-}
-
-impl TlsArgs {
-    /// How to connect; none to connect in the clear.
-    fn config(&self) -> Result<Option<ClientTlsConfig>, String> {
-        let (Some(authorities), Some(certificate), Some(key)) = (&self.tls_ca, &self.tls_cert, &self.tls_key)
-        else {
-            return Ok(None);
-        };
-        let read = |file: &PathBuf| read_file(file, MAX_FILE_BYTES).map_err(|error| error.to_string());
-        let identity = Identity::from_pem(read(certificate)?, read(key)?);
-        let authorities = Certificate::from_pem(read(authorities)?);
-        let config = ClientTlsConfig::new().ca_certificate(authorities).identity(identity);
-        Ok(Some(match &self.tls_name {
-            Some(name) => config.domain_name(name),
-            None => config,
-        }))
-    }
 }
 
 /// A connection to the control listener.
@@ -107,13 +71,15 @@ impl ControlArgs {
             }
             (None, false) => Some(bearer(&config.data_directory)?),
         };
-        let address = config.listen.control;
+        let (address, scheme) = (config.listen.control, if tls.is_some() { "https" } else { "http" });
         let runtime = app::runtime().map_err(|error| error.to_string())?;
         runtime.block_on(async {
             let unreachable = |error: tonic::transport::Error| {
                 format!("cannot reach {address}: {}", output::innermost(&error))
             };
-            let client = AdminServiceClient::new(connect(address, tls).await.map_err(unreachable)?);
+            let client = AdminServiceClient::new(
+                tls::connect(&format!("{scheme}://{address}"), tls).await.map_err(unreachable)?,
+            );
             let answered = call(&mut Connection { client, bearer }).await;
             answered.map_err(|status| status.message().to_owned())
         })
@@ -126,16 +92,6 @@ fn bearer(data_directory: &Path) -> Result<MetadataValue<Ascii>, String> {
         format!("{error}; a running server keeps its token there: name its folder with --data-dir")
     })?;
     token.bearer().parse().map_err(|_error| "the token is no header value".to_owned())
-}
-
-async fn connect(
-    address: SocketAddr,
-    tls: Option<ClientTlsConfig>,
-) -> Result<Channel, tonic::transport::Error> {
-    match tls {
-        None => Endpoint::from_shared(format!("http://{address}"))?.connect().await,
-        Some(tls) => Endpoint::from_shared(format!("https://{address}"))?.tls_config(tls)?.connect().await,
-    }
 }
 
 impl Connection {

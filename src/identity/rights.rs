@@ -17,7 +17,7 @@ use crate::engine::cedar::{
     ActionScope, BuiltEntity, Evaluation, Outcome, PartyScope, PolicyEffect, Scoped, Slice, walk,
 };
 use crate::engine::compile::{PlainSet, compile_plain};
-use crate::engine::problem::{Report, SourceFile};
+use crate::engine::problem::{Place, Problem, Report, SourceFile};
 pub use asking::{Asking, Right};
 use request::{Ground, Names};
 
@@ -70,8 +70,9 @@ impl RightSet {
     /// # Errors
     /// A [`Report`] of every problem found, warnings included.
     pub fn compile(files: Vec<SourceFile>) -> Result<Self, Report> {
-        let schema = SourceFile { name: "pep.cedarschema".to_owned(), bytes: SCHEMA.as_bytes().to_vec() };
+        let schema = SourceFile { name: "pep.cedarschema".to_owned(), bytes: SCHEMA.into() };
         let plain = compile_plain(files, schema, NAMESPACE)?;
+        check_annotations(&plain)?;
         let names = Names::of(&plain).map_err(|problem| Report { problems: vec![problem] })?;
         let tells_principals_apart = plain.policies.iter().any(|policy| {
             let covers = match policy.action_scope() {
@@ -104,6 +105,20 @@ impl RightSet {
     pub fn is_empty(&self) -> bool {
         self.plain.policies.is_empty()
     }
+}
+
+/// Annotations that change what an answer means, and here would change nothing: their author meant something by them (C15).
+const MEANINGLESS: [&str; 3] = ["obligation", "reuse", "audit"];
+
+fn check_annotations(plain: &PlainSet) -> Result<(), Report> {
+    let mut report = Report::default();
+    for policy in &plain.policies {
+        for name in MEANINGLESS.iter().filter(|name| policy.annotations.get(name).is_some()) {
+            let message = format!("`@{name}` means nothing in a policy about callers");
+            report.push(Problem::error(&Place::new(&policy.location, ""), message).help("remove it"));
+        }
+    }
+    if report.rejects() { Err(report) } else { Ok(()) }
 }
 
 /// Whether a scope asks for more of a principal than its type.

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::folder::{self, Look, Stamp, unreadable};
 use super::settling::{Seen, Settling, Verdict};
+use crate::engine::content::Content;
 use crate::engine::guard::MAX_FILE_BYTES;
 use crate::engine::problem::{Place, Problem, Report, SourceFile};
 
@@ -49,7 +50,7 @@ pub fn read_policies(folder: &Path) -> Result<Vec<SourceFile>, Report> {
 ///
 /// # Errors
 /// It cannot be read, or is larger; the error names it.
-pub fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+pub fn read_file(path: &Path, limit: usize) -> io::Result<Content> {
     let at = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
     folder::read_file(path, limit).map_err(at)
 }

@@ -266,6 +266,7 @@ fn a_broken_set_leaves_the_last_good_one_and_is_loud() {
         "permit (principal, action, resource);",
         "@id(\"a\") permit (principal, action, resource",
         "@id(\"a\") permit (principal, action, resource) when { principal.nme == \"a\" };",
+        "@id(\"a\") @obligation(\"mask\") permit (principal, action, resource);",
         "",
     ] {
         guarded.sources.replace("pep/pep.cedar", NARROW);
@@ -347,6 +348,17 @@ fn the_command_line_shows_a_certificate() {
     let finished = run(&["rollback", "sha256:abcdef0123"], true);
     finished.check_code(1);
     assert!(finished.stderr.contains("abcdef0123"), "{finished:?}");
+    let mut arguments: Vec<_> =
+        ["check", "--principal", "Mandate::User::\"ana\"", "--action", "view"].map(str::to_owned).into();
+    arguments.extend(
+        ["--resource", "Mandate::Doc::\"plan\"", "--server", &guarded.server.data].map(str::to_owned),
+    );
+    for (flag, file) in [("--tls-ca", &ca), ("--tls-cert", &certificate), ("--tls-key", &key)] {
+        arguments.extend([flag.to_owned(), file.display().to_string()]);
+    }
+    let finished = mandate(arguments);
+    finished.check_code(1);
+    assert!(finished.stderr.contains("not entitled"), "{finished:?}");
     let config = guarded.sources.path("mandate.toml").display().to_string();
     let finished = run(&["status", "--config", &config], false);
     finished.check_code(1);

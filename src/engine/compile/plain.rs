@@ -7,6 +7,7 @@ use cedar_policy::{EntityUid, Validator};
 
 use super::checks::{self, Rules};
 use super::definitions::Definitions;
+use super::placed::Placed;
 use super::single::Examiner;
 use super::workers::Workers;
 use super::{Sources, policies, schema};
@@ -58,7 +59,7 @@ fn compile(sources: &Sources, domain: &Domain) -> Result<PlainSet, Report> {
         return Err(report);
     }
     Ok(PlainSet {
-        policies: policies.into_iter().map(|policy| policy.compiled).collect(),
+        policies: policies.iter().flat_map(Placed::policies).cloned().collect(),
         actions,
         warnings: report,
     })

@@ -32,7 +32,7 @@ fn policies() -> Vec<(String, String)> {
 
 fn rights<'p>(policies: impl Iterator<Item = &'p (String, String)>) -> Rights {
     let text = policies.map(|(_, text)| format!("{text}\n")).collect::<String>();
-    let set = RightSet::compile(vec![SourceFile { name: "pep.cedar".to_owned(), bytes: text.into_bytes() }]);
+    let set = RightSet::compile(vec![SourceFile { name: "pep.cedar".to_owned(), bytes: text.into() }]);
     Rights::new(set.unwrap_or_else(|report| panic!("{report}")))
 }
 
