@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use crate::audit::{AuditLog, DropReason};
-use crate::identity::callers::{Callers, Gate};
+use crate::identity::callers::Callers;
 use crate::identity::keys::Look;
 use crate::identity::subjects::Subjects;
 use crate::store::Store;
@@ -82,9 +82,9 @@ impl Gates {
     fn observed(&self) -> ObservedCallers {
         let gate = self.callers.gate();
         ObservedCallers {
-            handshakes: self.tls.as_ref().map(|tls| tls.handshakes().counts()).unwrap_or_default().to_vec(),
-            authentications: gate.map(Gate::counts).unwrap_or_default().to_vec(),
-            rights: gate.map(|gate| gate.rights.counts()).unwrap_or_default().to_vec(),
+            handshakes: self.tls.as_ref().map(|tls| tls.handshakes().counts().to_vec()).unwrap_or_default(),
+            authentications: gate.map(|gate| gate.counts().to_vec()).unwrap_or_default(),
+            rights: gate.map(|gate| gate.rights.counts().to_vec()).unwrap_or_default(),
             certificate_expires: self.tls.as_ref().map(|tls| tls.certificate.load().expires),
             files: self
                 .followed
