@@ -25,6 +25,15 @@ MIB = 1 << 20
 KINDS = ["policies", "schemas", "entities"]
 OWN = {"sources.example": "false", "sources.policies.files.a\\.cedar": "x", "sources.schemas.files.a\\.cedarschema": "x"}
 
+TRUST = {
+    "insecureUnauthenticatedCallers": "false",
+    "tls.existingSecret": "t",
+    "callers.spiffe[0].trustDomain": "example.org",
+    "callers.spiffe[0].existingConfigMap": "b",
+    "callers.spiffe[0].key": "bundle.pem",
+    "callers.policies.existingConfigMap": "p",
+}
+
 # Values that must not render, and what the message must say.
 REFUSED = [
     ({"replicas": "3"}, "replicas"),
@@ -34,7 +43,15 @@ REFUSED = [
     ({"replicaCount": "many"}, "replicaCount"),
     ({"image.digest": "abc"}, "digest"),
     ({"config.shutdown.drain": "1m30s"}, "drain"),
-    ({"insecureUnauthenticatedCallers": "false"}, "cannot authenticate callers"),
+    ({"insecureUnauthenticatedCallers": "false"}, "nobody could ask"),
+    ({**TRUST, "insecureUnauthenticatedCallers": "true"}, "set it to false"),
+    ({**TRUST, "tls.existingSecret": ""}, "needs tls.existingSecret"),
+    ({**TRUST, "callers.policies.existingConfigMap": ""}, "needs callers.policies"),
+    ({**TRUST, "callers.policies.files.a\\.cedar": "x"}, "remove one of them"),
+    ({**TRUST, "callers.policies.existingConfigMap": "", "callers.policies.files.a\\.txt": "x"}, "callers.policies.files: `a.txt` would not be read"),
+    ({**TRUST, "callers.spiffe[0].trustDomain": "Example.org"}, "trustDomain"),
+    ({"callers.policies.existingConfigMap": "c"}, "callers.spiffe is empty"),
+    ({"callers.self[0].caller": "spiffe://a/*", "callers.self[0].principal_type": "A"}, "callers.spiffe is empty"),
     ({"sources.existingClaim": "c"}, "set sources.example to false"),
     ({**OWN, "sources.example": "true"}, "set sources.example to false"),
     ({**OWN, "sources.existingClaim": "c"}, "sources.policies and sources.existingClaim are both given"),
@@ -128,8 +145,11 @@ def check_hardening(objects):
 
 def check_container(objects):
     made = container(objects)
-    must(made["args"] == ["serve", "--config=/etc/mandate/mandate.toml", "--insecure-unauthenticated-callers"],
-         f"unexpected arguments {made['args']}")
+    written = settings(objects)
+    authenticated = bool(written.get("callers", {}).get("spiffe"))
+    insecure = [] if authenticated else ["--insecure-unauthenticated-callers"]
+    must(made["args"] == ["serve", "--config=/etc/mandate/mandate.toml", *insecure], f"unexpected arguments {made['args']}")
+    must(not authenticated or "tls" in written, "callers are authenticated, and nothing is encrypted")
     for probe, path in [("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")]:
         asked = made[probe]["httpGet"]
         must((asked["path"], asked["port"]) == (path, 4468), f"{probe} asks {asked}")
@@ -157,6 +177,11 @@ def check_mounts(objects):
         folder = Path(sources[kind])
         mounted = str(folder) in mounts or "/etc/mandate/sources" in mounts and folder.parent == Path("/etc/mandate/sources")
         must(mounted or kind == "entities", f"{kind} are read from {folder}, which is not mounted")
+    tls, trusted = settings(objects).get("tls", {}), settings(objects).get("callers", {}).get("spiffe", [])
+    for file in [*tls.values(), *(trust["bundle"] for trust in trusted)]:
+        must(str(Path(file).parent) in mounts, f"{file} is not mounted")
+    must(not trusted or sources["pep"] in mounts, "the policies about callers are not mounted")
+    must(not tls or volumes["tls"]["secret"]["defaultMode"] == 0o440, "others may read the key")
     must("configMap" in volumes["emergency"], "emergency forbids do not come from a ConfigMap")
     must(not volumes["emergency"]["configMap"].get("optional"), "a pod would start without its emergency forbids")
     must(Path(settings(objects)["data"]["directory"]).parent == Path("/var/lib/mandate"), "the data is not on its volume")
@@ -179,6 +204,7 @@ def check_selection(objects):
 
 
 def check_network(objects):
+    secured = "tls" in settings(objects)
     for policy in of_kind(objects, "NetworkPolicy"):
         must(policy["spec"]["policyTypes"] == ["Ingress", "Egress"], "the network policy leaves a direction open")
         for rule in policy["spec"]["ingress"]:
@@ -188,7 +214,8 @@ def check_network(objects):
         must(service["spec"]["type"] == "ClusterIP", "a Service reaches beyond the cluster")
         for port in service["spec"]["ports"]:
             must(port["targetPort"] in ["grpc", "http"], f"a Service leads to {port['targetPort']}")
-            must(port["name"] != "grpc" or port["appProtocol"] == "kubernetes.io/h2c", "gRPC is not marked as such")
+            spoken = {"grpc": "https" if secured else "kubernetes.io/h2c", "http": "https" if secured else "http"}
+            must(port["appProtocol"] == spoken[port["name"]], f"port {port['name']} is marked {port['appProtocol']}")
 
 
 def check_availability(objects):
@@ -292,6 +319,7 @@ def notes(helm):
         "own-files": {unauthenticated},
         "claim": {unauthenticated},
         "persistent-file-log": {unauthenticated, example},
+        "callers": {example},
     }
     for values, expected in [*told.items(), ("default", {unauthenticated, example, lost})]:
         flags = ["--set", "config.log.sink=file"] if lost in expected else []

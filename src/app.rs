@@ -1,5 +1,6 @@
 //! The only place that puts a service together: configuration → [`bind`] → [`Bound`] → [`Bound::run`].
 
+mod callers;
 #[cfg(test)]
 mod fault_tests;
 mod lifecycle;
@@ -20,13 +21,17 @@ use crate::engine::problem::Report;
 use crate::engine::progress::Progress;
 use crate::identity::subjects::{IssuerError, Subjects};
 use crate::pdp::{Pdp, SampledCheck};
-use crate::server::control::Token;
+use crate::server::administrators::Administrators;
+use crate::server::control_token::Token;
 use crate::server::ops::Readiness;
 use crate::server::report::ServiceReport;
+use crate::server::tls::Tls;
 use crate::store::data_dir::{DataDir, DataDirError};
+use crate::store::follow::Follower;
 use crate::store::loader::{Loader, LoaderHandle, OpenError};
 use crate::telemetry::metrics::Metrics;
 
+use callers::Doors;
 pub use lifecycle::Stop;
 
 /// A service that has loaded its world and bound its listeners, and serves nothing yet.
@@ -45,9 +50,11 @@ pub struct Bound {
     metrics: Arc<Metrics>,
     readiness: Readiness,
     report: ServiceReport,
-    token: Token,
     /// What keeps issuers' keys up to date; ends when dropped.
     keepers: JoinSet<()>,
+    administrators: Administrators,
+    tls: Option<Tls>,
+    follower: Follower,
     shutdown: Shutdown,
     /// Last, so that it is given up last.
     _data: DataDir,
@@ -70,6 +77,18 @@ pub enum StartError {
     /// There is no world to serve.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Policies about callers that cannot be served with: without them nobody may ask.
+    #[error("the policies about callers are rejected:\n{0}")]
+    Rights(Report),
+    /// A trust bundle cannot be used.
+    #[error("{0}")]
+    Bundle(String),
+    /// The server's certificate cannot be used.
+    #[error("{0}")]
+    Certificate(String),
+    /// TLS lacks what it needs: a defect of the build.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
     /// The data directory cannot be used.
     #[error(transparent)]
     Data(#[from] DataDirError),
@@ -126,8 +145,14 @@ pub async fn bind(config: &Config) -> Result<Bound, StartError> {
 pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bound, StartError> {
     config.check_exposure()?;
     let data = DataDir::open(&config.data_directory)?;
-    let token = Token::renew(&data.control_token())?;
-    let (loader, store, warnings) = Loader::open(parts::loader(config, progress), &data)?;
+    let Doors { callers, tls, follower, warnings: of_callers } = callers::open(config)?;
+    let administrators = if config.callers.control {
+        Administrators::Callers(Arc::clone(&callers))
+    } else {
+        Administrators::Token(Token::renew(&data.control_token())?)
+    };
+    let (loader, store, mut warnings) = Loader::open(parts::loader(config, progress), &data)?;
+    warnings.problems.extend(of_callers.problems);
     let (subjects, keepers) = Subjects::open(&config.issuers)?;
     let subjects = Arc::new(subjects);
     let metrics = Arc::new(Metrics::new()?);
@@ -142,8 +167,9 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     let check =
         config.check_one_in.map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics))).transpose()?;
     let loader = loader.spawn()?;
-    let report = parts::report(config, &addresses, &store, &loader, &audit, &subjects);
-    let pdp = Pdp::new(store, audit, Arc::clone(&metrics), parts::anonymous(config));
+    let gates = parts::gates(&callers, tls.as_ref(), &follower);
+    let report = parts::report(config, &addresses, &store, &loader, &audit, &subjects, gates);
+    let pdp = Pdp::new(store, audit, Arc::clone(&metrics), callers);
     let pdp = pdp.checked(check).believing(subjects);
     Ok(Bound {
         addresses,
@@ -155,8 +181,10 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         metrics,
         readiness: Readiness::default(),
         report,
-        token,
         keepers: keepers.into_iter().collect(),
+        administrators,
+        tls,
+        follower,
         shutdown: config.shutdown,
         _data: data,
     })

@@ -14,6 +14,7 @@ pub mod serve;
 pub mod sources;
 pub mod status;
 pub mod test;
+pub mod tls;
 pub mod validate;
 
 use std::process::ExitCode;

@@ -3,6 +3,9 @@
 //! A later source wins: built-in defaults, the TOML file, `MANDATE__SECTION__KEY` in the environment, flags. An
 //! unknown key is an error wherever it stands.
 
+mod callers;
+#[cfg(test)]
+mod config_tests;
 mod issuers;
 mod written;
 
@@ -17,6 +20,7 @@ use figment::providers::{Env, Format as _, Toml};
 use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
 use crate::store::directory::Folders;
+pub use callers::{CallersConfig, SpiffeTrust, TlsFiles};
 use written::Written;
 
 /// A validated configuration.
@@ -34,6 +38,10 @@ pub struct Config {
     pub data_directory: PathBuf,
     /// Where to listen.
     pub listen: Listen,
+    /// How connections to the listeners are secured; none: not at all.
+    pub tls: Option<TlsFiles>,
+    /// Who may ask.
+    pub callers: CallersConfig,
     /// When changed files are loaded.
     pub reload: Reload,
     /// How many bytes of decisions a world remembers; none: every question is decided anew.
@@ -61,7 +69,7 @@ pub struct Listen {
     pub http: SocketAddr,
     /// Probes and metrics. Says nothing secret, so any address will do.
     pub ops: SocketAddr,
-    /// Administration. Loopback only: its token must not cross a network in the clear (C2).
+    /// Administration. Loopback only, unless administrators authenticate as callers do (C2).
     pub control: SocketAddr,
 }
 
@@ -159,6 +167,8 @@ pub struct Overrides {
     pub entities: Option<PathBuf>,
     /// Folder of emergency forbids.
     pub emergency: Option<PathBuf>,
+    /// Folder of policies about callers.
+    pub pep: Option<PathBuf>,
     /// Folder of what the process writes.
     pub data_directory: Option<PathBuf>,
     /// gRPC address.
@@ -187,7 +197,7 @@ pub enum ConfigError {
     /// Others could reach a listener that authenticates nobody.
     #[error(
         "`{listener}` would listen on {address}, which other hosts can reach, and callers are not authenticated: \
-         listen on loopback, or accept the risk with --insecure-unauthenticated-callers"
+         configure `callers.spiffe`, listen on loopback, or accept the risk with --insecure-unauthenticated-callers"
     )]
     Exposed {
         /// The listener's name in the configuration.
@@ -196,7 +206,10 @@ pub enum ConfigError {
         address: SocketAddr,
     },
     /// The control listener's token would cross a network in the clear.
-    #[error("`listen.control` would listen on {0}, which other hosts can reach: it must be on loopback")]
+    #[error(
+        "`listen.control` would listen on {0}, which other hosts can reach: it must be on loopback, unless \
+         administrators authenticate as callers do (`control.callers`)"
+    )]
     ControlExposed(SocketAddr),
     /// An issuer cannot be used as it is written.
     #[error("`issuers[{place}].{key}` {problem}")]
@@ -208,6 +221,9 @@ pub enum ConfigError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// What is written of callers contradicts itself, or cannot work.
+    #[error("{0}")]
+    Callers(String),
     /// A value is out of its range.
     #[error("`{key}` is {value}: {limit}")]
     OutOfRange {
@@ -248,17 +264,22 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming the listener.
     pub fn check_exposure(&self) -> Result<(), ConfigError> {
-        if !self.listen.control.ip().is_loopback() {
+        if !self.listen.control.ip().is_loopback() && !self.callers.control {
             return Err(ConfigError::ControlExposed(self.listen.control));
         }
         let listeners = [("listen.data", self.listen.data), ("listen.http", self.listen.http)];
         let exposed = listeners.into_iter().find(|(_, address)| !address.ip().is_loopback());
         match exposed {
-            Some((listener, address)) if !self.insecure_unauthenticated_callers => {
+            Some((listener, address)) if !self.may_be_reached() => {
                 Err(ConfigError::Exposed { listener, address })
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether other hosts may reach the listeners that decide.
+    fn may_be_reached(&self) -> bool {
+        self.insecure_unauthenticated_callers || (self.callers.authenticated() && self.tls.is_some())
     }
 
     /// Values that would make the service useless, or never end.
@@ -287,103 +308,3 @@ const MAX_POLL: Duration = Duration::from_secs(3600);
 const MAX_SETTLE: Duration = Duration::from_secs(60);
 const MAX_QUEUE: usize = 10_000_000;
 const MIN_ROTATE_BYTES: u64 = 64 * 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::generation::OnPolicyError;
-
-    fn load(toml: &str, overrides: Overrides) -> Result<Config, ConfigError> {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("mandate.toml");
-        std::fs::write(&file, toml).unwrap();
-        let config = Config::load(Some(&file), overrides)?;
-        config.check_exposure().map(|()| config)
-    }
-
-    #[test]
-    fn a_file_and_flags_override_defaults_in_that_order() {
-        let flags = Overrides { policies: Some("elsewhere".into()), ..Overrides::default() };
-        let written = "[sources]\npolicies = 'a'\nschemas = 'b'\n[decisions]\non_policy_error = 'strict'\n";
-        let config = load(written, flags).unwrap();
-        assert_eq!(config.folders.policies, PathBuf::from("elsewhere"));
-        assert_eq!(config.folders.schemas, PathBuf::from("b"));
-        assert_eq!(config.folders.entities, PathBuf::from("entities"));
-        assert_eq!(config.options.on_policy_error, OnPolicyError::Strict);
-        assert_eq!(config.listen.data, "127.0.0.1:4466".parse().unwrap());
-    }
-
-    #[test]
-    fn an_unknown_key_or_value_is_refused_and_named() {
-        for (written, named) in [
-            ("[listen]\nprot = 1\n", "prot"),
-            ("colour = 'red'\n", "colour"),
-            ("[decisions]\non_policy_error = 'allow'\n", "allow"),
-            ("[listen]\ndata = 'somewhere'\n", "listen.data"),
-            ("strictness = 'language'\n", "strictness"),
-            ("[decisions]\nstrictness = 'language'\n", "strictness"),
-            ("[domain]\nstrictness = 'language'\n", "strictness"),
-        ] {
-            let error = load(written, Overrides::default()).unwrap_err().to_string();
-            assert!(error.contains(named), "{error}");
-        }
-    }
-
-    #[test]
-    fn listening_beyond_loopback_must_be_asked_for_by_its_name() {
-        let data = Some(SocketAddr::from(([0, 0, 0, 0], 4466)));
-        let exposed = Overrides { data, ..Overrides::default() };
-        assert!(matches!(
-            load("", exposed.clone()),
-            Err(ConfigError::Exposed { listener: "listen.data", .. })
-        ));
-        let accepted = Overrides { insecure_unauthenticated_callers: true, ..exposed };
-        assert!(load("", accepted).unwrap().insecure_unauthenticated_callers);
-    }
-
-    #[test]
-    fn a_domain_takes_its_names_from_its_namespace() {
-        let config =
-            load("[domain]\nnamespace = 'Acme'\ncall_tool = 'invoke'\n", Overrides::default()).unwrap();
-        assert_eq!(config.options.domain.user, "Acme::User");
-        assert_eq!(config.options.domain.chain_required, ["Acme::Agent"]);
-        assert_eq!(config.options.domain.call_tool, "invoke");
-    }
-
-    #[test]
-    fn durations_are_written_with_their_unit() {
-        let config = load("[shutdown]\ngrace = '250ms'\ndrain = '1m'\n", Overrides::default()).unwrap();
-        assert_eq!(config.shutdown.grace, Duration::from_millis(250));
-        assert_eq!(config.shutdown.drain, Duration::from_secs(60));
-        for wrong in ["[shutdown]\ngrace = '5'\n", "[shutdown]\ngrace = '-1s'\n", "[shutdown]\ngrace = 5\n"] {
-            let error = load(wrong, Overrides::default()).unwrap_err().to_string();
-            assert!(error.contains("shutdown.grace"), "{error}");
-        }
-    }
-
-    #[test]
-    fn values_out_of_range_are_refused_and_named() {
-        for (written, named) in [
-            ("[reload]\npoll = '1ms'\n", "reload.poll"),
-            ("[reload]\nsettle = '1h'\n", "reload.settle"),
-            ("[log]\nqueue = 0\n", "log.queue"),
-            ("[log]\nrotate_bytes = 10\n", "log.rotate_bytes"),
-            ("[listen]\ncontrol = '0.0.0.0:4469'\n", "listen.control"),
-        ] {
-            let insecure = Overrides { insecure_unauthenticated_callers: true, ..Overrides::default() };
-            let error = load(written, insecure).unwrap_err().to_string();
-            assert!(error.contains(named), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_decision_log_lives_in_the_data_directory_unless_told_otherwise() {
-        let config = load("[data]\ndirectory = '/somewhere'\n", Overrides::default()).unwrap();
-        assert_eq!(config.log.directory, PathBuf::from("/somewhere/decisions"));
-        assert_eq!(config.cache_bytes, Some(64 * 1024 * 1024));
-        let config =
-            load("[log]\ndirectory = 'x'\n[cache]\nenabled = false\n", Overrides::default()).unwrap();
-        assert_eq!(config.log.directory, PathBuf::from("x"));
-        assert_eq!(config.cache_bytes, None);
-    }
-}

@@ -5,7 +5,9 @@
 //! [`header`] and [`claims`], finds the key in its [`jwks`] (kept by [`keys`], fetched by [`https`]), and its [`profile`]
 //! says what the claims mean; [`verified`] remembers.
 
+pub mod bundle;
 pub mod caller;
+pub mod callers;
 pub mod claims;
 pub mod compact;
 pub mod credentials;
@@ -14,9 +16,13 @@ pub mod https;
 pub mod issuer;
 pub mod jwks;
 pub mod keys;
+pub mod own;
+pub mod peer;
 pub mod profile;
 pub mod rejection;
+pub mod rights;
 pub mod shown;
 pub mod steps;
 pub mod subjects;
+pub mod svid;
 pub mod verified;

@@ -1,5 +1,6 @@
 //! The one door: every transport asks here, and nothing else decides. Whatever is answered is recorded here, once.
 
+mod asking;
 mod check;
 mod recording;
 mod refused;
@@ -19,6 +20,7 @@ use crate::engine::decision::{Decision, Note, PolicyError};
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::world::World;
 use crate::identity::caller::Caller;
+use crate::identity::callers::Callers;
 use crate::identity::credentials::Credentials;
 use crate::identity::subjects::Subjects;
 use crate::store::cache::{DecisionCache, Key, Remembered};
@@ -43,7 +45,7 @@ pub struct Pdp {
     store: Arc<Store>,
     audit: AuditLog,
     metrics: Arc<Metrics>,
-    anonymous: Arc<Caller>,
+    callers: Arc<Callers>,
     subjects: Arc<Subjects>,
     check: Option<SampledCheck>,
 }
@@ -117,9 +119,9 @@ impl From<AuthzRequest> for Asked {
 }
 
 impl Pdp {
-    /// A decision point over a store. `anonymous` is everybody who asks, until callers authenticate.
-    pub fn new(store: Arc<Store>, audit: AuditLog, metrics: Arc<Metrics>, anonymous: Caller) -> Self {
-        Self { store, audit, metrics, anonymous: Arc::new(anonymous), subjects: Arc::default(), check: None }
+    /// A decision point over a store, for everybody who may ask.
+    pub fn new(store: Arc<Store>, audit: AuditLog, metrics: Arc<Metrics>, callers: Arc<Callers>) -> Self {
+        Self { store, audit, metrics, callers, subjects: Arc::default(), check: None }
     }
 
     /// The same, which has a sample of its decisions made once more by Cedar's own authorizer.
@@ -134,9 +136,9 @@ impl Pdp {
         Self { subjects, ..self }
     }
 
-    /// Who asks, of a call that shows nothing of its caller.
-    pub fn anonymous(&self) -> Arc<Caller> {
-        Arc::clone(&self.anonymous)
+    /// Everybody who may ask.
+    pub fn callers(&self) -> &Arc<Callers> {
+        &self.callers
     }
 
     /// What holds the world that is served: a program that makes its own worlds publishes them there.
@@ -252,7 +254,8 @@ impl Pdp {
         now: Now,
     ) -> Result<Decided, Refusal> {
         let started = Instant::now();
-        match self.decide(&asked, published, now) {
+        let entitled = self.entitled(call, &asked, published, now);
+        match entitled.and_then(|()| self.decide(&asked, published, now)) {
             Err(refused) => Err(Refusal { refused, asked: Some(Box::new(asked)) }),
             // An Allow that comes too late is no Allow.
             Ok(_) if Instant::now() >= call.deadline => {

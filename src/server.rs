@@ -1,12 +1,15 @@
 //! The listeners. Each turns its wire format into a question for [`crate::pdp::Pdp`] and the answer back.
 
+pub mod administrators;
 pub mod answer;
 pub mod authzen;
 pub mod call;
 pub mod connections;
 pub mod control;
+pub mod control_token;
 pub mod evidence;
 pub mod grpc;
+pub mod identified;
 pub mod ops;
 pub mod pb;
 pub mod protocol;
@@ -15,4 +18,5 @@ pub mod status;
 pub mod stream;
 pub mod structs;
 pub mod terms;
+pub mod tls;
 pub mod wire;

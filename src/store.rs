@@ -9,6 +9,7 @@ pub mod data_dir;
 pub mod directory;
 mod emergency;
 mod folder;
+pub mod follow;
 mod history;
 pub mod loader;
 mod manifest;

@@ -1,4 +1,5 @@
 //! What the process says of itself: numbers for Prometheus, lines for its own log.
 
+pub mod callers;
 pub mod lines;
 pub mod metrics;

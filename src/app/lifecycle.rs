@@ -13,9 +13,11 @@ use tokio::time::timeout;
 use super::{Bound, StartError};
 use crate::audit::{Counts, Writer};
 use crate::config::Shutdown;
+use crate::server::administrators::Administrators;
 use crate::server::connections::{Places, serve};
 use crate::server::grpc::Health;
 use crate::server::ops::Ops;
+use crate::server::tls::Acceptor;
 use crate::server::{self, control};
 use crate::store::loader::LoaderHandle;
 
@@ -44,16 +46,24 @@ impl Bound {
         let (closing, closed) = watch::channel(false);
         let (grpc, health) = server::grpc::router(Arc::clone(&self.pdp), stopped.clone()).await?;
         let mut http = server::authzen::router(Arc::clone(&self.pdp));
-        if self.addresses.http.ip().is_loopback() {
+        // A page in a browser has no certificate that is trusted, and no token.
+        if self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none() {
             http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
         }
         let readiness = self.readiness;
         let ops = Ops { readiness: readiness.clone(), metrics: self.metrics, report: self.report.clone() };
-        let control = control::router(self.loader.commands.clone(), self.report, self.token);
+        let administered_by_callers = matches!(self.administrators, Administrators::Callers(_));
+        let control = control::router(self.loader.commands.clone(), self.report, self.administrators);
         let ops = server::ops::router(Arc::new(ops));
         let listeners = self.listeners;
-        let deciding = decide((listeners.data, grpc), (listeners.http, http), &stopped);
-        let operating = operate((listeners.ops, ops), (listeners.control, control), &closed);
+        let _following = self.follower;
+        let secured = |protocols: &[&[u8]]| self.tls.as_ref().map(|tls| tls.acceptor(protocols)).transpose();
+        let control_tls = if administered_by_callers { secured(&[HTTP_2])? } else { None };
+        let data = (listeners.data, secured(&[HTTP_2])?, grpc);
+        let http = (listeners.http, secured(&[HTTP_2, HTTP_1])?, http);
+        let deciding = decide(data, http, &stopped);
+        let operating =
+            operate((listeners.ops, None, ops), (listeners.control, control_tls, control), &closed);
         tokio::pin!(deciding, operating);
         let mut loader = self.loader;
         let mut keepers = self.keepers;
@@ -85,26 +95,25 @@ impl Bound {
 
 type Served = io::Result<((), ())>;
 
+/// A listener, what its connections are secured with, and what is served over them.
+type Door = (TcpListener, Option<Acceptor>, Router);
+
+/// Protocols by the names that TLS has for them (RFC 7301 §6).
+const HTTP_2: &[u8] = b"h2";
+const HTTP_1: &[u8] = b"http/1.1";
+
 /// Serves those who ask.
-fn decide(
-    data: (TcpListener, Router),
-    http: (TcpListener, Router),
-    stopped: &watch::Receiver<bool>,
-) -> impl FusedFuture<Output = Served> {
+fn decide(data: Door, http: Door, stopped: &watch::Receiver<bool>) -> impl FusedFuture<Output = Served> {
     let places = Places::for_callers();
-    let data = serve(data.0, places.clone(), data.1, stopped.clone());
-    try_join(data, serve(http.0, places, http.1, stopped.clone())).fuse()
+    let data = serve(data.0, places.clone(), data.1, data.2, stopped.clone());
+    try_join(data, serve(http.0, places, http.1, http.2, stopped.clone())).fuse()
 }
 
 /// Serves those who run the service.
-fn operate(
-    ops: (TcpListener, Router),
-    control: (TcpListener, Router),
-    closed: &watch::Receiver<bool>,
-) -> impl FusedFuture<Output = Served> {
+fn operate(ops: Door, control: Door, closed: &watch::Receiver<bool>) -> impl FusedFuture<Output = Served> {
     let places = Places::for_operators();
-    let ops = serve(ops.0, places.clone(), ops.1, closed.clone());
-    try_join(ops, serve(control.0, places, control.1, closed.clone())).fuse()
+    let ops = serve(ops.0, places.clone(), ops.1, ops.2, closed.clone());
+    try_join(ops, serve(control.0, places, control.1, control.2, closed.clone())).fuse()
 }
 
 /// Tells balancers, leaves them time to notice, tells connections, and waits for what is under way.

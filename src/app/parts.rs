@@ -6,9 +6,12 @@ use crate::audit::{AuditConfig, AuditLog, FileConfig, Overflow, SinkConfig};
 use crate::config::{Config, Listen, Log, LogOverflow, LogSink};
 use crate::engine::progress::Progress;
 use crate::identity::caller::Caller;
+use crate::identity::callers::Callers;
 use crate::identity::subjects::Subjects;
-use crate::server::report::{Listeners, ServiceReport};
+use crate::server::report::{Gates, Listeners, ServiceReport};
+use crate::server::tls::Tls;
 use crate::store::Store;
+use crate::store::follow::Follower;
 use crate::store::loader::{LoaderConfig, LoaderHandle};
 
 /// What the loader is told.
@@ -53,6 +56,11 @@ pub(super) fn anonymous(config: &Config) -> Caller {
     Caller::anonymous(name)
 }
 
+/// What the service says of who may ask.
+pub(super) fn gates(callers: &Arc<Callers>, tls: Option<&Tls>, follower: &Follower) -> Gates {
+    Gates { callers: Arc::clone(callers), tls: tls.cloned(), followed: follower.statuses() }
+}
+
 /// What the service says of itself.
 pub(super) fn report(
     config: &Config,
@@ -61,6 +69,7 @@ pub(super) fn report(
     loader: &LoaderHandle,
     audit: &AuditLog,
     subjects: &Arc<Subjects>,
+    gates: Gates,
 ) -> ServiceReport {
     let Listen { data, http, ops, control } = addresses;
     ServiceReport {
@@ -81,5 +90,6 @@ pub(super) fn report(
         },
         subjects: Arc::clone(subjects),
         insecure: config.insecure_unauthenticated_callers,
+        gates,
     }
 }

@@ -13,6 +13,7 @@ use tonic_types::StatusExt as _;
 use super::Exit;
 use super::output::{self, Format};
 use super::sources::SourceArgs;
+use super::tls::{self, TlsArgs};
 use crate::app;
 use crate::engine::datum::Datum;
 use crate::pdp::{self, Refused};
@@ -27,6 +28,8 @@ pub struct Ask {
     /// Ask a server instead of deciding from files: http://127.0.0.1:4466.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
     /// File with the request as JSON, as `mandate example` prints it; `-` for standard input.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["principal", "action", "resource", "context", "arguments", "delegations"])]
     request: Option<PathBuf>,
@@ -89,7 +92,7 @@ impl Ask {
         })?;
         request.explain = explain;
         match &self.server {
-            Some(server) => ask_server(server, request),
+            Some(server) => self.ask_server(server, request),
             None => self.decide(request, format),
         }
     }
@@ -105,6 +108,29 @@ impl Ask {
         answer.map(|answer| answer::response(answer, request_id)).map_err(|error| {
             output::failure(&error);
             Exit::Failure
+        })
+    }
+
+    fn ask_server(&self, server: &str, request: pb::AuthorizeRequest) -> Result<pb::AuthorizeResponse, Exit> {
+        self.try_ask_server(server, request).map_err(|message| {
+            output::failure(&message);
+            Exit::Failure
+        })
+    }
+
+    fn try_ask_server(
+        &self,
+        server: &str,
+        request: pb::AuthorizeRequest,
+    ) -> Result<pb::AuthorizeResponse, String> {
+        let runtime = app::runtime().map_err(|error| error.to_string())?;
+        let tls = self.tls.config()?;
+        let unreachable =
+            |error: tonic::transport::Error| format!("cannot reach {server}: {}", output::innermost(&error));
+        runtime.block_on(async {
+            let channel = tls::connect(server, tls).await.map_err(unreachable)?;
+            let answered = AuthorizationServiceClient::new(channel).authorize(request).await;
+            answered.map(tonic::Response::into_inner).map_err(|status| describe(&status))
         })
     }
 
@@ -197,24 +223,6 @@ fn object(name: &str, value: Datum) -> Result<prost_types::Struct, String> {
         Datum::Record(members) => Ok(structs::of_members(&members)),
         other => Err(format!("{name} must be a JSON object; it is {}", other.kind())),
     }
-}
-
-fn ask_server(server: &str, request: pb::AuthorizeRequest) -> Result<pb::AuthorizeResponse, Exit> {
-    let runtime = app::runtime().map_err(|error| {
-        output::failure(&error);
-        Exit::Failure
-    })?;
-    let answered = runtime.block_on(async {
-        let mut client = AuthorizationServiceClient::connect(server.to_owned())
-            .await
-            .map_err(|error| format!("cannot reach {server}: {}", output::innermost(&error)))?;
-        let answered = client.authorize(request).await;
-        answered.map(tonic::Response::into_inner).map_err(|status| describe(&status))
-    });
-    answered.map_err(|message| {
-        output::failure(&message);
-        Exit::Failure
-    })
 }
 
 fn describe(status: &tonic::Status) -> String {

@@ -1,7 +1,7 @@
 //! Talking to the control listener of a running server.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
@@ -11,9 +11,10 @@ use tonic::{Request, Status};
 
 use super::Exit;
 use super::output;
+use super::tls::{self, TlsArgs};
 use crate::app;
 use crate::config::{Config, Overrides};
-use crate::server::control::Token;
+use crate::server::control_token::Token;
 use crate::server::pb;
 use crate::server::pb::admin_service_client::AdminServiceClient;
 
@@ -29,13 +30,16 @@ pub struct ControlArgs {
     /// Address of the control listener [default: 127.0.0.1:4469].
     #[arg(long, value_name = "ADDRESS")]
     control: Option<SocketAddr>,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// A connection to the control listener.
 #[derive(Debug)]
 pub struct Connection {
     client: AdminServiceClient<Channel>,
-    bearer: MetadataValue<Ascii>,
+    /// What proves an administrator, where no certificate does.
+    bearer: Option<MetadataValue<Ascii>>,
 }
 
 impl ControlArgs {
@@ -57,21 +61,37 @@ impl ControlArgs {
             ..Overrides::default()
         };
         let config = Config::load(self.config.as_deref(), overrides).map_err(|error| error.to_string())?;
-        let token = config.data_directory.join("control.token");
-        let token = Token::read(&token).map_err(|error| {
-            format!("{error}; a running server keeps its token there: name its folder with --data-dir")
-        })?;
-        let bearer = token.bearer().parse().map_err(|_error| "the token is no header value".to_owned())?;
-        let address = config.listen.control;
+        let tls = self.tls.config()?;
+        let bearer = match (&tls, config.callers.control) {
+            (Some(_), _) => None,
+            (None, true) => {
+                return Err("the server asks administrators for a certificate: show one with --tls-ca, --tls-cert and \
+                            --tls-key"
+                    .to_owned());
+            }
+            (None, false) => Some(bearer(&config.data_directory)?),
+        };
+        let (address, scheme) = (config.listen.control, if tls.is_some() { "https" } else { "http" });
         let runtime = app::runtime().map_err(|error| error.to_string())?;
         runtime.block_on(async {
-            let client = AdminServiceClient::connect(format!("http://{address}"))
-                .await
-                .map_err(|error| format!("cannot reach {address}: {}", output::innermost(&error)))?;
+            let unreachable = |error: tonic::transport::Error| {
+                format!("cannot reach {address}: {}", output::innermost(&error))
+            };
+            let client = AdminServiceClient::new(
+                tls::connect(&format!("{scheme}://{address}"), tls).await.map_err(unreachable)?,
+            );
             let answered = call(&mut Connection { client, bearer }).await;
             answered.map_err(|status| status.message().to_owned())
         })
     }
+}
+
+/// The token of a running server.
+fn bearer(data_directory: &Path) -> Result<MetadataValue<Ascii>, String> {
+    let token = Token::read(&data_directory.join("control.token")).map_err(|error| {
+        format!("{error}; a running server keeps its token there: name its folder with --data-dir")
+    })?;
+    token.bearer().parse().map_err(|_error| "the token is no header value".to_owned())
 }
 
 impl Connection {
@@ -101,7 +121,9 @@ impl Connection {
 
     fn entitled<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", self.bearer.clone());
+        if let Some(bearer) = &self.bearer {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
         request
     }
 }

@@ -40,7 +40,7 @@ pub struct Serve {
     /// Address of probes and metrics [default: 127.0.0.1:4468].
     #[arg(long, value_name = "ADDRESS")]
     ops: Option<SocketAddr>,
-    /// Address of administration, on loopback [default: 127.0.0.1:4469].
+    /// Address of administration [default: 127.0.0.1:4469].
     #[arg(long, value_name = "ADDRESS")]
     control: Option<SocketAddr>,
     /// Do not start with the last set that was good when the files are broken.
@@ -83,6 +83,10 @@ impl Serve {
             .and_then(|runtime| runtime.block_on(serve(&config, style, format)));
         match served {
             Ok(()) => Exit::Ok,
+            Err(StartError::Rights(report)) => {
+                output::problems(&report);
+                Exit::Rejected
+            }
             Err(StartError::Open(OpenError::Rejected { files, kept })) => {
                 output::problems(&files);
                 if !matches!(kept, KeptSets::Refused) {
@@ -168,7 +172,8 @@ fn announce(bound: &Bound, config: &Config, started: Instant) {
         "{GOOD}gRPC{GOOD:#}    {}  {FAINT}mandate.v1, health, reflection{FAINT:#}",
         addresses.data
     );
-    anstream::eprintln!("{GOOD}HTTP{GOOD:#}    http://{}  {FAINT}AuthZEN 1.0{FAINT:#}", addresses.http);
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    anstream::eprintln!("{GOOD}HTTP{GOOD:#}    {scheme}://{}  {FAINT}AuthZEN 1.0{FAINT:#}", addresses.http);
     anstream::eprintln!(
         "{GOOD}ops{GOOD:#}     http://{}  {FAINT}/livez /readyz /metrics{FAINT:#}",
         addresses.ops
@@ -177,13 +182,26 @@ fn announce(bound: &Bound, config: &Config, started: Instant) {
         "{GOOD}control{GOOD:#} {}  {FAINT}mandate status, mandate rollback{FAINT:#}",
         addresses.control
     );
-    if config.insecure_unauthenticated_callers {
-        anstream::eprintln!("{BAD}INSECURE{BAD:#}: {INSECURE}");
-    } else {
-        anstream::eprintln!("{BAD}note{BAD:#}: {LOOPBACK}");
+    match openness(config) {
+        Some(INSECURE) => anstream::eprintln!("{BAD}INSECURE{BAD:#}: {INSECURE}"),
+        Some(open) => anstream::eprintln!("{BAD}note{BAD:#}: {open}"),
+        None => anstream::eprintln!(
+            "{GOOD}callers{GOOD:#} authenticated, and held to `{}`",
+            config.callers.policies.display()
+        ),
     }
-    if let Some(call) = example::curl(world, addresses.http) {
+    let curl = example::curl(world, addresses.http).filter(|_| config.tls.is_none());
+    if let Some(call) = curl {
         anstream::eprintln!("\n{NAME}Ask for a decision:{NAME:#}\n\n{call}\n");
+    }
+}
+
+/// What somebody who starts a server must know, if nobody knows who asks it.
+fn openness(config: &Config) -> Option<&'static str> {
+    match (config.callers.authenticated(), config.insecure_unauthenticated_callers) {
+        (true, _) => None,
+        (false, true) => Some(INSECURE),
+        (false, false) => Some(LOOPBACK),
     }
 }
 
@@ -211,7 +229,9 @@ fn announce_to_machines(bound: &Bound, config: &Config, started: Instant) {
         elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "serving"
     );
-    tracing::warn!("{}", if config.insecure_unauthenticated_callers { INSECURE } else { LOOPBACK });
+    if let Some(open) = openness(config) {
+        tracing::warn!("{open}");
+    }
 }
 
 /// What somebody who starts a server must know, if it does not serve what the files say.

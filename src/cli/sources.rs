@@ -28,6 +28,9 @@ pub struct SourceArgs {
     /// Folder of entities [default: entities].
     #[arg(long, value_name = "DIR")]
     pub entities: Option<PathBuf>,
+    /// Folder of policies about callers [default: pep].
+    #[arg(long, value_name = "DIR")]
+    pub pep: Option<PathBuf>,
 }
 
 impl SourceArgs {
@@ -38,6 +41,7 @@ impl SourceArgs {
             policies: self.policies.clone(),
             schemas: self.schemas.clone(),
             entities: self.entities.clone(),
+            pep: self.pep.clone(),
             ..Overrides::default()
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
+use super::callers::{self, TlsFiles};
 use super::issuers::{self, WrittenIssuer};
 use super::{Config, ConfigError, Listen, Log, LogFormat, LogOverflow, LogSink, Overrides};
 use super::{Reload, Shutdown, Telemetry};
@@ -30,7 +31,9 @@ pub(super) struct Written {
     telemetry: OwnLog,
     shutdown: Stopping,
     domain: Names,
-    callers: Callers,
+    tls: Option<TlsFiles>,
+    callers: callers::Written,
+    control: callers::Control,
     issuers: Vec<WrittenIssuer>,
 }
 
@@ -41,6 +44,7 @@ struct Sources {
     schemas: Option<PathBuf>,
     entities: Option<PathBuf>,
     emergency: Option<PathBuf>,
+    pep: Option<PathBuf>,
     serve_last_known_good: Option<bool>,
 }
 
@@ -135,12 +139,6 @@ struct DelegationParts {
     purpose: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Callers {
-    insecure_unauthenticated: bool,
-}
-
 /// A span of time as people write it: `500ms`, `5s`, `2m`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span(Duration);
@@ -168,6 +166,10 @@ impl Written {
         let folder = |flag: Option<PathBuf>, written: Option<PathBuf>, default: &str| {
             flag.or(named(written)).unwrap_or_else(|| PathBuf::from(default))
         };
+        let insecure_unauthenticated_callers =
+            flags.insecure_unauthenticated_callers || self.callers.insecure_unauthenticated;
+        let callers = self.callers.meaning(folder(flags.pep, self.sources.pep, "pep"), &self.control)?;
+        callers::check(self.tls.as_ref(), &callers, insecure_unauthenticated_callers)?;
         let data_directory = folder(flags.data_directory, self.data.directory, "data");
         let config = Config {
             folders: Folders {
@@ -190,6 +192,8 @@ impl Written {
                 ops: flags.ops.or(self.listen.ops).unwrap_or(loopback(4468)),
                 control: flags.control.or(self.listen.control).unwrap_or(loopback(4469)),
             },
+            tls: self.tls,
+            callers,
             reload: self.reload.meaning(),
             cache_bytes: self.cache.meaning(),
             check_one_in: NonZeroU64::new(self.decisions.check_one_in.unwrap_or(10_000)),
@@ -204,8 +208,7 @@ impl Written {
             },
             data_directory,
             issuers: issuers::meaning(self.issuers)?,
-            insecure_unauthenticated_callers: flags.insecure_unauthenticated_callers
-                || self.callers.insecure_unauthenticated,
+            insecure_unauthenticated_callers,
         };
         config.check_ranges().map(|()| config)
     }

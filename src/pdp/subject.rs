@@ -30,7 +30,8 @@ impl Pdp {
         call: &Call,
         credentials: &Credentials,
     ) -> Result<Arc<Subject>, Refused> {
-        let shown = Shown::default();
+        let certificate_sha256 = call.caller.certificate().map(|thumbprint| thumbprint.bytes());
+        let shown = Shown { certificate_sha256 };
         let verifying = self.subjects.verify(credentials, &shown, now());
         let Ok(verified) = tokio::time::timeout_at(call.deadline.into(), verifying).await else {
             return Err(Refused::Late);

@@ -16,6 +16,7 @@ use http_body_util::BodyExt as _;
 use serde_json::json;
 
 use super::grpc::MAX_MESSAGE_BYTES;
+use super::identified::{Identified, nobody};
 use super::{status, terms, wire};
 use crate::audit::record::{Evidence, Surface};
 use crate::engine::datum::{Datum, Reference};
@@ -29,6 +30,9 @@ const MAX_DISCARDED_BYTES: usize = 8 * MAX_MESSAGE_BYTES;
 
 /// Longest time for a body to arrive.
 const MAX_READ: Duration = Duration::from_secs(10);
+
+/// What a caller of whom nobody knows who it is is told to show (AuthZEN 1.0, "Error Responses"; RFC 9110 §11.6.1).
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"mandate\"");
 
 /// Echoed as it came (AuthZEN §"Request Identification").
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -50,20 +54,33 @@ const MAX_CALL: Duration = Duration::from_secs(30);
 
 async fn evaluation(State(pdp): State<Arc<Pdp>>, request: Request) -> Response {
     let request_id = request.headers().get(REQUEST_ID).cloned();
+    let identified = Identified::of(pdp.callers(), &request).map(|identified| identified.caller);
     let call = Call {
-        caller: pdp.anonymous(),
+        caller: identified.as_ref().map_or_else(|_unknown| nobody(), Arc::clone),
         surface: Surface::Authzen,
         request_id: text_of(request_id.as_ref()),
         deadline: Instant::now() + MAX_READ + MAX_CALL,
     };
-    let evaluated = AssertUnwindSafe(evaluate(&pdp, &call, request)).catch_unwind().await;
+    let evaluated = async {
+        match identified {
+            Ok(_caller) => evaluate(&pdp, &call, request).await,
+            Err(refused) => Err(pdp.refuse(&call, refused)),
+        }
+    };
+    let evaluated = AssertUnwindSafe(evaluated).catch_unwind().await;
     let evaluated = evaluated.unwrap_or_else(|_panic| {
         pdp.panicked();
         Err(pdp.refuse(&call, Refused::Internal))
     });
     let mut response = match evaluated {
         Ok(answer) => (StatusCode::OK, as_json(&body(&answer))).into_response(),
-        Err(refused) => (status::http(&refused), as_json(&json!(refused.to_string()))).into_response(),
+        Err(refused) => {
+            let mut response = (status::http(&refused), as_json(&json!(refused.to_string()))).into_response();
+            if let Refused::Caller(_) = refused {
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+            }
+            response
+        }
     };
     if let Some(request_id) = request_id {
         response.headers_mut().insert(REQUEST_ID, request_id);

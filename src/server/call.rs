@@ -15,16 +15,20 @@ use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
+use super::identified::{Identified, nobody};
 use super::{protocol, status};
 use crate::audit::record::Surface;
 use crate::identity::caller::Caller;
-use crate::pdp::{Call, Pdp, Refused};
+use crate::identity::callers::Callers;
+use crate::pdp::{Call, Pdp, Refused, now};
 
 /// Longest time a call may take, whatever its own deadline says.
 const MAX_CALL: Duration = Duration::from_secs(30);
 
 /// Where `AuthorizationService` answers.
 const AUTHORIZATION: &str = "/mandate.v1.AuthorizationService/";
+/// What is answered whoever asks: balancers and the kubelet show nothing of themselves.
+const OPEN: &str = "/grpc.health.v1.Health/";
 
 /// A call under way. Handed to the service as an extension of its request.
 #[derive(Debug)]
@@ -32,6 +36,8 @@ pub struct Underway {
     /// When its answer stops being of use; of a stream, the end of its own that the caller set, if it set one.
     pub deadline: Option<Instant>,
     caller: Arc<Caller>,
+    /// What it showed of its caller; none where that did not matter.
+    identified: Option<Identified>,
     surface: Surface,
     recorded: AtomicBool,
 }
@@ -45,7 +51,24 @@ impl Underway {
         Call { caller, surface: self.surface, request_id, deadline: deadline.into_std() }
     }
 
-    fn of(request: &Request, caller: Arc<Caller>) -> Self {
+    /// Who calls, as it is now.
+    ///
+    /// # Errors
+    /// Nobody vouches for it any more.
+    pub fn caller(&self, callers: &Callers) -> Result<Arc<Caller>, Refused> {
+        match &self.identified {
+            Some(identified) => identified.again(callers),
+            None => Ok(Arc::clone(&self.caller)),
+        }
+    }
+
+    /// How long somebody vouches for the caller; none if nobody does anyway.
+    pub fn expires(&self) -> Option<Duration> {
+        let left = self.caller.expires()?.0.saturating_sub(now().0);
+        Some(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
+    }
+
+    fn of(request: &Request) -> Self {
         let asked = request.headers().get("grpc-timeout").and_then(parse);
         let method = request.uri().path().strip_prefix(AUTHORIZATION);
         let (surface, limit) = match method {
@@ -60,7 +83,12 @@ impl Underway {
         // What asks for no decision leaves no record.
         let silent = !matches!(method, Some("Authorize" | "AuthorizeBatch" | "AuthorizeStream"));
         let deadline = span.map(|span| Instant::now() + span);
-        Self { deadline, caller, surface, recorded: AtomicBool::new(silent) }
+        Self { deadline, caller: nobody(), identified: None, surface, recorded: AtomicBool::new(silent) }
+    }
+
+    /// The same call, once it is known who makes it.
+    fn by(self, identified: Identified) -> Self {
+        Self { caller: Arc::clone(&identified.caller), identified: Some(identified), ..self }
     }
 
     /// Refuses the call here, where no question came of it.
@@ -71,13 +99,22 @@ impl Underway {
     }
 }
 
-/// Lets only gRPC in, bounds a call by its `grpc-timeout`, turns what tonic refuses on its own into what gRPC calls it,
+/// Lets only gRPC in, from callers that are known, bounds a call by its `grpc-timeout`, turns what tonic refuses on its own into what gRPC calls it,
 /// and a panic into INTERNAL.
 pub async fn attend(State(pdp): State<Arc<Pdp>>, mut request: Request, next: Next) -> Response {
     if let Some(refused) = protocol::refuse_other_than_grpc(&request) {
         return refused;
     }
-    let call = Arc::new(Underway::of(&request, pdp.anonymous()));
+    let call = Underway::of(&request);
+    let call = if request.uri().path().starts_with(OPEN) {
+        call
+    } else {
+        match Identified::of(pdp.callers(), &request) {
+            Ok(identified) => call.by(identified),
+            Err(refused) => return call.refuse(&pdp, refused),
+        }
+    };
+    let call = Arc::new(call);
     request.extensions_mut().insert(Arc::clone(&call));
     let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
     let answered = match call.deadline {

@@ -15,11 +15,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, getrlimit};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
+
+use super::tls::Acceptor;
+use crate::identity::peer::Peer;
 
 /// Most connections of all listeners that decide, however many files the system allows.
 const MAX_CONNECTIONS: usize = 10_000;
@@ -35,6 +39,8 @@ const FEW_CONNECTIONS: usize = 64;
 const MAX_SILENCE: Duration = Duration::from_secs(60);
 /// How often an HTTP/2 client is pinged that says nothing, and how long its answer may take.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(20));
+/// Longest time for a TLS handshake.
+const MAX_HANDSHAKE: Duration = Duration::from_secs(10);
 /// Longest time for the headers of an HTTP/1 request.
 const MAX_HEADERS: Duration = Duration::from_secs(10);
 /// Largest headers of a request over HTTP/2, in bytes.
@@ -82,13 +88,15 @@ impl Places {
     }
 }
 
-/// Serves connections until `stopping` holds and all of them are done.
+/// Serves connections until `stopping` holds and all of them are done. Over TLS, a [`Peer`] goes with every request whose
+/// connection showed certificates; handshakes hold a place like everything else, and nobody else up.
 ///
 /// # Errors
 /// The listener is broken. That the system gives no more connections for now is none.
 pub async fn serve(
     listener: TcpListener,
     places: Places,
+    tls: Option<Acceptor>,
     router: Router,
     stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -100,7 +108,7 @@ pub async fn serve(
             _ = stop.wait_for(|stopping| *stopping) => break,
             accepted = accept(&listener, &places) => {
                 let (stream, place) = accepted?;
-                connections.spawn(connection(stream, router.clone(), stopping.clone(), place));
+                connections.spawn(connection(stream, tls.clone(), router.clone(), stopping.clone(), place));
             }
             Some(_ended) = connections.join_next() => {}
         }
@@ -136,6 +144,7 @@ fn is_broken(error: &io::Error) -> bool {
 
 async fn connection(
     stream: TcpStream,
+    tls: Option<Acceptor>,
     router: Router,
     mut stopping: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
@@ -144,9 +153,43 @@ async fn connection(
     drop(stream.set_nodelay(true));
     let mut stream = TimeoutStream::new(stream);
     stream.set_read_timeout(Some(MAX_SILENCE));
-    let service = TowerToHyperService::new(router.map_request(|request: Request<_>| request.map(Body::new)));
+    let stream = Box::pin(stream);
+    let Some(tls) = tls else { return talk(stream, None, router, stopping).await };
+    let greeted = tokio::select! {
+        greeted = tokio::time::timeout(MAX_HANDSHAKE, tls.tls.accept(stream)) => greeted,
+        // Nothing is under way yet that should be finished.
+        _ = stopping.wait_for(|stopping| *stopping) => return,
+    };
+    match greeted {
+        Ok(Ok(stream)) => {
+            tls.handshakes.completed();
+            let peer = Peer::of(stream.get_ref().1.peer_certificates()).map(Arc::new);
+            talk(stream, peer, router, stopping).await;
+        }
+        Ok(Err(error)) => {
+            tls.handshakes.failed();
+            tracing::debug!(%error, "a TLS handshake failed");
+        }
+        Err(_late) => tls.handshakes.late(),
+    }
+}
+
+/// Serves one connection, over whatever it came.
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: Option<Arc<Peer>>,
+    router: Router,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let service = TowerToHyperService::new(router.map_request(move |request: Request<_>| {
+        let mut request = request.map(Body::new);
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(Arc::clone(peer));
+        }
+        request
+    }));
     let builder = builder();
-    let serving = builder.serve_connection(TokioIo::new(Box::pin(stream)), service);
+    let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let stopped = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
     // How a connection ends is its client's business: a reset is nothing to report.

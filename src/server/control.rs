@@ -1,136 +1,49 @@
-//! `mandate.v1.AdminService`: the control listener. Never anonymous (C2): until callers authenticate, whoever can read the
-//! token in the data directory administers.
-
-use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+//! `mandate.v1.AdminService`: the control listener. Never anonymous (C2): see [`super::administrators`].
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 use tonic::service::Routes;
 use tonic::{Request as Asked, Response as Answer, Status};
 
+use super::administrators::{Administrator, Administrators};
 use super::pb::admin_service_server::{AdminService, AdminServiceServer};
 use super::report::ServiceReport;
 use super::{pb, protocol, status};
-use crate::engine::digest;
+use crate::identity::rights::Right;
 use crate::store::loader::{Command, CommandError, Commands};
 
 /// Largest message, in bytes: commands are short.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024;
 
-/// What proves an administrator: 32 random bytes in hexadecimal, in a file only the service's own user can read.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
-
-impl Token {
-    const BYTES: usize = 32;
-
-    /// A new token, in a file in place of the one before: each start has its own, so that one shown by mistake to
-    /// whatever listens while the server is down opens nothing later.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn renew(file: &Path) -> io::Result<Self> {
-        let at = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", file.display()));
-        match fs::remove_file(file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(error)),
-            _ => {}
-        }
-        let token = Self::random().map_err(at)?;
-        let mut created =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(at)?;
-        created.write_all(token.0.as_bytes()).and_then(|()| created.sync_all()).map_err(at)?;
-        Ok(token)
-    }
-
-    /// The token in a file.
-    ///
-    /// # Errors
-    /// The file cannot be read, others can read it, or it holds no token.
-    pub fn read(file: &Path) -> io::Result<Self> {
-        let refuse = |why: String| io::Error::other(format!("`{}`: {why}", file.display()));
-        let mut text = String::new();
-        let mut opened = fs::File::open(file).map_err(|error| refuse(error.to_string()))?;
-        let mode = opened.metadata()?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(refuse(format!("others may read it (mode {:o}); chmod 600 it", mode & 0o777)));
-        }
-        io::Read::by_ref(&mut opened)
-            .take(1024)
-            .read_to_string(&mut text)
-            .map_err(|error| refuse(error.to_string()))?;
-        let token = text.trim();
-        if token.len() != 2 * Self::BYTES || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(refuse("it holds no token; delete it, and the next start makes one".to_owned()));
-        }
-        Ok(Self(token.to_owned()))
-    }
-
-    fn random() -> io::Result<Self> {
-        let mut bytes = [0; Self::BYTES];
-        getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-        Ok(Self(digest::hex(&bytes)))
-    }
-
-    /// The `authorization` header of whoever has the token.
-    #[must_use]
-    pub fn bearer(&self) -> String {
-        format!("Bearer {}", self.0)
-    }
-
-    /// Whether a request shows the token. Takes as long for a near miss as for any other.
-    fn shown_in(&self, headers: &HeaderMap) -> bool {
-        let shown = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
-        // Tags are compared in constant time, and under a key nobody else has they tell nothing of what was compared.
-        let tag = |text: &[u8]| {
-            Hmac::<Sha256>::new_from_slice(self.0.as_bytes()).map(|mut mac| {
-                mac.update(text);
-                mac
-            })
-        };
-        match (tag(shown), tag(self.bearer().as_bytes())) {
-            (Ok(shown), Ok(expected)) => shown.verify_slice(&expected.finalize().into_bytes()).is_ok(),
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Enough to tell two apart, and of no use to anybody.
-        write!(f, "Token({:.14}…)", digest::of_bytes(self.0.as_bytes()))
-    }
-}
-
 /// Everything the control listener serves.
-pub fn router(commands: Commands, report: ServiceReport, token: Token) -> Router {
+pub fn router(commands: Commands, report: ServiceReport, administrators: Administrators) -> Router {
     let service =
         AdminServiceServer::new(Control { commands, report }).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let entitled = axum::middleware::from_fn_with_state(token, require_token);
-    Routes::new(service).into_axum_router().layer(entitled)
+    let known = axum::middleware::from_fn_with_state(administrators, require_administrator);
+    Routes::new(service).into_axum_router().layer(known)
 }
 
 /// Lets only administrators through, and calls what tonic cannot read what gRPC calls it.
-async fn require_token(State(token): State<Token>, request: Request, next: Next) -> Response {
+async fn require_administrator(
+    State(administrators): State<Administrators>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     if let Some(refused) = protocol::refuse_other_than_grpc(&request) {
         return refused;
     }
-    if token.shown_in(request.headers()) {
-        let response = next.run(request).await;
-        let unreadable =
-            Status::from_header_map(response.headers()).and_then(|said| status::unreadable(&said));
-        return unreadable.map_or(response, |refused| status::refused(&refused).into_http());
+    match administrators.admit(&request) {
+        Ok(administrator) => {
+            request.extensions_mut().insert(administrator);
+            let response = next.run(request).await;
+            let unreadable =
+                Status::from_header_map(response.headers()).and_then(|said| status::unreadable(&said));
+            unreadable.map_or(response, |refused| status::refused(&refused).into_http())
+        }
+        Err(refused) => refused.into_http(),
     }
-    Status::unauthenticated("show the token of `control.token` in the data directory as a bearer token")
-        .into_http()
 }
 
 /// What administrators can do.
@@ -144,8 +57,9 @@ struct Control {
 impl AdminService for Control {
     async fn get_status(
         &self,
-        _request: Asked<pb::GetStatusRequest>,
+        request: Asked<pb::GetStatusRequest>,
     ) -> Result<Answer<pb::GetStatusResponse>, Status> {
+        Administrator::of(&request)?.may(&Right::GetStatus)?;
         let json = serde_json::to_string(&self.report.status());
         let json = json.map_err(|error| Status::internal(format!("the status is no JSON: {error}")))?;
         Ok(Answer::new(pb::GetStatusResponse { json }))
@@ -155,6 +69,7 @@ impl AdminService for Control {
         &self,
         request: Asked<pb::RollbackRequest>,
     ) -> Result<Answer<pb::RollbackResponse>, Status> {
+        Administrator::of(&request)?.may(&Right::Rollback)?;
         let pb::RollbackRequest { generation, release } = request.into_inner();
         let command = match (generation.is_empty(), release) {
             (false, false) => Command::Rollback { generation },
@@ -169,16 +84,15 @@ impl AdminService for Control {
         Ok(Answer::new(pb::RollbackResponse { generation: served.generation }))
     }
 
-    async fn suspend(
-        &self,
-        _request: Asked<pb::SuspendRequest>,
-    ) -> Result<Answer<pb::WriteResponse>, Status> {
+    async fn suspend(&self, request: Asked<pb::SuspendRequest>) -> Result<Answer<pb::WriteResponse>, Status> {
+        Administrator::of(&request)?.may(&Right::Suspend)?;
         Err(Status::unimplemented("this build keeps no entity log yet; an emergency forbid denies as well"))
     }
 
     type BackupStream = tonic::codegen::BoxStream<pb::BackupResponse>;
 
-    async fn backup(&self, _request: Asked<pb::BackupRequest>) -> Result<Answer<Self::BackupStream>, Status> {
+    async fn backup(&self, request: Asked<pb::BackupRequest>) -> Result<Answer<Self::BackupStream>, Status> {
+        Administrator::of(&request)?.may(&Right::Backup)?;
         Err(Status::unimplemented("this build keeps no entity log yet, so there is nothing to back up"))
     }
 }
@@ -191,52 +105,5 @@ fn refused(error: &CommandError) -> Status {
         CommandError::Damaged(_) => Status::data_loss(message),
         CommandError::Rejected(_) | CommandError::NotPinned => Status::failed_precondition(message),
         CommandError::Ended => Status::unavailable(message),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_start_has_a_token_of_its_own_and_tells_it_to_nobody() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("control.token");
-        let before = Token::renew(&file).unwrap();
-        let token = Token::renew(&file).unwrap();
-        assert_ne!(before, token);
-        assert_eq!(Token::read(&file).unwrap(), token);
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(!format!("{token:?}").contains(&token.0));
-    }
-
-    #[test]
-    fn a_token_that_others_can_read_is_none() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("control.token");
-        Token::renew(&file).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(Token::read(&file).unwrap_err().to_string().contains("chmod 600"));
-        fs::write(&file, "short").unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(Token::read(&file).unwrap_err().to_string().contains("holds no token"));
-    }
-
-    #[test]
-    #[expect(clippy::string_slice, reason = "a token is ASCII")]
-    fn only_the_whole_token_opens() {
-        let token = Token::random().unwrap();
-        let shows = |text: &str| {
-            let headers = HeaderMap::from_iter([(header::AUTHORIZATION, text.parse().unwrap())]);
-            token.shown_in(&headers)
-        };
-        assert!(shows(&token.bearer()));
-        let mut near = token.bearer();
-        let last = near.pop().unwrap();
-        near.push(if last == '0' { '1' } else { '0' });
-        for wrong in ["", "Bearer ", &token.0, &near, &near[1..], &format!("{} ", token.bearer())] {
-            assert!(!shows(wrong), "{wrong}");
-        }
-        assert!(!token.shown_in(&HeaderMap::new()));
     }
 }

@@ -15,6 +15,7 @@ use super::stream::Answers;
 use super::{answer, pb, status, wire};
 use crate::engine::request::InvalidRequest;
 use crate::identity::credentials::Credentials;
+use crate::identity::rights::Right;
 use crate::pdp::{Call, MAX_BATCH, MAX_BATCH_BYTES, Pdp, Refused};
 
 /// Largest request message, in bytes.
@@ -127,8 +128,14 @@ impl AuthorizationService for Grpc {
 
     async fn get_server_info(
         &self,
-        _request: Request<pb::GetServerInfoRequest>,
+        request: Request<pb::GetServerInfoRequest>,
     ) -> Result<Response<pb::GetServerInfoResponse>, Status> {
+        let callers = self.pdp.callers();
+        let entitled = underway(&request)?.caller(callers).and_then(|caller| {
+            let lacking = callers.may(&caller, &Right::ReadInfo);
+            lacking.map_err(|lacking| Refused::NotEntitled(lacking.to_string()))
+        });
+        entitled.map_err(|error| status::refused(&error))?;
         let published = self.pdp.current();
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         Ok(Response::new(pb::GetServerInfoResponse {

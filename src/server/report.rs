@@ -7,11 +7,16 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use crate::audit::{AuditLog, DropReason};
+use crate::identity::callers::Callers;
 use crate::identity::keys::Look;
 use crate::identity::subjects::Subjects;
 use crate::store::Store;
+use crate::store::follow::{FollowStatus, FollowStatuses};
 use crate::store::loader::{Heartbeat, LoaderStatus, Source};
+use crate::telemetry::callers::ObservedCallers;
 use crate::telemetry::metrics::Observed;
+
+use super::tls::Tls;
 
 /// Everything there is to say, as far as it is not counted per request.
 #[derive(Debug, Clone)]
@@ -32,6 +37,63 @@ pub struct ServiceReport {
     pub subjects: Arc<Subjects>,
     /// Whether other hosts may ask without saying who they are.
     pub insecure: bool,
+    /// Who may ask, and over what.
+    pub gates: Gates,
+}
+
+/// Who may ask, and over what.
+#[derive(Debug, Clone)]
+pub struct Gates {
+    /// Everybody who may.
+    pub callers: Arc<Callers>,
+    /// What connections are secured with.
+    pub tls: Option<Tls>,
+    /// What came of changes to the files that say so.
+    pub followed: FollowStatuses,
+}
+
+/// What administrators are told of callers.
+#[derive(Debug, Serialize)]
+struct CallersStatus {
+    authenticated: bool,
+    tls: bool,
+    /// When the server's certificate ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_expires: Option<String>,
+    policies: usize,
+    files: Vec<FollowStatus>,
+}
+
+impl Gates {
+    fn status(&self) -> CallersStatus {
+        let gate = self.callers.gate();
+        let expires = self.tls.as_ref().map(|tls| tls.certificate.load().expires);
+        CallersStatus {
+            authenticated: gate.is_some(),
+            tls: self.tls.is_some(),
+            certificate_expires: expires.map(|at| {
+                jiff::Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string())
+            }),
+            policies: gate.map_or(0, |gate| gate.rights.policies()),
+            files: self.followed.load().to_vec(),
+        }
+    }
+
+    fn observed(&self) -> ObservedCallers {
+        let gate = self.callers.gate();
+        ObservedCallers {
+            handshakes: self.tls.as_ref().map(|tls| tls.handshakes().counts().to_vec()).unwrap_or_default(),
+            authentications: gate.map(|gate| gate.counts().to_vec()).unwrap_or_default(),
+            rights: gate.map(|gate| gate.rights.counts().to_vec()).unwrap_or_default(),
+            certificate_expires: self.tls.as_ref().map(|tls| tls.certificate.load().expires),
+            files: self
+                .followed
+                .load()
+                .iter()
+                .map(|file| (file.name, file.taken, file.rejected, file.problem.is_some()))
+                .collect(),
+        }
+    }
 }
 
 /// The addresses that are listened on.
@@ -59,6 +121,7 @@ pub struct Status {
     decision_log: DecisionLog,
     listeners: Listeners,
     insecure_unauthenticated_callers: bool,
+    callers: CallersStatus,
 }
 
 /// What became of every record: `issued = written + queued + dropped`.
@@ -91,6 +154,7 @@ impl ServiceReport {
             },
             listeners: self.listeners.clone(),
             insecure_unauthenticated_callers: self.insecure,
+            callers: self.gates.status(),
         }
     }
 
@@ -125,6 +189,7 @@ impl ServiceReport {
             key_looks: self.key_looks(),
             key_ages: self.key_ages(),
             insecure: self.insecure,
+            callers: self.gates.observed(),
         }
     }
 

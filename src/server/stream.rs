@@ -15,6 +15,7 @@ use tonic::{Status, Streaming};
 use super::call::Underway;
 use super::{answer, pb, status, wire};
 use crate::engine::request::InvalidRequest;
+use crate::identity::callers::Unauthenticated;
 use crate::pdp::{Pdp, Refused};
 
 /// A stream's answers to come.
@@ -39,12 +40,15 @@ impl Answers {
         Self { pdp, underway, traceparent, messages, stopping }
     }
 
-    /// The answers, until the messages end, a message cannot be read, the caller's deadline passes, or the server stops.
+    /// The answers, until the messages end, a message cannot be read, the caller's deadline or credential ends, or the server stops.
     pub fn into_stream(self) -> impl Stream<Item = Result<pb::AuthorizeStreamResponse, Status>> {
         stream::unfold(Some(self), |answers| async move {
             let mut answers = answers?;
             match answers.message().await {
-                Ok(Some(message)) => Some((Ok(answers.answer(message).await), Some(answers))),
+                Ok(Some(message)) => match answers.answer(message).await {
+                    Ok(answer) => Some((Ok(answer), Some(answers))),
+                    Err(status) => Some((Err(status), None)),
+                },
                 Ok(None) => None,
                 Err(status) => Some((Err(status), None)),
             }
@@ -60,8 +64,16 @@ impl Answers {
                 None => std::future::pending().await,
             }
         };
+        let unvouched = async {
+            match underway.expires() {
+                Some(expires) => tokio::time::sleep(expires).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
+            // A stream does not outlive its caller's certificate or token, whether or not anything is asked.
+            () = unvouched => Err(status::refused(&Refused::Caller(Unauthenticated::Expired.to_string()))),
             // Nobody waits for an answer any more, however many messages still come.
             () = late => Err(status::refused(&Refused::Late)),
             // What has arrived is answered before the server stops.
@@ -74,10 +86,15 @@ impl Answers {
         }
     }
 
-    async fn answer(&self, mut message: pb::AuthorizeRequest) -> pb::AuthorizeStreamResponse {
+    /// The answer to a message; an error, which ends the stream, once nobody vouches for its caller any more (C10).
+    async fn answer(&self, mut message: pb::AuthorizeRequest) -> Result<pb::AuthorizeStreamResponse, Status> {
         use pb::authorize_stream_response::Outcome;
         let request_id = std::mem::take(&mut message.request_id);
         let mut call = self.underway.hand_over(request_id);
+        call.caller = match self.underway.caller(self.pdp.callers()) {
+            Ok(caller) => caller,
+            Err(refused) => return Err(status::refused(&self.pdp.refuse(&call, refused))),
+        };
         call.deadline = call.deadline.min((Instant::now() + MAX_ANSWER).into_std());
         let asked = match call.request_id.as_str() {
             "" => Err(InvalidRequest::field("request_id", "is required: answers are told apart by it")),
@@ -85,9 +102,10 @@ impl Answers {
         };
         let outcome = match self.pdp.authorize(&call, asked).await {
             Ok(answer) => Outcome::Response(answer::response(answer, call.request_id.clone())),
+            Err(refused @ Refused::Caller(_)) => return Err(status::refused(&refused)),
             Err(refused) => Outcome::Status(wire::item_status(&refused)),
         };
-        pb::AuthorizeStreamResponse { request_id: call.request_id, outcome: Some(outcome) }
+        Ok(pb::AuthorizeStreamResponse { request_id: call.request_id, outcome: Some(outcome) })
     }
 }
 

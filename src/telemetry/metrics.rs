@@ -14,6 +14,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use super::callers::{CallerMetrics, ObservedCallers};
 use crate::audit::record::{CacheUse, Surface};
 use crate::engine::decision::Effect;
 use subjects::SubjectMetrics;
@@ -218,6 +219,8 @@ pub struct Observed {
     pub key_ages: Vec<(String, f64)>,
     /// Whether other hosts may ask without saying who they are.
     pub insecure: bool,
+    /// Who asks.
+    pub callers: ObservedCallers,
 }
 
 /// The metrics that are set from [`Observed`].
@@ -241,6 +244,7 @@ struct ObservedMetrics {
     queued: IntGauge,
     cache_entries: IntGauge,
     insecure: IntGauge,
+    callers: CallerMetrics,
 }
 
 impl ObservedMetrics {
@@ -292,6 +296,7 @@ impl ObservedMetrics {
             )?,
             queued: gauge("pdp_audit_queue_depth", "Records that wait to be written.")?,
             cache_entries: gauge("pdp_cache_entries", "Decisions remembered.")?,
+            callers: CallerMetrics::new(registry)?,
             insecure: gauge(
                 "pdp_insecure_unauthenticated_callers",
                 "1 if other hosts may ask without saying who they are.",
@@ -317,6 +322,7 @@ impl ObservedMetrics {
         self.queued.set(signed(observed.records_queued));
         self.cache_entries.set(signed(observed.cache_entries));
         self.insecure.set(i64::from(observed.insecure));
+        self.callers.set(&observed.callers);
         raise(&self.issued, observed.records_issued);
         for (outcome, count) in &observed.reloads {
             raise(&self.reloads.with_label_values(&[*outcome]), *count);
@@ -328,7 +334,7 @@ impl ObservedMetrics {
 }
 
 /// Brings a counter up to what was counted elsewhere.
-fn raise(counter: &IntCounter, to: u64) {
+pub(super) fn raise(counter: &IntCounter, to: u64) {
     counter.inc_by(to.saturating_sub(counter.get()));
 }
 
@@ -342,7 +348,7 @@ fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<In
     Ok(counter)
 }
 
-fn counters(
+pub(super) fn counters(
     registry: &Registry,
     name: &str,
     help: &str,
@@ -359,7 +365,12 @@ fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntG
     Ok(gauge)
 }
 
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+pub(super) fn gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntGaugeVec> {
     let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
     registry.register(Box::new(gauges.clone()))?;
     Ok(gauges)

@@ -131,6 +131,7 @@ fn the_status_says_what_runs() {
     let names: std::collections::BTreeSet<_> =
         status.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = [
+        "callers",
         "cedar_version",
         "decision_log",
         "emergency",

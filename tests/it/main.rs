@@ -13,6 +13,10 @@
 // Starting servers and commands, writing sources, building requests. No test.
 mod support;
 
+// Callers: who is on the other end of a connection, and what of it is believed.
+mod callers;
+// What callers may ask.
+mod rights;
 // What `AuthorizationService` answers, and the services beside it on the data listener.
 mod grpc;
 // What connections may hold, and whom they may not keep out.

@@ -96,6 +96,7 @@ pdp_refusals_total{code,surface}
 pdp_reloads_total{outcome}
 pdp_serving_last_known_good
 pdp_serving_stale
+pdp_tls_certificate_expires_timestamp_seconds
 pdp_token_verifications_total{outcome}
 pdp_world_sequence
 ";

@@ -1,6 +1,7 @@
 //! Starting servers and commands, writing sources, building requests.
 
 mod admin;
+mod authority;
 mod command;
 mod curl;
 mod http;
@@ -15,6 +16,7 @@ mod tokens;
 mod wire;
 
 pub(crate) use admin::{bearer, get_status, token};
+pub(crate) use authority::{Authority, Papers, Shown, authority, svid};
 pub(crate) use command::{Finished, binary, mandate, mandate_with_input};
 pub(crate) use curl::{curl, framed, status_within};
 pub(crate) use http::{HttpAnswer, evaluation, get, post, try_post};

@@ -143,6 +143,11 @@ pub fn compared_actions(policy: &CompiledPolicy) -> BTreeSet<EntityUid> {
     compared
 }
 
+/// Whether a policy's condition names the resource in any way.
+pub fn mentions_resource(policy: &CompiledPolicy) -> bool {
+    expressions(policy).into_iter().any(|part| matches!(part.expr_kind(), ExprKind::Var(Var::Resource)))
+}
+
 /// Whether a condition's outcome may depend on `context.now`, or on its being there.
 pub(super) fn reads_now<'e>(conditions: impl IntoIterator<Item = &'e Expr>) -> bool {
     reads_context(conditions, "now")

@@ -55,9 +55,14 @@ impl Process {
 
     /// As [`Self::start`], with at most so many open files.
     pub(crate) fn start_with_files(sources: &Sources, files: u32) -> Self {
+        Self::start_limited(sources, files, &[])
+    }
+
+    /// As [`Self::start_with_files`], with more flags.
+    pub(crate) fn start_limited(sources: &Sources, files: u32, more: &[&str]) -> Self {
         let mut limited = Command::new("prlimit");
         limited.arg(format!("--nofile={files}")).arg(binary());
-        Self::launch(limited, sources, &[], Stdio::null()).expect("the server starts")
+        Self::launch(limited, sources, more, Stdio::null()).expect("the server starts")
     }
 
     /// As [`Self::try_start_with`], its standard output a pipe that is read only by whoever takes it.
@@ -106,7 +111,7 @@ impl Process {
             if let (Some(name @ ("gRPC" | "HTTP" | "ops" | "control")), Some(address)) =
                 (words.next(), words.next())
             {
-                let bare = address.trim_start_matches("http://");
+                let bare = address.trim_start_matches("http://").trim_start_matches("https://");
                 addresses.insert(name.to_owned(), format!("http://{bare}"));
             }
             said += &line;

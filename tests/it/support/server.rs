@@ -13,9 +13,10 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
+use super::authority::Shown;
 use super::sources::{Sources, repository_config};
 
 /// A server on free ports of this process, stopped when dropped.
@@ -50,6 +51,11 @@ impl TestServer {
 
     /// Serves what a configuration says, on free ports.
     pub(crate) fn with_config(config: &Config) -> Self {
+        Self::with_client(config, Client::connect)
+    }
+
+    /// Serves what a configuration says, on free ports, to a client that is connected so.
+    pub(crate) fn with_client(config: &Config, connect: impl FnOnce(&str) -> Client) -> Self {
         let runtime = app::runtime().expect("threads");
         let mut config = config.clone();
         let folder = tempfile::tempdir().expect("a folder");
@@ -64,14 +70,16 @@ impl TestServer {
             }
             error => panic!("{error}"),
         });
-        let (data, http) =
-            (format!("http://{}", bound.addresses.data), format!("http://{}", bound.addresses.http));
+        let scheme = |secured: bool| if secured { "https" } else { "http" };
+        let secured = scheme(config.tls.is_some());
+        let data = format!("{secured}://{}", bound.addresses.data);
+        let http = format!("{secured}://{}", bound.addresses.http);
         let ops = format!("http://{}", bound.addresses.ops);
-        let control = format!("http://{}", bound.addresses.control);
+        let control = format!("{}://{}", scheme(config.callers.control), bound.addresses.control);
         let (stop, stopped) = mpsc::channel(1);
         let serving = runtime.spawn(bound.run(stopped));
         Self {
-            client: Client::connect(&data),
+            client: connect(&data),
             http,
             data,
             ops,
@@ -171,6 +179,24 @@ pub(crate) struct Client {
 impl Client {
     /// Connects to a data listener.
     pub(crate) fn connect(address: &str) -> Self {
+        Self::try_connect(address, None).expect("a connection")
+    }
+
+    /// Connects over TLS, trusting this authority, and showing this if there is anything to show.
+    pub(crate) fn secured(
+        address: &str,
+        authority: &str,
+        shown: Option<&Shown>,
+    ) -> Result<Self, tonic::transport::Error> {
+        let mut tls =
+            ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority)).domain_name("localhost");
+        if let Some(Shown { chain, key }) = shown {
+            tls = tls.identity(Identity::from_pem(chain, key));
+        }
+        Self::try_connect(address, Some(tls))
+    }
+
+    fn try_connect(address: &str, tls: Option<ClientTlsConfig>) -> Result<Self, tonic::transport::Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -178,9 +204,12 @@ impl Client {
             .expect("a thread");
         // The least a client may have: whoever does not read is noticed soon.
         let endpoint = Endpoint::from_shared(address.to_owned()).expect("an address");
-        let endpoint = endpoint.initial_stream_window_size(65_535);
-        let channel = runtime.block_on(endpoint.connect()).expect("a connection");
-        Self { channel, runtime }
+        let mut endpoint = endpoint.initial_stream_window_size(65_535);
+        if let Some(tls) = tls {
+            endpoint = endpoint.tls_config(tls)?;
+        }
+        let channel = runtime.block_on(endpoint.connect())?;
+        Ok(Self { channel, runtime })
     }
 
     /// The connection, for a client of another service.

@@ -1,7 +1,21 @@
 {{/* What cannot work is refused before anything is installed. */}}
 {{- define "mandate.checks" -}}
-{{- if not .Values.insecureUnauthenticatedCallers -}}
-{{- fail "insecureUnauthenticatedCallers is false: this version cannot authenticate callers, and the server refuses to listen beyond its own pod unless it is told to; set it to true, and keep networkPolicy on so that only your enforcement points reach it" -}}
+{{- $callers := .Values.callers -}}
+{{- $policies := include "mandate.given" $callers.policies -}}
+{{- if not (or .Values.insecureUnauthenticatedCallers $callers.spiffe) -}}
+{{- fail "insecureUnauthenticatedCallers is false and callers.spiffe is empty: nobody could ask. Give tls.existingSecret, callers.spiffe and callers.policies, or set it to true and keep networkPolicy on so that only your enforcement points reach the server" -}}
+{{- end -}}
+{{- if and .Values.insecureUnauthenticatedCallers $callers.spiffe -}}
+{{- fail "callers.spiffe is given and insecureUnauthenticatedCallers is true: set it to false, for callers are authenticated" -}}
+{{- end -}}
+{{- if and $callers.spiffe (not .Values.tls.existingSecret) -}}
+{{- fail "callers.spiffe needs tls.existingSecret: callers show their certificates in TLS" -}}
+{{- end -}}
+{{- if and $callers.spiffe (not $policies) -}}
+{{- fail "callers.spiffe needs callers.policies: nothing is answered that no policy permits" -}}
+{{- end -}}
+{{- if and (or $policies $callers.self) (not $callers.spiffe) -}}
+{{- fail "callers.policies or callers.self is given and callers.spiffe is empty, so it would not be used: give callers.spiffe, or remove it" -}}
 {{- end -}}
 {{- if and .Values.persistence.enabled (gt (int .Values.replicaCount) 1) -}}
 {{- fail (printf "persistence.enabled with replicaCount %d: one process owns a data directory; set replicaCount to 1, or persistence.enabled to false" (int .Values.replicaCount)) -}}

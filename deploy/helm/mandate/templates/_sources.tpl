@@ -37,20 +37,35 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Whether callers are authenticated. */}}
+{{- define "mandate.authenticated" -}}
+{{- if .Values.callers.spiffe -}}authenticated{{- end -}}
+{{- end -}}
+
+{{/* Name of the ConfigMap of the policies about callers. */}}
+{{- define "mandate.pepName" -}}
+{{- default (printf "%s-pep" (include "mandate.fullname" .)) .Values.callers.policies.existingConfigMap -}}
+{{- end -}}
+
 {{/* Refuses names that a ConfigMap cannot hold or Mandate would not read, and more than a ConfigMap holds. */}}
 {{- define "mandate.checkFiles" -}}
-{{- $suffixes := dict "policies" "(\\.cedar|\\.links\\.json)" "schemas" "(\\.cedarschema|\\.cedarschema\\.json|\\.tools\\.json)" "entities" "\\.json" "emergency" "\\.cedar" -}}
-{{- $names := dict "policies" "NAME.cedar or NAME.links.json" "schemas" "NAME.cedarschema, NAME.cedarschema.json or NAME.tools.json" "entities" "NAME.json" "emergency" "NAME.cedar" -}}
+{{- $suffixes := dict "policies" "(\\.cedar|\\.links\\.json)" "schemas" "(\\.cedarschema|\\.cedarschema\\.json|\\.tools\\.json)" "entities" "\\.json" "emergency" "\\.cedar" "pep" "\\.cedar" -}}
+{{- $names := dict "policies" "NAME.cedar or NAME.links.json" "schemas" "NAME.cedarschema, NAME.cedarschema.json or NAME.tools.json" "entities" "NAME.json" "emergency" "NAME.cedar" "pep" "NAME.cedar" -}}
 {{- $bytes := 0 -}}
 {{- range $name, $text := .files -}}
 {{- if not (or (eq $name "mandate.sum") (regexMatch (printf "^[a-zA-Z0-9_][-._a-zA-Z0-9]*%s$" (get $suffixes $.kind)) $name)) -}}
-{{- fail (printf "sources.%s.files: `%s` would not be read: call it %s, with letters, digits, `-`, `_` and `.` only" $.kind $name (get $names $.kind)) -}}
+{{- fail (printf "%s: `%s` would not be read: call it %s, with letters, digits, `-`, `_` and `.` only" (include "mandate.filesValue" $.kind) $name (get $names $.kind)) -}}
 {{- end -}}
 {{- $bytes = add $bytes (len $name) (len $text) -}}
 {{- end -}}
 {{- if gt $bytes 1000000 -}}
-{{- fail (printf "sources.%s.files: %d bytes are more than a ConfigMap holds (1 MiB): use sources.existingClaim" .kind $bytes) -}}
+{{- fail (printf "%s: %d bytes are more than a ConfigMap holds (1 MiB): use sources.existingClaim" (include "mandate.filesValue" .kind) $bytes) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The value that holds the files of a kind. */}}
+{{- define "mandate.filesValue" -}}
+{{- eq . "pep" | ternary "callers.policies.files" (printf "sources.%s.files" .) -}}
 {{- end -}}
 
 {{/* Where the server finds a kind of source. */}}

@@ -5,6 +5,9 @@ policies = {{ include "mandate.folder" (list . "policies") | quote }}
 schemas = {{ include "mandate.folder" (list . "schemas") | quote }}
 entities = {{ include "mandate.folder" (list . "entities") | quote }}
 emergency = "/etc/mandate/emergency"
+{{- if include "mandate.authenticated" . }}
+pep = "/etc/mandate/pep"
+{{- end }}
 {{- include "mandate.tomlEntries" .Values.config.sources }}
 
 [data]
@@ -15,6 +18,23 @@ data = "0.0.0.0:4466"
 http = "0.0.0.0:4467"
 ops = "0.0.0.0:4468"
 control = "127.0.0.1:4469"
+{{- if .Values.tls.existingSecret }}
+
+[tls]
+certificate = "/etc/mandate/tls/tls.crt"
+key = "/etc/mandate/tls/tls.key"
+{{- end }}
+{{- range .Values.callers.spiffe }}
+
+[[callers.spiffe]]
+trust_domain = {{ .trustDomain | quote }}
+bundle = {{ printf "/etc/mandate/bundles/%s/%s" .trustDomain .key | quote }}
+{{- end }}
+{{- range .Values.callers.self }}
+
+[[callers.self]]
+{{- include "mandate.tomlEntries" . }}
+{{- end }}
 {{- range $section, $entries := omit .Values.config "sources" }}
 {{- if $entries }}
 

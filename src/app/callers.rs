@@ -1,0 +1,115 @@
+//! From what is configured of callers to who may ask; and files that say it, read again when they change.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::{StartError, parts};
+use crate::config::{CallersConfig, Config, SpiffeTrust, TlsFiles};
+use crate::engine::problem::Report;
+use crate::identity::bundle::{MAX_BUNDLE_BYTES, TrustBundle, TrustBundles};
+use crate::identity::callers::{Callers, Gate};
+use crate::identity::rights::{RightSet, Rights};
+use crate::server::tls::{MAX_FILE_BYTES, ServerCertificate, Tls};
+use crate::store::follow::{Followed, Follower, Looked, read_file, read_policies};
+
+/// Who may ask, over what, and the thread that keeps both up to date.
+#[derive(Debug)]
+pub(super) struct Doors {
+    pub(super) callers: Arc<Callers>,
+    pub(super) tls: Option<Tls>,
+    pub(super) follower: Follower,
+    /// What loading the policies warned of.
+    pub(super) warnings: Report,
+}
+
+/// Reads everything once, and follows it from then on.
+pub(super) fn open(config: &Config) -> Result<Doors, StartError> {
+    let mut followed = Vec::new();
+    let authenticated = config.callers.authenticated();
+    let bundles =
+        (!config.callers.spiffe.is_empty()).then(|| bundles(&config.callers, &mut followed)).transpose()?;
+    let tls = match &config.tls {
+        Some(files) => Some(tls(files, bundles.clone(), &mut followed)?),
+        None => None,
+    };
+    let mut warnings = Report::default();
+    let callers = if authenticated {
+        let looked = Looked::at(vec![config.callers.policies.clone()]);
+        let set = rights(&config.callers.policies).map_err(StartError::Rights)?;
+        warnings = set.warnings().clone();
+        let gate = Gate::new(bundles.unwrap_or_default(), config.callers.own.clone(), Rights::new(set));
+        let callers = Arc::new(Callers::Authenticated(Box::new(gate)));
+        followed.push(follow_rights(&config.callers.policies, looked, &callers));
+        callers
+    } else {
+        Arc::new(Callers::anonymous(parts::anonymous(config)))
+    };
+    let follower = Follower::spawn(followed, config.reload.poll, config.reload.settle)?;
+    Ok(Doors { callers, tls, follower, warnings })
+}
+
+fn follow_rights(folder: &Path, looked: Looked, callers: &Arc<Callers>) -> Followed {
+    let (folder, callers) = (folder.to_owned(), Arc::clone(callers));
+    Followed::new("pep", looked, move || {
+        let set = rights(&folder).map_err(|report| report.to_string().trim_end().to_owned())?;
+        if let Some(gate) = callers.gate() {
+            gate.rights.replace(set);
+        }
+        Ok(())
+    })
+}
+
+/// The policies in a folder that say what callers may ask.
+pub(super) fn rights(folder: &Path) -> Result<RightSet, Report> {
+    read_policies(folder).and_then(RightSet::compile)
+}
+
+fn bundles(
+    config: &CallersConfig,
+    followed: &mut Vec<Followed>,
+) -> Result<Arc<ArcSwap<TrustBundles>>, StartError> {
+    let trusted = config.spiffe.clone();
+    let looked = Looked::at(trusted.iter().map(|trust| trust.bundle.clone()).collect());
+    let current = Arc::new(ArcSwap::from_pointee(read_bundles(&trusted).map_err(StartError::Bundle)?));
+    let replaced = Arc::clone(&current);
+    followed.push(Followed::new("bundles", looked, move || {
+        replaced.store(Arc::new(read_bundles(&trusted)?));
+        Ok(())
+    }));
+    Ok(current)
+}
+
+fn read_bundles(trusted: &[SpiffeTrust]) -> Result<TrustBundles, String> {
+    let bundles = trusted.iter().map(|SpiffeTrust { trust_domain, bundle }| {
+        let pem = read_file(bundle, MAX_BUNDLE_BYTES).map_err(|error| error.to_string())?;
+        let read = TrustBundle::from_pem(&pem);
+        let read =
+            read.map_err(|error| format!("the bundle `{}` cannot be used: {error}", bundle.display()))?;
+        Ok((trust_domain.clone(), read))
+    });
+    bundles.collect::<Result<Vec<_>, String>>().map(TrustBundles::new)
+}
+
+fn tls(
+    files: &TlsFiles,
+    bundles: Option<Arc<ArcSwap<TrustBundles>>>,
+    followed: &mut Vec<Followed>,
+) -> Result<Tls, StartError> {
+    let files = files.clone();
+    let looked = Looked::at(vec![files.certificate.clone(), files.key.clone()]);
+    let tls = Tls::new(read_certificate(&files).map_err(StartError::Certificate)?, bundles);
+    let replaced = Arc::clone(&tls.certificate);
+    followed.push(Followed::new("certificate", looked, move || {
+        replaced.store(Arc::new(read_certificate(&files)?));
+        Ok(())
+    }));
+    Ok(tls)
+}
+
+fn read_certificate(TlsFiles { certificate, key }: &TlsFiles) -> Result<ServerCertificate, String> {
+    let read = |path: &Path| read_file(path, MAX_FILE_BYTES).map_err(|error| error.to_string());
+    let pair = ServerCertificate::from_pem(&read(certificate)?, &read(key)?);
+    pair.map_err(|error| format!("`{}` and `{}`: {error}", certificate.display(), key.display()))
+}

@@ -1,0 +1,93 @@
+//! What is written, and what it means.
+
+use super::*;
+use crate::engine::generation::OnPolicyError;
+
+fn load(toml: &str, overrides: Overrides) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mandate.toml");
+    std::fs::write(&file, toml).unwrap();
+    let config = Config::load(Some(&file), overrides)?;
+    config.check_exposure().map(|()| config)
+}
+
+#[test]
+fn a_file_and_flags_override_defaults_in_that_order() {
+    let flags = Overrides { policies: Some("elsewhere".into()), ..Overrides::default() };
+    let written = "[sources]\npolicies = 'a'\nschemas = 'b'\n[decisions]\non_policy_error = 'strict'\n";
+    let config = load(written, flags).unwrap();
+    assert_eq!(config.folders.policies, PathBuf::from("elsewhere"));
+    assert_eq!(config.folders.schemas, PathBuf::from("b"));
+    assert_eq!(config.folders.entities, PathBuf::from("entities"));
+    assert_eq!(config.options.on_policy_error, OnPolicyError::Strict);
+    assert_eq!(config.listen.data, "127.0.0.1:4466".parse().unwrap());
+}
+
+#[test]
+fn an_unknown_key_or_value_is_refused_and_named() {
+    for (written, named) in [
+        ("[listen]\nprot = 1\n", "prot"),
+        ("colour = 'red'\n", "colour"),
+        ("[decisions]\non_policy_error = 'allow'\n", "allow"),
+        ("[listen]\ndata = 'somewhere'\n", "listen.data"),
+        ("strictness = 'language'\n", "strictness"),
+        ("[decisions]\nstrictness = 'language'\n", "strictness"),
+        ("[domain]\nstrictness = 'language'\n", "strictness"),
+    ] {
+        let error = load(written, Overrides::default()).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    }
+}
+
+#[test]
+fn listening_beyond_loopback_must_be_asked_for_by_its_name() {
+    let data = Some(SocketAddr::from(([0, 0, 0, 0], 4466)));
+    let exposed = Overrides { data, ..Overrides::default() };
+    assert!(matches!(load("", exposed.clone()), Err(ConfigError::Exposed { listener: "listen.data", .. })));
+    let accepted = Overrides { insecure_unauthenticated_callers: true, ..exposed };
+    assert!(load("", accepted).unwrap().insecure_unauthenticated_callers);
+}
+
+#[test]
+fn a_domain_takes_its_names_from_its_namespace() {
+    let config = load("[domain]\nnamespace = 'Acme'\ncall_tool = 'invoke'\n", Overrides::default()).unwrap();
+    assert_eq!(config.options.domain.user, "Acme::User");
+    assert_eq!(config.options.domain.chain_required, ["Acme::Agent"]);
+    assert_eq!(config.options.domain.call_tool, "invoke");
+}
+
+#[test]
+fn durations_are_written_with_their_unit() {
+    let config = load("[shutdown]\ngrace = '250ms'\ndrain = '1m'\n", Overrides::default()).unwrap();
+    assert_eq!(config.shutdown.grace, Duration::from_millis(250));
+    assert_eq!(config.shutdown.drain, Duration::from_secs(60));
+    for wrong in ["[shutdown]\ngrace = '5'\n", "[shutdown]\ngrace = '-1s'\n", "[shutdown]\ngrace = 5\n"] {
+        let error = load(wrong, Overrides::default()).unwrap_err().to_string();
+        assert!(error.contains("shutdown.grace"), "{error}");
+    }
+}
+
+#[test]
+fn values_out_of_range_are_refused_and_named() {
+    for (written, named) in [
+        ("[reload]\npoll = '1ms'\n", "reload.poll"),
+        ("[reload]\nsettle = '1h'\n", "reload.settle"),
+        ("[log]\nqueue = 0\n", "log.queue"),
+        ("[log]\nrotate_bytes = 10\n", "log.rotate_bytes"),
+        ("[listen]\ncontrol = '0.0.0.0:4469'\n", "listen.control"),
+    ] {
+        let insecure = Overrides { insecure_unauthenticated_callers: true, ..Overrides::default() };
+        let error = load(written, insecure).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    }
+}
+
+#[test]
+fn the_decision_log_lives_in_the_data_directory_unless_told_otherwise() {
+    let config = load("[data]\ndirectory = '/somewhere'\n", Overrides::default()).unwrap();
+    assert_eq!(config.log.directory, PathBuf::from("/somewhere/decisions"));
+    assert_eq!(config.cache_bytes, Some(64 * 1024 * 1024));
+    let config = load("[log]\ndirectory = 'x'\n[cache]\nenabled = false\n", Overrides::default()).unwrap();
+    assert_eq!(config.log.directory, PathBuf::from("x"));
+    assert_eq!(config.cache_bytes, None);
+}

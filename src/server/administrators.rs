@@ -1,0 +1,113 @@
+//! Who may use the control listener: callers that authenticate, as far as they are entitled; or, where callers do not
+//! administer, whoever shows the token of the data directory.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use tonic::{Request as Asked, Status};
+
+use super::control_token::Token;
+use super::identified::Identified;
+use super::status;
+use crate::engine::datum::Reference;
+use crate::identity::caller::Caller;
+use crate::identity::callers::Callers;
+use crate::identity::rights::Right;
+use crate::pdp::Refused;
+
+/// What the audit trail calls whoever shows the token.
+const TOKEN_HOLDER: &str = "control-token";
+
+/// Who may administer.
+#[derive(Debug, Clone)]
+pub enum Administrators {
+    /// Whoever shows this token. It opens everything.
+    Token(Token),
+    /// Callers, as far as they are entitled.
+    Callers(Arc<Callers>),
+}
+
+/// Whoever makes a call on the control listener. Goes with every request that gets there.
+#[derive(Debug, Clone)]
+pub struct Administrator {
+    by: By,
+}
+
+#[derive(Debug, Clone)]
+enum By {
+    Token(Arc<Caller>),
+    Rights(Identified, Arc<Callers>),
+}
+
+impl Administrators {
+    /// Lets an administrator in.
+    pub(super) fn admit(&self, request: &Request) -> Result<Administrator, Status> {
+        let by = match self {
+            Self::Token(token) if token.shown_in(request.headers()) => {
+                By::Token(Arc::new(Caller::anonymous(TOKEN_HOLDER)))
+            }
+            Self::Token(_) => {
+                return Err(Status::unauthenticated(
+                    "show the token of `control.token` in the data directory as a bearer token",
+                ));
+            }
+            Self::Callers(callers) => match &**callers {
+                // Everybody who can reach the listener would administer.
+                Callers::Anonymous(_) => {
+                    return Err(Status::unauthenticated("callers are not authenticated"));
+                }
+                Callers::Authenticated(_) => {
+                    let identified =
+                        Identified::of(callers, request).map_err(|error| status::refused(&error))?;
+                    By::Rights(identified, Arc::clone(callers))
+                }
+            },
+        };
+        Ok(Administrator { by })
+    }
+}
+
+impl Administrator {
+    /// Whoever makes a call.
+    ///
+    /// # Errors
+    /// INTERNAL: the listener let something through that it does not know, which is a defect.
+    pub fn of<T>(request: &Asked<T>) -> Result<Self, Status> {
+        let known = request.extensions().get::<Self>().cloned();
+        known.ok_or_else(|| Status::internal("nobody knows who calls"))
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn caller(&self) -> &Arc<Caller> {
+        match &self.by {
+            By::Token(caller) => caller,
+            By::Rights(identified, _) => &identified.caller,
+        }
+    }
+
+    /// Whether it is a principal itself.
+    #[must_use]
+    pub fn is_own(&self, principal: &Reference) -> bool {
+        match &self.by {
+            By::Token(_) => false,
+            By::Rights(identified, callers) => callers.is_own(&identified.caller, principal),
+        }
+    }
+
+    /// Holds it to its rights, as they are now: also during a call that lasts.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED naming what it may not; UNAUTHENTICATED once nobody vouches for it any more.
+    pub fn may(&self, right: &Right<'_>) -> Result<(), Status> {
+        let By::Rights(identified, callers) = &self.by else { return Ok(()) };
+        let entitled = identified.again(callers).and_then(|caller| {
+            callers.may(&caller, right).map_err(|lacking| Refused::NotEntitled(lacking.to_string()))
+        });
+        entitled.map_err(|refused| {
+            let caller = self.caller().name();
+            tracing::warn!(caller = %caller, right = %right, %refused, "a command was refused");
+            status::refused(&refused)
+        })
+    }
+}
