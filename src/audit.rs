@@ -6,6 +6,7 @@
 //! `line` (a record as text), [`sink`], [`mod@file`] and [`stdout`].
 
 mod canonical;
+mod chain;
 pub mod counts;
 pub mod file;
 mod first_seen;

@@ -40,6 +40,7 @@ struct Written {
     now: Option<String>,
     digest: Option<Digest>,
     delegation: Option<Delegation>,
+    delegations: Option<Vec<String>>,
     context: Option<Datum>,
     arguments: Option<Datum>,
 }
@@ -54,6 +55,7 @@ struct Fields {
     now: Option<String>,
     digest: Option<Digest>,
     delegation: Option<Delegation>,
+    delegations: Option<Vec<String>>,
     context: Option<Datum>,
     arguments: Option<Datum>,
 }
@@ -109,6 +111,8 @@ pub struct Expectation {
     pub errors: Vec<String>,
     /// The denial's code; unchecked if absent.
     pub reason: Option<String>,
+    /// The hop of the chain that denied first; unchecked if absent.
+    pub hop: Option<usize>,
     /// Ids of the obligations, as a set; unchecked if absent.
     pub obligations: Option<Vec<String>>,
 }
@@ -146,6 +150,8 @@ pub struct Case {
     pub digest: Option<Digest>,
     /// The chain policies see; none leaves it to Mandate.
     pub hop: Option<Hop>,
+    /// Delegations that the principal shows, the leaf last.
+    pub delegations: Vec<Reference>,
     /// The context.
     pub context: Vec<(String, Datum)>,
     /// Raw arguments of the tool call.
@@ -194,6 +200,11 @@ impl Written {
             .or_else(|| defaults.now.clone())
             .ok_or("`now` is missing: cases do not read the clock")?;
         let delegation = self.delegation.or_else(|| defaults.delegation.clone());
+        let delegations = self.delegations.or_else(|| defaults.delegations.clone()).unwrap_or_default();
+        if delegation.is_some() && !delegations.is_empty() {
+            return Err("`delegation` says what one hop sees, `delegations` have all hops decided: not both"
+                .to_owned());
+        }
         Ok(Case {
             file: file.to_owned(),
             name: self.name,
@@ -205,6 +216,7 @@ impl Written {
             now: instant(&now)?,
             digest: self.digest.or(defaults.digest),
             hop: delegation.map(Delegation::meaning).transpose()?,
+            delegations: delegations.iter().map(|text| named(text)).collect::<Result<_, _>>()?,
             context,
             arguments: self.arguments.or_else(|| defaults.arguments.clone()),
             expect: self.expect,
@@ -237,6 +249,9 @@ fn uid(text: &str) -> Result<EntityUid, String> {
 }
 
 fn reference(field: &str, text: Option<&String>) -> Result<Reference, String> {
-    let text = text.ok_or_else(|| format!("`{field}` is missing"))?;
+    named(text.ok_or_else(|| format!("`{field}` is missing"))?)
+}
+
+fn named(text: &str) -> Result<Reference, String> {
     uid(text).map(|uid| Reference::new(uid.type_name().to_string(), uid.id().unescaped()))
 }

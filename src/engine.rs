@@ -30,6 +30,7 @@ pub mod problem;
 pub mod progress;
 pub mod question;
 pub mod request;
+pub mod revocations;
 pub mod slice;
 pub mod subject;
 pub mod supplied;

@@ -1,6 +1,7 @@
 //! The listeners. Each turns its wire format into a question for [`crate::pdp::Pdp`] and the answer back.
 
 pub mod administrators;
+pub mod answer;
 pub mod authzen;
 pub mod call;
 pub mod connections;

@@ -49,6 +49,7 @@ pub(super) fn decision() -> DecisionRecord {
         action: "Mandate::Action::\"list_tools\"".parse().unwrap(),
         explanation: None,
         timed: false,
+        hops: Vec::new(),
         validity: Validity::ALWAYS,
     };
     DecisionRecord {

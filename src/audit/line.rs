@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::canonical::{self, Value as Canonical};
+use super::chain;
 use super::first_seen::FirstSeen;
 use super::json::{self, Capped, Each, MAX_TEXT_BYTES, Members, Object, Uid, Value};
 use super::record::{DecisionRecord, Record, RefusalRecord, Surface};
@@ -16,7 +17,7 @@ use crate::engine::authorize::Now;
 use crate::engine::cedar::{Annotations, CompiledPolicy, PolicyEffect};
 use crate::engine::convert::datetime;
 use crate::engine::datum::Reference;
-use crate::engine::decision::{Decision, Denial, Effect, PolicyError};
+use crate::engine::decision::{Decision, Denial, PolicyError};
 use crate::engine::request::AuthzRequest;
 use crate::engine::terms::Obligation;
 
@@ -157,7 +158,10 @@ impl Encoder {
 
     /// What the caller asserted: the context, the tool's arguments, the names of its own entities.
     fn facts(&mut self, line: &mut Object<'_>, request: &AuthzRequest) -> Result<()> {
-        let AuthzRequest { context, arguments, entities, .. } = request;
+        let AuthzRequest { context, arguments, entities, subject, .. } = request;
+        if let Some(subject) = subject {
+            line.text("token_digest", &subject.digest)?;
+        }
         if !context.is_empty() {
             self.scratch.clear();
             json::write(&mut self.scratch, &Members(context))?;
@@ -194,9 +198,8 @@ struct Head<'a> {
 }
 
 fn parties(line: &mut Object<'_>, request: &AuthzRequest, decision: &Decision) -> Result<()> {
-    let principal = Uid::Known(&decision.principal);
-    line.member("principal", &principal)?;
-    line.member("chain", &[principal])?;
+    line.member("principal", &Uid::Known(&decision.principal))?;
+    chain::write(line, decision)?;
     line.member("action", &Uid::Known(&decision.action))?;
     if is_other(&request.action, decision) {
         line.member("asked_action", &Uid::Asked(&request.action))?;
@@ -220,11 +223,7 @@ fn is_named(name: &cedar_policy::EntityTypeName, text: &str) -> bool {
 }
 
 fn outcome(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
-    let effect = match decision.effect {
-        Effect::Allow => "allow",
-        Effect::Deny => "deny",
-    };
-    line.plain("decision", effect);
+    line.plain("decision", chain::effect(decision.effect));
     if !decision.determining.is_empty() {
         line.member("determining", &Each(decision.determining.iter().map(|policy| Determining::of(policy))))?;
     }
@@ -289,7 +288,7 @@ impl<'a> Failed<'a> {
 
 /// The message is a policy's `@reason`, or the engine's, which names entities and policies and no other value.
 #[derive(Serialize)]
-struct Reason<'a> {
+pub(super) struct Reason<'a> {
     code: &'static str,
     message: Capped<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -297,7 +296,7 @@ struct Reason<'a> {
 }
 
 impl<'a> Reason<'a> {
-    fn of(denial: &'a Denial) -> Self {
+    pub(super) fn of(denial: &'a Denial) -> Self {
         let message = Capped(&denial.message, MAX_TEXT_BYTES);
         Self { code: denial.code.as_str(), message, policy: denial.policy.as_deref() }
     }

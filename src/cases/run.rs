@@ -26,7 +26,7 @@ pub enum CaseOutcome {
 /// One thing that came out otherwise than expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// `decision`, `determining`, `errors`, `reason` or `obligations`.
+    /// `decision`, `determining`, `errors`, `reason`, `hop` or `obligations`.
     pub field: &'static str,
     /// What the case says.
     pub expected: String,
@@ -61,6 +61,7 @@ pub fn decide(world: &World, case: &Case) -> Result<Decision, InvalidRequest> {
     request.context_form = Form::Plain;
     request.context.clone_from(&case.context);
     request.arguments.clone_from(&case.arguments);
+    request.delegations.clone_from(&case.delegations);
     if let Some(Digest::Approved) = case.digest {
         request.context.push(("digest".to_owned(), approved(world, case)?));
     }
@@ -98,6 +99,10 @@ fn compare(case: &Case, decision: &Decision) -> Vec<Difference> {
     if let Some(expected) = &expect.reason {
         let actual = decision.denial.as_ref().map_or("none", |denial| denial.code.as_str());
         check("reason", expected.clone(), actual.to_owned());
+    }
+    if let Some(expected) = expect.hop {
+        let actual = decision.denied_hop().map(|hop| hop.hop.to_string());
+        check("hop", expected.to_string(), actual.unwrap_or_else(|| "none".to_owned()));
     }
     if let Some(expected) = &expect.obligations {
         let actual = decision.obligations().map(|(_, obligation)| obligation.id.as_str());

@@ -18,7 +18,7 @@ use crate::app;
 use crate::engine::datum::Datum;
 use crate::pdp::{self, Refused};
 use crate::server::pb::authorization_service_client::AuthorizationServiceClient;
-use crate::server::{pb, structs, wire};
+use crate::server::{answer, pb, structs, wire};
 
 /// A request: a file, or its parts.
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub struct Ask {
     #[command(flatten)]
     tls: TlsArgs,
     /// File with the request as JSON, as `mandate example` prints it; `-` for standard input.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["principal", "action", "resource", "context", "arguments"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["principal", "action", "resource", "context", "arguments", "delegations"])]
     request: Option<PathBuf>,
     /// Who acts: 'Mandate::User::"ana"'.
     #[arg(long, value_name = "UID", required_unless_present = "request")]
@@ -48,6 +48,9 @@ pub struct Ask {
     /// Raw arguments of the tool call, as a JSON object.
     #[arg(long, value_name = "JSON")]
     arguments: Option<String>,
+    /// Delegation under which the principal acts: 'Mandate::Delegation::"g1"'. More may be given, root first.
+    #[arg(long = "delegation", value_name = "UID")]
+    delegations: Vec<String>,
 }
 
 /// A request in a file. Member names are those of the contract's JSON form, in either spelling.
@@ -65,6 +68,8 @@ struct RequestFile {
     arguments: Option<Datum>,
     #[serde(alias = "argumentsJson")]
     arguments_json: Option<String>,
+    #[serde(default)]
+    delegations: Vec<Uid>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -100,7 +105,7 @@ impl Ask {
         let request_id = request.request_id.clone();
         let asked = wire::asked(request, &request_id, None).map_err(Refused::from);
         let answer = asked.and_then(|asked| pdp::decide_unrecorded(loaded.world, &asked));
-        answer.map(|answer| wire::response(answer, request_id)).map_err(|error| {
+        answer.map(|answer| answer::response(answer, request_id)).map_err(|error| {
             output::failure(&error);
             Exit::Failure
         })
@@ -145,6 +150,7 @@ impl Ask {
             resource: Some(uid(&self.resource)?),
             context_form: object("--context", &self.context)?.map(ContextForm::Context),
             arguments_form: object("--arguments", &self.arguments)?.map(ArgumentsForm::Arguments),
+            delegations: self.delegations.iter().map(|text| reference(text)).collect::<Result<_, _>>()?,
             ..pb::AuthorizeRequest::default()
         })
     }
@@ -188,6 +194,7 @@ impl RequestFile {
             resource: Some(uid(self.resource)),
             context_form: context,
             arguments_form: arguments,
+            delegations: self.delegations.into_iter().map(uid).collect(),
             ..pb::AuthorizeRequest::default()
         })
     }

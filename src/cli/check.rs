@@ -49,6 +49,7 @@ pub fn print(answer: &pb::AuthorizeResponse) {
         let reason = answer.reason.clone().unwrap_or_default();
         anstream::println!("{BAD}DENY{BAD:#}  {}: {}", reason.code, reason.message);
     }
+    print_chain(answer);
     for policy in &answer.determining_policies {
         let verb = if allowed { "permitted by" } else { "forbidden by" };
         anstream::println!("  {verb} {}{}", policy.policy_id, controls(policy));
@@ -77,6 +78,24 @@ fn valid_until(answer: &pb::AuthorizeResponse) -> Option<String> {
     datetime(until.seconds * 1000 + i64::from(until.nanos) / 1_000_000)
 }
 
+/// On whose authority, root first; and where in the chain it was denied.
+fn print_chain(answer: &pb::AuthorizeResponse) {
+    let hops = answer.chain.iter().map(|hop| name(&hop.principal.clone().unwrap_or_default()));
+    if !answer.chain.is_empty() {
+        anstream::println!("  chain {}", hops.collect::<Vec<_>>().join(" → "));
+    }
+    if let Some(denied) = answer.denied_by.as_ref().filter(|_| !answer.chain.is_empty()) {
+        let principal = name(&denied.principal.clone().unwrap_or_default());
+        anstream::println!("  denied at hop {}, {NAME}{principal}{NAME:#}", denied.hop);
+    }
+}
+
+/// A name as policies write it.
+#[must_use]
+pub fn name(uid: &pb::EntityRef) -> String {
+    format!("{}::\"{}\"", uid.r#type, uid.id.escape_debug())
+}
+
 fn controls(policy: &pb::DeterminingPolicy) -> String {
     match policy.annotations.get("control") {
         Some(control) => format!("  {FAINT}{control}{FAINT:#}"),
@@ -98,15 +117,57 @@ pub fn answer_json(answer: &pb::AuthorizeResponse) -> Value {
         .advice
         .iter()
         .map(|advice| json!({"type": advice.r#type, "properties": properties(&advice.properties)}));
-    json!({
-        "decision": if answer.decision() == pb::Decision::Allow { "allow" } else { "deny" },
+    let mut told = json!({
+        "decision": decision_name(answer.decision()),
         "decision_id": answer.decision_id,
         "determining": policies.collect::<Vec<_>>(),
         "errors": errors.collect::<Vec<_>>(),
-        "reason": answer.reason.as_ref().map(|reason| json!({"code": reason.code, "message": reason.message})),
+        "reason": answer.reason.as_ref().map(reason_json),
         "obligations": obligations.collect::<Vec<_>>(),
         "advice": advice.collect::<Vec<_>>(),
         "valid_until": valid_until(answer),
         "generation": answer.generation,
+    });
+    if let Some(members) = told.as_object_mut().filter(|_| !answer.chain.is_empty()) {
+        members.insert("chain".to_owned(), answer.chain.iter().map(hop_json).collect());
+        members.insert("denied_by".to_owned(), answer.denied_by.as_ref().map(denied_json).into());
+    }
+    told
+}
+
+/// The name of a decision.
+#[must_use]
+pub fn decision_name(decision: pb::Decision) -> &'static str {
+    if decision == pb::Decision::Allow { "allow" } else { "deny" }
+}
+
+/// An entity's name.
+#[must_use]
+pub fn reference_json(uid: &pb::EntityRef) -> Value {
+    json!({"type": uid.r#type, "id": uid.id})
+}
+
+/// Why it denies.
+#[must_use]
+pub fn reason_json(reason: &pb::Reason) -> Value {
+    json!({"code": reason.code, "message": reason.message})
+}
+
+fn hop_json(hop: &pb::Hop) -> Value {
+    json!({
+        "principal": hop.principal.as_ref().map(reference_json),
+        "role": hop.role,
+        "grant": hop.grant.as_ref().map(reference_json),
+        "decision": decision_name(hop.decision()),
+    })
+}
+
+fn denied_json(denied: &pb::DeniedBy) -> Value {
+    json!({
+        "hop": denied.hop,
+        "principal": denied.principal.as_ref().map(reference_json),
+        "rule": denied.rule,
+        "grant": denied.grant.as_ref().map(reference_json),
+        "policy": denied.policy_id,
     })
 }

@@ -39,24 +39,46 @@ fn print(answer: &pb::AuthorizeResponse) {
     if hops.is_empty() {
         anstream::println!("{FAINT}no policy was evaluated{FAINT:#}");
     }
-    for hop in hops {
-        let principal = hop.principal.clone().unwrap_or_default();
-        anstream::println!("{NAME}{}::\"{}\"{NAME:#}", principal.r#type, principal.id);
-        print_branch("policies whose scope covers the request", &hop.policies, hop.nearest.is_empty());
-        if !hop.nearest.is_empty() {
-            print_branch("nearest permits, and what is false in them", &hop.nearest, true);
-        }
+    for (index, hop) in hops.iter().enumerate() {
+        let below = if index + 1 < hops.len() { "│  " } else { "" };
+        print_hop(hop, below);
     }
 }
 
-fn print_branch(title: &str, policies: &[pb::PolicyOutcome], last: bool) {
+/// One principal and how it was decided, `below` it the line that leads to the next of its chain.
+fn print_hop(hop: &pb::HopExplanation, below: &str) {
+    if let Some(grant) = &hop.grant {
+        anstream::println!("│  {FAINT}by {}{FAINT:#}\n▼", check::name(grant));
+    }
+    let principal = check::name(&hop.principal.clone().unwrap_or_default());
+    anstream::println!("{NAME}{principal}{NAME:#}{}", standing(hop));
+    if hop.policies.is_empty() && hop.reason.is_some() {
+        return;
+    }
+    print_branch(below, "policies whose scope covers the request", &hop.policies, hop.nearest.is_empty());
+    if !hop.nearest.is_empty() {
+        print_branch(below, "nearest permits, and what is false in them", &hop.nearest, true);
+    }
+}
+
+/// What a principal of a chain is in it, and whether it may; nothing for one that acts by itself.
+fn standing(hop: &pb::HopExplanation) -> String {
+    let role = &hop.role;
+    match &hop.reason {
+        Some(reason) => format!("  {role}  {BAD}DENY{BAD:#}  {}: {}", reason.code, reason.message),
+        None if role.is_empty() => String::new(),
+        None => format!("  {role}  {GOOD}ALLOW{GOOD:#}"),
+    }
+}
+
+fn print_branch(below: &str, title: &str, policies: &[pb::PolicyOutcome], last: bool) {
     let (branch, trunk) = if last { ("└─", "   ") } else { ("├─", "│  ") };
-    anstream::println!("{branch} {title}{}", if policies.is_empty() { ": none" } else { "" });
+    anstream::println!("{below}{branch} {title}{}", if policies.is_empty() { ": none" } else { "" });
     for (index, policy) in policies.iter().enumerate() {
         let (twig, stem) = if index + 1 == policies.len() { ("└─", "   ") } else { ("├─", "│  ") };
-        anstream::println!("{trunk}{twig} {}", headline(policy));
+        anstream::println!("{below}{trunk}{twig} {}", headline(policy));
         if !policy.condition.is_empty() {
-            anstream::println!("{trunk}{stem}   {}", policy.condition);
+            anstream::println!("{below}{trunk}{stem}   {}", policy.condition);
         }
     }
 }
@@ -87,12 +109,18 @@ fn explained_json(answer: &pb::AuthorizeResponse) -> Value {
         })
     };
     let hops = answer.explanation.iter().flat_map(|explanation| &explanation.hops).map(|hop| {
-        let principal = hop.principal.clone().unwrap_or_default();
-        json!({
-            "principal": {"type": principal.r#type, "id": principal.id},
+        let mut explained = json!({
+            "principal": check::reference_json(&hop.principal.clone().unwrap_or_default()),
             "policies": hop.policies.iter().map(outcome).collect::<Vec<_>>(),
             "nearest": hop.nearest.iter().map(outcome).collect::<Vec<_>>(),
-        })
+        });
+        if let Some(members) = explained.as_object_mut().filter(|_| !hop.role.is_empty()) {
+            members.insert("decision".to_owned(), check::decision_name(hop.decision()).into());
+            members.insert("role".to_owned(), hop.role.clone().into());
+            members.insert("grant".to_owned(), hop.grant.as_ref().map(check::reference_json).into());
+            members.insert("reason".to_owned(), hop.reason.as_ref().map(check::reason_json).into());
+        }
+        explained
     });
     let hops: Vec<_> = hops.collect();
     let mut explained = check::answer_json(answer);

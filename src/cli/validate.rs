@@ -4,9 +4,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::Exit;
-use super::output::{self, Format, GOOD};
+use super::output::{self, FAINT, Format, GOOD};
 use super::sources::SourceArgs;
 use crate::engine::problem::Report;
+use crate::engine::world::World;
 use crate::identity::rights::RightSet;
 use crate::store::follow;
 
@@ -29,10 +30,7 @@ impl Validate {
                 Ok(read) => read,
                 Err(exit) => return exit,
             };
-        let summary = loaded.as_ref().ok().map(|loaded| {
-            let generation = &loaded.world.generation;
-            (generation.policies.len(), loaded.world.entities.len(), generation.hash.clone())
-        });
+        let sound = loaded.as_ref().ok().map(|loaded| Sound::of(&loaded.world));
         let mut report = match loaded {
             Ok(loaded) => loaded.warnings,
             Err(report) => report,
@@ -48,24 +46,19 @@ impl Validate {
             }
             None => Some(0),
         };
-        let summary = summary.zip(callers);
-        let valid = summary.is_some() && !(self.strict && report.warnings().next().is_some());
+        let sound = sound.zip(callers);
+        let valid = sound.is_some() && !(self.strict && report.warnings().next().is_some());
         match format {
             Format::Json => output::json(&json!({
                 "valid": valid,
-                "generation": summary.as_ref().map(|((_, _, hash), _)| hash),
+                "generation": sound.as_ref().map(|(sound, _)| &sound.generation),
+                "reading_delegation": sound.as_ref().map(|(sound, _)| &sound.reading_delegation),
                 "problems": output::report_json(&report),
             })),
             Format::Text => {
                 output::problems(&report);
-                if let Some(((policies, entities, hash), callers)) = summary {
-                    let callers = match callers {
-                        0 => String::new(),
-                        callers => format!(", {callers} policies about callers"),
-                    };
-                    anstream::println!(
-                        "{GOOD}valid{GOOD:#}: {policies} policies, {entities} entities, {hash}{callers}"
-                    );
+                if let Some((sound, callers)) = sound {
+                    sound.print(callers);
                 }
             }
         }
@@ -78,5 +71,43 @@ impl Validate {
         let folder = &config.callers.policies;
         let wanted = config.callers.authenticated() || self.sources.pep.is_some() || folder.exists();
         Ok(wanted.then(|| follow::read_policies(folder).and_then(RightSet::compile)))
+    }
+}
+
+/// What sources come to that nothing is wrong with.
+struct Sound {
+    policies: usize,
+    entities: usize,
+    generation: String,
+    /// Policies that judge by the place in a chain (D12).
+    reading_delegation: Vec<String>,
+}
+
+impl Sound {
+    fn of(world: &World) -> Self {
+        let generation = &world.generation;
+        Self {
+            policies: generation.policies.len(),
+            entities: world.entities.len(),
+            generation: generation.hash.to_string(),
+            reading_delegation: generation.reading_delegation().map(|policy| policy.id.to_string()).collect(),
+        }
+    }
+
+    fn print(&self, callers: usize) {
+        let Self { policies, entities, generation, reading_delegation } = self;
+        let callers = match callers {
+            0 => String::new(),
+            callers => format!(", {callers} policies about callers"),
+        };
+        anstream::println!(
+            "{GOOD}valid{GOOD:#}: {policies} policies, {entities} entities, {generation}{callers}"
+        );
+        if !reading_delegation.is_empty() {
+            let reading = reading_delegation.join(", ");
+            anstream::println!(
+                "{FAINT}judge by the place in a chain (`context.delegation`): {reading}{FAINT:#}"
+            );
+        }
     }
 }

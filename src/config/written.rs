@@ -13,6 +13,7 @@ use super::{Config, ConfigError, Listen, Log, LogFormat, LogOverflow, LogSink, O
 use super::{Reload, Shutdown, Telemetry};
 use crate::engine::catalog::Domain;
 use crate::engine::compile::Options;
+use crate::engine::delegation::names::DelegationNames;
 use crate::engine::generation::{OnPolicyError, Strictness};
 use crate::store::directory::Folders;
 
@@ -119,6 +120,23 @@ struct Names {
     autonomous: Option<String>,
     tool: Option<String>,
     call_tool: Option<String>,
+    delegation: DelegationParts,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct DelegationParts {
+    r#type: Option<String>,
+    from: Option<Vec<String>>,
+    to: Option<String>,
+    parent: Option<String>,
+    actions: Option<String>,
+    scopes: Option<Vec<String>>,
+    data: Option<String>,
+    not_before: Option<String>,
+    expires: Option<String>,
+    max_depth: Option<String>,
+    purpose: Option<String>,
 }
 
 /// A span of time as people write it: `500ms`, `5s`, `2m`.
@@ -236,6 +254,25 @@ impl Names {
             autonomous: self.autonomous.unwrap_or(defaults.autonomous),
             tool: self.tool.unwrap_or(defaults.tool),
             call_tool: self.call_tool.unwrap_or(defaults.call_tool),
+            delegation: self.delegation.meaning(defaults.delegation),
+        }
+    }
+}
+
+impl DelegationParts {
+    fn meaning(self, defaults: DelegationNames) -> DelegationNames {
+        DelegationNames {
+            type_name: self.r#type.unwrap_or(defaults.type_name),
+            from: self.from.unwrap_or(defaults.from),
+            to: self.to.unwrap_or(defaults.to),
+            parent: self.parent.unwrap_or(defaults.parent),
+            actions: self.actions.unwrap_or(defaults.actions),
+            scopes: self.scopes.unwrap_or(defaults.scopes),
+            data: self.data.unwrap_or(defaults.data),
+            not_before: self.not_before.unwrap_or(defaults.not_before),
+            expires: self.expires.unwrap_or(defaults.expires),
+            max_depth: self.max_depth.unwrap_or(defaults.max_depth),
+            purpose: self.purpose.unwrap_or(defaults.purpose),
         }
     }
 }

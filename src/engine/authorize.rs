@@ -10,7 +10,8 @@ use super::cedar::{
 };
 use super::convert::datetime;
 use super::decision::{Decision, Denial, Effect, PolicyError, ReasonCode};
-use super::delegation::Hop;
+use super::delegation::chain::Chain;
+use super::delegation::{Hop, along};
 use super::explain::{self, HopExplanation};
 use super::generation::OnPolicyError;
 use super::hearing::Hearing;
@@ -26,18 +27,29 @@ use super::world::World;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Now(pub i64);
 
-/// Decides a request that shows no delegation: the principal acts for itself.
+/// Decides a request: along the chain that it shows, or for the principal alone.
 ///
 /// # Errors
 /// [`InvalidRequest`] if the question itself cannot be understood. A denial is not an error.
 pub fn authorize(world: &World, request: &AuthzRequest, now: Now) -> Result<Decision, InvalidRequest> {
     let question = Question::of(world, request)?;
+    let token = question.shown.validity(now);
+    let decision = match Chain::of(world, &question.shown, &question.principal) {
+        Ok(None) => alone(world, question, now, request.explain)?,
+        Ok(Some(chain)) => along::decide(world, &question, &chain, now, request.explain)?,
+        Err(broken) => along::broken(&question, *broken, request.explain),
+    };
+    Ok(Decision { validity: decision.validity.and(token), ..decision })
+}
+
+/// Decides a request that shows no delegation: the principal acts for itself.
+fn alone(world: &World, question: Question, now: Now, explain: bool) -> Result<Decision, InvalidRequest> {
     let parties = Parties::of(world, &question);
     if let Err(denial) = presence::check_parties(world, &question, &parties) {
         return Ok(question.denied(denial));
     }
     match Hop::alone(&world.generation.catalog, &question.principal, parties.principal()) {
-        Ok(hop) => decide(world, question, &parties, &hop, now, request.explain),
+        Ok(hop) => decide(world, question, &parties, &hop, now, explain),
         // What does not exist is named before what is not allowed.
         Err(denial) => {
             let denial = presence::check_references(world, &question).err().unwrap_or(denial);
@@ -57,15 +69,20 @@ pub fn authorize_as(
     hop: &Hop,
     now: Now,
 ) -> Result<Decision, InvalidRequest> {
-    let question = Question::of(world, request)?;
+    let mut question = Question::of(world, request)?;
     let parties = Parties::of(world, &question);
+    question.references.extend(hop.members());
     match presence::check_parties(world, &question, &parties) {
         Ok(()) => decide(world, question, &parties, hop, now, request.explain),
         Err(denial) => Ok(question.denied(denial)),
     }
 }
 
-fn decide(
+/// Decides one hop: of a principal that exists, in a place of a chain that holds.
+///
+/// # Errors
+/// [`InvalidRequest`] if what Mandate adds to the context cannot be built.
+pub(super) fn decide(
     world: &World,
     mut question: Question,
     parties: &Parties,
@@ -114,6 +131,7 @@ fn decide(
         denial,
         explanation,
         timed,
+        hops: Vec::new(),
         validity,
         action: question.action.uid.clone(),
         principal: question.principal,
@@ -153,13 +171,13 @@ fn near(
     Ok(near.into_iter().map(trace).collect())
 }
 
-/// Adds what Mandate vouches for: the chain. What it refers to must exist like anything else.
+/// Adds what Mandate vouches for: the chain. The role is an entity, which must exist like anything else.
 pub(super) fn fill_chain(question: &mut Question, hop: &Hop) {
     let declared = question.action.filled.attributes.get("delegation").map(|attribute| &attribute.ty);
     if let Some(Type::Record(chain)) = declared {
         let delegation = CedarValue::record(hop.record(chain));
         question.context.insert("delegation", delegation);
-        question.references.extend(hop.entities(chain));
+        question.references.extend(hop.role_entity(chain));
     }
 }
 
@@ -248,6 +266,7 @@ fn failed(error: &PolicyError) -> Denial {
         code: ReasonCode::PolicyError,
         message: format!("policy `{id}` could not be evaluated, and what it might forbid is denied"),
         policy: Some(id.to_string()),
+        grant: None,
     }
 }
 
@@ -258,11 +277,11 @@ fn forbidden(forbids: &[Arc<CompiledPolicy>]) -> Option<Denial> {
         Some(reason) => reason.to_owned(),
         None => format!("policy `{}` forbids this", first.id),
     };
-    Some(Denial { code: ReasonCode::Forbidden, message, policy: Some(explained.id.to_string()) })
+    Some(Denial { code: ReasonCode::Forbidden, message, policy: Some(explained.id.to_string()), grant: None })
 }
 
 impl Question {
-    fn denied(self, denial: Denial) -> Decision {
+    pub(super) fn denied(self, denial: Denial) -> Decision {
         Decision::denied(self.principal, self.action.uid.clone(), denial)
     }
 }

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 
 use super::cedar::{EntityKind, RecordType, Type};
 use super::datum::Reference;
+use super::delegation::names::DelegationNames;
 use super::generation::Strictness;
 use super::request::InvalidRequest;
 
@@ -21,7 +22,7 @@ pub const MAX_ID_BYTES: usize = 1024;
 pub const MAX_TYPE_BYTES: usize = 1024;
 
 /// Names by which the engine knows the agent domain. A deployment with its own schema sets its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Domain {
     /// Namespace of an action whose type a request leaves empty (C8).
     pub namespace: String,
@@ -35,6 +36,8 @@ pub struct Domain {
     pub tool: String,
     /// Id of the action that calls a tool.
     pub call_tool: String,
+    /// What delegations are called, and their parts.
+    pub delegation: DelegationNames,
 }
 
 impl Domain {
@@ -49,6 +52,7 @@ impl Domain {
             autonomous: "autonomous".to_owned(),
             tool: name("Tool"),
             call_tool: "call_tool".to_owned(),
+            delegation: DelegationNames::of_type(name("Delegation")),
         }
     }
 }
@@ -60,6 +64,21 @@ impl Domain {
             "" => "Action".to_owned(),
             namespace => format!("{namespace}::Action"),
         }
+    }
+}
+
+/// Names a generation, with the rest of its options: names of delegations that are the namespace's own leave no trace, for
+/// a generation is called what it was before there were any.
+impl fmt::Debug for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, user, chain_required, autonomous, tool, call_tool, delegation } = self;
+        let mut shown = f.debug_struct("Domain");
+        shown.field("namespace", namespace).field("user", user).field("chain_required", chain_required);
+        shown.field("autonomous", autonomous).field("tool", tool).field("call_tool", call_tool);
+        if *delegation != Self::in_namespace(namespace).delegation {
+            shown.field("delegation", delegation);
+        }
+        shown.finish()
     }
 }
 
@@ -84,9 +103,12 @@ pub struct Catalog {
     pub(super) chain_required: Vec<EntityTypeName>,
     /// Type of people, if it is declared.
     pub(super) user: Option<EntityTypeName>,
+    /// Type of delegations, if it is declared.
+    pub(super) delegation: Option<EntityTypeName>,
     pub(super) types: HashMap<SmolStr, EntityTypeName>,
     pub(super) kinds: HashMap<EntityTypeName, EntityKind>,
     pub(super) request_scoped: HashSet<EntityTypeName>,
+    pub(super) token_scoped: HashSet<EntityTypeName>,
     pub(super) actions: HashMap<EntityUid, Arc<ActionType>>,
     pub(super) typed: HashMap<EntityUid, EntityUid>,
 }
@@ -189,6 +211,21 @@ impl Catalog {
     /// Whether requests may supply entities of this type.
     pub fn is_request_scoped(&self, name: &EntityTypeName) -> bool {
         self.request_scoped.contains(name)
+    }
+
+    /// Whether a token may stand in for a principal of this type that is not stored (D8).
+    pub fn is_token_scoped(&self, name: &EntityTypeName) -> bool {
+        self.token_scoped.contains(name)
+    }
+
+    /// Type of delegations, if the schema declares it.
+    pub fn delegation_type(&self) -> Option<&EntityTypeName> {
+        self.delegation.as_ref()
+    }
+
+    /// Whether principals of this type act only on somebody's behalf, unless they are stored as autonomous (D7).
+    pub fn requires_chain(&self, name: &EntityTypeName) -> bool {
+        self.chain_required.contains(name)
     }
 
     /// Whether an action is the one that calls tools, or in it.

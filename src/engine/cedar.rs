@@ -13,6 +13,7 @@ pub mod members;
 pub mod plain;
 pub mod policy;
 mod program;
+mod reading;
 pub mod scope;
 pub mod sight;
 pub mod swift;

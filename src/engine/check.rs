@@ -9,6 +9,7 @@ use super::cedar::plain::{PlainAnswer, PlainAuthorizer};
 use super::cedar::{CompiledPolicy, PolicyFailureKind};
 use super::decision::{Decision, Effect, ReasonCode};
 use super::delegation::Hop;
+use super::delegation::chain::Chain;
 use super::generation::Generation;
 use super::parties::Parties;
 use super::question::Question;
@@ -39,20 +40,53 @@ impl Checker {
 
     /// Decides a question once more in the world that decided it, and compares.
     pub fn check(&self, world: &World, request: &AuthzRequest, now: Now, decision: &Decision) -> Checked {
+        let Ok(question) = Question::of(world, request) else { return Checked::Uncompared };
+        if decision.hops.is_empty() {
+            let parties = Parties::of(world, &question);
+            let alone = Hop::alone(&world.generation.catalog, &question.principal, parties.principal());
+            let Ok(hop) = alone else { return Checked::Uncompared };
+            return self.hop(world, question, &hop, now, decision);
+        }
+        match Chain::of(world, &question.shown, &question.principal) {
+            Ok(Some(chain)) => self.chain(world, &question, &chain, now, decision),
+            _ => Checked::Uncompared,
+        }
+    }
+
+    /// Every hop of a chain that the policies decided: the first that differs, or whether any could be compared.
+    fn chain(
+        &self,
+        world: &World,
+        question: &Question,
+        chain: &Chain<'_>,
+        now: Now,
+        decision: &Decision,
+    ) -> Checked {
+        let hops = chain.principals().zip(chain.hops(&world.generation.catalog)).zip(&decision.hops);
+        let mut outcome = Checked::Uncompared;
+        for ((principal, hop), decided) in hops {
+            match self.hop(world, question.by(principal), &hop, now, &decided.decision) {
+                Checked::Uncompared => {}
+                Checked::Same => outcome = Checked::Same,
+                different @ Checked::Different(_) => return different,
+            }
+        }
+        outcome
+    }
+
+    fn hop(&self, world: &World, question: Question, hop: &Hop, now: Now, decision: &Decision) -> Checked {
         if !is_comparable(decision) {
             return Checked::Uncompared;
         }
-        match self.answer(world, request, now) {
+        match self.answer(world, question, hop, now) {
             Some(answer) => compare(decision, &answer),
             None => Checked::Uncompared,
         }
     }
 
-    fn answer(&self, world: &World, request: &AuthzRequest, now: Now) -> Option<PlainAnswer> {
-        let mut question = Question::of(world, request).ok()?;
+    fn answer(&self, world: &World, mut question: Question, hop: &Hop, now: Now) -> Option<PlainAnswer> {
         let parties = Parties::of(world, &question);
-        let hop = Hop::alone(&world.generation.catalog, &question.principal, parties.principal()).ok()?;
-        authorize::fill_chain(&mut question, &hop);
+        authorize::fill_chain(&mut question, hop);
         authorize::fill_now(&mut question, now).ok()?;
         let entities = slice::whole(world, &question, &parties, self.0.literals())?;
         let (principal, action, resource) = (&question.principal, &question.action.uid, &question.resource);

@@ -1,11 +1,13 @@
 //! An answer: what was decided, by which policies, and why.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use cedar_policy::EntityUid;
 
 use super::authorize::Now;
 use super::cedar::{CompiledPolicy, PolicyFailure, PolicyFailureKind};
+use super::delegation::Role;
 use super::explain::HopExplanation;
 use super::terms::Obligation;
 use super::validity::Validity;
@@ -24,9 +26,10 @@ pub enum Effect {
 pub struct Decision {
     /// Allow or deny.
     pub effect: Effect,
-    /// On Allow the satisfied permits, on a forbid's Deny the satisfied forbids; in the order of the files.
+    /// On Allow the satisfied permits, on a forbid's Deny the satisfied forbids; in the order of the files. Along a chain the
+    /// permits of every hop, root first, each once; or the forbids of the hop that denied.
     pub determining: Vec<Arc<CompiledPolicy>>,
-    /// Policies that could not be evaluated.
+    /// Policies that could not be evaluated, at any hop.
     pub errors: Vec<PolicyError>,
     /// Set on every deny.
     pub denial: Option<Denial>,
@@ -34,12 +37,55 @@ pub struct Decision {
     pub principal: EntityUid,
     /// The action that was decided: a tool's typed action where it has one.
     pub action: EntityUid,
-    /// How every policy came out, if asked for.
+    /// How every policy came out, if asked for. Along a chain each hop has its own.
     pub explanation: Option<HopExplanation>,
     /// Whether a policy that covers the request reads the time: another instant may decide otherwise.
     pub timed: bool,
+    /// Along a chain, how each principal of it was decided, root first; empty if the principal acted by itself.
+    pub hops: Vec<HopOutcome>,
     /// The instants at which it comes out the same.
     pub validity: Validity,
+}
+
+/// How one principal of a chain was decided.
+#[derive(Debug, Clone)]
+pub struct HopOutcome {
+    /// Its place; 0 is the root.
+    pub hop: usize,
+    /// The part it plays.
+    pub role: Role,
+    /// The grant it acts on; the root has none.
+    pub grant: Option<GrantName>,
+    /// The decision, of this principal alone.
+    pub decision: Decision,
+}
+
+/// What names a grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GrantName {
+    /// A stored delegation.
+    Stored(EntityUid),
+    /// A token, by its digest.
+    Token(Arc<str>),
+}
+
+impl GrantName {
+    /// The stored delegation of that name, if it is one.
+    pub fn stored(&self) -> Option<&EntityUid> {
+        match self {
+            Self::Stored(uid) => Some(uid),
+            Self::Token(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for GrantName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stored(uid) => uid.fmt(f),
+            Self::Token(_) => f.write_str("the token"),
+        }
+    }
 }
 
 /// What somebody wrote of a question and its decision, once, to copy it when the same decision is given again.
@@ -63,6 +109,8 @@ pub struct Denial {
     pub message: String,
     /// The policy that denied, where one did.
     pub policy: Option<String>,
+    /// The grant that does not hold, where one does not.
+    pub grant: Option<Box<GrantName>>,
 }
 
 /// Why the answer is no, for machines. Stable names, part of the contract.
@@ -86,11 +134,46 @@ pub enum ReasonCode {
     ChainRequired,
     /// Too many stored entities would have to be looked at.
     SliceLimit,
+    /// A delegation is not stored.
+    GrantUnknown,
+    /// A delegation was revoked.
+    GrantRevoked,
+    /// A delegation does not hold yet.
+    GrantNotYet,
+    /// A delegation, or a token that is a grant, holds no more.
+    GrantExpired,
+    /// A delegation does not say who delegates.
+    GrantDelegator,
+    /// A delegation was given to somebody else.
+    GrantDelegate,
+    /// A delegation is given by somebody its parent was not given to.
+    GrantBrokenChain,
+    /// A delegation was passed on more often than it may be.
+    GrantTooDeep,
+    /// A delegation does not cover the request.
+    GrantNotCovering,
+    /// A chain begins with somebody who may not act alone.
+    ChainRoot,
+    /// A chain has more grants than any may have.
+    ChainTooLong,
+    /// A chain leads back to where it was.
+    ChainCycle,
+    /// The delegations shown are not those above the last.
+    ChainMismatch,
+    /// The token and the chain are not of the same principals.
+    TokenChain,
+}
+
+impl PolicyError {
+    /// Whether it tells the same of the same policy.
+    fn is_same(&self, other: &Self) -> bool {
+        self.policy.id == other.policy.id && self.failure == other.failure
+    }
 }
 
 impl ReasonCode {
     /// Every code.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 23] = [
         Self::NoPermit,
         Self::Forbidden,
         Self::PolicyError,
@@ -100,6 +183,20 @@ impl ReasonCode {
         Self::ActionNotApplicable,
         Self::ChainRequired,
         Self::SliceLimit,
+        Self::GrantUnknown,
+        Self::GrantRevoked,
+        Self::GrantNotYet,
+        Self::GrantExpired,
+        Self::GrantDelegator,
+        Self::GrantDelegate,
+        Self::GrantBrokenChain,
+        Self::GrantTooDeep,
+        Self::GrantNotCovering,
+        Self::ChainRoot,
+        Self::ChainTooLong,
+        Self::ChainCycle,
+        Self::ChainMismatch,
+        Self::TokenChain,
     ];
 
     /// The code's name on the wire.
@@ -114,6 +211,20 @@ impl ReasonCode {
             Self::ActionNotApplicable => "action_not_applicable",
             Self::ChainRequired => "chain_required",
             Self::SliceLimit => "slice_limit",
+            Self::GrantUnknown => "grant_unknown",
+            Self::GrantRevoked => "grant_revoked",
+            Self::GrantNotYet => "grant_not_yet",
+            Self::GrantExpired => "grant_expired",
+            Self::GrantDelegator => "grant_delegator",
+            Self::GrantDelegate => "grant_delegate",
+            Self::GrantBrokenChain => "grant_broken_chain",
+            Self::GrantTooDeep => "grant_too_deep",
+            Self::GrantNotCovering => "grant_not_covering",
+            Self::ChainRoot => "chain_root",
+            Self::ChainTooLong => "chain_too_long",
+            Self::ChainCycle => "chain_cycle",
+            Self::ChainMismatch => "chain_mismatch",
+            Self::TokenChain => "token_chain",
         }
     }
 
@@ -129,7 +240,12 @@ impl ReasonCode {
 impl Denial {
     /// A denial that no policy stands behind.
     pub fn new(code: ReasonCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), policy: None }
+        Self { code, message: message.into(), policy: None, grant: None }
+    }
+
+    /// A denial because of a grant.
+    pub fn of_grant(code: ReasonCode, grant: GrantName, message: impl Into<String>) -> Self {
+        Self { grant: Some(Box::new(grant)), ..Self::new(code, message) }
     }
 }
 
@@ -145,8 +261,39 @@ impl Decision {
             action,
             explanation: None,
             timed: false,
+            hops: Vec::new(),
             validity: Validity::ALWAYS,
         }
+    }
+
+    /// What the decisions of a chain's hops come to: all of them must allow, and the first that denies says why (D11).
+    pub fn of_hops(principal: EntityUid, action: EntityUid, hops: Vec<HopOutcome>) -> Self {
+        let each = || hops.iter().map(|hop| &hop.decision);
+        let denied = each().find(|decision| decision.effect == Effect::Deny);
+        let determining = match denied {
+            Some(denied) => denied.determining.clone(),
+            None => {
+                distinct(each().flat_map(|decision| &decision.determining), |one, other| one.id == other.id)
+            }
+        };
+        Self {
+            // Nobody's decision allows nothing.
+            effect: if denied.is_none() && !hops.is_empty() { Effect::Allow } else { Effect::Deny },
+            determining,
+            errors: distinct(each().flat_map(|decision| &decision.errors), PolicyError::is_same),
+            denial: denied.and_then(|denied| denied.denial.clone()),
+            timed: each().any(|decision| decision.timed),
+            explanation: None,
+            validity: each().fold(Validity::ALWAYS, |validity, decision| validity.and(decision.validity)),
+            principal,
+            action,
+            hops,
+        }
+    }
+
+    /// The hop that denied first, if the decision was made along a chain.
+    pub fn denied_hop(&self) -> Option<&HopOutcome> {
+        self.hops.iter().find(|hop| hop.decision.effect == Effect::Deny)
     }
 
     /// What whoever acts on it must do: the obligations of every permit that it rests on, each with its policy. A denial
@@ -181,4 +328,15 @@ impl Decision {
     pub fn repeats(&self) -> bool {
         !self.timed && self.errors.iter().all(|error| error.failure.kind == PolicyFailureKind::Data)
     }
+}
+
+/// Each once, the first of those alike.
+fn distinct<'t, T: Clone + 't>(all: impl Iterator<Item = &'t T>, alike: impl Fn(&T, &T) -> bool) -> Vec<T> {
+    let mut distinct: Vec<T> = Vec::new();
+    for one in all {
+        if !distinct.iter().any(|other| alike(one, other)) {
+            distinct.push(one.clone());
+        }
+    }
+    distinct
 }

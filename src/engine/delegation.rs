@@ -1,176 +1,26 @@
-//! On whose behalf a principal acts, and what policies see of it.
+//! On whose behalf a principal acts.
+//!
+//! A chain leads from a root (a person, or an agent that may act alone) over grants to the actor. It is read from stored
+//! delegations ([`grant`], by the [`names`] that the schema gives them), walked from the leaf and checked grant by grant
+//! ([`chain`], [`coverage`]), and every principal of it is decided as a [`hop`] of its own. Rules D1 to D12 are in
+//! `docs/semantics.md`.
 
-use cedar_policy::{EntityId, EntityUid};
+pub mod along;
+pub mod chain;
+pub mod check;
+pub mod coverage;
+pub mod grant;
+pub mod hop;
+pub mod names;
+pub mod shown;
 
-use super::catalog::Catalog;
-use super::cedar::{BuiltEntity, CedarRecord, CedarValue, RecordType, Type};
-use super::datum::{Datum, Reference};
-use super::decision::{Denial, ReasonCode};
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod law_tests;
+#[cfg(test)]
+pub mod mutants;
+#[cfg(test)]
+pub mod scene_for_tests;
 
-/// The part a principal plays in its chain (D6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Acts for itself, and is no agent.
-    Itself,
-    /// An agent that acts with nobody behind it.
-    Autonomous,
-    /// Handed its authority on.
-    Delegator,
-    /// Acts on authority it was handed.
-    Actor,
-}
-
-impl Role {
-    /// The name policies see.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Itself => "self",
-            Self::Autonomous => "autonomous",
-            Self::Delegator => "delegator",
-            Self::Actor => "actor",
-        }
-    }
-
-    /// The role of that name.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::Itself, Self::Autonomous, Self::Delegator, Self::Actor]
-            .into_iter()
-            .find(|role| role.as_str() == name)
-    }
-}
-
-/// One principal's place in a chain: `context.delegation`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hop {
-    /// The part it plays.
-    pub role: Role,
-    /// Its place; 0 is the root.
-    pub hop: i64,
-    /// How many grants the chain has.
-    pub length: i64,
-    /// The person at the root, where there is one.
-    pub user: Option<EntityUid>,
-    /// Every agent in the chain.
-    pub agents: Vec<EntityUid>,
-    /// The chain's grants.
-    pub grants: Vec<EntityUid>,
-    /// The grants' purposes.
-    pub purposes: Vec<String>,
-}
-
-impl Hop {
-    /// The only hop of a request that shows no chain.
-    ///
-    /// # Errors
-    /// The [`Denial`] `chain_required`, for a principal whose type acts only on somebody's behalf, unless it is
-    /// stored as autonomous (D7).
-    pub fn alone(
-        catalog: &Catalog,
-        principal: &EntityUid,
-        stored: Option<&BuiltEntity>,
-    ) -> Result<Self, Denial> {
-        let type_name = principal.type_name();
-        let is_agent = catalog.chain_required.contains(type_name);
-        let autonomous = || {
-            let stored = stored.and_then(|stored| stored.members().attribute(&catalog.domain.autonomous));
-            stored.and_then(CedarValue::as_boolean) == Some(true)
-        };
-        if is_agent && !autonomous() {
-            let message = format!("{principal} acts on somebody's behalf, and no delegation was shown");
-            return Err(Denial::new(ReasonCode::ChainRequired, message));
-        }
-        Ok(Self {
-            role: if is_agent { Role::Autonomous } else { Role::Itself },
-            hop: 0,
-            length: 0,
-            user: (catalog.user.as_ref() == Some(type_name)).then(|| principal.clone()),
-            agents: if is_agent { vec![principal.clone()] } else { Vec::new() },
-            grants: Vec::new(),
-            purposes: Vec::new(),
-        })
-    }
-
-    /// Names of everything that policies may see of a hop.
-    pub const MEMBERS: [&str; 7] = ["role", "hop", "length", "user", "agents", "grants", "purposes"];
-
-    /// A hop with something of everything, to try a schema with.
-    pub fn sample(user: Option<EntityUid>, agent: Option<EntityUid>) -> Self {
-        Self {
-            role: Role::Itself,
-            hop: 0,
-            length: 0,
-            user,
-            agents: agent.into_iter().collect(),
-            grants: Vec::new(),
-            purposes: vec![String::new()],
-        }
-    }
-
-    /// The hop as policies see it: the members that the schema declares. Built directly, for every decision has one;
-    /// that the types are those declared was tried when the schema was loaded, with [`Hop::sample`].
-    pub fn record(&self, declared: &RecordType) -> CedarRecord {
-        let mut record = CedarRecord::default();
-        for (name, attribute) in &declared.attributes {
-            if let Some(value) = self.value(name, &attribute.ty) {
-                record.insert(name.clone(), value);
-            }
-        }
-        record
-    }
-
-    fn value(&self, name: &str, ty: &Type) -> Option<CedarValue> {
-        let entities = |uids: &[EntityUid]| CedarValue::set(uids.iter().map(CedarValue::entity));
-        match (name, ty) {
-            ("role", ty) => self.role_entity(ty).as_ref().map(CedarValue::entity),
-            ("hop", _) => Some(CedarValue::long(self.hop)),
-            ("length", _) => Some(CedarValue::long(self.length)),
-            ("user", _) => self.user.as_ref().map(CedarValue::entity),
-            ("agents", _) => Some(entities(&self.agents)),
-            ("grants", _) => Some(entities(&self.grants)),
-            ("purposes", _) => {
-                Some(CedarValue::set(self.purposes.iter().map(|purpose| CedarValue::string(purpose))))
-            }
-            _ => None,
-        }
-    }
-
-    /// Every entity of the chain, which must exist like anything else that is referred to. The role is one: usually of a
-    /// closed set, but a schema may store roles, and policies follow them.
-    pub fn entities(&self, declared: &RecordType) -> Vec<EntityUid> {
-        let role = declared.attributes.get("role").and_then(|role| self.role_entity(&role.ty));
-        self.user.iter().chain(&self.agents).chain(&self.grants).cloned().chain(role).collect()
-    }
-
-    fn role_entity(&self, ty: &Type) -> Option<EntityUid> {
-        let Type::Entity(role) = ty else { return None };
-        Some(EntityUid::from_type_name_and_id(role.clone(), EntityId::new(self.role.as_str())))
-    }
-
-    /// The hop as a caller would write it, for conversion to the types the schema declares.
-    pub fn members(&self, declared: &RecordType) -> Vec<(String, Datum)> {
-        let members = declared
-            .attributes
-            .iter()
-            .filter_map(|(name, attribute)| Some((name.to_string(), self.member(name, &attribute.ty)?)));
-        members.collect()
-    }
-
-    fn member(&self, name: &str, ty: &Type) -> Option<Datum> {
-        match (name, ty) {
-            ("role", Type::Entity(role)) => {
-                Some(Datum::Entity(Reference::new(role.to_string(), self.role.as_str())))
-            }
-            ("hop", _) => Some(Datum::Long(self.hop)),
-            ("length", _) => Some(Datum::Long(self.length)),
-            ("user", _) => self.user.as_ref().map(reference),
-            ("agents", _) => Some(Datum::List(self.agents.iter().map(reference).collect())),
-            ("grants", _) => Some(Datum::List(self.grants.iter().map(reference).collect())),
-            ("purposes", _) => Some(Datum::List(self.purposes.iter().cloned().map(Datum::String).collect())),
-            _ => None,
-        }
-    }
-}
-
-fn reference(uid: &EntityUid) -> Datum {
-    Datum::Entity(Reference::new(uid.type_name().to_string(), uid.id().unescaped()))
-}
+pub use hop::{Hop, Role};

@@ -55,6 +55,11 @@ impl PolicyOutcome {
 }
 
 impl HopExplanation {
+    /// A denial that was reached before any policy was evaluated.
+    pub fn without_policies(principal: &EntityUid) -> Self {
+        Self { principal: principal.clone(), effect: Effect::Deny, policies: Vec::new(), nearest: Vec::new() }
+    }
+
     /// Explains a decision with the evaluation that made it.
     pub fn of(principal: &EntityUid, effect: Effect, traced: Vec<(Arc<CompiledPolicy>, Trace)>) -> Self {
         let permits = |policy: &CompiledPolicy| policy.effect == PolicyEffect::Permit;

@@ -71,6 +71,12 @@ pub struct Generation {
 }
 
 impl Generation {
+    /// The policies that read `context.delegation`, in the order of the files. Of these alone a longer chain may allow
+    /// what a shorter one does not (D12).
+    pub fn reading_delegation(&self) -> impl Iterator<Item = &Arc<CompiledPolicy>> {
+        self.policies.iter().filter(|policy| policy.reads_delegation)
+    }
+
     /// The same generation less one policy: for proving that a case would notice.
     #[must_use]
     pub fn without(&self, id: &str) -> Self {

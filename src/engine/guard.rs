@@ -29,6 +29,8 @@ pub const MAX_CONTEXT_BYTES: usize = 64 * 1024;
 pub const MAX_REQUEST_ENTITIES: usize = 1_000;
 /// Most ancestors that a request's entities may have among themselves, counted for each.
 pub const MAX_REQUEST_ANCESTORS: usize = 10_000;
+/// Most grants in a chain, and most delegations that a request may show.
+pub const MAX_CHAIN: usize = 5;
 /// Most entities that one decision may have to look at.
 pub const MAX_SLICE: usize = 1_000;
 /// Deepest nesting of records in an attribute of a stored entity. Cedar checks a stored value against its type in time that

@@ -21,6 +21,7 @@ use serde_json::Value;
 use super::catalog::ActionType;
 use super::cedar::{CedarRecord, CompiledPolicy, Outcome, PolicyEffect, entities};
 use super::compile::{Options, Sources, compile};
+use super::delegation::shown::Shown;
 use super::entities::{EntityStore, StoredEntity};
 use super::generation::{Generation, PolicyIds, Strictness};
 use super::hearing::Hearing;
@@ -80,6 +81,8 @@ fn decided(world: &World, request: &Request) -> (Verdict, Looked) {
         context: CedarRecord::of_context(request.context().unwrap()).unwrap(),
         references: Vec::new(),
         supplied: Supplied::default(),
+        touched: Vec::new(),
+        shown: Shown::default(),
     };
     let parties = Parties::of(world, &question);
     let places = parties.candidates(world, &question);

@@ -19,7 +19,7 @@ pub struct Parties {
 }
 
 /// A principal or a resource.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Party {
     /// It is stored.
     Stored(Arc<Prepared>),
@@ -59,9 +59,22 @@ impl Parties {
         }
     }
 
-    /// Whether the principal is stored: a request never supplies one.
-    pub fn principal_is_stored(&self) -> bool {
-        matches!(self.principal, Party::Stored(_))
+    /// The same, with somebody else acting.
+    pub fn acting(&self, world: &World, question: &Question, principal: &EntityUid) -> Self {
+        Self {
+            principal: Party::of(world, question, principal),
+            action: self.action.clone(),
+            resource: self.resource.clone(),
+        }
+    }
+
+    /// Whether the principal is stored, or a token stands in for it: a request never supplies one.
+    pub fn principal_is_known(&self, question: &Question) -> bool {
+        match self.principal {
+            Party::Stored(_) => true,
+            Party::Other(_) => question.supplied.stands_in(&question.principal),
+            Party::Absent => false,
+        }
     }
 
     /// Whether the resource is stored or supplied.
@@ -80,7 +93,15 @@ impl Parties {
 
     /// The principal, if it is stored.
     pub fn principal(&self) -> Option<&BuiltEntity> {
-        self.principal.built()
+        match &self.principal {
+            Party::Stored(prepared) => Some(&prepared.built),
+            Party::Other(_) | Party::Absent => None,
+        }
+    }
+
+    /// The resource, if it exists.
+    pub fn resource(&self) -> Option<&BuiltEntity> {
+        self.resource.built()
     }
 
     /// The entity, if it is one of the parties.

@@ -21,7 +21,7 @@ pub fn check_parties(world: &World, question: &Question, parties: &Parties) -> R
     if world.generation.catalog.strictness != Strictness::Full {
         return Ok(());
     }
-    if !parties.principal_is_stored() {
+    if !parties.principal_is_known(question) {
         return Err(Denial::new(ReasonCode::UnknownPrincipal, format!("principal {principal} is not known")));
     }
     if !parties.resource_exists() {

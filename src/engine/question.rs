@@ -11,6 +11,7 @@ use super::catalog::{ActionType, Catalog, RESERVED, TypedTool};
 use super::cedar::{CedarRecord, CedarValue, Type};
 use super::convert::{Converter, Form};
 use super::datum::Datum;
+use super::delegation::shown::Shown;
 use super::generation::Strictness;
 use super::guard::{MAX_CONTEXT_BYTES, MAX_REFERRING_DEPTH, MAX_VALUE_DEPTH};
 use super::request::{AuthzRequest, InvalidRequest};
@@ -33,6 +34,10 @@ pub struct Question {
     pub references: Vec<EntityUid>,
     /// Entities the caller supplied.
     pub supplied: Supplied,
+    /// What the caller says that the call touches, without what that is in.
+    pub touched: Vec<EntityUid>,
+    /// On whose behalf the principal acts, as far as the caller shows it.
+    pub shown: Shown,
 }
 
 impl Question {
@@ -45,7 +50,8 @@ impl Question {
         if catalog.strictness != Strictness::Full {
             return Self::in_language(world, request);
         }
-        let principal = catalog.uid(&request.principal, "principal")?;
+        let shown = Shown::of(catalog, request)?;
+        let principal = shown.actor(catalog, &request.principal)?;
         let resource = catalog.uid(&request.resource, "resource")?;
         let asked = catalog.action_named(&request.action)?;
         let action = deciding_action(catalog, asked, &resource)?;
@@ -54,10 +60,28 @@ impl Question {
             context.insert("input", CedarValue::record(input));
         }
         token::fill(catalog, &action, &mut context, request.subject.as_deref())?;
-        close_touches(world, &action, &mut context);
-        let supplied = supplied::build(world, &request.entities)?;
+        let touched = close_touches(world, &action, &mut context);
+        let mut supplied = supplied::build(world, &request.entities)?;
+        if let Some(subject) = request.subject.as_deref() {
+            supplied.stand_in(world, subject)?;
+        }
         references.extend(supplied.references.iter().cloned());
-        Ok(Self { principal, action, resource, context, references, supplied })
+        Ok(Self { principal, action, resource, context, references, supplied, touched, shown })
+    }
+
+    /// The same question, asked of somebody else in its chain.
+    #[must_use]
+    pub fn by(&self, principal: &EntityUid) -> Self {
+        Self {
+            principal: principal.clone(),
+            action: Arc::clone(&self.action),
+            resource: self.resource.clone(),
+            context: self.context.clone(),
+            references: self.references.clone(),
+            supplied: self.supplied.clone(),
+            touched: Vec::new(),
+            shown: Shown::default(),
+        }
     }
 }
 
@@ -162,17 +186,22 @@ fn step(segment: LocationSegment<'_>) -> String {
     }
 }
 
-/// Adds to `context.touches` everything its members are in, so that `containsAny` sees ancestors (C7).
-fn close_touches(world: &World, action: &ActionType, context: &mut CedarRecord) {
+/// Adds to `context.touches` everything its members are in, so that `containsAny` sees ancestors (C7). Gives back what the
+/// members were.
+fn close_touches(world: &World, action: &ActionType, context: &mut CedarRecord) -> Vec<EntityUid> {
     if action.touches().is_none() {
-        return;
+        return Vec::new();
     }
-    let Some(touched) = context.get("touches").and_then(|touches| touches.elements()) else { return };
-    let stored = touched.iter().filter_map(CedarValue::entity_ref).filter_map(|uid| world.prepared(uid));
+    let Some(elements) = context.get("touches").and_then(|touches| touches.elements()) else {
+        return Vec::new();
+    };
+    let touched: Vec<_> = elements.iter().filter_map(CedarValue::as_entity).collect();
+    let stored = touched.iter().filter_map(|uid| world.prepared(uid));
     let above: Vec<_> =
         stored.flat_map(|prepared| prepared.built.ancestors().cloned().collect::<Vec<_>>()).collect();
     if !above.is_empty() {
-        let closed = touched.into_iter().chain(above.iter().map(CedarValue::entity));
+        let closed = elements.into_iter().chain(above.iter().map(CedarValue::entity));
         context.insert("touches", CedarValue::set(closed));
     }
+    touched
 }

@@ -1,5 +1,7 @@
 //! Entities that exist for one request only (C4).
 
+mod stand_in;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -13,9 +15,11 @@ use super::request::{InvalidRequest, RequestEntity};
 use super::world::World;
 
 /// A request's own entities.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Supplied {
     built: HashMap<EntityUid, BuiltEntity>,
+    /// The principal that a token stands in for.
+    principal: Option<EntityUid>,
     /// What their attributes and tags refer to.
     pub references: Vec<EntityUid>,
 }
@@ -54,7 +58,8 @@ pub fn build(world: &World, supplied: &[RequestEntity]) -> Result<Supplied, Inva
     let mut related = 0;
     let mut built = HashMap::with_capacity(supplied.len());
     for (index, (entity, uid)) in supplied.iter().zip(&names).enumerate() {
-        let (attributes, tags) = convert(&world.generation.catalog, entity, uid, index, &mut references)?;
+        let field = format!("entities[{index}]");
+        let (attributes, tags) = convert(&world.generation.catalog, entity, uid, &field, &mut references)?;
         let parents = family.parents.get(uid).cloned().unwrap_or_default();
         let ancestors = family.ancestors(uid, index)?;
         related += ancestors.len();
@@ -66,7 +71,7 @@ pub fn build(world: &World, supplied: &[RequestEntity]) -> Result<Supplied, Inva
         let entity = BuiltEntity::new(uid, Arc::new(members), &ancestors);
         built.insert(uid.clone(), entity);
     }
-    Ok(Supplied { built, references })
+    Ok(Supplied { built, principal: None, references })
 }
 
 /// The entities' names, in order: of types that may be supplied, none stored, none twice.
@@ -98,18 +103,18 @@ fn convert(
     catalog: &Catalog,
     entity: &RequestEntity,
     uid: &EntityUid,
-    index: usize,
+    field: &str,
     references: &mut Vec<EntityUid>,
 ) -> Result<(CedarRecord, CedarRecord), InvalidRequest> {
     let Some(EntityKind::Standard(declared, tag_type)) = catalog.entity_kind(uid.type_name()) else {
-        return Err(InvalidRequest::field(format!("entities[{index}].uid"), "has no attributes to supply"));
+        return Err(InvalidRequest::field(format!("{field}.uid"), "has no attributes to supply"));
     };
-    let root = format!("entities[{index}].attributes");
+    let root = format!("{field}.attributes");
     let mut converter = Converter::new(catalog, entity.form, root);
     let attributes = converter.record(&entity.attributes, declared)?;
     references.append(&mut converter.references);
     let mut tags = CedarRecord::default();
-    let field = format!("entities[{index}].tags");
+    let field = format!("{field}.tags");
     let mut converter = Converter::new(catalog, entity.form, field.as_str());
     for (name, value) in &entity.tags {
         let Some(ty) = tag_type else {

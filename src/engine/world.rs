@@ -8,6 +8,7 @@ use super::cedar::{BuiltEntity, EntityKind};
 use super::entities::EntityStore;
 use super::generation::{Generation, Strictness};
 use super::prepared::{Prepared, PreparedEntities};
+use super::revocations::Revocations;
 
 /// One consistent state of everything a decision reads. Loaded once per request (W2).
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct World {
     pub generation: Arc<Generation>,
     /// Stored entities. The schema's actions are the generation's.
     pub entities: EntityStore,
+    /// Delegations that were revoked.
+    pub revocations: Arc<Revocations>,
     /// Those that were decided with of late.
     of_late: Arc<PreparedEntities>,
 }
@@ -23,13 +26,19 @@ pub struct World {
 impl World {
     /// A generation over stored entities.
     pub fn new(generation: Arc<Generation>, entities: EntityStore) -> Self {
-        Self { generation, entities, of_late: Arc::default() }
+        Self { generation, entities, revocations: Arc::default(), of_late: Arc::default() }
     }
 
     /// The same generation over other entities, usually an edit of these.
     #[must_use]
     pub fn with_entities(&self, entities: EntityStore) -> Self {
-        Self { generation: Arc::clone(&self.generation), entities, of_late: Arc::clone(&self.of_late) }
+        Self { entities, ..self.clone() }
+    }
+
+    /// The same world with other revocations.
+    #[must_use]
+    pub fn with_revocations(&self, revocations: Revocations) -> Self {
+        Self { revocations: Arc::new(revocations), ..self.clone() }
     }
 
     /// The same world, which uses what was prepared for the one before wherever that is the very same.

@@ -10,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use cedar_policy::EntityUid;
 use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
 use serde_json::json;
@@ -19,7 +20,7 @@ use super::identified::{Identified, nobody};
 use super::{status, terms, wire};
 use crate::audit::record::{Evidence, Surface};
 use crate::engine::datum::{Datum, Reference};
-use crate::engine::decision::Effect;
+use crate::engine::decision::{Effect, GrantName, HopOutcome};
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::identity::credentials::Credentials;
 use crate::pdp::{Answer, Asked, Call, Pdp, Refused};
@@ -171,13 +172,15 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Refused> {
 /// member is an absent one.
 fn question(body: Datum) -> Result<AuthzRequest, InvalidRequest> {
     let mut body = object(Some(body), "the body")?.ok_or_else(|| missing("the body"))?;
-    let subject = named(&mut body, "subject")?;
-    let resource = named(&mut body, "resource")?;
+    let (subject, properties) = named(&mut body, "subject")?;
+    let (resource, none) = named(&mut body, "resource")?;
+    only(none, "resource", None)?;
     let mut action = object(take(&mut body, "action"), "action")?.ok_or_else(|| missing("action"))?;
     let name = text(&mut action, "action", "name")?;
     // An empty type is the default namespace's `Action`.
     let mut request = AuthzRequest::new(subject, Reference::new("", name), resource);
-    request.arguments = arguments(take(&mut action, "properties"))?;
+    request.arguments = only(take(&mut action, "properties"), "action", Some("arguments"))?;
+    request.delegations = delegations(only(properties, "subject", Some("delegations"))?)?;
     request.context = object(take(&mut body, "context"), "context")?.unwrap_or_default();
     Ok(request)
 }
@@ -209,32 +212,57 @@ fn text(members: &mut Members, owner: &str, name: &str) -> Result<String, Invali
     }
 }
 
-fn named(body: &mut Members, field: &str) -> Result<Reference, InvalidRequest> {
+/// What a part of the question names, and the part's properties.
+fn named(body: &mut Members, field: &str) -> Result<(Reference, Option<Datum>), InvalidRequest> {
     let mut named = object(take(body, field), field)?.ok_or_else(|| missing(field))?;
-    if !is_empty(take(&mut named, "properties").as_ref()) {
-        return Err(InvalidRequest::not_honoured(format!("{field}.properties")));
-    }
-    Ok(Reference { type_name: text(&mut named, field, "type")?, id: text(&mut named, field, "id")? })
+    let properties = take(&mut named, "properties");
+    Ok((reference(&mut named, field)?, properties))
 }
 
-/// A tool call's arguments stand in `action.properties.arguments`; no other property of an action is honoured.
-fn arguments(properties: Option<Datum>) -> Result<Option<Datum>, InvalidRequest> {
+fn reference(members: &mut Members, field: &str) -> Result<Reference, InvalidRequest> {
+    Ok(Reference { type_name: text(members, field, "type")?, id: text(members, field, "id")? })
+}
+
+/// The delegations that a subject shows, the leaf last: `{type, id}` each.
+fn delegations(shown: Option<Datum>) -> Result<Vec<Reference>, InvalidRequest> {
+    const FIELD: &str = "subject.properties.delegations";
+    let elements = match shown {
+        None => return Ok(Vec::new()),
+        Some(Datum::List(elements)) => elements,
+        Some(other) => {
+            return Err(InvalidRequest::field(FIELD, format!("must be a list; it is {}", other.kind())));
+        }
+    };
+    let element = |(index, element)| {
+        let field = format!("{FIELD}[{index}]");
+        let mut members = object(Some(element), &field)?.ok_or_else(|| missing(&field))?;
+        reference(&mut members, &field)
+    };
+    elements.into_iter().enumerate().map(element).collect()
+}
+
+/// The one property of a part that is honoured, if it has it: a tool call's arguments stand in
+/// `action.properties.arguments`, the subject's delegations in `subject.properties.delegations`.
+fn only(
+    properties: Option<Datum>,
+    part: &str,
+    honoured: Option<&str>,
+) -> Result<Option<Datum>, InvalidRequest> {
     let Some(Datum::Record(members)) = properties else {
         return if is_empty(properties.as_ref()) {
             Ok(None)
         } else {
-            Err(InvalidRequest::not_honoured("action.properties"))
+            Err(InvalidRequest::not_honoured(format!("{part}.properties")))
         };
     };
-    let mut arguments = None;
-    for (name, value) in members {
-        match (name.as_str(), value) {
-            (_, Datum::Null) => {}
-            ("arguments", value) => arguments = Some(value),
-            (name, _) => return Err(InvalidRequest::not_honoured(format!("action.properties.{name}"))),
+    let mut found = None;
+    for (name, value) in members.into_iter().filter(|(_, value)| *value != Datum::Null) {
+        if honoured != Some(name.as_str()) {
+            return Err(InvalidRequest::not_honoured(format!("{part}.properties.{name}")));
         }
+        found = Some(value);
     }
-    Ok(arguments)
+    Ok(found)
 }
 
 fn is_empty(properties: Option<&Datum>) -> bool {
@@ -263,10 +291,24 @@ fn body(answer: &Answer) -> serde_json::Value {
             let reason = json!({"code": denial.code.as_str(), "message": denial.message});
             members.insert("reason".to_owned(), reason);
         }
+        if !decision.hops.is_empty() {
+            members.insert("chain".to_owned(), decision.hops.iter().map(hop).collect());
+        }
         let terms = terms::members(decision, answer.now);
         members.extend(terms.into_iter().map(|(name, value)| (name.to_owned(), value)));
     }
     json!({ "decision": decision.effect == Effect::Allow, "context": context })
+}
+
+/// One principal of a chain.
+fn hop(hop: &HopOutcome) -> serde_json::Value {
+    let named = |uid: &EntityUid| json!({"type": uid.type_name().to_string(), "id": uid.id().unescaped()});
+    json!({
+        "principal": named(&hop.decision.principal),
+        "role": hop.role.as_str(),
+        "grant": hop.grant.as_ref().and_then(GrantName::stored).map(named),
+        "decision": hop.decision.effect == Effect::Allow,
+    })
 }
 
 fn as_json(value: &serde_json::Value) -> ([(HeaderName, HeaderValue); 1], String) {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::call::Underway;
-use super::{pb, status, wire};
+use super::{answer, pb, status, wire};
 use crate::engine::request::InvalidRequest;
 use crate::identity::callers::Unauthenticated;
 use crate::pdp::{Pdp, Refused};
@@ -101,7 +101,7 @@ impl Answers {
             id => wire::asked(message, id, self.traceparent.clone()),
         };
         let outcome = match self.pdp.authorize(&call, asked).await {
-            Ok(answer) => Outcome::Response(wire::response(answer, call.request_id.clone())),
+            Ok(answer) => Outcome::Response(answer::response(answer, call.request_id.clone())),
             Err(refused @ Refused::Caller(_)) => return Err(status::refused(&refused)),
             Err(refused) => Outcome::Status(wire::item_status(&refused)),
         };

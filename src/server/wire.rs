@@ -1,19 +1,16 @@
-//! Between the contract's messages and the engine's types.
+//! What a message of the contract asks, in the engine's types.
 
 use std::fmt;
 
 use tonic_types::Status as RpcStatus;
 
-use super::{evidence, pb, status, structs, terms};
-use crate::audit::record::{CacheUse, Mode};
-use crate::engine::cedar::{Outcome, PolicyEffect};
+use super::{evidence, pb, status, structs};
+use crate::audit::record::Mode;
 use crate::engine::convert::Form;
 use crate::engine::datum::{Datum, Reference};
-use crate::engine::decision::{Decision, Effect};
-use crate::engine::explain::{HopExplanation, PolicyOutcome};
 use crate::engine::request::{AuthzRequest, InvalidRequest, RequestEntity};
 use crate::identity::credentials::Credentials;
-use crate::pdp::{Answer, Asked, Refused};
+use crate::pdp::{Asked, Refused};
 
 type Read<T> = Result<T, InvalidRequest>;
 
@@ -29,7 +26,6 @@ const MAX_TRACEPARENT_BYTES: usize = 128;
 /// [`InvalidRequest`] at the first field that is not honoured, or cannot be understood without the schema.
 pub fn asked(message: pb::AuthorizeRequest, request_id: &str, traceparent: Option<String>) -> Read<Asked> {
     check_length("request_id", request_id)?;
-    check_honoured(&message)?;
     let required = |part: Option<pb::EntityRef>, field: &str| {
         part.map(reference).ok_or_else(|| InvalidRequest::field(field, "is required"))
     };
@@ -85,14 +81,6 @@ pub(super) fn check_length(field: &str, text: &str) -> Read<()> {
 /// The trace a call belongs to, if it says so in a form that can be one (W3C Trace Context §3.2).
 pub fn traceparent(header: Option<&str>) -> Option<String> {
     header.filter(|text| text.len() <= MAX_TRACEPARENT_BYTES).map(str::to_owned)
-}
-
-/// What the contract has and this build does not honour is refused, never ignored (W8).
-///
-/// # Errors
-/// [`InvalidRequest`] naming the first such field.
-pub fn check_honoured(message: &pb::AuthorizeRequest) -> Read<()> {
-    if message.delegations.is_empty() { Ok(()) } else { Err(InvalidRequest::not_honoured("delegations")) }
 }
 
 fn reference(wire: pb::EntityRef) -> Reference {
@@ -246,109 +234,4 @@ pub fn item_status(refused: &Refused) -> RpcStatus {
         message: status.message().to_owned(),
         details: Vec::new(),
     })
-}
-
-/// An answer, as the contract carries it.
-pub fn response(answer: Answer, request_id: String) -> pb::AuthorizeResponse {
-    let Answer { decision, id, now, published, cache } = answer;
-    let principal = wire_reference(&decision.principal);
-    pb::AuthorizeResponse {
-        decision: wire_effect(decision.effect).into(),
-        decision_id: id.to_string(),
-        request_id,
-        determining_policies: decision.determining.iter().map(|policy| determining(policy)).collect(),
-        errors: decision
-            .errors
-            .iter()
-            .map(|error| pb::PolicyError {
-                policy_id: error.policy.id.to_string(),
-                message: error.failure.summary.to_owned(),
-            })
-            .collect(),
-        reason: decision.denial.as_ref().map(|denial| pb::Reason {
-            code: denial.code.as_str().to_owned(),
-            message: denial.message.clone(),
-        }),
-        denied_by: denied_by(&decision),
-        principal: Some(principal),
-        explanation: decision.explanation.as_ref().map(|hop| pb::Explanation { hops: vec![wire_hop(hop)] }),
-        generation: published.world.generation.hash.to_string(),
-        revision: published.revision.to_string(),
-        cache: wire_cache(cache).into(),
-        advice: terms::advice(&decision, now),
-        obligations: terms::obligations(&decision),
-        valid_until: terms::valid_until(&decision, now),
-    }
-}
-
-fn denied_by(decision: &Decision) -> Option<pb::DeniedBy> {
-    decision.denial.as_ref().map(|denial| pb::DeniedBy {
-        hop: 0,
-        principal: Some(wire_reference(&decision.principal)),
-        rule: denial.code.rule().to_owned(),
-        grant: None,
-        policy_id: denial.policy.clone().unwrap_or_default(),
-    })
-}
-
-fn determining(policy: &crate::engine::cedar::CompiledPolicy) -> pb::DeterminingPolicy {
-    pb::DeterminingPolicy {
-        policy_id: policy.id.to_string(),
-        effect: wire_policy_effect(policy.effect).into(),
-        annotations: policy
-            .annotations
-            .iter()
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect(),
-    }
-}
-
-fn wire_reference(uid: &cedar_policy::EntityUid) -> pb::EntityRef {
-    pb::EntityRef { r#type: uid.type_name().to_string(), id: uid.id().unescaped().to_owned() }
-}
-
-fn wire_cache(cache: CacheUse) -> pb::CacheStatus {
-    match cache {
-        CacheUse::Hit => pb::CacheStatus::Hit,
-        CacheUse::Miss => pb::CacheStatus::Miss,
-        CacheUse::Bypass => pb::CacheStatus::Bypass,
-    }
-}
-
-fn wire_effect(effect: Effect) -> pb::Decision {
-    match effect {
-        Effect::Allow => pb::Decision::Allow,
-        Effect::Deny => pb::Decision::Deny,
-    }
-}
-
-fn wire_policy_effect(effect: PolicyEffect) -> pb::PolicyEffect {
-    match effect {
-        PolicyEffect::Permit => pb::PolicyEffect::Permit,
-        PolicyEffect::Forbid => pb::PolicyEffect::Forbid,
-    }
-}
-
-fn wire_hop(hop: &HopExplanation) -> pb::HopExplanation {
-    pb::HopExplanation {
-        principal: Some(wire_reference(&hop.principal)),
-        decision: wire_effect(hop.effect).into(),
-        policies: hop.policies.iter().map(wire_outcome).collect(),
-        nearest: hop.nearest.iter().map(wire_outcome).collect(),
-    }
-}
-
-fn wire_outcome(explained: &PolicyOutcome) -> pb::PolicyOutcome {
-    let outcome = explained.as_str().to_owned();
-    let condition = match &explained.outcome {
-        Outcome::Failed(failure) => failure.message.clone(),
-        Outcome::Satisfied | Outcome::NotSatisfied => explained.condition.clone(),
-    };
-    pb::PolicyOutcome {
-        policy_id: explained.policy.id.to_string(),
-        effect: wire_policy_effect(explained.policy.effect).into(),
-        outcome,
-        condition,
-        location: explained.policy.location.to_string(),
-    }
 }

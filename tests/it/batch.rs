@@ -123,14 +123,14 @@ fn one_bad_item_is_that_items_status_alone() {
         view("ana"),
         pb::AuthorizeRequest { resource: None, ..view("ana") },
         view("ana").struct_context(&json!({"count": "one"})),
-        pb::AuthorizeRequest { delegations: vec![reference("Mandate::Delegation", "g")], ..view("ana") },
+        pb::AuthorizeRequest { delegations: vec![reference("Mandate::Delegation", "g"); 6], ..view("ana") },
         view("ana"),
     ];
     let answers = ask(&server, pb::AuthorizeRequest::default(), items);
     assert!(is_allow(response(&answers[0])));
     check_item(&answers[1], Code::InvalidArgument, "resource");
     check_item(&answers[2], Code::InvalidArgument, "context.count");
-    check_item(&answers[3], Code::Unimplemented, "delegations");
+    check_item(&answers[3], Code::InvalidArgument, "delegations");
     assert!(is_allow(response(&answers[4])));
 }
 
@@ -146,16 +146,6 @@ fn credentials_and_consistency_are_the_batchs_alone() {
     check_item(&answers[0], Code::InvalidArgument, "credentials");
     check_item(&answers[1], Code::InvalidArgument, "consistency");
     assert!(is_allow(response(&answers[2])));
-}
-
-#[test]
-fn what_is_not_honoured_in_the_defaults_is_never_ignored() {
-    let server = server();
-    let grant = vec![reference("Mandate::Delegation", "g")];
-    let defaults = pb::AuthorizeRequest { delegations: grant, ..view("ana") };
-    let requests = vec![pb::AuthorizeRequest::default()];
-    let batch = pb::AuthorizeBatchRequest { defaults: Some(defaults), requests };
-    check_field(server.client().batch(batch), Code::Unimplemented, "defaults.delegations", "not honoured");
 }
 
 #[test]

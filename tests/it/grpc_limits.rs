@@ -6,7 +6,6 @@ use mandate::server::pb;
 use prost::Message as _;
 use serde_json::json;
 use tonic::{Code, Request, Status};
-use tonic_types::StatusExt as _;
 
 use crate::support::{
     Question as _, Sources, TestServer, check_field, is_allow, question, raw_call, reference, shipped_server,
@@ -23,21 +22,6 @@ fn view() -> pb::AuthorizeRequest {
 
 /// A change that sets one field of a question.
 type Change = fn(&mut pb::AuthorizeRequest);
-
-#[test]
-fn a_field_that_is_not_honoured_yet_is_refused_by_its_name() {
-    let server = TestServer::start(&Sources::small());
-    assert!(is_allow(&server.authorize(view()).unwrap()), "the question itself is good");
-    let changes: [(&str, Change); 1] =
-        [("delegations", |ask| ask.delegations = vec![reference("Mandate::Delegation", "g1")])];
-    for (field, change) in changes {
-        let mut ask = view();
-        change(&mut ask);
-        let status = server.authorize(ask.clone()).unwrap_err();
-        assert_eq!(status.get_details_error_info().unwrap().reason, "FIELD_NOT_HONOURED", "{field}");
-        check_field(server.authorize(ask), Code::Unimplemented, field, "not honoured");
-    }
-}
 
 #[test]
 fn fields_that_change_no_decision_are_accepted() {

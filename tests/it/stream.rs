@@ -77,9 +77,9 @@ fn a_message_that_cannot_be_answered_is_refused_alone() {
     check_status(&stream.ask(&view("ana")), Code::InvalidArgument, "request_id");
     let bad = pb::AuthorizeRequest { resource: None, ..view("ana").named("b") };
     check_status(&stream.ask(&bad), Code::InvalidArgument, "resource");
-    let grant = vec![reference("Mandate::Delegation", "g")];
-    let chained = pb::AuthorizeRequest { delegations: grant, ..view("ana").named("c") };
-    check_status(&stream.ask(&chained), Code::Unimplemented, "delegations");
+    let grants = vec![reference("Mandate::Delegation", "g"); 6];
+    let chained = pb::AuthorizeRequest { delegations: grants, ..view("ana").named("c") };
+    check_status(&stream.ask(&chained), Code::InvalidArgument, "delegations");
     let long = "i".repeat(1025);
     check_status(&stream.ask(&view("ana").named(&long)), Code::InvalidArgument, "1025 bytes");
     assert!(is_allow(&stream.decide(&view("ana").named("d"))));

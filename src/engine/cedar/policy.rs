@@ -56,6 +56,8 @@ pub struct CompiledPolicy {
     pub plan: Arc<AccessPlan>,
     /// Whether it reads the time.
     pub reads_now: bool,
+    /// Whether it reads in which place of a chain the principal stands.
+    pub reads_delegation: bool,
     /// On which terms it allows. A policy whose annotations do not say them is not loaded.
     pub terms: Arc<Terms>,
     pub(super) time_uses: Arc<TimeUses>,
@@ -144,6 +146,7 @@ impl CompiledPolicy {
                 Arc::clone(&NO_TIME_USES)
             },
             reads_now,
+            reads_delegation: walk::reads_context(expressions(), "delegation"),
             conditions,
             slots: if inner.env().is_empty() { Arc::clone(&NO_SLOTS) } else { Arc::new(inner.env().clone()) },
             text: text.written,

@@ -148,20 +148,25 @@ pub fn mentions_resource(policy: &CompiledPolicy) -> bool {
     expressions(policy).into_iter().any(|part| matches!(part.expr_kind(), ExprKind::Var(Var::Resource)))
 }
 
-/// Whether a condition's outcome may depend on `context.now`, or on its being there. A context that is used whole, and not for one of its
-/// members, may be read in any way.
+/// Whether a condition's outcome may depend on `context.now`, or on its being there.
 pub(super) fn reads_now<'e>(conditions: impl IntoIterator<Item = &'e Expr>) -> bool {
+    reads_context(conditions, "now")
+}
+
+/// Whether a condition's outcome may depend on a member of the context, or on its being there. A context that is used whole,
+/// and not for one of its members, may be read in any way.
+pub(super) fn reads_context<'e>(conditions: impl IntoIterator<Item = &'e Expr>, member: &str) -> bool {
     let mut pending: Vec<&Expr> = conditions.into_iter().collect();
     while let Some(expression) = pending.pop() {
         match expression.expr_kind() {
             ExprKind::Var(Var::Context) => return true,
             ExprKind::GetAttr { expr, attr } if is_context(expr) => {
-                if attr == "now" {
+                if attr == member {
                     return true;
                 }
             }
-            ExprKind::HasAttr { expr, attr } if is_context(expr) && attr != "now" => {}
-            ExprKind::ExtHasAttr { expr, attrs } if is_context(expr) && attrs.first() != "now" => {}
+            ExprKind::HasAttr { expr, attr } if is_context(expr) && attr != member => {}
+            ExprKind::ExtHasAttr { expr, attrs } if is_context(expr) && attrs.first() != member => {}
             _ => pending.extend(children(expression)),
         }
     }

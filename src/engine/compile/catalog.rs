@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use serde_json::Value;
 use smol_str::SmolStr;
 
@@ -41,9 +41,11 @@ impl LoadedSchema {
             default_action: domain.action_type().parse().ok(),
             chain_required: domain.chain_required.iter().filter_map(declared).collect(),
             user: declared(&domain.user),
+            delegation: None,
             types,
             kinds,
             request_scoped: HashSet::new(),
+            token_scoped: HashSet::new(),
             actions: HashMap::new(),
             typed: HashMap::new(),
             schema: self.schema.clone(),
@@ -51,13 +53,15 @@ impl LoadedSchema {
             strictness: Strictness::Full,
         };
         self.check_domain(&catalog, report);
+        catalog.delegation = self.delegation_type(&catalog, report);
         self.add_actions(&mut catalog, definitions, report);
         self.check_chains(&catalog, report);
         self.add_request_scoped(&mut catalog, report);
+        self.add_token_scoped(&mut catalog, report);
         catalog
     }
 
-    fn first(&self) -> &Place {
+    pub(super) fn first(&self) -> &Place {
         self.fragments.first().map_or(&EMPTY, |fragment| &fragment.place)
     }
 
@@ -302,30 +306,6 @@ impl LoadedSchema {
         };
         self.fragments.iter().find(declares).map_or(self.first(), |fragment| &fragment.place)
     }
-
-    /// Types marked `@request_scoped`, which may not be anything that carries authority (C4).
-    fn add_request_scoped(&self, catalog: &mut Catalog, report: &mut Report) {
-        let names: Vec<EntityTypeName> = catalog.kinds.keys().cloned().collect();
-        for name in names {
-            let Some(place) = self.request_scope_mark(&name) else { continue };
-            match authority(&self.schema, catalog, &name) {
-                Some(what) => report.push(
-                    Problem::error(place, format!("`{name}` cannot be `@request_scoped`: it is {what}"))
-                        .help("a caller could grant itself authority"),
-                ),
-                None => {
-                    catalog.request_scoped.insert(name);
-                }
-            }
-        }
-    }
-
-    fn request_scope_mark(&self, name: &EntityTypeName) -> Option<&Place> {
-        self.fragments.iter().find_map(|fragment| {
-            let definition = fragment.json.get(name.namespace())?.get("entityTypes")?.get(name.basename())?;
-            definition.get("annotations")?.get("request_scoped").map(|_| &fragment.place)
-        })
-    }
 }
 
 /// Fills a chain with something of everything.
@@ -333,59 +313,29 @@ fn try_chain(catalog: &Catalog, chain: &RecordType) -> Result<(), String> {
     if let Some(unknown) = chain.attributes.keys().find(|name| !Hop::MEMBERS.contains(&name.as_str())) {
         return Err(format!("`{unknown}` is nothing that Mandate fills"));
     }
-    let some = |name: &str| {
-        let declared = catalog.types.get(name);
+    let some = |name: &String| {
+        let declared = catalog.types.get(name.as_str());
         declared.map(|ty| EntityUid::from_type_name_and_id(ty.clone(), EntityId::new("sample")))
     };
-    let agent = catalog.domain.chain_required.iter().find_map(|name| some(name));
-    let hop = Hop::sample(some(&catalog.domain.user), agent);
-    let members = hop.members(chain);
-    let filled = |name: &String| members.iter().any(|(member, _)| member == name);
-    if let Some(role) =
-        chain.attributes.keys().map(ToString::to_string).find(|name| name == "role" && !filled(name))
-    {
-        return Err(format!("`{role}` must be an entity of a closed set"));
+    let domain = &catalog.domain;
+    let agents: Vec<_> = domain.chain_required.iter().filter_map(some).collect();
+    let hop = Hop::sample(some(&domain.user), agents, some(&domain.delegation.type_name));
+    let filled = hop.written(chain);
+    let is_filled = |name: &str| filled.iter().any(|(member, _)| member == name);
+    if chain.attributes.contains_key("role") && !is_filled("role") {
+        return Err("`role` must be an entity of a closed set".to_owned());
     }
-    let mut converter = Converter::new(catalog, Form::Typed, "context.delegation");
-    converter.record(&members, chain).map(drop).map_err(|error| error.to_string())
+    // An autonomous agent has no person behind it.
+    let alone = Hop { user: None, ..hop };
+    let hops = [filled, alone.written(chain)].into_iter().take(if alone.agents.is_empty() { 1 } else { 2 });
+    hops.into_iter().try_for_each(|members| {
+        let mut converter = Converter::new(catalog, Form::Typed, "context.delegation");
+        converter.record(&members, chain).map(drop).map_err(|error| error.to_string())
+    })
 }
 
 fn domain_call(catalog: &Catalog) -> String {
     format!("{}::Action::\"{}\"", catalog.domain.namespace, catalog.domain.call_tool)
-}
-
-/// What makes a type one that requests may not supply.
-fn authority(schema: &Schema, catalog: &Catalog, name: &EntityTypeName) -> Option<&'static str> {
-    let principals: Vec<_> = schema.principals().collect();
-    let domain = &catalog.domain;
-    let text = name.to_string();
-    if principals.contains(&name) {
-        Some("a principal")
-    } else if principals.iter().any(|principal| types::may_be_in(schema, principal, name)) {
-        Some("a group of principals")
-    } else if text == domain.tool || type_in_delegation(catalog, name) {
-        Some("a tool or a delegation")
-    } else if tool_group(schema, catalog, name) {
-        Some("a group of tools")
-    } else {
-        None
-    }
-}
-
-fn tool_group(schema: &Schema, catalog: &Catalog, name: &EntityTypeName) -> bool {
-    catalog.types.get(catalog.domain.tool.as_str()).is_some_and(|tool| types::may_be_in(schema, tool, name))
-}
-
-/// Whether the type is the one that `context.delegation.grants` holds.
-fn type_in_delegation(catalog: &Catalog, name: &EntityTypeName) -> bool {
-    let holds = |action: &Arc<ActionType>| match action.filled.attributes.get("delegation").map(|a| &a.ty) {
-        Some(Type::Record(chain)) => match chain.attributes.get("grants").map(|a| &a.ty) {
-            Some(Type::Set(element)) => **element == Type::Entity(name.clone()),
-            _ => false,
-        },
-        _ => false,
-    };
-    catalog.actions.values().any(holds)
 }
 
 /// Parts a context into what Mandate fills and what callers supply.

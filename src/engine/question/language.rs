@@ -10,6 +10,7 @@ use crate::engine::catalog::{ActionType, Catalog};
 use crate::engine::cedar::CedarRecord;
 use crate::engine::convert::{Converter, Form};
 use crate::engine::datum::{Datum, Reference};
+use crate::engine::delegation::shown::Shown;
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::supplied::Supplied;
 use crate::engine::world::World;
@@ -22,7 +23,12 @@ impl Question {
     /// values, and everything that Mandate adds.
     pub(super) fn in_language(world: &World, request: &AuthzRequest) -> Result<Self, InvalidRequest> {
         let catalog = &world.generation.catalog;
-        let added = [("arguments", request.arguments.is_some()), ("entities", !request.entities.is_empty())];
+        let added = [
+            ("arguments", request.arguments.is_some()),
+            ("entities", !request.entities.is_empty()),
+            ("delegations", !request.delegations.is_empty()),
+            ("credentials", request.subject.is_some()),
+        ];
         if let Some((field, _)) = added.into_iter().find(|(_, set)| *set) {
             return Err(InvalidRequest::field(field, "is nothing the Cedar language has"));
         }
@@ -35,6 +41,8 @@ impl Question {
             action,
             references: Vec::new(),
             supplied: Supplied::default(),
+            touched: Vec::new(),
+            shown: Shown::default(),
         })
     }
 }

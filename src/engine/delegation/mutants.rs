@@ -1,0 +1,38 @@
+//! Defects that the laws of delegation must notice: planted in this process's tests, one at a time for each thread.
+
+use std::cell::Cell;
+
+/// A defect of delegation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// Grants are not checked.
+    GrantNotChecked,
+    /// Every principal of a chain is judged as if it acted by itself.
+    RoleIgnored,
+    /// Only the leaf is asked whether it was revoked.
+    RevokedAncestorIgnored,
+    /// Only the actor is judged.
+    ChainDropped,
+}
+
+thread_local! {
+    static PLANTED: Cell<Option<Mutant>> = const { Cell::new(None) };
+}
+
+/// Whether this thread has the defect.
+pub fn planted(mutant: Mutant) -> bool {
+    PLANTED.get() == Some(mutant)
+}
+
+/// Runs with a defect.
+pub fn with<T>(mutant: Mutant, run: impl FnOnce() -> T) -> T {
+    struct Uproot;
+    impl Drop for Uproot {
+        fn drop(&mut self) {
+            PLANTED.set(None);
+        }
+    }
+    PLANTED.set(Some(mutant));
+    let _uproot = Uproot;
+    run()
+}
