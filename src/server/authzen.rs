@@ -54,7 +54,10 @@ const MAX_CALL: Duration = Duration::from_secs(30);
 
 async fn evaluation(State(pdp): State<Arc<Pdp>>, request: Request) -> Response {
     let request_id = request.headers().get(REQUEST_ID).cloned();
-    let identified = Identified::of(pdp.callers(), &request).map(|identified| identified.caller);
+    let (head, unread) = request.into_parts();
+    let identified =
+        Identified::of(pdp.callers(), &head).await.map(|identified| Arc::clone(identified.caller()));
+    let request = Request::from_parts(head, unread);
     let call = Call {
         caller: identified.as_ref().map_or_else(|_unknown| nobody(), Arc::clone),
         surface: Surface::Authzen,
