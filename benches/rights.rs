@@ -1,4 +1,5 @@
 //! What it costs to hold a caller to its rights, with the example's policies.
+#![expect(clippy::expect_used, reason = "a benchmark that cannot begin says so")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
