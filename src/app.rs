@@ -145,7 +145,7 @@ pub async fn bind(config: &Config) -> Result<Bound, StartError> {
 pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bound, StartError> {
     config.check_exposure()?;
     let data = DataDir::open(&config.data_directory)?;
-    let Doors { callers, tls, follower, warnings: of_callers } = callers::open(config)?;
+    let Doors { callers, tls, follower, warnings: of_callers, keepers: of_issuers } = callers::open(config)?;
     let administrators = if config.callers.control {
         Administrators::Callers(Arc::clone(&callers))
     } else {
@@ -181,7 +181,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         metrics,
         readiness: Readiness::default(),
         report,
-        keepers: keepers.into_iter().collect(),
+        keepers: keepers.into_iter().chain(of_issuers).collect(),
         administrators,
         tls,
         follower,

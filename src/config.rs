@@ -197,7 +197,7 @@ pub enum ConfigError {
     /// Others could reach a listener that authenticates nobody.
     #[error(
         "`{listener}` would listen on {address}, which other hosts can reach, and callers are not authenticated: \
-         configure `callers.spiffe`, listen on loopback, or accept the risk with --insecure-unauthenticated-callers"
+         configure `[tls]` and `callers.spiffe` or `callers.issuers`, listen on loopback, or accept the risk with --insecure-unauthenticated-callers"
     )]
     Exposed {
         /// The listener's name in the configuration.
@@ -212,8 +212,10 @@ pub enum ConfigError {
     )]
     ControlExposed(SocketAddr),
     /// An issuer cannot be used as it is written.
-    #[error("`issuers[{place}].{key}` {problem}")]
+    #[error("`{list}[{place}].{key}` {problem}")]
     Issuer {
+        /// The list.
+        list: &'static str,
         /// Its place in the list, from 0.
         place: usize,
         /// The key.

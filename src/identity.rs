@@ -7,6 +7,7 @@
 
 pub mod bundle;
 pub mod caller;
+pub mod caller_tokens;
 pub mod callers;
 pub mod claims;
 pub mod compact;

@@ -9,19 +9,22 @@ use super::{StartError, parts};
 use crate::config::{CallersConfig, Config, SpiffeTrust, TlsFiles};
 use crate::engine::problem::Report;
 use crate::identity::bundle::{MAX_BUNDLE_BYTES, TrustBundle, TrustBundles};
+use crate::identity::caller_tokens::CallerTokens;
 use crate::identity::callers::{Callers, Gate};
 use crate::identity::rights::{RightSet, Rights};
+use crate::identity::subjects::Keepers;
 use crate::server::tls::{MAX_FILE_BYTES, ServerCertificate, Tls};
 use crate::store::follow::{Followed, Follower, Looked, read_file, read_policies};
 
 /// Who may ask, over what, and the thread that keeps both up to date.
-#[derive(Debug)]
 pub(super) struct Doors {
     pub(super) callers: Arc<Callers>,
     pub(super) tls: Option<Tls>,
     pub(super) follower: Follower,
     /// What loading the policies warned of.
     pub(super) warnings: Report,
+    /// What must run for keys of issuers to be up to date.
+    pub(super) keepers: Keepers,
 }
 
 /// Reads everything once, and follows it from then on.
@@ -34,12 +37,15 @@ pub(super) fn open(config: &Config) -> Result<Doors, StartError> {
         Some(files) => Some(tls(files, bundles.clone(), &mut followed)?),
         None => None,
     };
-    let mut warnings = Report::default();
+    let (mut warnings, mut keepers) = (Report::default(), Keepers::new());
     let callers = if authenticated {
         let looked = Looked::at(vec![config.callers.policies.clone()]);
         let set = rights(&config.callers.policies).map_err(StartError::Rights)?;
         warnings = set.warnings().clone();
-        let gate = Gate::new(bundles.unwrap_or_default(), config.callers.own.clone(), Rights::new(set));
+        let tokens;
+        (tokens, keepers) = CallerTokens::open(&config.callers.issuers)?;
+        let gate =
+            Gate::new(bundles.unwrap_or_default(), tokens, config.callers.own.clone(), Rights::new(set));
         let callers = Arc::new(Callers::Authenticated(Box::new(gate)));
         followed.push(follow_rights(&config.callers.policies, looked, &callers));
         callers
@@ -47,7 +53,7 @@ pub(super) fn open(config: &Config) -> Result<Doors, StartError> {
         Arc::new(Callers::anonymous(parts::anonymous(config)))
     };
     let follower = Follower::spawn(followed, config.reload.poll, config.reload.settle)?;
-    Ok(Doors { callers, tls, follower, warnings })
+    Ok(Doors { callers, tls, follower, warnings, keepers })
 }
 
 fn follow_rights(folder: &Path, looked: Looked, callers: &Arc<Callers>) -> Followed {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::ConfigError;
+use super::issuers::{self, WrittenIssuer};
+use crate::identity::issuer::IssuerConfig;
 use crate::identity::own::{OwnPrincipal, OwnPrincipals};
 use crate::identity::svid::spiffe_id;
 
@@ -36,6 +38,8 @@ pub struct CallersConfig {
     pub policies: PathBuf,
     /// Trust domains whose workloads may call.
     pub spiffe: Vec<SpiffeTrust>,
+    /// Issuers whose tokens name callers.
+    pub issuers: Vec<IssuerConfig>,
     /// Callers that are principals themselves.
     pub own: OwnPrincipals,
     /// Whether administrators authenticate as callers do, rather than by the token of the data directory.
@@ -46,7 +50,7 @@ impl CallersConfig {
     /// Whether callers are authenticated.
     #[must_use]
     pub fn authenticated(&self) -> bool {
-        !self.spiffe.is_empty()
+        !(self.spiffe.is_empty() && self.issuers.is_empty())
     }
 }
 
@@ -56,6 +60,7 @@ impl CallersConfig {
 pub(super) struct Written {
     pub(super) insecure_unauthenticated: bool,
     spiffe: Vec<SpiffeTrust>,
+    issuers: Vec<WrittenIssuer>,
     #[serde(rename = "self")]
     own: Vec<Own>,
 }
@@ -95,7 +100,13 @@ impl Written {
                 .map_err(|error| ConfigError::Callers(format!("`callers.self`: `{caller}`: {error}")))
         });
         let own = OwnPrincipals::new(own.collect::<Result<_, _>>()?);
-        Ok(CallersConfig { policies, spiffe: self.spiffe, own, control: control.callers })
+        Ok(CallersConfig {
+            policies,
+            spiffe: self.spiffe,
+            issuers: issuers::of_callers(self.issuers)?,
+            own,
+            control: control.callers,
+        })
     }
 }
 
@@ -111,13 +122,13 @@ pub(super) fn check(
     }
     if callers.authenticated() && insecure {
         return refuse(
-            "callers are authenticated by `callers.spiffe`, and `callers.insecure_unauthenticated` says that they are \
+            "callers are authenticated by `callers.spiffe` or `callers.issuers`, and `callers.insecure_unauthenticated` says that they are \
              not: write one of them",
         );
     }
     if callers.control && !(callers.authenticated() && tls.is_some()) {
         return refuse(
-            "`control.callers` needs `[tls]` and callers that are authenticated: see `callers.spiffe`",
+            "`control.callers` needs `[tls]` and callers that are authenticated: see `callers.spiffe` and `callers.issuers`",
         );
     }
     Ok(())

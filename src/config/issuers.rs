@@ -53,15 +53,34 @@ type Wrong = (&'static str, String);
 ///
 /// # Errors
 /// [`ConfigError::Issuer`] naming the key.
-pub(super) fn meaning(written: Vec<WrittenIssuer>) -> Result<Vec<IssuerConfig>, ConfigError> {
+pub(super) fn meaning(
+    list: &'static str,
+    written: Vec<WrittenIssuer>,
+) -> Result<Vec<IssuerConfig>, ConfigError> {
     let mut issuers: Vec<IssuerConfig> = Vec::new();
     for (place, written) in written.into_iter().enumerate() {
-        let refuse = |(key, problem)| ConfigError::Issuer { place, key, problem };
+        let refuse = |(key, problem)| ConfigError::Issuer { list, place, key, problem };
         let issuer = written.meaning().map_err(refuse)?;
         issuers.iter().try_for_each(|other| check_apart(&issuer, other)).map_err(refuse)?;
         issuers.push(issuer);
     }
     Ok(issuers)
+}
+
+/// What a list of issuers means whose tokens name callers: no principals, and no grants.
+///
+/// # Errors
+/// [`ConfigError::Issuer`] naming the key.
+pub(super) fn of_callers(written: Vec<WrittenIssuer>) -> Result<Vec<IssuerConfig>, ConfigError> {
+    const LIST: &str = "callers.issuers";
+    for (place, issuer) in written.iter().enumerate() {
+        let meaningless = [("id_prefix", issuer.id_prefix.is_some()), ("grants", issuer.grants)];
+        if let Some((key, _)) = meaningless.into_iter().find(|(_, set)| *set) {
+            let problem = "is for tokens of subjects: a caller's token names its caller alone".to_owned();
+            return Err(ConfigError::Issuer { list: LIST, place, key, problem });
+        }
+    }
+    meaning(LIST, written)
 }
 
 impl WrittenIssuer {

@@ -207,7 +207,7 @@ impl Written {
                 drain: or(self.shutdown.drain, Duration::from_secs(20)),
             },
             data_directory,
-            issuers: issuers::meaning(self.issuers)?,
+            issuers: issuers::meaning("issuers", self.issuers)?,
             insecure_unauthenticated_callers,
         };
         config.check_ranges().map(|()| config)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
+use spiffe::SpiffeId;
 
 use crate::engine::authorize::Now;
 
@@ -32,6 +33,18 @@ pub struct Workload {
     pub trust_domain: String,
     /// What stands after the trust domain: `/gateways/mcp`.
     pub path: String,
+}
+
+impl Workload {
+    /// The workload that a SPIFFE ID names.
+    #[must_use]
+    pub fn of(id: &SpiffeId) -> Self {
+        Self {
+            id: id.to_string(),
+            trust_domain: id.trust_domain_name().to_owned(),
+            path: id.path().to_owned(),
+        }
+    }
 }
 
 /// Whom an issuer's token names.
@@ -107,6 +120,13 @@ impl Caller {
     pub fn token_holder(token: TokenHolder) -> Self {
         let (name, expires) = (format!("{}#{}", token.issuer, token.subject), token.expires);
         Self::new(&name, None, Some(token), None, Some(expires))
+    }
+
+    /// A workload that shows a token of its trust domain (JWT-SVID). Whoever holds the token can show it.
+    #[must_use]
+    pub fn workload_by_token(workload: Workload, token: TokenHolder) -> Self {
+        let (name, expires) = (workload.id.clone(), token.expires);
+        Self::new(&name, Some(workload), Some(token), None, Some(expires))
     }
 
     /// The same workload, which shows a token besides. None if the token names somebody else: a call has one identity.

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use super::bundle::TrustBundles;
-use super::caller::Caller;
+use super::caller::{Caller, Thumbprint};
+use super::caller_tokens::{CallerToken, CallerTokens};
 use super::own::OwnPrincipals;
 use super::peer::Peer;
 use super::rights::{Asking, Lacking, Right, Rights};
+use super::shown::Shown;
 use super::svid::SvidError;
 use crate::engine::authorize::Now;
 use crate::engine::datum::Reference;
@@ -27,6 +29,7 @@ pub enum Callers {
 #[derive(Debug)]
 pub struct Gate {
     bundles: Arc<ArcSwap<TrustBundles>>,
+    tokens: CallerTokens,
     own: OwnPrincipals,
     /// What callers may ask.
     pub rights: Rights,
@@ -49,11 +52,19 @@ pub struct Presented<'a> {
     pub authorization: Option<&'a [u8]>,
 }
 
+/// Who calls, and the token that says so, if one does.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Who calls.
+    pub caller: Arc<Caller>,
+    token: Option<CallerToken>,
+}
+
 /// Why nobody knows who calls. Says nothing of what was shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthenticated {
     /// It shows nothing.
-    #[error("show a certificate of a trusted domain")]
+    #[error("show a certificate of a trusted domain, or a bearer token of a trusted issuer")]
     Absent,
     /// It shows a certificate that is none here.
     #[error(transparent)]
@@ -64,6 +75,15 @@ pub enum Unauthenticated {
     /// It shows what nobody here can verify.
     #[error("tokens of callers are not accepted: no issuer is configured")]
     NoIssuers,
+    /// Its `authorization` is no bearer token.
+    #[error("`authorization` must be `Bearer` and a token")]
+    Scheme,
+    /// It shows a token that is not believed.
+    #[error("its token is not accepted: {0}")]
+    Token(String),
+    /// Certificate and token name two callers.
+    #[error("its certificate and its token name different callers")]
+    Two,
 }
 
 impl Callers {
@@ -73,14 +93,30 @@ impl Callers {
         Self::Anonymous(Arc::new(caller))
     }
 
-    /// Who calls.
+    /// Who calls. May wait for keys of issuers: whoever calls bounds the time.
     ///
     /// # Errors
     /// [`Unauthenticated`]; never where callers are not authenticated.
-    pub fn identify(&self, presented: Presented<'_>, now: Now) -> Result<Arc<Caller>, Unauthenticated> {
+    pub async fn identify(&self, presented: Presented<'_>, now: Now) -> Result<Identity, Unauthenticated> {
+        match self {
+            Self::Anonymous(caller) => Ok(Identity { caller: Arc::clone(caller), token: None }),
+            Self::Authenticated(gate) => gate.identify(presented, now).await,
+        }
+    }
+
+    /// Who still calls, later in the same call.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`] once nobody vouches for the caller any more.
+    pub fn still(
+        &self,
+        identity: &Identity,
+        peer: Option<&Peer>,
+        now: Now,
+    ) -> Result<Arc<Caller>, Unauthenticated> {
         match self {
             Self::Anonymous(caller) => Ok(Arc::clone(caller)),
-            Self::Authenticated(gate) => gate.identify(presented, now),
+            Self::Authenticated(gate) => gate.still(identity, peer, now),
         }
     }
 
@@ -126,16 +162,21 @@ impl Callers {
 }
 
 impl Gate {
-    /// Those whom these bundles vouch for, as far as `rights` go.
+    /// Those whom these bundles and issuers vouch for, as far as `rights` go.
     #[must_use]
-    pub fn new(bundles: Arc<ArcSwap<TrustBundles>>, own: OwnPrincipals, rights: Rights) -> Self {
-        Self { bundles, own, rights, counts: AuthenticationCounts::default() }
+    pub fn new(
+        bundles: Arc<ArcSwap<TrustBundles>>,
+        tokens: CallerTokens,
+        own: OwnPrincipals,
+        rights: Rights,
+    ) -> Self {
+        Self { bundles, tokens, own, rights, counts: AuthenticationCounts::default() }
     }
 
-    fn identify(&self, presented: Presented<'_>, now: Now) -> Result<Arc<Caller>, Unauthenticated> {
-        let identified = self
-            .verify(presented)
-            .and_then(|caller| if caller.holds_at(now) { Ok(caller) } else { Err(Unauthenticated::Expired) });
+    async fn identify(&self, presented: Presented<'_>, now: Now) -> Result<Identity, Unauthenticated> {
+        let identified = self.verify(presented, now).await.and_then(|identity| {
+            if identity.caller.holds_at(now) { Ok(identity) } else { Err(Unauthenticated::Expired) }
+        });
         let AuthenticationCounts { authenticated, absent, refused } = &self.counts;
         let count = match &identified {
             Ok(_) => authenticated,
@@ -146,14 +187,45 @@ impl Gate {
         identified
     }
 
-    fn verify(&self, presented: Presented<'_>) -> Result<Arc<Caller>, Unauthenticated> {
+    /// A token that is shown is looked at, whatever else is: it could name somebody else.
+    async fn verify(&self, presented: Presented<'_>, now: Now) -> Result<Identity, Unauthenticated> {
         let workload = presented.peer.map(|peer| peer.caller(&self.bundles.load())).transpose()?;
-        match (workload, presented.authorization) {
-            // A token that is not looked at could name somebody else.
-            (_, Some(_)) => Err(Unauthenticated::NoIssuers),
-            (Some(workload), None) => Ok(workload),
-            (None, None) => Err(Unauthenticated::Absent),
+        let token = match presented.authorization {
+            None => None,
+            Some(authorization) => Some(self.token(authorization, workload.as_deref(), now).await?),
+        };
+        let caller = one(workload, token.as_ref())?;
+        Ok(Identity { caller, token })
+    }
+
+    async fn token(
+        &self,
+        authorization: &[u8],
+        workload: Option<&Caller>,
+        now: Now,
+    ) -> Result<CallerToken, Unauthenticated> {
+        if self.tokens.issuers().is_empty() {
+            return Err(Unauthenticated::NoIssuers);
         }
+        let token = bearer(authorization).ok_or(Unauthenticated::Scheme)?;
+        let verified = self.tokens.verify(token, &shown(workload), now).await;
+        verified.map_err(|rejection| Unauthenticated::Token(rejection.to_string()))
+    }
+
+    fn still(
+        &self,
+        identity: &Identity,
+        peer: Option<&Peer>,
+        now: Now,
+    ) -> Result<Arc<Caller>, Unauthenticated> {
+        let workload = peer.map(|peer| peer.caller(&self.bundles.load())).transpose()?;
+        if let Some(token) = &identity.token
+            && !self.tokens.still(token, &shown(workload.as_deref()), now)
+        {
+            return Err(Unauthenticated::Expired);
+        }
+        let caller = one(workload, identity.token.as_ref())?;
+        if caller.holds_at(now) { Ok(caller) } else { Err(Unauthenticated::Expired) }
     }
 
     /// How many calls showed who calls, by outcome.
@@ -163,4 +235,29 @@ impl Gate {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         [("authenticated", read(authenticated)), ("absent", read(absent)), ("refused", read(refused))]
     }
+}
+
+/// The one caller that a certificate and a token name.
+fn one(workload: Option<Arc<Caller>>, token: Option<&CallerToken>) -> Result<Arc<Caller>, Unauthenticated> {
+    match (workload, token.map(CallerToken::caller)) {
+        (None, None) => Err(Unauthenticated::Absent),
+        (Some(workload), None) => Ok(workload),
+        (None, Some(holder)) => Ok(Arc::clone(holder)),
+        (Some(workload), Some(holder)) => {
+            let holder = holder.as_token_holder().cloned();
+            holder.and_then(|holder| workload.with_token(holder)).map(Arc::new).ok_or(Unauthenticated::Two)
+        }
+    }
+}
+
+/// What a token may be bound to.
+fn shown(workload: Option<&Caller>) -> Shown {
+    Shown { certificate_sha256: workload.and_then(Caller::certificate).map(Thumbprint::bytes) }
+}
+
+/// The token of an `authorization` (RFC 6750 §2.1).
+fn bearer(authorization: &[u8]) -> Option<&str> {
+    let (scheme, token) = std::str::from_utf8(authorization).ok()?.split_once(' ')?;
+    let token = token.trim_start_matches(' ');
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }

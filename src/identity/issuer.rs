@@ -7,7 +7,8 @@ use std::time::Duration;
 use http::Uri;
 use jsonwebtoken::Algorithm;
 
-use super::claims::Registered;
+use super::caller::{Caller, TokenHolder, Workload};
+use super::claims::{Registered, optional_text};
 use super::compact::{Compact, Members, member, text};
 use super::header::Header;
 use super::jwks::{Key, KeySet};
@@ -17,6 +18,7 @@ use super::profile::{NamedBy, Profile};
 use super::rejection::{Check, Rejection};
 use super::shown::Shown;
 use super::steps::Steps;
+use super::svid::spiffe_id;
 use crate::engine::authorize::Now;
 use crate::engine::subject::Subject;
 
@@ -65,9 +67,9 @@ pub struct Issuer {
 
 /// A token that was verified, and how long that holds.
 #[derive(Debug)]
-pub struct Accepted {
+pub struct Accepted<T = Arc<Subject>> {
     /// What it says.
-    pub subject: Arc<Subject>,
+    pub says: T,
     /// Digest of the key that signed it.
     pub key: [u8; 32],
     /// SHA-256 of the certificate it is bound to.
@@ -94,7 +96,7 @@ impl Issuer {
         }
     }
 
-    /// Checks a token that names this issuer; waits for keys if it names one that is not known yet.
+    /// Checks a token that names this issuer, and says of whom it is; waits for keys if it names one that is not known yet.
     ///
     /// # Errors
     /// [`Rejection`] at the first check that fails.
@@ -106,6 +108,34 @@ impl Issuer {
         now: Now,
         steps: &mut Steps,
     ) -> Result<Accepted, Rejection> {
+        let (registered, key) = self.check(token, shown, now, steps).await?;
+        let subject = self.subject(&token.claims, &registered, digest, steps)?;
+        Ok(self.accepted(Arc::new(subject), &registered, &key))
+    }
+
+    /// As [`Issuer::verify`], of a token by which a caller shows who it is.
+    ///
+    /// # Errors
+    /// [`Rejection`] at the first check that fails.
+    pub async fn verify_caller(
+        &self,
+        token: &Compact<'_>,
+        shown: &Shown,
+        now: Now,
+    ) -> Result<Accepted<Arc<Caller>>, Rejection> {
+        let (registered, key) = self.check(token, shown, now, &mut Steps::default()).await?;
+        let caller = self.caller(&token.claims, &registered)?;
+        Ok(self.accepted(Arc::new(caller), &registered, &key))
+    }
+
+    /// Everything that does not depend on what the claims mean.
+    async fn check(
+        &self,
+        token: &Compact<'_>,
+        shown: &Shown,
+        now: Now,
+        steps: &mut Steps,
+    ) -> Result<(Registered, Arc<Key>), Rejection> {
         let profile = &self.config.profile;
         let header = Header::read(&token.header, &profile.header, &self.config.algorithms)?;
         steps.passed(Check::Type, || format!("one of {}", profile.header.typ.join(", ")));
@@ -127,8 +157,7 @@ impl Issuer {
             None => "not bound".to_owned(),
             Some(_) => "bound to the certificate that was shown".to_owned(),
         });
-        let subject = self.subject(&token.claims, &registered, digest, steps)?;
-        Ok(self.accepted(subject, &registered, &key))
+        Ok((registered, key))
     }
 
     fn check_audience(&self, registered: &Registered) -> Result<(), Rejection> {
@@ -206,11 +235,34 @@ impl Issuer {
         })
     }
 
+    /// The caller that a token names: a workload where the issuer is a trust domain, `sub` otherwise. One that acts for
+    /// somebody is no caller of its own: whom the answer would be for, it says in its questions.
+    fn caller(&self, claims: &Members, registered: &Registered) -> Result<Caller, Rejection> {
+        let refuse = |message: String| Rejection::new(Check::Claims, message);
+        if member(claims, "act").is_some() {
+            return Err(refuse("a caller's token names its caller alone, and this one has `act`".to_owned()));
+        }
+        let subject = optional_text(claims, "sub")?.ok_or_else(|| refuse("`sub` is required".to_owned()))?;
+        let mut scopes = self.config.profile.scopes(claims)?;
+        scopes.sort_unstable();
+        scopes.dedup();
+        let expires = Now(registered.expires);
+        let issuer = self.config.issuer.clone();
+        let holder = TokenHolder { issuer, subject, scopes, expires };
+        if self.config.profile.token.named_by != NamedBy::TrustDomain {
+            return Ok(Caller::token_holder(holder));
+        }
+        let id = spiffe_id(&holder.subject)
+            .map_err(|problem| refuse(format!("`sub` is no SPIFFE ID: {problem}")))?;
+        let workload = Workload::of(&id);
+        Ok(Caller::workload_by_token(workload, holder))
+    }
+
     /// How long what was verified holds: never past expiry, whatever the leeway.
-    fn accepted(&self, subject: Subject, registered: &Registered, key: &Key) -> Accepted {
+    fn accepted<T>(&self, says: T, registered: &Registered, key: &Key) -> Accepted<T> {
         let ages_at = registered.issued.map(|issued| issued.saturating_add(millis(self.config.max_age)));
         Accepted {
-            subject: Arc::new(subject),
+            says,
             key: key.digest,
             certificate: registered.certificate,
             from: registered.not_before.max(registered.issued).unwrap_or(i64::MIN),
@@ -225,4 +277,17 @@ fn millis(span: Duration) -> i64 {
 
 fn shown_instant(millis: i64) -> String {
     crate::engine::convert::datetime(millis).unwrap_or_else(|| millis.to_string())
+}
+
+/// The one issuer that a token names, and its place. Nothing of the token is trusted yet: a name only says whose keys to try.
+///
+/// # Errors
+/// [`Rejection`] if it names none, or two.
+pub(super) fn named<'i>(issuers: &'i [Issuer], claims: &Members) -> Result<(usize, &'i Issuer), Rejection> {
+    let mut named = issuers.iter().enumerate().filter(|(_, issuer)| issuer.is_named(claims));
+    match (named.next(), named.next()) {
+        (Some(found), None) => Ok(found),
+        (None, _) => Err(Rejection::new(Check::Issuer, "the token names no issuer that is configured")),
+        (Some(_), Some(_)) => Err(Rejection::new(Check::Issuer, "the token names two issuers")),
+    }
 }

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::compact::{self, Compact, Members};
 use super::credentials::Credentials;
 use super::https::{Endpoint, EndpointError};
-use super::issuer::{Accepted, Issuer, IssuerConfig, KeyOrigin};
+use super::issuer::{Issuer, IssuerConfig, KeyOrigin, named};
 use super::keys::{Keys, Source};
 use super::rejection::{Check, Rejection};
 use super::shown::Shown;
@@ -52,14 +52,7 @@ impl Subjects {
     /// # Errors
     /// [`IssuerError`] for a file that holds no keys, or an address that could never be trusted.
     pub fn open(configs: &[IssuerConfig]) -> Result<(Self, Keepers), IssuerError> {
-        let mut keepers = Keepers::new();
-        let mut issuers = Vec::new();
-        for config in configs {
-            let keys = Arc::new(Keys::new(&config.issuer, &config.profile.token.key_use, config.limits));
-            let source = source(config, &keys)?;
-            keepers.push(Box::pin(Arc::clone(&keys).keep(source)));
-            issuers.push(Issuer { config: config.clone(), keys });
-        }
+        let (issuers, keepers) = open(configs)?;
         Ok((Self { issuers, verified: Verified::default() }, keepers))
     }
 
@@ -85,43 +78,17 @@ impl Subjects {
         }
         compact::check_size(token)?;
         let digest: [u8; 32] = Sha256::digest(token).into();
-        if let Some(subject) = self.known(&digest, shown, now)? {
-            return Ok(Believed { subject, known: true });
+        if let Some(entry) = self.verified.known(&digest, &self.issuers, shown, now)? {
+            return Ok(Believed { subject: Arc::clone(&entry.accepted.says), known: true });
         }
         let compact = Compact::parse(token)?;
-        let (place, issuer) = self.issuer_of(&compact.claims)?;
+        let (place, issuer) = named(&self.issuers, &compact.claims)?;
         let mut steps = Steps::default();
         let accepted = issuer.verify(&compact, told(&digest), shown, now, &mut steps).await?;
-        let subject = Arc::clone(&accepted.subject);
+        let subject = Arc::clone(&accepted.says);
         let entry = Entry { issuer: place, accepted, length: token.len() };
         self.verified.insert(digest, Arc::new(entry));
         Ok(Believed { subject, known: false })
-    }
-
-    /// A token that was verified before, if all that can change since still holds: time, its issuer's keys, and what its
-    /// caller shows.
-    fn known(&self, digest: &[u8; 32], shown: &Shown, now: Now) -> Result<Option<Arc<Subject>>, Rejection> {
-        let Some(entry) = self.verified.get(digest) else { return Ok(None) };
-        let Entry { issuer, accepted, .. } = &*entry;
-        let Accepted { subject, key, certificate, from, until } = accepted;
-        let keys = self.issuers.get(*issuer).and_then(|issuer| issuer.keys.current());
-        let is_trusted = keys.is_some_and(|keys| keys.holds(key));
-        if !is_trusted || !(*from..*until).contains(&now.0) {
-            self.verified.remove(digest);
-            return Ok(None);
-        }
-        shown.check(certificate.as_ref())?;
-        Ok(Some(Arc::clone(subject)))
-    }
-
-    /// The one issuer that a token names. Nothing of the token is trusted yet: a name only says whose keys to try.
-    fn issuer_of(&self, claims: &Members) -> Result<(usize, &Issuer), Rejection> {
-        let mut named = self.issuers.iter().enumerate().filter(|(_, issuer)| issuer.is_named(claims));
-        match (named.next(), named.next()) {
-            (Some(found), None) => Ok(found),
-            (None, _) => Err(Rejection::new(Check::Issuer, "the token names no issuer that is configured")),
-            (Some(_), Some(_)) => Err(Rejection::new(Check::Issuer, "the token names two issuers")),
-        }
     }
 
     /// Shows what is made of a token, step by step. Nothing is remembered of it.
@@ -141,13 +108,13 @@ impl Subjects {
         let compact = Compact::parse(token)?;
         inspection.header.clone_from(&compact.header);
         inspection.claims.clone_from(&compact.claims);
-        let (_, issuer) = self.issuer_of(&compact.claims)?;
+        let (_, issuer) = named(&self.issuers, &compact.claims)?;
         inspection.issuer = Some(issuer.config.issuer.clone());
         let mut steps = Steps::kept();
         let digest = told(&Sha256::digest(token).into());
         let accepted = issuer.verify(&compact, digest, shown, now, &mut steps).await;
         inspection.steps = steps.into_vec();
-        accepted.map(|accepted| accepted.subject)
+        accepted.map(|accepted| accepted.says)
     }
 }
 
@@ -176,6 +143,22 @@ impl Default for Inspection {
             outcome: Err(Rejection::new(Check::Form, "nothing was looked at")),
         }
     }
+}
+
+/// Issuers and their keys, and what must run for them.
+///
+/// # Errors
+/// [`IssuerError`] for a file that holds no keys, or an address that could never be trusted.
+pub(super) fn open(configs: &[IssuerConfig]) -> Result<(Vec<Issuer>, Keepers), IssuerError> {
+    let mut keepers = Keepers::new();
+    let mut issuers = Vec::new();
+    for config in configs {
+        let keys = Arc::new(Keys::new(&config.issuer, &config.profile.token.key_use, config.limits));
+        let source = source(config, &keys)?;
+        keepers.push(Box::pin(Arc::clone(&keys).keep(source)));
+        issuers.push(Issuer { config: config.clone(), keys });
+    }
+    Ok((issuers, keepers))
 }
 
 /// Where keys come from. A file is read at once: one that holds none is a mistake to be told at the start.

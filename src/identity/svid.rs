@@ -82,12 +82,7 @@ pub fn verify(
         .verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, intermediates, now, usage, None, None)
         .map_err(SvidError::Path)?;
     let expires = end_of(&path, end(&certificate))?;
-    let workload = Workload {
-        id: id.to_string(),
-        trust_domain: id.trust_domain_name().to_owned(),
-        path: id.path().to_owned(),
-    };
-    Ok(Caller::workload(workload, Thumbprint::of(leaf), Now(expires.saturating_mul(1000))))
+    Ok(Caller::workload(Workload::of(&id), Thumbprint::of(leaf), Now(expires.saturating_mul(1000))))
 }
 
 fn read<'c>(der: &'c CertificateDer<'_>) -> Result<X509Certificate<'c>, SvidError> {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::http::request::Parts;
 use tonic::{Request as Asked, Status};
 
 use super::control_token::Token;
@@ -41,9 +41,9 @@ enum By {
 
 impl Administrators {
     /// Lets an administrator in.
-    pub(super) fn admit(&self, request: &Request) -> Result<Administrator, Status> {
+    pub(super) async fn admit(&self, head: &Parts) -> Result<Administrator, Status> {
         let by = match self {
-            Self::Token(token) if token.shown_in(request.headers()) => {
+            Self::Token(token) if token.shown_in(&head.headers) => {
                 By::Token(Arc::new(Caller::anonymous(TOKEN_HOLDER)))
             }
             Self::Token(_) => {
@@ -58,7 +58,7 @@ impl Administrators {
                 }
                 Callers::Authenticated(_) => {
                     let identified =
-                        Identified::of(callers, request).map_err(|error| status::refused(&error))?;
+                        Identified::of(callers, head).await.map_err(|error| status::refused(&error))?;
                     By::Rights(identified, Arc::clone(callers))
                 }
             },
@@ -82,7 +82,7 @@ impl Administrator {
     pub fn caller(&self) -> &Arc<Caller> {
         match &self.by {
             By::Token(caller) => caller,
-            By::Rights(identified, _) => &identified.caller,
+            By::Rights(identified, _) => identified.caller(),
         }
     }
 
@@ -91,7 +91,7 @@ impl Administrator {
     pub fn is_own(&self, principal: &Reference) -> bool {
         match &self.by {
             By::Token(_) => false,
-            By::Rights(identified, callers) => callers.is_own(&identified.caller, principal),
+            By::Rights(identified, callers) => callers.is_own(identified.caller(), principal),
         }
     }
 

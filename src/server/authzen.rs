@@ -28,6 +28,9 @@ use crate::pdp::{Answer, Asked, Call, Pdp, Refused};
 /// Most bytes of a body over the limit that are read all the same.
 const MAX_DISCARDED_BYTES: usize = 8 * MAX_MESSAGE_BYTES;
 
+/// Longest time for a body that nobody reads.
+const MAX_FORGETTING: Duration = Duration::from_secs(1);
+
 /// Longest time for a body to arrive.
 const MAX_READ: Duration = Duration::from_secs(10);
 
@@ -54,7 +57,10 @@ const MAX_CALL: Duration = Duration::from_secs(30);
 
 async fn evaluation(State(pdp): State<Arc<Pdp>>, request: Request) -> Response {
     let request_id = request.headers().get(REQUEST_ID).cloned();
-    let identified = Identified::of(pdp.callers(), &request).map(|identified| identified.caller);
+    let (head, unread) = request.into_parts();
+    let identified =
+        Identified::of(pdp.callers(), &head).await.map(|identified| Arc::clone(identified.caller()));
+    let request = Request::from_parts(head, unread);
     let call = Call {
         caller: identified.as_ref().map_or_else(|_unknown| nobody(), Arc::clone),
         surface: Surface::Authzen,
@@ -64,7 +70,11 @@ async fn evaluation(State(pdp): State<Arc<Pdp>>, request: Request) -> Response {
     let evaluated = async {
         match identified {
             Ok(_caller) => evaluate(&pdp, &call, request).await,
-            Err(refused) => Err(pdp.refuse(&call, refused)),
+            Err(refused) => {
+                let refused = pdp.refuse(&call, refused);
+                forget(request.into_body()).await;
+                Err(refused)
+            }
         }
     };
     let evaluated = AssertUnwindSafe(evaluated).catch_unwind().await;
@@ -166,6 +176,20 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Refused> {
     Err(Refused::Unreadable(format!(
         "the body is over the limit of {MAX_MESSAGE_BYTES} bytes: it has {size} or more"
     )))
+}
+
+/// Lets a body of the usual size go by, unread: whoever still sends it would otherwise lose the answer.
+async fn forget(mut body: Body) {
+    let passing = async {
+        let mut size = 0_usize;
+        while let Some(Ok(frame)) = body.frame().await {
+            size += frame.data_ref().map_or(0, |data| data.len());
+            if size > MAX_MESSAGE_BYTES {
+                return;
+            }
+        }
+    };
+    drop(tokio::time::timeout(MAX_FORGETTING, passing).await);
 }
 
 /// The question an evaluation request asks. Members that AuthZEN does not name are ignored, as it demands; a null

@@ -88,7 +88,7 @@ impl Underway {
 
     /// The same call, once it is known who makes it.
     fn by(self, identified: Identified) -> Self {
-        Self { caller: Arc::clone(&identified.caller), identified: Some(identified), ..self }
+        Self { caller: Arc::clone(identified.caller()), identified: Some(identified), ..self }
     }
 
     /// Refuses the call here, where no question came of it.
@@ -109,7 +109,10 @@ pub async fn attend(State(pdp): State<Arc<Pdp>>, mut request: Request, next: Nex
     let call = if request.uri().path().starts_with(OPEN) {
         call
     } else {
-        match Identified::of(pdp.callers(), &request) {
+        let (head, body) = request.into_parts();
+        let identified = Identified::of(pdp.callers(), &head).await;
+        request = Request::from_parts(head, body);
+        match identified {
             Ok(identified) => call.by(identified),
             Err(refused) => return call.refuse(&pdp, refused),
         }

@@ -28,14 +28,16 @@ pub fn router(commands: Commands, report: ServiceReport, administrators: Adminis
 /// Lets only administrators through, and calls what tonic cannot read what gRPC calls it.
 async fn require_administrator(
     State(administrators): State<Administrators>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
     if let Some(refused) = protocol::refuse_other_than_grpc(&request) {
         return refused;
     }
-    match administrators.admit(&request) {
+    let (head, body) = request.into_parts();
+    match administrators.admit(&head).await {
         Ok(administrator) => {
+            let mut request = Request::from_parts(head, body);
             request.extensions_mut().insert(administrator);
             let response = next.run(request).await;
             let unreadable =

@@ -1,38 +1,48 @@
 //! Who calls, found out before anything of a call's message is read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{HeaderMap, Request, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 
 use crate::identity::caller::Caller;
-use crate::identity::callers::{Callers, Presented, Unauthenticated};
+use crate::identity::callers::{Callers, Identity, Presented, Unauthenticated};
 use crate::identity::peer::Peer;
 use crate::pdp::{Refused, now};
 
-/// What a call showed of its caller, kept as long as the call lasts: who vouched for it may change meanwhile.
+/// Who makes a call, and what says so: kept as long as the call lasts, for who vouched for it may change meanwhile.
 #[derive(Debug, Clone)]
 pub struct Identified {
-    /// Who calls.
-    pub caller: Arc<Caller>,
+    identity: Identity,
     peer: Option<Arc<Peer>>,
-    authorization: Option<Box<[u8]>>,
 }
 
 /// What the decision log calls a caller of whom nobody knows who it is.
 const UNKNOWN: &str = "unauthenticated";
+
+/// Longest time to find out who calls: keys of an issuer may have to be fetched.
+const MAX_IDENTIFYING: Duration = Duration::from_secs(10);
 
 impl Identified {
     /// Who makes a request.
     ///
     /// # Errors
     /// Why nobody knows.
-    pub fn of(callers: &Callers, request: &Request<Body>) -> Result<Self, Refused> {
-        let peer = request.extensions().get::<Arc<Peer>>().cloned();
-        let authorization = authorization(request.headers())?.map(Box::from);
-        let mut identified = Self { caller: nobody(), peer, authorization };
-        identified.caller = identified.again(callers)?;
-        Ok(identified)
+    pub async fn of(callers: &Callers, head: &Parts) -> Result<Self, Refused> {
+        let peer = head.extensions.get::<Arc<Peer>>().cloned();
+        let presented = Presented { peer: peer.as_deref(), authorization: authorization(&head.headers)? };
+        let identifying = callers.identify(presented, now());
+        match tokio::time::timeout(MAX_IDENTIFYING, identifying).await {
+            Ok(identity) => Ok(Self { identity: identity.map_err(refused)?, peer }),
+            Err(_late) => Err(Refused::Caller("its issuer's keys cannot be had in time".to_owned())),
+        }
+    }
+
+    /// Who calls.
+    #[must_use]
+    pub fn caller(&self) -> &Arc<Caller> {
+        &self.identity.caller
     }
 
     /// Who calls, as it is now: an error once nobody vouches for it any more.
@@ -40,9 +50,7 @@ impl Identified {
     /// # Errors
     /// Why nobody knows.
     pub fn again(&self, callers: &Callers) -> Result<Arc<Caller>, Refused> {
-        let presented =
-            Presented { peer: self.peer.as_deref(), authorization: self.authorization.as_deref() };
-        callers.identify(presented, now()).map_err(refused)
+        callers.still(&self.identity, self.peer.as_deref(), now()).map_err(refused)
     }
 }
 

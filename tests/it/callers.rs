@@ -1,6 +1,7 @@
 //! Who is on the other end of a connection: certificates that are believed, those that are not, and what TLS costs others.
 
 mod hostile;
+mod tokens;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -7,6 +7,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType, date_time_ymd,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 /// An authority that signs whatever it is asked to.
@@ -77,6 +80,14 @@ pub(crate) fn svid(uris: &[&str]) -> CertificateParams {
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.not_before = date_time_ymd(2020, 1, 1);
     params
+}
+
+impl Shown {
+    /// Its certificate's thumbprint, as a token that is bound to it says (RFC 8705 §3.1).
+    pub(crate) fn x5t(&self) -> String {
+        let der = CertificateDer::from_pem_slice(self.chain.as_bytes()).unwrap();
+        super::base64url(Sha256::digest(&der))
+    }
 }
 
 /// Files of a server and its callers.
