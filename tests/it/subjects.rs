@@ -1,5 +1,9 @@
 //! Tokens of subjects: which are believed, and what is made of them.
 
 mod doors;
+mod fetching;
 mod hostile;
+mod inspect;
 mod issuer;
+mod provider;
+mod written;

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
-use spiffe::SpiffeId;
 
 use super::Profile;
 use super::values::words;
@@ -12,6 +11,7 @@ use crate::engine::datum::{Datum, Reference};
 use crate::engine::request::RequestEntity;
 use crate::identity::compact::{Members, member, text};
 use crate::identity::rejection::{Check, Rejection};
+use crate::identity::svid::spiffe_id;
 
 /// Most `act` objects within each other. A longer chain is refused, never cut short.
 const MAX_ACTORS: usize = 5;
@@ -281,9 +281,9 @@ impl PrincipalRow {
 
 /// Whether a text is the SPIFFE ID of a workload in a trust domain, in its one spelling (SPIFFE-ID §2).
 fn is_workload(name: &str, trust_domain: &str) -> bool {
-    SpiffeId::new(name).is_ok_and(|id| {
+    spiffe_id(name).is_ok_and(|id| {
         let domain = format!("spiffe://{}", id.trust_domain_name());
-        id.to_string() == name && domain == trust_domain && !id.path().is_empty()
+        domain == trust_domain && !id.path().is_empty()
     })
 }
 
