@@ -2,6 +2,7 @@
 
 mod doors;
 mod fetching;
+mod granted;
 mod hostile;
 mod inspect;
 mod issuer;

@@ -101,6 +101,9 @@ pub enum ActorIssuer {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SynthesisRow {
+    /// Type of the roots that it is made of; no other is made.
+    #[serde(rename = "type")]
+    pub type_name: String,
     /// Claims that become attributes, by the attribute's name.
     #[serde(default)]
     pub attributes: std::collections::BTreeMap<String, String>,
@@ -164,7 +167,8 @@ impl Profile {
         claims: &Members,
         space: Namespace<'_>,
     ) -> Result<Option<RequestEntity>, Rejection> {
-        let Some(row) = &self.principal else { return Ok(None) };
+        let row = self.principal.as_ref().filter(|row| row.type_name == root.type_name);
+        let Some(row) = row else { return Ok(None) };
         let attributes = row.attributes.iter();
         let attributes =
             attributes.filter_map(|(name, claim)| Some((name.clone(), member(claims, claim)?.clone())));
