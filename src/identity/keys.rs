@@ -160,7 +160,7 @@ impl Keys {
             self.looking.store(true, Ordering::Release);
             next = match &source {
                 Source::File(path) => {
-                    self.look_at_file(path, &mut seen);
+                    seen = self.look_at_file(path, seen.take()).await;
                     Instant::now() + POLL
                 }
                 Source::Url(endpoint) => Instant::now() + self.fetch(endpoint).await,
@@ -185,22 +185,28 @@ impl Keys {
         self.limits.refetch.min(self.limits.min_age)
     }
 
-    /// Reads a file if it changed. One that stands as it was is as good as read again.
-    fn look_at_file(&self, path: &Path, seen: &mut Option<Fingerprint>) {
-        let found = Fingerprint::of(path);
-        if let (Some(found), Some(before)) = (&found, &*seen)
-            && found == before
-        {
-            self.renew();
-            return;
-        }
-        let read = read_limited(path).map_err(|problem| (Look::Failed, problem)).and_then(|document| {
-            self.take(&document, self.limits.max_age).map_err(|problem| (Look::Rejected, problem))
+    /// Reads a file if it changed, where a read that hangs keeps nobody from deciding. One that stands as it was is as good
+    /// as read again. Returns what was read.
+    async fn look_at_file(self: &Arc<Self>, path: &Path, seen: Option<Fingerprint>) -> Option<Fingerprint> {
+        let (keys, path) = (Arc::clone(self), path.to_owned());
+        let looked = tokio::task::spawn_blocking(move || {
+            let found = Fingerprint::of(&path);
+            if found.is_some() && found == seen {
+                keys.renew();
+                return seen;
+            }
+            let read = read_limited(&path).map_err(|problem| (Look::Failed, problem)).and_then(|document| {
+                keys.take(&document, keys.limits.max_age).map_err(|problem| (Look::Rejected, problem))
+            });
+            match read {
+                Ok(()) => found,
+                Err((look, problem)) => {
+                    keys.failed(look, &problem);
+                    None
+                }
+            }
         });
-        match read {
-            Ok(()) => *seen = found,
-            Err((look, problem)) => self.failed(look, &problem),
-        }
+        looked.await.unwrap_or_default()
     }
 
     /// Takes over a document, if it holds a key.

@@ -179,3 +179,7 @@ fn source(config: &IssuerConfig, keys: &Keys) -> Result<Source, IssuerError> {
 fn told(digest: &[u8; 32]) -> String {
     digest.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
+
+#[cfg(test)]
+#[path = "subjects_tests.rs"]
+mod tests;

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use serde::Deserialize;
-use spiffe::SpiffeId;
 
 use super::Profile;
 use super::values::words;
@@ -12,6 +11,7 @@ use crate::engine::datum::{Datum, Reference};
 use crate::engine::request::RequestEntity;
 use crate::identity::compact::{Members, member, text};
 use crate::identity::rejection::{Check, Rejection};
+use crate::identity::svid::spiffe_id;
 
 /// Most `act` objects within each other. A longer chain is refused, never cut short.
 const MAX_ACTORS: usize = 5;
@@ -101,6 +101,9 @@ pub enum ActorIssuer {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SynthesisRow {
+    /// Type of the roots that it is made of; no other is made.
+    #[serde(rename = "type")]
+    pub type_name: String,
     /// Claims that become attributes, by the attribute's name.
     #[serde(default)]
     pub attributes: std::collections::BTreeMap<String, String>,
@@ -164,7 +167,8 @@ impl Profile {
         claims: &Members,
         space: Namespace<'_>,
     ) -> Result<Option<RequestEntity>, Rejection> {
-        let Some(row) = &self.principal else { return Ok(None) };
+        let row = self.principal.as_ref().filter(|row| row.type_name == root.type_name);
+        let Some(row) = row else { return Ok(None) };
         let attributes = row.attributes.iter();
         let attributes =
             attributes.filter_map(|(name, claim)| Some((name.clone(), member(claims, claim)?.clone())));
@@ -281,9 +285,9 @@ impl PrincipalRow {
 
 /// Whether a text is the SPIFFE ID of a workload in a trust domain, in its one spelling (SPIFFE-ID §2).
 fn is_workload(name: &str, trust_domain: &str) -> bool {
-    SpiffeId::new(name).is_ok_and(|id| {
+    spiffe_id(name).is_ok_and(|id| {
         let domain = format!("spiffe://{}", id.trust_domain_name());
-        id.to_string() == name && domain == trust_domain && !id.path().is_empty()
+        domain == trust_domain && !id.path().is_empty()
     })
 }
 

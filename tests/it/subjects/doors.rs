@@ -2,13 +2,14 @@
 
 use mandate::server::pb;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::issuer::{ISSUER, Issuer, ask, claims, draft, header};
 use crate::support::{
     Conversation, Draft, Question as _, SigningKey, TestServer, check_field, evaluation, is_allow, post,
-    question, reason, reference,
+    question, reason, reference, seconds,
 };
 
 /// Fails unless a call was refused for its subject's token, saying this.
@@ -31,6 +32,8 @@ fn a_token_says_who_acts_and_what_policies_see() {
         assert!(is_allow(&answer), "{action}: {answer:?}");
         assert_eq!(answer.principal, Some(reference("Mandate::User", &format!("{ISSUER}#ana"))));
         assert_eq!(answer.cache(), pb::CacheStatus::Bypass);
+        let expires = answer.valid_until.expect("a token expires").seconds;
+        assert!((500..=600).contains(&(expires - seconds())), "{expires}");
     }
     assert_eq!(reason(&server.authorize(ask("bare", &token)).unwrap()), "no_permit");
     let without = question(("User", &format!("{ISSUER}#ana")), "bare", ("Doc", "plan"));
@@ -159,4 +162,59 @@ pub(super) fn draft_of(change: impl FnOnce(&mut serde_json::Value)) -> Draft {
 #[test]
 fn a_good_draft_is_good() {
     assert_eq!(draft_of(|_| {}).header, draft().header);
+}
+
+#[test]
+fn the_decision_log_names_a_token_by_its_digest_and_says_nothing_of_it() {
+    let issuer = Issuer::new(SigningKey::p256());
+    let server = TestServer::with_config(&issuer.config(""));
+    let token = issuer.token();
+    server.authorize(ask("view", &token)).unwrap();
+    let record = &server.records(1)[0];
+    let digest = record["token_digest"].as_str().unwrap();
+    let expected: String = Sha256::digest(&token).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(digest, format!("sha256:{expected}"));
+    assert_eq!(record["principal"]["id"], format!("{ISSUER}#ana"));
+    assert!(!record.to_string().contains(&token[..40]), "{record}");
+}
+
+#[test]
+fn a_workload_shows_a_jwt_svid_and_a_trust_domain_names_a_transaction_token() {
+    let issuer = Issuer::new(SigningKey::p256());
+    let keys = issuer.sources.path("keys.json").display().to_string();
+    let of = |issuer: &str, audience: &str, profile: &str| {
+        format!(
+            "[[issuers]]\nissuer = '{issuer}'\naudience = '{audience}'\nprofile = '{profile}'\njwks_file = '{keys}'\n"
+        )
+    };
+    let config = of("spiffe://example.org", "mandate", "jwt-svid")
+        + &of("https://tts.example", "trust.example", "transaction-token")
+        + &of(ISSUER, "mandate", "rfc8693");
+    let server = TestServer::with_config(&issuer.config_of(&config));
+    let now = seconds();
+    let send = |header: serde_json::Value, claims: serde_json::Value| {
+        server.authorize(ask("view", Draft::new(&header, &claims).sign(&issuer.key)))
+    };
+    let svid =
+        json!({"sub": "spiffe://example.org/writer", "aud": ["mandate"], "exp": now + 300, "iat": now});
+    for header in [json!({"alg": "ES256"}), json!({"alg": "ES256", "typ": "JOSE", "kid": "k1"})] {
+        let answer = send(header, svid.clone()).unwrap();
+        assert_eq!(answer.principal, Some(reference("Mandate::Agent", "spiffe://example.org/writer")));
+    }
+    let mut foreign = svid.clone();
+    foreign["sub"] = json!("spiffe://example.net/writer");
+    check_refused(send(json!({"alg": "ES256"}), foreign), "issuer: the token names no issuer");
+    let mut both = svid;
+    both["iss"] = json!(ISSUER);
+    check_refused(send(json!({"alg": "ES256"}), both), "issuer: the token names two issuers");
+    let header = json!({"alg": "ES256", "typ": "txntoken+jwt", "kid": "k1"});
+    let transaction = json!({
+        "aud": "trust.example", "exp": now + 60, "iat": now, "txn": "1", "sub": "ana", "scope": "pay", "req_wl": "gateway",
+    });
+    let answer = send(header.clone(), transaction.clone()).unwrap();
+    assert_eq!(answer.principal, Some(reference("Mandate::Agent", "https://tts.example#gateway")));
+    check_refused(send(json!({"alg": "ES256", "typ": "at+jwt", "kid": "k1"}), transaction.clone()), "typ");
+    let mut elsewhere = transaction;
+    elsewhere["aud"] = json!("another.example");
+    check_refused(send(header, elsewhere), "issuer");
 }
