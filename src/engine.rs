@@ -6,6 +6,7 @@
 //! [`guard`], [`problem`]).
 
 pub mod authorize;
+pub mod brief;
 pub mod catalog;
 pub mod cedar;
 pub mod check;
@@ -22,6 +23,7 @@ pub mod generation;
 pub mod guard;
 pub mod hearing;
 pub mod index;
+pub mod map;
 pub mod parties;
 pub mod plan;
 pub mod prepared;

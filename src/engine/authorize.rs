@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 
-use super::cedar::value::Extension;
 use super::cedar::{
     Absent, CedarValue, CompiledPolicy, Outcome, PolicyEffect, PolicyFailureKind, Trace, Type,
 };
-use super::convert::datetime;
 use super::decision::{Decision, Denial, Effect, PolicyError, ReasonCode};
 use super::delegation::chain::Chain;
 use super::delegation::{Hop, along};
@@ -94,34 +92,43 @@ pub(super) fn decide(
     if let Err(denial) = presence::check_references(world, &question) {
         return Ok(question.denied(denial));
     }
-    let policies = &world.generation.policies;
+    let generation = &world.generation;
     let covering = parties.candidates(world, &question);
-    let candidates: Vec<_> =
-        covering.into_iter().filter_map(|place| policies.get(usize::try_from(place).ok()?)).collect();
+    let Some(briefs) = generation.briefs.all(&covering) else { return Ok(question.denied(missing())) };
     // Telling the time costs as much as evaluating a policy, and nobody else would notice.
-    let timed = candidates.iter().any(|policy| policy.reads_now) && fill_now(&mut question, now)?;
-    let sight = match slice::look(world, &question, parties, candidates.iter().map(|policy| &policy.plan)) {
+    let reading = covering.iter().zip(&briefs).filter(|(_, brief)| brief.reads_now);
+    let reading: Vec<_> = reading.map(|(place, _)| *place).collect();
+    let timed = !reading.is_empty() && fill_now(&mut question, now)?;
+    let plans = briefs.iter().map(|brief| generation.briefs.plan(brief));
+    let sight = match slice::look(world, &question, parties, plans) {
         Ok(sight) => sight,
         Err(denial) => return Ok(question.denied(denial)),
     };
     let hearing = Hearing::new(world, &question, &sight);
+    let scoped = parties.scoped(&question);
     let mut tally = Tally::default();
     let mut traced = Vec::new();
-    for policy in &candidates {
-        if explain {
-            let trace = hearing.trace(&parties.scoped(&question), policy);
-            tally.add(policy, trace.outcome.clone());
-            traced.push((Arc::clone(policy), trace));
-        } else {
-            tally.add(policy, hearing.outcome(policy));
+    for place in covering {
+        let outcome = if explain { None } else { Some(hearing.outcome(place)) };
+        if outcome == Some(Outcome::NotSatisfied) {
+            continue;
         }
+        let Some(policy) = generation.policy(place) else { return Ok(question.denied(missing())) };
+        let outcome = outcome.unwrap_or_else(|| {
+            let trace = hearing.trace(&scoped, policy);
+            let outcome = trace.outcome.clone();
+            traced.push((Arc::clone(policy), trace));
+            outcome
+        });
+        tally.add(policy, outcome);
     }
     tally.doubt(|uid| world.built(uid).is_some() || question.supplied.contains(uid));
-    let (effect, determining, denial) = tally.fold(world.generation.on_policy_error);
-    let reading = candidates.iter().filter(|policy| timed && policy.reads_now);
+    let (effect, determining, denial) = tally.fold(generation.on_policy_error);
+    let reading = if timed { &*reading } else { &[] };
     let validity = validity(&hearing, reading, &tally.errors, now);
     if explain {
-        traced.extend(near(world, &mut question, parties, &candidates, now)?);
+        let near = near(world, &mut question, parties, &traced, now)?;
+        traced.extend(near);
     }
     let explanation = explain.then(|| HopExplanation::of(&question.principal, effect, traced));
     Ok(Decision {
@@ -140,16 +147,11 @@ pub(super) fn decide(
 
 /// The instants around this one over which every policy that reads the time comes out the same, and so the decision. What
 /// met a limit of the stack or a defect may come out otherwise at once (K8).
-fn validity<'p>(
-    hearing: &Hearing<'_>,
-    reading: impl Iterator<Item = &'p &'p Arc<CompiledPolicy>>,
-    errors: &[PolicyError],
-    now: Now,
-) -> Validity {
+fn validity(hearing: &Hearing<'_>, reading: &[u32], errors: &[PolicyError], now: Now) -> Validity {
     if errors.iter().any(|error| error.failure.kind != PolicyFailureKind::Data) {
         return Validity::unforeseen(now);
     }
-    reading.fold(Validity::ALWAYS, |validity, policy| validity.and(hearing.validity(policy, now)))
+    reading.iter().fold(Validity::ALWAYS, |validity, place| validity.and(hearing.validity(*place, now)))
 }
 
 /// How permits come out whose scopes come close. They decide nothing: what they would look at and is not there is no denial.
@@ -157,14 +159,15 @@ fn near(
     world: &World,
     question: &mut Question,
     parties: &Parties,
-    candidates: &[&Arc<CompiledPolicy>],
+    traced: &[(Arc<CompiledPolicy>, Trace)],
     now: Now,
 ) -> Result<Vec<(Arc<CompiledPolicy>, Trace)>, InvalidRequest> {
     fill_now(question, now)?;
+    let candidates: Vec<_> = traced.iter().map(|(policy, _)| policy).collect();
     let question = &*question;
     let scoped = parties.scoped(question);
-    let near = explain::near(&world.generation.policies, candidates, &scoped);
-    let plans = near.iter().map(|policy| &policy.plan);
+    let near = explain::near(&world.generation.policies, &candidates, &scoped);
+    let plans = near.iter().map(|policy| &*policy.plan);
     let Ok(sight) = slice::look(world, question, parties, plans) else { return Ok(Vec::new()) };
     let hearing = Hearing::new(world, question, &sight);
     let trace = |policy: &Arc<CompiledPolicy>| (Arc::clone(policy), hearing.trace(&scoped, policy));
@@ -191,28 +194,28 @@ pub(super) fn fill_now(question: &mut Question, now: Now) -> Result<bool, Invali
 }
 
 fn instant(now: Now) -> Result<CedarValue, InvalidRequest> {
-    let invalid = |message: String| InvalidRequest::field("context.now", message);
-    let text = datetime(now.0).ok_or_else(|| invalid(format!("{} ms is not a datetime", now.0)))?;
-    CedarValue::extension(Extension::Datetime, &text).map_err(invalid)
+    CedarValue::datetime(now.0)
+        .ok_or_else(|| InvalidRequest::field("context.now", format!("{} ms is not a datetime", now.0)))
 }
 
 /// What the policies said, before C14 decides what it means.
 #[derive(Debug, Default)]
-struct Tally {
-    permits: Vec<Arc<CompiledPolicy>>,
-    forbids: Vec<Arc<CompiledPolicy>>,
+struct Tally<'w> {
+    permits: Vec<&'w Arc<CompiledPolicy>>,
+    forbids: Vec<&'w Arc<CompiledPolicy>>,
     errors: Vec<PolicyError>,
 }
 
-impl Tally {
-    fn add(&mut self, policy: &Arc<CompiledPolicy>, outcome: Outcome) {
-        let policy = || Arc::clone(policy);
+impl<'w> Tally<'w> {
+    fn add(&mut self, policy: &'w Arc<CompiledPolicy>, outcome: Outcome) {
         match outcome {
             Outcome::NotSatisfied => {}
-            Outcome::Failed(failure) => self.errors.push(PolicyError { policy: policy(), failure }),
-            Outcome::Satisfied => match policy().effect {
-                PolicyEffect::Permit => self.permits.push(policy()),
-                PolicyEffect::Forbid => self.forbids.push(policy()),
+            Outcome::Failed(failure) => {
+                self.errors.push(PolicyError { policy: Arc::clone(policy), failure });
+            }
+            Outcome::Satisfied => match policy.effect {
+                PolicyEffect::Permit => self.permits.push(policy),
+                PolicyEffect::Forbid => self.forbids.push(policy),
             },
         }
     }
@@ -234,18 +237,18 @@ impl Tally {
     }
 
     /// C14, then Cedar's rule: a satisfied forbid denies, else a satisfied permit allows, else deny.
-    fn fold(&mut self, mode: OnPolicyError) -> (Effect, Vec<Arc<CompiledPolicy>>, Option<Denial>) {
+    fn fold(&self, mode: OnPolicyError) -> (Effect, Vec<Arc<CompiledPolicy>>, Option<Denial>) {
         if let Some(error) = self.errors.iter().find(|error| denies(error, mode)) {
             return (Effect::Deny, Vec::new(), Some(failed(error)));
         }
         if let Some(denial) = forbidden(&self.forbids) {
-            return (Effect::Deny, std::mem::take(&mut self.forbids), Some(denial));
+            return (Effect::Deny, self.forbids.iter().copied().cloned().collect(), Some(denial));
         }
         if self.permits.is_empty() {
             let denial = Denial::new(ReasonCode::NoPermit, "no policy permits this");
             return (Effect::Deny, Vec::new(), Some(denial));
         }
-        (Effect::Allow, std::mem::take(&mut self.permits), None)
+        (Effect::Allow, self.permits.iter().copied().cloned().collect(), None)
     }
 }
 
@@ -260,6 +263,11 @@ fn denies(error: &PolicyError, mode: OnPolicyError) -> bool {
         }
 }
 
+/// The denial of a decision that would have to leave a policy out: a defect.
+fn missing() -> Denial {
+    Denial::new(ReasonCode::PolicyError, "a policy that covers the request is not there")
+}
+
 fn failed(error: &PolicyError) -> Denial {
     let id = &error.policy.id;
     Denial {
@@ -270,7 +278,7 @@ fn failed(error: &PolicyError) -> Denial {
     }
 }
 
-fn forbidden(forbids: &[Arc<CompiledPolicy>]) -> Option<Denial> {
+fn forbidden(forbids: &[&Arc<CompiledPolicy>]) -> Option<Denial> {
     let first = forbids.first()?;
     let explained = forbids.iter().find(|policy| policy.reason().is_some()).unwrap_or(first);
     let message = match explained.reason() {

@@ -1,6 +1,5 @@
 //! What the schema declares, indexed for requests: entity types, actions, and which typed action is whose.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +10,7 @@ use super::cedar::{EntityKind, RecordType, Type};
 use super::datum::Reference;
 use super::delegation::names::DelegationNames;
 use super::generation::Strictness;
+use super::map::{Map, Set};
 use super::request::InvalidRequest;
 
 /// Context members that Mandate fills; a request that sets one is refused (C5).
@@ -105,12 +105,12 @@ pub struct Catalog {
     pub(super) user: Option<EntityTypeName>,
     /// Type of delegations, if it is declared.
     pub(super) delegation: Option<EntityTypeName>,
-    pub(super) types: HashMap<SmolStr, EntityTypeName>,
-    pub(super) kinds: HashMap<EntityTypeName, EntityKind>,
-    pub(super) request_scoped: HashSet<EntityTypeName>,
-    pub(super) token_scoped: HashSet<EntityTypeName>,
-    pub(super) actions: HashMap<EntityUid, Arc<ActionType>>,
-    pub(super) typed: HashMap<EntityUid, EntityUid>,
+    pub(super) types: Map<SmolStr, EntityTypeName>,
+    pub(super) kinds: Map<EntityTypeName, EntityKind>,
+    pub(super) request_scoped: Set<EntityTypeName>,
+    pub(super) token_scoped: Set<EntityTypeName>,
+    pub(super) actions: Map<EntityUid, Arc<ActionType>>,
+    pub(super) typed: Map<EntityUid, EntityUid>,
 }
 
 /// An action, as the schema declares it.
@@ -119,11 +119,11 @@ pub struct ActionType {
     /// Its name.
     pub uid: EntityUid,
     /// Types of principal it applies to.
-    pub principals: HashSet<EntityTypeName>,
+    pub principals: Set<EntityTypeName>,
     /// Types of resource it applies to.
-    pub resources: HashSet<EntityTypeName>,
+    pub resources: Set<EntityTypeName>,
     /// Actions it is in, at any distance.
-    pub ancestors: HashSet<EntityUid>,
+    pub ancestors: Set<EntityUid>,
     /// Whether other actions are in it.
     pub has_children: bool,
     /// Its context, less what Mandate fills.
@@ -159,9 +159,9 @@ impl ActionType {
     pub(super) fn bare(uid: EntityUid) -> Self {
         Self {
             uid,
-            principals: HashSet::new(),
-            resources: HashSet::new(),
-            ancestors: HashSet::new(),
+            principals: Set::default(),
+            resources: Set::default(),
+            ancestors: Set::default(),
             has_children: false,
             supplied: RecordType::default(),
             filled: RecordType::default(),

@@ -32,6 +32,7 @@ pub use entities::{BuiltEntity, Slice};
 pub use evaluate::{Absent, ConditionOutcome, Evaluation, Outcome, PolicyFailure, PolicyFailureKind, Trace};
 pub use members::Members;
 pub use policy::{Annotations, CompiledPolicy, PolicyEffect};
+pub(super) use program::Program;
 pub use scope::{ActionScope, PartyScope, Scoped};
 pub use sight::{Look, Sight};
 pub use swift::Scene;

@@ -41,6 +41,7 @@ use policies::LoadedPolicies;
 use sha2::{Digest, Sha256};
 pub use workers::Workers;
 
+use super::brief::Briefs;
 use super::catalog::Domain;
 use super::cedar::entities as cedar_entities;
 use super::digest;
@@ -156,11 +157,13 @@ fn finish(
         return Err(report);
     }
     let index = index(&policies, &mut remains.keys);
+    let policies: Vec<_> = policies.iter().flat_map(Placed::policies).cloned().collect();
     let generation = Generation {
         hash: Arc::from(content_hash(sources, options)),
         index,
+        briefs: Briefs::of(&policies),
         actions: actions.into_iter().map(|action| (action.uid().clone(), action)).collect(),
-        policies: policies.iter().flat_map(Placed::policies).cloned().collect(),
+        policies,
         catalog,
         on_policy_error: options.on_policy_error,
     };

@@ -28,6 +28,8 @@ pub struct EntityStore {
     children: HashTrieMapSync<EntityUid, u32, RandomState>,
     /// Changes whenever the ancestors of an entity change that was not itself put.
     edges: Version,
+    /// Changes whenever anything does.
+    version: Version,
 }
 
 impl Default for EntityStore {
@@ -37,6 +39,7 @@ impl Default for EntityStore {
             entities: HashTrieMapSync::new_with_hasher_and_ptr_kind(hasher.clone()),
             children: HashTrieMapSync::new_with_hasher_and_ptr_kind(hasher),
             edges: Version::next(),
+            version: Version::next(),
         }
     }
 }
@@ -70,6 +73,11 @@ impl EntityStore {
     /// Every entity with its name, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&EntityUid, &StoredEntity)> {
         self.entities.iter()
+    }
+
+    /// Names this state of the store: two stores of one version are the same.
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// The state of everybody's ancestors, as far as they do not follow from an entity's own version.

@@ -1,13 +1,14 @@
 //! Policies, schema and configuration, compiled whole.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 
+use super::brief::Briefs;
 use super::catalog::Catalog;
 use super::cedar::{BuiltEntity, CompiledPolicy};
 use super::index::ScopeIndex;
+use super::map::Map;
 
 /// What happens when a policy cannot be evaluated (C14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
@@ -60,10 +61,12 @@ pub struct Generation {
     pub hash: Arc<str>,
     /// Policies and links, in the order of the files.
     pub policies: Vec<Arc<CompiledPolicy>>,
+    /// What decisions need to know of them.
+    pub briefs: Briefs,
     /// Which of them cover a request.
     pub index: ScopeIndex,
     /// The schema's actions, each with all it is in.
-    pub actions: HashMap<EntityUid, BuiltEntity>,
+    pub actions: Map<EntityUid, BuiltEntity>,
     /// What the schema declares.
     pub catalog: Arc<Catalog>,
     /// What happens when a policy cannot be evaluated.
@@ -77,12 +80,18 @@ impl Generation {
         self.policies.iter().filter(|policy| policy.reads_delegation)
     }
 
+    /// The policy at a place.
+    pub fn policy(&self, place: u32) -> Option<&Arc<CompiledPolicy>> {
+        self.policies.get(usize::try_from(place).ok()?)
+    }
+
     /// The same generation less one policy: for proving that a case would notice.
     #[must_use]
     pub fn without(&self, id: &str) -> Self {
         let mut less = self.clone();
         less.policies.retain(|policy| policy.id != id);
         less.index = ScopeIndex::of(&less.policies);
+        less.briefs = Briefs::of(&less.policies);
         less
     }
 }

@@ -16,8 +16,7 @@ use super::world::World;
 #[derive(Debug)]
 pub struct Hearing<'h> {
     world: &'h World,
-    question: &'h Question,
-    sight: &'h Sight<'h>,
+    scene: Scene<'h>,
     /// None within if it cannot be made, which is a defect.
     slice: OnceCell<Option<Slice>>,
 }
@@ -25,40 +24,40 @@ pub struct Hearing<'h> {
 impl<'h> Hearing<'h> {
     /// Opens it. `sight` is what was looked at along the plans of all policies that will be heard.
     pub fn new(world: &'h World, question: &'h Question, sight: &'h Sight<'h>) -> Self {
-        Self { world, question, sight, slice: OnceCell::new() }
+        let Question { principal, action, resource, context, .. } = question;
+        let scene = Scene { principal, action: &action.uid, resource, context, sight };
+        Self { world, scene, slice: OnceCell::new() }
     }
 
-    /// What a policy says whose scope covers the question.
-    pub fn outcome(&self, policy: &CompiledPolicy) -> Outcome {
-        match self.swiftly(policy) {
+    /// What the policy at a place says, whose scope covers the question.
+    pub fn outcome(&self, place: u32) -> Outcome {
+        match self.swiftly(place) {
             Some(true) => Outcome::Satisfied,
             Some(false) => Outcome::NotSatisfied,
-            None => match self.cedars() {
-                Some(evaluation) => evaluation.outcome(policy),
-                None => Outcome::Failed(PolicyFailure::internal()),
+            None => match (self.cedars(), self.world.generation.policy(place)) {
+                (Some(evaluation), Some(policy)) => evaluation.outcome(policy),
+                _ => Outcome::Failed(PolicyFailure::internal()),
             },
         }
     }
 
-    /// Whether a policy is satisfied, as far as that is certain without Cedar's evaluator.
-    pub fn swiftly(&self, policy: &CompiledPolicy) -> Option<bool> {
-        let scene = self.scene();
-        for program in policy.programs.as_deref()? {
-            if !scene.holds(program)? {
+    /// Whether the policy at a place is satisfied, as far as that is certain without Cedar's evaluator.
+    pub fn swiftly(&self, place: u32) -> Option<bool> {
+        let briefs = &self.world.generation.briefs;
+        for conjunct in briefs.conjuncts(briefs.get(place)?)? {
+            if !self.scene.holds(conjunct?)? {
                 return Some(false);
             }
         }
         Some(true)
     }
 
-    /// The instants around `now`, which the question has been told, over which a policy says the same.
-    pub fn validity(&self, policy: &CompiledPolicy, now: Now) -> Validity {
-        policy.validity(&self.scene(), || self.cedars(), now)
-    }
-
-    fn scene(&self) -> Scene<'_> {
-        let Question { principal, action, resource, context, .. } = self.question;
-        Scene { principal, action: &action.uid, resource, context, sight: self.sight }
+    /// The instants around `now`, which the question has been told, over which the policy at a place says the same.
+    pub fn validity(&self, place: u32, now: Now) -> Validity {
+        match self.world.generation.policy(place) {
+            Some(policy) => policy.validity(&self.scene, || self.cedars(), now),
+            None => Validity::unforeseen(now),
+        }
     }
 
     /// What a policy says, part by part, by Cedar's evaluator.
@@ -70,8 +69,8 @@ impl<'h> Hearing<'h> {
     }
 
     fn cedars(&self) -> Option<Evaluation<'_>> {
-        let slice = self.slice.get_or_init(|| slice::slice(self.world, self.sight)).as_ref()?;
-        let Question { principal, action, resource, context, .. } = self.question;
-        Some(Evaluation::new(principal, &action.uid, resource, context.clone(), slice))
+        let Scene { principal, action, resource, context, sight } = self.scene;
+        let slice = self.slice.get_or_init(|| slice::slice(self.world, sight)).as_ref()?;
+        Some(Evaluation::new(principal, action, resource, context.clone(), slice))
     }
 }

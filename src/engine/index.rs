@@ -15,20 +15,17 @@ mod party;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use cedar_policy::EntityUid;
-use foldhash::fast::RandomState;
 
 use super::cedar::{BuiltEntity, CompiledPolicy};
+use super::map::Map;
 use super::version::Version;
 pub use keys::{ScopeKeys, Scopes};
 use party::Key;
 pub use party::PartyKeys;
-
-type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// Up to this many policies are compared one by one, which is faster than searching.
 const FEW: usize = 32;

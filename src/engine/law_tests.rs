@@ -18,6 +18,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{TestRng, TestRunner};
 use serde_json::Value;
 
+use super::brief::Briefs;
 use super::catalog::ActionType;
 use super::cedar::{CedarRecord, CompiledPolicy, Outcome, PolicyEffect, entities};
 use super::compile::{Options, Sources, compile};
@@ -55,6 +56,7 @@ fn world_of(policies: &PolicySet, stored: &Entities) -> World {
     compiled.sort_by(|one, other| one.id.cmp(&other.id));
     let generation = Generation {
         index: ScopeIndex::of(&compiled),
+        briefs: Briefs::of(&compiled),
         policies: compiled,
         ..BARE.generation.as_ref().clone()
     };
@@ -85,17 +87,18 @@ fn decided(world: &World, request: &Request) -> (Verdict, Looked) {
         shown: Shown::default(),
     };
     let parties = Parties::of(world, &question);
-    let places = parties.candidates(world, &question);
-    let candidates: Vec<_> = places.iter().map(|place| &world.generation.policies[*place as usize]).collect();
-    let sight =
-        slice::look(world, &question, &parties, candidates.iter().map(|policy| &policy.plan)).unwrap();
+    let briefs = &world.generation.briefs;
+    let covering = parties.candidates(world, &question);
+    let plans = covering.iter().map(|place| briefs.plan(briefs.get(*place).unwrap()));
+    let sight = slice::look(world, &question, &parties, plans).unwrap();
     let hearing = Hearing::new(world, &question, &sight);
     let scoped = parties.scoped(&question);
-    let swift = candidates.iter().filter(|policy| hearing.swiftly(policy).is_some()).count();
-    let looked = Looked { candidates: candidates.len(), sliced: sight.found(), swift };
+    let swift = covering.iter().filter(|place| hearing.swiftly(**place).is_some()).count();
+    let looked = Looked { candidates: covering.len(), sliced: sight.found(), swift };
     let (mut permits, mut forbids, mut errors) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    for policy in candidates {
-        let outcome = hearing.outcome(policy);
+    for place in covering {
+        let policy = world.generation.policy(place).unwrap();
+        let outcome = hearing.outcome(place);
         let trace = hearing.trace(&scoped, policy);
         assert!(trace.in_scope() && trace.outcome == outcome, "a trace decides what an evaluation does");
         match (outcome, policy.effect) {

@@ -121,11 +121,11 @@ impl Parties {
     pub fn candidates(&self, world: &World, question: &Question) -> Vec<u32> {
         let index = &world.generation.index;
         let principal = match &self.principal {
-            Party::Stored(prepared) => Cow::Borrowed(&prepared.principal),
+            Party::Stored(prepared) => Cow::Borrowed(prepared.principal(index)),
             other => Cow::Owned(index.principal_keys(&question.principal, other.built())),
         };
         let resource = match &self.resource {
-            Party::Stored(prepared) => Cow::Borrowed(&prepared.resource),
+            Party::Stored(prepared) => Cow::Borrowed(prepared.resource(index)),
             other => Cow::Owned(index.resource_keys(&question.resource, other.built())),
         };
         index.candidates(&principal, (&question.action.uid, self.action.as_ref()), &resource)

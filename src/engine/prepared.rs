@@ -6,9 +6,9 @@
 //! removed when they change.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use cedar_policy::EntityUid;
@@ -17,7 +17,7 @@ use foldhash::fast::RandomState;
 use super::cedar::BuiltEntity;
 use super::entities::{EntityStore, StoredEntity};
 use super::index::{PartyKeys, ScopeIndex};
-use super::version::Version;
+use super::version::{AtomicVersion, Version};
 
 /// How many entities are kept, at most.
 const SLOTS: usize = 16 * 1024;
@@ -32,17 +32,27 @@ const ANCESTOR_BYTES: usize = 192;
 #[derive(Debug)]
 pub struct Prepared {
     of: Origin,
+    /// A store in which the entity and everybody's ancestors are those that it was made from.
+    holds_in: AtomicVersion,
     /// How many entities it is in.
     above: usize,
     /// The entity and everything it is in.
     pub built: BuiltEntity,
-    /// What scopes ask of a principal and it fulfils.
-    pub principal: PartyKeys,
-    /// What scopes ask of a resource and it fulfils.
-    pub resource: PartyKeys,
+    principal: OnceLock<PartyKeys>,
+    resource: OnceLock<PartyKeys>,
 }
 
 impl Prepared {
+    /// What scopes ask of a principal and it fulfils. `index` is the one it was prepared for.
+    pub fn principal(&self, index: &ScopeIndex) -> &PartyKeys {
+        self.principal.get_or_init(|| index.principal_keys(self.built.uid(), Some(&self.built)))
+    }
+
+    /// What scopes ask of a resource and it fulfils. `index` is the one it was prepared for.
+    pub fn resource(&self, index: &ScopeIndex) -> &PartyKeys {
+        self.resource.get_or_init(|| index.resource_keys(self.built.uid(), Some(&self.built)))
+    }
+
     fn bytes(&self) -> usize {
         ENTITY_BYTES + ANCESTOR_BYTES * self.above
     }
@@ -77,19 +87,26 @@ impl Default for PreparedEntities {
 impl PreparedEntities {
     /// A stored entity, made ready; none if it is not stored.
     pub fn get(&self, store: &EntityStore, index: &ScopeIndex, uid: &EntityUid) -> Option<Arc<Prepared>> {
-        let entity = store.get(uid)?;
-        let of = Origin { entity: entity.version(), edges: store.edges(), index: index.version() };
         let Some(slot) = self.slot(uid) else {
-            return Some(Arc::new(prepare(store, index, uid, entity, of)));
+            let entity = store.get(uid)?;
+            return Some(Arc::new(prepare(store, index, uid, entity)));
         };
-        match &*slot.load() {
-            Some(prepared) if prepared.of == of => Some(Arc::clone(prepared)),
-            _ => {
-                let prepared = Arc::new(prepare(store, index, uid, entity, of));
-                self.keep(slot, &prepared);
-                Some(prepared)
+        let kept = slot.load();
+        if let Some(kept) =
+            kept.as_ref().filter(|kept| kept.built.uid() == uid && kept.of.index == index.version())
+        {
+            // Where nothing has changed, nobody has to look whether the entity has.
+            if kept.holds_in.get() == store.version() {
+                return Some(Arc::clone(kept));
+            }
+            if kept.of == Origin::of(store, index, store.get(uid)?) {
+                kept.holds_in.set(store.version());
+                return Some(Arc::clone(kept));
             }
         }
+        let prepared = Arc::new(prepare(store, index, uid, store.get(uid)?));
+        self.keep(slot, &prepared);
+        Some(prepared)
     }
 
     /// Keeps an entity in place of whichever was there, if there is room.
@@ -110,22 +127,21 @@ impl PreparedEntities {
     }
 }
 
-fn prepare(
-    store: &EntityStore,
-    index: &ScopeIndex,
-    uid: &EntityUid,
-    entity: &StoredEntity,
-    of: Origin,
-) -> Prepared {
+impl Origin {
+    fn of(store: &EntityStore, index: &ScopeIndex, entity: &StoredEntity) -> Self {
+        Self { entity: entity.version(), edges: store.edges(), index: index.version() }
+    }
+}
+
+fn prepare(store: &EntityStore, index: &ScopeIndex, uid: &EntityUid, entity: &StoredEntity) -> Prepared {
     let above = store.ancestors(uid);
-    let count = above.len();
-    let built = BuiltEntity::new(uid, Arc::clone(entity.members()), above);
     Prepared {
-        of,
-        above: count,
-        principal: index.principal_keys(uid, Some(&built)),
-        resource: index.resource_keys(uid, Some(&built)),
-        built,
+        of: Origin::of(store, index, entity),
+        holds_in: AtomicVersion::new(store.version()),
+        above: above.len(),
+        built: BuiltEntity::new(uid, Arc::clone(entity.members()), above),
+        principal: OnceLock::new(),
+        resource: OnceLock::new(),
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 use foldhash::fast::RandomState;
@@ -28,13 +27,13 @@ pub fn look<'w>(
     world: &'w World,
     question: &'w Question,
     parties: &'w Parties,
-    plans: impl IntoIterator<Item = &'w Arc<AccessPlan>>,
+    plans: impl IntoIterator<Item = &'w AccessPlan>,
 ) -> Result<Sight<'w>, Denial> {
     let mut looking = Looking { world, question, parties, sight: Sight::default() };
-    let mut taken: Vec<&Arc<AccessPlan>> = Vec::new();
+    let mut taken: Vec<&AccessPlan> = Vec::with_capacity(NEIGHBOURS);
     for plan in plans {
         // Of equal plans there is one copy.
-        if taken.iter().rev().take(NEIGHBOURS).all(|taken| !Arc::ptr_eq(taken, plan)) {
+        if taken.iter().rev().take(NEIGHBOURS).all(|taken| !std::ptr::eq(*taken, plan)) {
             looking.along(plan)?;
             taken.push(plan);
         }

@@ -15,3 +15,25 @@ impl Version {
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
+
+/// A version that changes hands.
+#[derive(Debug)]
+pub struct AtomicVersion(AtomicU64);
+
+impl AtomicVersion {
+    /// Holds a version.
+    #[must_use]
+    pub fn new(version: Version) -> Self {
+        Self(AtomicU64::new(version.0))
+    }
+
+    /// The version it holds.
+    pub fn get(&self) -> Version {
+        Version(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Holds another from now on.
+    pub fn set(&self, version: Version) {
+        self.0.store(version.0, Ordering::Relaxed);
+    }
+}

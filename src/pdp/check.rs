@@ -128,6 +128,7 @@ fn check(sample: &Sample, known: &mut Option<(Arc<str>, Option<Checker>)>) -> Ch
 mod tests {
     use super::*;
     use crate::engine::authorize::authorize;
+    use crate::engine::brief::Briefs;
     use crate::engine::cedar::PolicyFailureKind;
     use crate::engine::compile::{Options, compile};
     use crate::engine::datum::{Datum, Reference};
@@ -197,6 +198,7 @@ mod tests {
         for policy in &mut generation.policies {
             Arc::make_mut(policy).plan = Arc::default();
         }
+        generation.briefs = Briefs::of(&generation.policies);
         let world = World::new(Arc::new(generation), world.entities);
         let decision = authorize(&world, &list_tools(), Now(1_790_000_000_000)).unwrap();
         assert_eq!(decision.denial.map(|denial| denial.code), Some(ReasonCode::PolicyError));

@@ -23,7 +23,7 @@ use super::value::CedarRecord;
 const FEW: usize = 8;
 
 /// One request: what programs run over.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Scene<'s> {
     /// Who acts.
     pub principal: &'s EntityUid,

@@ -1,6 +1,6 @@
 //! Schema types as conversion needs them: resolved, and marked where a tool's arguments are mapped by annotation.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use cedar_policy::{EntityTypeName, EntityUid, Schema};
 use cedar_policy_core::ast;
@@ -8,6 +8,8 @@ use cedar_policy_core::validator::types::{Attributes, EntityKind as CoreEntityKi
 use cedar_policy_core::validator::{ValidatorEntityTypeKind, ValidatorSchema};
 use serde_json::Value;
 use smol_str::SmolStr;
+
+use crate::engine::map::Set;
 
 /// The type of a value, as the schema declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +69,7 @@ pub enum EntityKind {
     /// Stored or supplied, with attributes.
     Standard(RecordType, Option<Type>),
     /// One of a closed set of ids; nothing is stored for it.
-    Enum(HashSet<SmolStr>),
+    Enum(Set<SmolStr>),
     /// An action; the schema declares which exist.
     Action,
 }

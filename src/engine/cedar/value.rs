@@ -7,7 +7,7 @@ use cedar_policy::{Context, EntityUid};
 use cedar_policy_core::ast::{self, ExtensionFunction, Literal, Name, PartialValue, Value, ValueKind};
 use cedar_policy_core::extensions::Extensions;
 use ref_cast::RefCast;
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 
 /// A value as Cedar evaluates it.
 #[derive(Debug, Clone, PartialEq, Eq, RefCast)]
@@ -58,6 +58,12 @@ static CONSTRUCTORS: LazyLock<[Option<&'static ExtensionFunction>; 4]> = LazyLoc
     })
 });
 
+const NO_SUCH_EXTENSION: &str = "this build of Cedar has no such extension";
+
+/// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59.999Z.
+const FIRST_MILLIS: i64 = -62_167_219_200_000;
+const LAST_MILLIS: i64 = 253_402_300_799_999;
+
 impl CedarValue {
     /// A truth value.
     pub fn boolean(value: bool) -> Self {
@@ -95,11 +101,7 @@ impl CedarValue {
     /// # Errors
     /// Cedar's own words for why the text is not one.
     pub fn extension(extension: Extension, text: &str) -> Result<Self, String> {
-        let constructor = CONSTRUCTORS
-            .get(extension as usize)
-            .copied()
-            .flatten()
-            .ok_or("this build of Cedar has no such extension")?;
+        let constructor = CONSTRUCTORS.get(extension as usize).copied().flatten().ok_or(NO_SUCH_EXTENSION)?;
         match constructor.call(&[Value::from(SmolStr::new(text))]) {
             Ok(PartialValue::Value(value)) => Ok(Self(value)),
             Ok(PartialValue::Residual(_)) => Err("not a value".to_owned()),
@@ -107,13 +109,29 @@ impl CedarValue {
         }
     }
 
+    /// The instant so many milliseconds after 1970-01-01T00:00:00Z; none outside years 0000 to 9999, which have no texts.
+    ///
+    /// As a duration after the first: parsing the text of one is much cheaper than writing and parsing that of a datetime.
+    pub fn datetime(millis: i64) -> Option<Self> {
+        static FIRST: LazyLock<Option<CedarValue>> =
+            LazyLock::new(|| CedarValue::extension(Extension::Datetime, "1970-01-01").ok());
+        if !(FIRST_MILLIS..=LAST_MILLIS).contains(&millis) {
+            return None;
+        }
+        let after = Self::extension(Extension::Duration, &format_smolstr!("{millis}ms")).ok()?;
+        FIRST.clone()?.offset(after).ok()
+    }
+
     /// A datetime, moved by a duration.
     ///
     /// # Errors
     /// Cedar's own words for why it cannot be.
     pub fn offset(self, by: Self) -> Result<Self, String> {
-        let name = Name::parse_unqualified_name("offset").map_err(|error| error.to_string())?;
-        let offset = Extensions::all_available().func(&name).map_err(|error| error.to_string())?;
+        static OFFSET: LazyLock<Option<&'static ExtensionFunction>> = LazyLock::new(|| {
+            let name = Name::parse_unqualified_name("offset").ok()?;
+            Extensions::all_available().func(&name).ok()
+        });
+        let offset = OFFSET.ok_or(NO_SUCH_EXTENSION)?;
         match offset.call(&[self.0, by.0]) {
             Ok(PartialValue::Value(value)) => Ok(Self(value)),
             Ok(PartialValue::Residual(_)) => Err("not a value".to_owned()),

@@ -1,6 +1,5 @@
 //! A schema's declarations, indexed for requests; and what of them this build cannot serve.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
@@ -15,6 +14,7 @@ use crate::engine::convert::{Converter, Form};
 use crate::engine::delegation::Hop;
 use crate::engine::generation::Strictness;
 use crate::engine::guard::MAX_VALUE_DEPTH;
+use crate::engine::map::{Map, Set};
 use crate::engine::problem::{Place, Problem, Report};
 
 impl LoadedSchema {
@@ -22,7 +22,7 @@ impl LoadedSchema {
     pub(super) fn catalog(&self, domain: &Domain, definitions: Definitions, report: &mut Report) -> Catalog {
         let names: Vec<EntityTypeName> = self.schema.entity_types().cloned().collect();
         let action_types = self.schema.actions().map(|uid| uid.type_name().clone());
-        let mut kinds = HashMap::new();
+        let mut kinds = Map::default();
         for name in names.into_iter().chain(action_types) {
             match types::entity_kind(&self.schema, &name) {
                 Some(kind) => {
@@ -34,7 +34,7 @@ impl LoadedSchema {
                 ),
             }
         }
-        let types: HashMap<_, _> =
+        let types: Map<_, _> =
             kinds.keys().map(|name| (SmolStr::new(name.to_string()), name.clone())).collect();
         let declared = |name: &String| types.get(name.as_str()).cloned();
         let mut catalog = Catalog {
@@ -44,10 +44,10 @@ impl LoadedSchema {
             delegation: None,
             types,
             kinds,
-            request_scoped: HashSet::new(),
-            token_scoped: HashSet::new(),
-            actions: HashMap::new(),
-            typed: HashMap::new(),
+            request_scoped: Set::default(),
+            token_scoped: Set::default(),
+            actions: Map::default(),
+            typed: Map::default(),
             schema: self.schema.clone(),
             domain: domain.clone(),
             strictness: Strictness::Full,
@@ -72,7 +72,7 @@ impl LoadedSchema {
         };
         let uids: Vec<EntityUid> = self.schema.actions().cloned().collect();
         for uid in &uids {
-            let ancestors: HashSet<_> = actions.ancestors(uid).into_iter().flatten().cloned().collect();
+            let ancestors: Set<_> = actions.ancestors(uid).into_iter().flatten().cloned().collect();
             let has_children = uids.iter().any(|other| actions.is_ancestor_of(uid, other) && other != uid);
             if let Some(action) = self.action(catalog, uid, ancestors, has_children, &mut definitions, report)
             {
@@ -192,7 +192,7 @@ impl LoadedSchema {
         &self,
         catalog: &Catalog,
         uid: &EntityUid,
-        ancestors: HashSet<EntityUid>,
+        ancestors: Set<EntityUid>,
         has_children: bool,
         definitions: &mut Definitions,
         report: &mut Report,

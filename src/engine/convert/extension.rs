@@ -17,11 +17,14 @@ impl Converter<'_> {
             let by = self.extension(by, &Type::Duration)?;
             return instant.offset(by).map_err(|message| self.invalid(message));
         }
+        if let Some(millis) = self.instant(datum, ty)? {
+            let beyond = || self.invalid(format!("{millis} ms is not a datetime in years 0000 to 9999"));
+            return CedarValue::datetime(millis).ok_or_else(beyond);
+        }
         let (extension, text) = match (ty, datum) {
             (Type::Decimal, Datum::Decimal(text)) => (Extension::Decimal, text.clone()),
             (Type::Ip, Datum::Ip(text)) => (Extension::Ip, text.clone()),
             (Type::Duration, Datum::Duration(text)) => (Extension::Duration, text.clone()),
-            (Type::Datetime, Datum::Datetime(millis)) => (Extension::Datetime, self.datetime_text(*millis)?),
             (Type::Decimal, Datum::Long(_) | Datum::Number(_))
                 if matches!(self.form, Form::Plain | Form::Arguments) =>
             {
@@ -35,7 +38,7 @@ impl Converter<'_> {
                 (Extension::Duration, text.clone())
             }
             (Type::Datetime, Datum::String(text)) if self.form != Form::Typed => {
-                (Extension::Datetime, self.normal_datetime(text)?)
+                (Extension::Datetime, text.clone())
             }
             (_, Datum::Record(_)) if self.form == Form::CedarJson => self.extension_escape(datum, ty)?,
             _ => return Err(self.mismatch(datum, ty)),
@@ -85,28 +88,25 @@ impl Converter<'_> {
         }
     }
 
-    fn datetime_text(&self, millis: i64) -> Converted<String> {
-        datetime(millis)
-            .ok_or_else(|| self.invalid(format!("{millis} ms is not a datetime in years 0000 to 9999")))
-    }
-
-    /// RFC 3339 says more than Cedar's constructor reads (an offset with a colon, digits beyond milliseconds): what
-    /// is exact in milliseconds is rewritten, what is not Cedar judges.
-    fn normal_datetime(&self, text: &str) -> Converted<String> {
-        if !is_rfc3339(text) {
-            return Ok(text.to_owned());
-        }
+    /// The instant that a datetime tells, in milliseconds after 1970-01-01T00:00:00Z; none if only Cedar can read it.
+    ///
+    /// RFC 3339 says more than Cedar's constructor reads (an offset with a colon, digits beyond milliseconds): what is exact in
+    /// milliseconds is read here, what is not Cedar judges.
+    fn instant(&self, datum: &Datum, ty: &Type) -> Converted<Option<i64>> {
+        let text = match (ty, datum) {
+            (Type::Datetime, Datum::Datetime(millis)) => return Ok(Some(*millis)),
+            (Type::Datetime, Datum::String(text)) if self.form != Form::Typed && is_rfc3339(text) => text,
+            _ => return Ok(None),
+        };
         match text.parse::<Timestamp>() {
-            Ok(instant) if instant.subsec_nanosecond() % 1_000_000 == 0 => {
-                self.datetime_text(instant.as_millisecond())
-            }
+            Ok(instant) if instant.subsec_nanosecond() % 1_000_000 == 0 => Ok(Some(instant.as_millisecond())),
             Ok(_) => Err(self.invalid("a datetime is exact to the millisecond; drop the digits after it")),
-            Err(_) => Ok(text.to_owned()),
+            Err(_) => Ok(None),
         }
     }
 }
 
-/// `YYYY-MM-DDThh:mm:ss.SSSZ`, which Cedar's constructor reads; none outside years 0000 to 9999.
+/// `YYYY-MM-DDThh:mm:ss.SSSZ`; none outside years 0000 to 9999.
 pub fn datetime(millis: i64) -> Option<String> {
     let instant = Timestamp::from_millisecond(millis).ok()?;
     let text = instant.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();

@@ -53,6 +53,7 @@ impl EntityStore {
             }
         }
         self.entities.insert_mut(uid, entity);
+        self.version = Version::next();
     }
 
     /// Forgets an entity; whether there was one.
@@ -80,6 +81,7 @@ impl EntityStore {
         let parents: Box<[EntityUid]> =
             self.get(uid).map(|entity| entity.parents().into()).unwrap_or_default();
         parents.iter().for_each(|parent| self.loses_child(parent));
+        self.version = Version::next();
         self.entities.remove_mut(uid)
     }
 

@@ -148,7 +148,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 
 /// Everything of a prepared entity that a decision reads.
 fn shown(prepared: &Prepared) -> impl PartialEq + std::fmt::Debug + use<> {
-    let Prepared { built, principal, resource, .. } = prepared;
+    let (built, index) = (&prepared.built, &WORLD.generation.index);
+    let (principal, resource) = (prepared.principal(index), prepared.resource(index));
     let ancestors: BTreeSet<_> = built.ancestors().cloned().collect();
     let level = built.members().attribute("level").cloned();
     (built.uid().clone(), level, ancestors, format!("{principal:?}"), format!("{resource:?}"))

@@ -2,8 +2,8 @@
 
 use cedar_policy::{EntityTypeName, EntityUid};
 
-use super::Map;
 use crate::engine::cedar::{BuiltEntity, PartyScope};
+use crate::engine::map::Map;
 
 /// Something that scopes ask for, numbered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -187,16 +187,17 @@ fn what_was_prepared_for_decisions_stays_while_it_means_the_same() {
     let running = site.start();
     let ana = "Mandate::User::\"ana\"".parse().unwrap();
     let prepared = || running.store.current().world.prepared(&ana).unwrap();
+    let keys = || prepared().principal(&running.store.current().world.generation.index).clone();
     let reload = |text: &str| {
         site.write("policies/base.cedar", text);
         assert_eq!(running.ask(Command::Reload).unwrap().outcome, Outcome::Published);
     };
-    let first = prepared();
+    let (first, asked) = (prepared(), keys());
     reload(&(permit("base") + &permit("other")));
     assert!(Arc::ptr_eq(&first, &prepared()), "scopes ask nothing else");
     reload("@id(\"ana\")\npermit (principal == Mandate::User::\"ana\", action, resource);");
     let second = prepared();
-    assert_ne!(first.principal, second.principal, "a scope asks for her");
+    assert_ne!(asked, keys(), "a scope asks for her");
     site.write(
         "entities/base.json",
         r#"[
