@@ -4,12 +4,15 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use cedar_policy::EntityUid;
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use mandate::engine::authorize::{Now, authorize};
+use mandate::engine::cedar::CedarValue;
 use mandate::engine::compile::{Options, compile};
 use mandate::engine::datum::{Datum, Reference};
 use mandate::engine::decision::Effect;
+use mandate::engine::entities::StoredEntity;
 use mandate::engine::request::AuthzRequest;
 use mandate::engine::world::World;
 use mandate::store::directory::{self, Folders};
@@ -73,6 +76,47 @@ fn plain_tool_call_denied(bencher: Bencher<'_, '_>) {
 fn typed_tool_call_allowed(bencher: Bencher<'_, '_>) {
     let digest = "sha256:b42e97944eb73d00dde73513506acd37155857b094a7030af64c702a116fa93c";
     decide(bencher, &call("fetch/fetch", digest, r#"{"url":"https://docs.rs/mandate"}"#), Effect::Allow);
+}
+
+/// Has Ana list the website's issues, or an agent at the end of so many grants that begin with her.
+fn list_issues(grants: usize) -> (World, AuthzRequest) {
+    const AGENTS: [&str; 3] = ["planner", "worker", "triage-bot"];
+    let digest = "sha256:b602e5e96aa6d2677ed07ca875ae38986e658d94c671645024b205d9f04320a1";
+    let mut request = call("github/list_issues", digest, "{}");
+    let mut entities = WORLD.entities.clone();
+    let model = entities.get(&uid("Delegation", "ana-planner")).unwrap().clone();
+    for place in 0..grants {
+        let from = place.checked_sub(1).map(|before| AGENTS[before]);
+        let parents = ["from_user", "from_agent", "to", "parent", "max_depth"];
+        let kept = model.attributes().iter().filter(|(name, _)| !parents.contains(&name.as_str())).cloned();
+        let named = |name: &str, kind: &str, id: &str| (name.into(), CedarValue::entity(&uid(kind, id)));
+        let giver =
+            from.map_or(named("from_user", "User", "ana"), |agent| named("from_agent", "Agent", agent));
+        let mut attributes = vec![giver, named("to", "Agent", AGENTS[place])];
+        attributes.push(("max_depth".into(), CedarValue::long(5)));
+        attributes.extend(
+            place.checked_sub(1).map(|before| named("parent", "Delegation", &format!("bench-{before}"))),
+        );
+        let grant = StoredEntity::new([], kept.chain(attributes), []);
+        entities.put(uid("Delegation", &format!("bench-{place}")), grant).unwrap();
+    }
+    if let Some(last) = grants.checked_sub(1) {
+        request.principal = Reference::new("Mandate::Agent", AGENTS[last]);
+        request.delegations = vec![Reference::new("Mandate::Delegation", format!("bench-{last}"))];
+    }
+    (WORLD.with_entities(entities), request)
+}
+
+fn uid(kind: &str, id: &str) -> EntityUid {
+    format!("Mandate::{kind}::\"{id}\"").parse().unwrap()
+}
+
+/// Without a grant Ana acts by herself; with n of them n + 1 hops are decided.
+#[divan::bench(args = [0, 1, 2, 3])]
+fn grants(bencher: Bencher<'_, '_>, grants: usize) {
+    let (world, request) = list_issues(grants);
+    assert_eq!(authorize(&world, &request, NOW).unwrap().effect, Effect::Allow);
+    bencher.counter(ItemsCount::new(1_usize)).bench(|| authorize(&world, black_box(&request), NOW));
 }
 
 #[divan::bench]

@@ -9,6 +9,7 @@ use crate::engine::cedar::{CedarValue, EntityKind, RecordType, Type};
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::Effect;
 use crate::engine::delegation::Hop;
+use crate::engine::delegation::grant::Grant;
 use crate::engine::request::AuthzRequest;
 use crate::engine::world::World;
 use crate::pdp;
@@ -29,6 +30,8 @@ pub struct ExampleRequest {
     pub context: Map<String, Value>,
     /// Every required argument of the tool, for a typed action.
     pub arguments: Option<Value>,
+    /// Delegations under which the principal acts, the leaf last.
+    pub delegations: Vec<EntityUid>,
     /// Whether the world allows it now.
     pub allowed: bool,
 }
@@ -36,39 +39,47 @@ pub struct ExampleRequest {
 /// Makes a request for an action; one that is allowed, if one is found soon. None if nothing stored can do it.
 #[must_use]
 pub fn of(world: &World, action: &ActionType) -> Option<ExampleRequest> {
-    let stored = |applies: &dyn Fn(&EntityTypeName) -> bool| {
-        let mut uids: Vec<_> = world
-            .entities
-            .iter()
-            .map(|(uid, _)| uid.clone())
-            .filter(|uid| applies(uid.type_name()))
-            .collect();
-        uids.sort();
-        uids
-    };
-    let mut principals = stored(&|name| action.principals.contains(name));
+    let mut principals = stored(world, |name| action.principals.contains(name));
     // Who may act alone first: the others need a delegation to be decided at all.
     principals.sort_by_key(|principal| !acts_alone(world, principal));
-    let resources = match &action.tool {
+    find(world, action, principals.into_iter().map(|principal| (principal, Vec::new())))
+}
+
+/// Makes a request by somebody who acts under a stored delegation; the longest chains are tried first.
+#[must_use]
+pub fn delegated(world: &World, action: &ActionType) -> Option<ExampleRequest> {
+    let delegation = world.generation.catalog.delegation_type()?;
+    let leaves = stored(world, |name| name == delegation);
+    let mut shown: Vec<_> = leaves.iter().filter_map(|leaf| Grant::stored(world, leaf)).collect();
+    shown.sort_by_key(|grant| grant.parent.is_none());
+    let actors = shown.into_iter().filter(|grant| action.principals.contains(grant.to.type_name()));
+    find(world, action, actors.map(|grant| (grant.to, grant.name.stored().cloned().into_iter().collect())))
+}
+
+/// The first allowed request by one of these principals, each under its delegations; or the first at all.
+fn find(
+    world: &World,
+    action: &ActionType,
+    principals: impl Iterator<Item = (EntityUid, Vec<EntityUid>)>,
+) -> Option<ExampleRequest> {
+    let mut resources = match &action.tool {
         Some(tool) => vec![tool.uid.clone()],
-        None => stored(&|name| action.resources.contains(name)),
+        None => stored(world, |name| action.resources.contains(name)),
     };
-    let pairs =
-        principals.iter().flat_map(|principal| resources.iter().map(move |resource| (principal, resource)));
+    // A tool with an action of its own is not decided by this one.
+    let typed = |resource: &EntityUid| world.generation.catalog.typed_action(resource);
+    resources.retain(|resource| typed(resource).is_none_or(|typed| typed.uid == action.uid));
     let (context, arguments) = (record(world, &action.supplied), arguments(world, action));
+    let pairs = principals.flat_map(|shown| resources.iter().map(move |resource| (shown.clone(), resource)));
     let mut first = None;
-    for (principal, resource) in pairs.take(MAX_TRIES) {
-        // A tool with an action of its own is not decided by this one.
-        let typed = world.generation.catalog.typed_action(resource);
-        if typed.is_some_and(|typed| typed.uid != action.uid) {
-            continue;
-        }
+    for ((principal, delegations), resource) in pairs.take(MAX_TRIES) {
         let mut example = ExampleRequest {
-            principal: principal.clone(),
+            principal,
             action: action.uid.clone(),
             resource: resource.clone(),
             context: context.clone(),
             arguments: arguments.clone(),
+            delegations,
             allowed: false,
         };
         if let Some(digest) = stored_digest(world, action, resource) {
@@ -81,6 +92,14 @@ pub fn of(world: &World, action: &ActionType) -> Option<ExampleRequest> {
         first.get_or_insert(example);
     }
     first
+}
+
+/// Every stored entity of such a type, by name.
+fn stored(world: &World, of: impl Fn(&EntityTypeName) -> bool) -> Vec<EntityUid> {
+    let named = world.entities.iter().map(|(uid, _)| uid);
+    let mut uids: Vec<_> = named.filter(|uid| of(uid.type_name())).cloned().collect();
+    uids.sort();
+    uids
 }
 
 fn stored_digest(world: &World, action: &ActionType, resource: &EntityUid) -> Option<String> {
@@ -186,21 +205,22 @@ impl ExampleRequest {
             request.context = members;
         }
         request.arguments = self.arguments.clone().map(serde_json::from_value).transpose()?;
+        request.delegations = self.delegations.iter().map(reference).collect();
         Ok(request)
     }
 
     /// The request in the contract's JSON form.
     #[must_use]
     pub fn json(&self) -> Value {
-        let uid = |uid: &EntityUid| json!({"type": uid.type_name().to_string(), "id": uid.id().unescaped()});
         let mut request = json!({
-            "principal": uid(&self.principal),
-            "action": uid(&self.action),
-            "resource": uid(&self.resource),
+            "principal": named(&self.principal),
+            "action": named(&self.action),
+            "resource": named(&self.resource),
             "context": self.context,
         });
-        if let (Some(members), Some(arguments)) = (request.as_object_mut(), &self.arguments) {
-            members.insert("arguments".to_owned(), arguments.clone());
+        if let Some(members) = request.as_object_mut() {
+            members.extend(self.arguments.clone().map(|arguments| ("arguments".to_owned(), arguments)));
+            members.extend(self.shown().map(|shown| ("delegations".to_owned(), shown)));
         }
         request
     }
@@ -208,19 +228,29 @@ impl ExampleRequest {
     /// The request as AuthZEN 1.0 says it.
     #[must_use]
     pub fn authzen(&self) -> Value {
-        let named =
-            |uid: &EntityUid| json!({"type": uid.type_name().to_string(), "id": uid.id().unescaped()});
         let mut action = json!({"name": self.action.id().unescaped()});
         if let (Some(members), Some(arguments)) = (action.as_object_mut(), &self.arguments) {
             members.insert("properties".to_owned(), json!({ "arguments": arguments }));
         }
+        let mut subject = named(&self.principal);
+        if let (Some(members), Some(shown)) = (subject.as_object_mut(), self.shown()) {
+            members.insert("properties".to_owned(), json!({ "delegations": shown }));
+        }
         json!({
-            "subject": named(&self.principal),
+            "subject": subject,
             "action": action,
             "resource": named(&self.resource),
             "context": self.context,
         })
     }
+
+    fn shown(&self) -> Option<Value> {
+        (!self.delegations.is_empty()).then(|| self.delegations.iter().map(named).collect())
+    }
+}
+
+fn named(uid: &EntityUid) -> Value {
+    json!({"type": uid.type_name().to_string(), "id": uid.id().unescaped()})
 }
 
 fn acts_alone(world: &World, principal: &EntityUid) -> bool {

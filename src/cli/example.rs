@@ -22,6 +22,9 @@ pub struct Example {
     /// Print it as AuthZEN says it.
     #[arg(long)]
     authzen: bool,
+    /// Have an agent do it, under a stored delegation.
+    #[arg(long)]
+    delegated: bool,
 }
 
 impl Example {
@@ -51,8 +54,12 @@ impl Example {
                 actions(catalog).map(|action| action.uid.id().unescaped().to_owned()).collect::<Vec<_>>();
             format!("{}; actions are {}", error.message, known.join(", "))
         })?;
-        example::of(world, action)
-            .ok_or_else(|| format!("no stored principal and resource that {} applies to", action.uid))
+        let (found, whose) = if self.delegated {
+            (example::delegated(world, action), "delegation")
+        } else {
+            (example::of(world, action), "principal")
+        };
+        found.ok_or_else(|| format!("no stored {whose} and resource that {} applies to", action.uid))
     }
 }
 

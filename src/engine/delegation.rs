@@ -22,5 +22,7 @@ mod law_tests;
 pub mod mutants;
 #[cfg(test)]
 pub mod scene_for_tests;
+#[cfg(test)]
+mod token_tests;
 
 pub use hop::{Hop, Role};

@@ -22,11 +22,12 @@ use crate::pdp::{Call, MAX_BATCH, MAX_BATCH_BYTES, Pdp, Refused};
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
 /// What this build does beyond the least of the contract.
-const FEATURES: [&str; 9] = [
+const FEATURES: [&str; 10] = [
     "authorize",
     "authorize-batch",
     "authorize-stream",
     "decision-cache",
+    "delegations",
     "explain",
     "minimum-revision",
     "observe",

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::support::{
-    Conversation, Finished, Question as _, TestServer, check_field, determining, is_allow, mandate, reason,
-    reference, repository, repository_config, shipped_server,
+    Conversation, Finished, Question as _, TestServer, check_field, determining, is_allow, mandate,
+    mandate_with_input, reason, reference, repository, repository_config, shipped_server,
 };
 
 fn grant(id: &str) -> pb::EntityRef {
@@ -285,4 +285,26 @@ fn the_command_line_draws_a_chain_hop_by_hop() {
     let json = run("explain", &["planner-worker-spring"], &["--format", "json"]).json();
     assert_eq!(json["hops"][1]["reason"]["code"], "grant_expired");
     assert_eq!(json["hops"][2]["role"], "actor");
+}
+
+#[test]
+fn an_example_by_an_agent_is_allowed_under_a_chain() {
+    let kinds = ["policies", "schemas", "entities"];
+    let flags = || {
+        kinds.iter().flat_map(|kind| [OsString::from(format!("--{kind}")), repository().join(kind).into()])
+    };
+    let example =
+        mandate(["example", "call_tool", "--delegated"].map(OsString::from).into_iter().chain(flags()));
+    example.check_code(0);
+    assert_eq!(example.json()["delegations"][0]["type"], "Mandate::Delegation");
+    let checked = mandate_with_input(
+        ["check", "--request", "-", "--format", "json"].map(OsString::from).into_iter().chain(flags()),
+        &example.stdout,
+    );
+    checked.check_code(0);
+    assert_eq!(checked.json()["chain"].as_array().unwrap().len(), 3, "the longest chains are tried first");
+    let authzen = mandate(
+        ["example", "call_tool", "--delegated", "--authzen"].map(OsString::from).into_iter().chain(flags()),
+    );
+    assert!(shipped_server().evaluate(&authzen.json()).decision());
 }

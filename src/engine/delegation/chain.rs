@@ -181,8 +181,15 @@ fn step<'w>(world: &'w World, walked: &[Link<'w>], uid: &EntityUid) -> Result<Gr
     if walked.len() == MAX_CHAIN {
         return refuse(ReasonCode::ChainTooLong, format!("the chain has more than {MAX_CHAIN} delegations"));
     }
-    Grant::stored(world, uid)
-        .map_or_else(|| refuse(ReasonCode::GrantUnknown, format!("{uid} is no delegation that is known")), Ok)
+    Grant::stored(world, uid).map_or_else(
+        || {
+            refuse(
+                ReasonCode::GrantUnknown,
+                format!("{uid} is no delegation that is stored: ask for another"),
+            )
+        },
+        Ok,
+    )
 }
 
 /// Places are few.

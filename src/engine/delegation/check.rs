@@ -3,6 +3,8 @@
 
 use std::fmt::Display;
 
+use cedar_policy::EntityUid;
+
 use super::chain::{Chain, Link};
 use super::coverage::Reach;
 use super::grant::Grant;
@@ -72,7 +74,11 @@ impl Check<'_> {
             return Ok(());
         }
         match grant.name.stored().filter(|uid| self.world.revocations.revokes(uid)) {
-            Some(_) => refuse(grant, ReasonCode::GrantRevoked, "was revoked"),
+            Some(_) => refuse(
+                grant,
+                ReasonCode::GrantRevoked,
+                format_args!("was revoked: {} would have to delegate anew", giver(grant)),
+            ),
             None => Ok(()),
         }
     }
@@ -83,11 +89,15 @@ impl Check<'_> {
             return refuse(
                 grant,
                 ReasonCode::GrantNotYet,
-                format_args!("holds from {} only", time(*not_before)),
+                format_args!("holds from {} only: ask again then", time(*not_before)),
             );
         }
         if self.now >= *expires {
-            return refuse(grant, ReasonCode::GrantExpired, format_args!("expired at {}", time(*expires)));
+            return refuse(
+                grant,
+                ReasonCode::GrantExpired,
+                format_args!("expired at {}: ask {} to delegate anew", time(*expires), giver(grant)),
+            );
         }
         Ok(())
     }
@@ -95,9 +105,11 @@ impl Check<'_> {
     fn check_covers(&self, grant: &Grant<'_>) -> Result<(), Denial> {
         match self.reach.beyond(&grant.covers) {
             None => Ok(()),
-            Some(beyond) => {
-                refuse(grant, ReasonCode::GrantNotCovering, format_args!("does not cover {beyond}"))
-            }
+            Some(beyond) => refuse(
+                grant,
+                ReasonCode::GrantNotCovering,
+                format_args!("does not cover {beyond}: ask {} for one that does", giver(grant)),
+            ),
         }
     }
 }
@@ -108,7 +120,9 @@ fn check_giver(chain: &Chain<'_>, before: usize, link: &Link<'_>) -> Result<(), 
     match chain.principals().nth(before) {
         Some(previous) if previous == giver => Ok(()),
         Some(previous) => {
-            let message = format_args!("is {giver}'s to give, and its parent was given to {previous}");
+            let message = format_args!(
+                "was given by {giver}, and its parent to {previous}: {giver} can hand on only what it was given"
+            );
             refuse(&link.grant, ReasonCode::GrantBrokenChain, message)
         }
         None => refuse(&link.grant, ReasonCode::GrantBrokenChain, "has nobody before it"),
@@ -122,7 +136,7 @@ fn check_taker(chain: &Chain<'_>, before: usize, link: &Link<'_>) -> Result<(), 
         return refuse(
             grant,
             ReasonCode::GrantDelegate,
-            format_args!("was given to {}, not to {to}", grant.to),
+            format_args!("was given to {}, not to {to}: show one that was", grant.to),
         );
     }
     if chain.principals().take(before + 1).any(|principal| principal == to) {
@@ -140,8 +154,16 @@ fn check_depth(grant: &Grant<'_>, after: usize) -> Result<(), Denial> {
     if i64::try_from(after).is_ok_and(|after| after <= grant.max_depth) {
         return Ok(());
     }
-    let message = format_args!("may be passed on {} times, and was {after} times", grant.max_depth);
+    let message = format_args!(
+        "may be passed on {} times, and was {after} times: ask for a shorter chain",
+        grant.max_depth
+    );
     refuse(grant, ReasonCode::GrantTooDeep, message)
+}
+
+/// Whom to ask for another grant.
+fn giver<'g>(grant: &'g Grant<'_>) -> &'g EntityUid {
+    grant.from.as_ref().unwrap_or(&grant.to)
 }
 
 fn refuse(grant: &Grant<'_>, code: ReasonCode, what: impl Display) -> Result<(), Denial> {

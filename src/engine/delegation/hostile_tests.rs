@@ -2,9 +2,12 @@
 //! allowed.
 
 use super::mutants::{self, Mutant};
-use super::scene_for_tests::{HOUR, NOW, Scene, Written, uid};
-use crate::engine::authorize::Now;
+use super::scene_for_tests::{self, HOUR, NOW, Scene, Written, uid};
+use crate::engine::authorize::{Now, authorize};
+use crate::engine::convert::Form;
+use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::Effect;
+use crate::engine::request::RequestEntity;
 
 type Change = fn(&mut Scene);
 
@@ -218,6 +221,33 @@ fn no_hostile_twin_is_allowed() {
         hostile(&mut scene);
         check(name, &scene, code, hop);
     }
+}
+
+#[test]
+fn what_a_request_supplies_is_covered_by_no_grant() {
+    let world = scene_for_tests::world(|schema| {
+        schema.replacen("  entity Data in", "  @request_scoped\n  entity Data in", 1)
+    });
+    let mut scene = Scene::allowed();
+    scene.grants.iter_mut().for_each(|grant| grant.data = vec!["d0", "brought"]);
+    scene.touches = vec!["brought"];
+    let stored = scene.world().entities;
+    let mut request = scene.request();
+    let owner = |name: &str| (name.to_owned(), Datum::Entity(Reference::new("Mandate::User", "ana")));
+    let owned = vec![owner("business"), owner("technical"), ("reviewed".to_owned(), Datum::Datetime(NOW))];
+    request.entities = vec![RequestEntity {
+        uid: Reference::new("Mandate::Data", "brought"),
+        form: Form::Typed,
+        attributes: vec![
+            ("owned".to_owned(), Datum::Record(owned)),
+            ("env".to_owned(), Datum::Entity(Reference::new("Mandate::Env", "prod"))),
+            ("level".to_owned(), Datum::Long(0)),
+        ],
+        tags: Vec::new(),
+        parents: Vec::new(),
+    }];
+    let decision = authorize(&world.with_entities(stored), &request, Now(NOW)).unwrap();
+    assert_eq!(decision.denial.unwrap().code.as_str(), "grant_not_covering");
 }
 
 #[test]

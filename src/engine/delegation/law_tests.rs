@@ -3,6 +3,7 @@
 //! What a chain should come to is told by a model that shares nothing with the engine but Cedar: grants as the test wrote
 //! them, and for every hop Cedar's own authorizer over all policies.
 
+use std::mem::discriminant;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
@@ -18,8 +19,9 @@ use super::{Hop, Role};
 use crate::engine::authorize::{Now, authorize, fill_now};
 use crate::engine::cedar::plain::PlainAuthorizer;
 use crate::engine::cedar::{CedarValue, CompiledPolicy, Type};
+use crate::engine::check::{Checked, Checker};
 use crate::engine::convert::{Converter, Form};
-use crate::engine::decision::Effect;
+use crate::engine::decision::{Decision, Effect};
 use crate::engine::generation::Generation;
 use crate::engine::index::ScopeIndex;
 use crate::engine::parties::Parties;
@@ -349,4 +351,31 @@ fn an_agent_that_leaves_its_chain_out_never_gains() {
         case.is_allowed()
     };
     assert!(!cases(CASES, true).any(without), "none of the agents may act alone");
+}
+
+#[test]
+fn the_check_by_cedars_own_authorizer_compares_every_hop() {
+    let mut compared = 0;
+    for case in cases(60, true) {
+        let (world, request, now) = (case.world(), case.scene.request(), Now(case.scene.now));
+        let decision = authorize(&world, &request, now).unwrap();
+        let check = |decision: &Decision| {
+            Checker::of(&world.generation).unwrap().check(&world, &request, now, decision)
+        };
+        assert_ne!(
+            discriminant(&check(&decision)),
+            discriminant(&Checked::Different(String::new())),
+            "{case:?}"
+        );
+        for hop in 0..decision.hops.len() {
+            let mut wrong = decision.clone();
+            let decided = &mut wrong.hops[hop].decision;
+            if decided.effect == Effect::Allow {
+                decided.determining.clear();
+                assert!(matches!(check(&wrong), Checked::Different(_)), "hop {hop} of {case:?}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 60, "only {compared} hops were compared");
 }

@@ -27,6 +27,7 @@ const POLICIES: &str = r#"
 @id("all") permit (principal, action, resource);
 @id("agent-standing")
 forbid (principal is Mandate::Agent, action, resource) unless { principal.status == Mandate::Status::"active" };
+@id("no-team") forbid (principal in Mandate::Team::"all", action, resource == Mandate::Tool::"t3");
 @id("person-standing") forbid (principal is Mandate::User, action, resource) unless { principal.active };
 "#;
 
@@ -58,6 +59,8 @@ fn entities() -> Value {
             "clearance": 1, "expires": "2030-01-01T00:00:00Z", "autonomous": id == "free"});
         put("Agent", id, attrs, &[]);
     }
+    put("Team", "all", json!({}), &[]);
+    put("Team", "eng", json!({}), &[("Team", "all")]);
     put("ToolServer", "srv", json!({"owned": owned(), "env": named("Env", "prod"), "trusted": true}), &[]);
     put("Toolset", "all", json!({}), &[]);
     put("Toolset", "some", json!({}), &[("Toolset", "all")]);
@@ -74,18 +77,22 @@ fn entities() -> Value {
 }
 
 /// The world without a delegation.
-pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| {
+pub(crate) static WORLD: LazyLock<World> = LazyLock::new(|| world(|schema| schema));
+
+/// The same, under a schema that was changed.
+pub(crate) fn world(change: fn(String) -> String) -> World {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let schema = std::fs::read(root.join("schemas/mandate.cedarschema")).unwrap();
-    let file = |name: &str, bytes: Vec<u8>| SourceFile { name: name.to_owned(), bytes: bytes.into() };
+    let schema = std::fs::read_to_string(root.join("schemas/mandate.cedarschema")).unwrap();
+    let file =
+        |name: &str, text: String| SourceFile { name: name.to_owned(), bytes: text.into_bytes().into() };
     let sources = Sources {
-        policies: vec![file("p.cedar", POLICIES.into())],
-        schemas: vec![file("s.cedarschema", schema)],
-        entities: vec![file("e.json", entities().to_string().into())],
+        policies: vec![file("p.cedar", POLICIES.to_owned())],
+        schemas: vec![file("s.cedarschema", change(schema))],
+        entities: vec![file("e.json", entities().to_string())],
         ..Sources::default()
     };
     compile(&sources, &Options::default()).unwrap().world
-});
+}
 
 /// A delegation, as a test writes it.
 #[derive(Debug, Clone)]
