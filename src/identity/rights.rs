@@ -6,6 +6,9 @@
 mod asking;
 mod request;
 
+#[cfg(test)]
+mod rights_tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
