@@ -30,6 +30,8 @@ pub struct Config {
     pub folders: Folders,
     /// Folder of emergency forbids.
     pub emergency: PathBuf,
+    /// File of revoked delegations.
+    pub revocations: PathBuf,
     /// Whether a start with broken files serves the last set that was good.
     pub serve_last_known_good: bool,
     /// How they compile.

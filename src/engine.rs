@@ -20,6 +20,7 @@ pub mod digest;
 pub mod entities;
 pub mod explain;
 pub mod generation;
+pub mod grants;
 pub mod guard;
 pub mod hearing;
 pub mod index;

@@ -121,6 +121,7 @@ fn open(workload: &Workload, site: &Path) -> Attempt<(LoaderHandle, Arc<Store>)>
         progress: std::sync::Arc::default(),
         folders: workload.write(site)?,
         emergency: site.join("emergency"),
+        revocations: site.join("revocations.json"),
         options: Options::default(),
         watch: false,
         poll: Duration::from_secs(3_600),

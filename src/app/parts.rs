@@ -19,6 +19,7 @@ pub(super) fn loader(config: &Config, progress: Arc<Progress>) -> LoaderConfig {
     LoaderConfig {
         folders: config.folders.clone(),
         emergency: config.emergency.clone(),
+        revocations: config.revocations.clone(),
         options: config.options.clone(),
         watch: config.reload.watch,
         poll: config.reload.poll,

@@ -53,6 +53,8 @@ fn print(status: &Value) {
     anstream::println!("emergency  {emergency} forbids in force");
     list(status, "/emergency/files");
     list(status, "/emergency/problems");
+    anstream::println!("revoked    {} delegations", text("/revocations/count"));
+    list(status, "/revocations/problems");
     let log = |part: &str| text(&format!("/decision_log/{part}"));
     anstream::println!(
         "records    {} issued = {} written + {} queued + {} dropped  {FAINT}{}{FAINT:#}",

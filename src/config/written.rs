@@ -45,6 +45,7 @@ struct Sources {
     entities: Option<PathBuf>,
     emergency: Option<PathBuf>,
     pep: Option<PathBuf>,
+    revocations: Option<PathBuf>,
     serve_last_known_good: Option<bool>,
 }
 
@@ -170,6 +171,7 @@ impl Written {
             flags.insecure_unauthenticated_callers || self.callers.insecure_unauthenticated;
         let callers = self.callers.meaning(folder(flags.pep, self.sources.pep, "pep"), &self.control)?;
         callers::check(self.tls.as_ref(), &callers, insecure_unauthenticated_callers)?;
+        let emergency = folder(flags.emergency, self.sources.emergency, "emergency");
         let data_directory = folder(flags.data_directory, self.data.directory, "data");
         let config = Config {
             folders: Folders {
@@ -177,7 +179,9 @@ impl Written {
                 schemas: folder(flags.schemas, self.sources.schemas, "schemas"),
                 entities: folder(flags.entities, self.sources.entities, "entities"),
             },
-            emergency: folder(flags.emergency, self.sources.emergency, "emergency"),
+            revocations: named(self.sources.revocations)
+                .unwrap_or_else(|| emergency.with_file_name("revocations.json")),
+            emergency,
             serve_last_known_good: self.sources.serve_last_known_good.unwrap_or(true)
                 && !flags.refuse_last_known_good,
             options: Options {

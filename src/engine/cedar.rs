@@ -6,6 +6,7 @@
 mod access;
 mod ancestors;
 mod bare;
+pub mod canonical;
 pub mod entities;
 pub mod evaluate;
 mod interned;

@@ -10,7 +10,7 @@ mod compiler;
 mod definitions;
 mod delegations;
 mod emergency;
-mod entities;
+pub mod entities;
 mod known;
 mod language;
 mod links;

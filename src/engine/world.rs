@@ -37,8 +37,8 @@ impl World {
 
     /// The same world with other revocations.
     #[must_use]
-    pub fn with_revocations(&self, revocations: Revocations) -> Self {
-        Self { revocations: Arc::new(revocations), ..self.clone() }
+    pub fn with_revocations(&self, revocations: impl Into<Arc<Revocations>>) -> Self {
+        Self { revocations: revocations.into(), ..self.clone() }
     }
 
     /// The same world, which uses what was prepared for the one before wherever that is the very same.

@@ -180,6 +180,8 @@ impl ServiceReport {
             entities: published.world.entities.len(),
             emergency_policies: loader.emergency.policies,
             emergency_problems: loader.emergency.problems.len(),
+            revocations: loader.revocations.count,
+            revocation_problems: loader.revocations.problems.len(),
             reloads: vec![("published", loader.reloads.published), ("rejected", loader.reloads.rejected)],
             keep_failing: loader.keep_error.is_some(),
             records_issued: counts.issued,

@@ -112,6 +112,16 @@ impl DataDir {
         self.root.join("emergency.set")
     }
 
+    /// Delegations that were served once, which are never changed.
+    pub(super) fn grants(&self) -> PathBuf {
+        self.root.join("grants.known")
+    }
+
+    /// Delegations that were revoked, for good.
+    pub(super) fn revocations(&self) -> PathBuf {
+        self.root.join("revocations.known")
+    }
+
     /// The rollback that a restart keeps to.
     pub(super) fn pin(&self) -> PathBuf {
         self.root.join("rollback.pin")

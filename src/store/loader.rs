@@ -15,6 +15,7 @@ mod inbox;
 mod load;
 mod meanwhile;
 mod retired;
+mod revocations;
 mod rollback;
 mod start;
 mod status;
@@ -30,6 +31,8 @@ mod loader_tests;
 mod meanwhile_tests;
 #[cfg(test)]
 mod rollback_tests;
+#[cfg(test)]
+mod standing_tests;
 
 use std::io;
 use std::path::PathBuf;
@@ -45,8 +48,10 @@ use super::Store;
 use super::directory::{Fingerprint, Folders};
 use super::emergency::Emergency;
 use super::folder::Remembered;
+use super::grants::KnownGrants;
 use super::history::History;
 use super::pin::{Pin, PinFile};
+use super::revocations::RevocationList;
 use super::settling::{Settling, Verdict};
 use crate::engine::compile::{Compiler, Options, Sources};
 use crate::engine::guard::PARSER_STACK_BYTES;
@@ -56,7 +61,9 @@ pub use heartbeat::Heartbeat;
 use inbox::{Inbox, Told};
 use retired::Retired;
 pub use start::{KeptSets, OpenError};
-pub use status::{EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, Reloads, Source};
+pub use status::{
+    EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, Reloads, RevocationStatus, Source,
+};
 use watch::Watch;
 
 /// Shortest time between polls: a configured zero must not spin.
@@ -76,6 +83,8 @@ pub struct LoaderConfig {
     pub folders: Folders,
     /// The folder of emergency forbids; it need not exist.
     pub emergency: PathBuf,
+    /// The file of revoked delegations; it need not exist.
+    pub revocations: PathBuf,
     /// How sources compile.
     pub options: Options,
     /// Whether file events wake the loader before the next poll.
@@ -103,6 +112,8 @@ pub struct Loader {
     source: Source,
     history: History,
     emergency: Emergency,
+    revocations: RevocationList,
+    grants: KnownGrants,
     pin: Option<Pin>,
     pin_file: PinFile,
     files: Settling<Fingerprint>,
@@ -142,6 +153,8 @@ struct Set {
 struct WriteErrors {
     history: Option<String>,
     emergency: Option<String>,
+    revocations: Option<String>,
+    grants: Option<String>,
     pin: Option<String>,
     /// Kept sets that were found damaged at the start.
     damaged: Option<String>,
@@ -258,13 +271,13 @@ impl Loader {
             wait = self.look();
             self.heartbeat.beat();
         }
-        self.save_emergency();
+        self.save_standing();
         self.keep();
     }
 
     fn watch(&self) -> Option<Watch> {
         let Folders { policies, schemas, entities } = &self.config.folders;
-        let folders = [policies, schemas, entities, &self.config.emergency];
+        let folders = [policies, schemas, entities, &self.config.emergency, &self.config.revocations];
         let folders = folders.map(PathBuf::as_path);
         self.config.watch.then(|| Watch::new(&folders, self.inbox.waker().clone())).flatten()
     }
@@ -272,6 +285,7 @@ impl Loader {
     /// Looks at everything, does what is due, and says when to look again.
     fn look(&mut self) -> Duration {
         let now = Instant::now();
+        let revocations_due = self.take_revocations();
         let emergency_due = self.take_emergency();
         let files = Fingerprint::of(&self.config.folders);
         let files_due = self.files.see(&files, self.config.settle, now);
@@ -287,12 +301,12 @@ impl Loader {
             background::discard(dropped);
         }
         let kept_lately = self.kept_at.is_some_and(|at| at.elapsed() < KEEP_EVERY);
-        self.save_emergency();
+        self.save_standing();
         if !kept_lately {
             self.keep();
         }
         self.refresh_status();
-        let waits = emergency_due.into_iter().chain(files_due.wait());
+        let waits = revocations_due.into_iter().chain(emergency_due).chain(files_due.wait());
         let keep = (self.unkept && kept_lately).then_some(KEEP_EVERY);
         let sweep = (!self.retired.is_empty()).then_some(SWEEP);
         let poll = self.config.poll.max(MIN_POLL);

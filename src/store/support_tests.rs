@@ -134,6 +134,7 @@ impl Site {
         LoaderConfig {
             folders: self.folders(),
             emergency: self.path("emergency"),
+            revocations: self.path("revocations.json"),
             options: Options::default(),
             watch: false,
             poll: Duration::from_millis(10),

@@ -203,6 +203,10 @@ pub struct Observed {
     pub emergency_policies: usize,
     /// Emergency files that could not be loaded.
     pub emergency_problems: usize,
+    /// Delegations that are revoked.
+    pub revocations: usize,
+    /// What is wrong with the file of revocations.
+    pub revocation_problems: usize,
     /// Loads, by outcome.
     pub reloads: Vec<(&'static str, u64)>,
     /// Records made.
@@ -238,6 +242,8 @@ struct ObservedMetrics {
     entities: IntGauge,
     emergency_policies: IntGauge,
     emergency_problems: IntGauge,
+    revocations: IntGauge,
+    revocation_problems: IntGauge,
     reloads: IntCounterVec,
     issued: IntCounter,
     records: IntCounterVec,
@@ -281,6 +287,11 @@ impl ObservedMetrics {
             entities: gauge("pdp_entities", "Entities that are stored.")?,
             emergency_policies: gauge("pdp_emergency_policies", "Emergency forbids in force.")?,
             emergency_problems: gauge("pdp_emergency_problems", "What is wrong with emergency files.")?,
+            revocations: gauge("pdp_revocations", "Delegations that are revoked.")?,
+            revocation_problems: gauge(
+                "pdp_revocation_problems",
+                "What is wrong with the file of revocations.",
+            )?,
             reloads: counters(
                 registry,
                 "pdp_reloads_total",
@@ -319,6 +330,8 @@ impl ObservedMetrics {
         self.entities.set(signed(observed.entities));
         self.emergency_policies.set(signed(observed.emergency_policies));
         self.emergency_problems.set(signed(observed.emergency_problems));
+        self.revocations.set(signed(observed.revocations));
+        self.revocation_problems.set(signed(observed.revocation_problems));
         self.queued.set(signed(observed.records_queued));
         self.cache_entries.set(signed(observed.cache_entries));
         self.insecure.set(i64::from(observed.insecure));

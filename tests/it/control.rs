@@ -147,6 +147,7 @@ fn the_status_says_what_runs() {
         "published_at",
         "reloads",
         "revision",
+        "revocations",
         "sequence",
         "serving_stale",
         "source",

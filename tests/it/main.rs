@@ -69,6 +69,8 @@ mod hostile_requests;
 mod reload;
 // Rollbacks and emergency forbids, from the command line.
 mod rollback;
+// Revoked delegations, and delegations that must not change.
+mod revocations;
 // How a server starts again after it was killed, and with broken files.
 mod restart;
 // How a server stops, and what its log then holds.

@@ -94,6 +94,8 @@ pdp_policies
 pdp_policy_errors_total
 pdp_refusals_total{code,surface}
 pdp_reloads_total{outcome}
+pdp_revocation_problems
+pdp_revocations
 pdp_serving_last_known_good
 pdp_serving_stale
 pdp_tls_certificate_expires_timestamp_seconds

@@ -119,6 +119,31 @@ impl EntityMemory {
     }
 }
 
+/// Errors about entities of files that load, each where its entity stands first, in the order of the files.
+///
+/// # Errors
+/// [`StackUnavailable`].
+pub fn problems_at(
+    files: &[SourceFile],
+    catalog: &Catalog,
+    found: Vec<(EntityUid, String, &'static str)>,
+) -> Result<Vec<Problem>, StackUnavailable> {
+    let texts: Vec<Text<'_>> =
+        files.iter().filter_map(|file| excerpt::text(file, &mut Report::default())).collect();
+    let wanted = found.iter().map(|(uid, ..)| uid).collect();
+    let places = relations::places(&texts, &Reader::new(catalog), &Workers::default(), wanted)?;
+    let place = |uid: &EntityUid| places.get(uid).copied().unwrap_or_default();
+    let mut placed: Vec<_> =
+        found.into_iter().map(|(uid, message, help)| (place(&uid), message, help)).collect();
+    placed.sort();
+    let mut excerpts = Excerpts::of(&texts);
+    let problems = placed.into_iter().map(|((file, offset), message, help)| {
+        let (place, span) = excerpts.around(file, offset);
+        Problem::error(&place, message).at(span, None).help(help)
+    });
+    Ok(problems.collect())
+}
+
 /// The entities before, on the way to those that the files say.
 struct Edit<'b> {
     strictness: Strictness,

@@ -1,6 +1,7 @@
 //! Compiling a set together with the emergency forbids: whatever is served, they are part of it.
 
 use super::super::emergency::{Files, Forbids};
+use super::super::grants::{NewGrants, ServedGrants};
 use crate::engine::compile::{Compiler, Loaded, Sources};
 use crate::engine::problem::{Problem, Report};
 
@@ -11,13 +12,31 @@ pub(super) struct Fitted {
     pub(super) in_force: Files,
     /// Why changed emergency files are not among them.
     pub(super) refused: Vec<Problem>,
+    /// Delegations that were never served before.
+    pub(super) new_grants: NewGrants,
+}
+
+/// Compiles `sources` as [`fit`] does, and holds them to the delegations that were served before.
+///
+/// # Errors
+/// As [`fit`]; or a delegation is not what it was.
+pub(super) fn fit_known(
+    sources: &mut Sources,
+    compiler: &mut Compiler,
+    forbids: &Forbids,
+    grants: &ServedGrants,
+) -> Result<Fitted, Report> {
+    let fitted = fit(sources, compiler, forbids)?;
+    let new_grants = grants.check(&fitted.loaded.world, sources)?;
+    Ok(Fitted { new_grants, ..fitted })
 }
 
 /// Compiles `sources` with the emergency forbids that their folder asks for. A changed file that is broken, or does not
 /// fit, stays as it is in force.
 ///
 /// # Errors
-/// The set is broken, or does not fit the forbids in force: they are never left out to make it fit.
+/// The set is broken, or does not fit the forbids in force, which are never left out to make it fit; or it changes a
+/// delegation that was served.
 pub(super) fn fit(
     sources: &mut Sources,
     compiler: &mut Compiler,
@@ -53,7 +72,7 @@ impl Attempt<'_> {
     }
 
     fn fitted(self, loaded: Loaded, in_force: Files) -> Fitted {
-        Fitted { loaded, in_force, refused: self.refused }
+        Fitted { loaded, in_force, refused: self.refused, new_grants: NewGrants::new() }
     }
 
     fn concerns_emergency_only(&self, report: &Report) -> bool {
@@ -90,7 +109,8 @@ impl Attempt<'_> {
         let changed = self.changed(&files);
         changed.iter().for_each(|name| put_back(&mut files, &self.forbids.in_force, name));
         let loaded = self.compile(&files)?;
-        let mut fitted = Fitted { loaded, in_force: files, refused: Vec::new() };
+        let mut fitted =
+            Fitted { loaded, in_force: files, refused: Vec::new(), new_grants: NewGrants::new() };
         self.add(&changed, &mut fitted);
         fitted.refused.append(&mut self.refused);
         self.sources.emergency = fitted.in_force.values().cloned().collect();

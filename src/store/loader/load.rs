@@ -8,7 +8,9 @@ use super::super::emergency::Files;
 use super::super::pin::Verdict;
 use super::background::discard;
 use super::fit::Fitted;
-use super::status::{EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, Source, texts};
+use super::status::{
+    EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, RevocationStatus, Source, texts,
+};
 use super::{Loader, Set};
 use crate::engine::compile::EMERGENCY;
 use crate::engine::problem::Report;
@@ -125,8 +127,10 @@ impl Loader {
 
     /// Serves a set that compiled.
     pub(super) fn publish(&mut self, set: Set, fitted: Fitted, source: Source) {
-        let Fitted { loaded, in_force, refused } = fitted;
-        self.retired.add(self.store.publish(loaded.world));
+        let Fitted { loaded, in_force, refused, new_grants } = fitted;
+        self.grants.learn(new_grants);
+        let world = loaded.world.with_revocations(self.revocations.current());
+        self.retired.add(self.store.publish(world));
         discard(std::mem::replace(&mut self.served, set));
         self.unapplied = false;
         self.source = source;
@@ -229,6 +233,10 @@ impl Loader {
                 policies: policies.iter().rev().take_while(|policy| policy.id.starts_with(EMERGENCY)).count(),
                 problems: texts(self.emergency.problems()),
             },
+            revocations: RevocationStatus {
+                count: published.world.revocations.len(),
+                problems: texts(self.revocations.problems().iter()),
+            },
             reloads: self.reloads,
             keep_error: self.errors.text(),
             serving_stale: self.rejected || self.source != Source::Files,
@@ -238,11 +246,9 @@ impl Loader {
 
 impl super::WriteErrors {
     pub(super) fn text(&self) -> Option<String> {
-        let errors: Vec<_> = [&self.emergency, &self.pin, &self.history, &self.damaged]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
+        let Self { history, emergency, revocations, grants, pin, damaged } = self;
+        let all = [emergency, revocations, grants, pin, history, damaged];
+        let errors: Vec<_> = all.into_iter().flatten().cloned().collect();
         (!errors.is_empty()).then(|| errors.join("; "))
     }
 }

@@ -1,4 +1,4 @@
-//! Minding the emergency forbids while long work is under way: they wait for none of it.
+//! Minding emergency forbids and revocations while long work is under way: they wait for none of it.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::directory::Reading;
 use super::background::{Background, Look, discard};
-use super::fit::{Fitted, fit};
+use super::fit::{Fitted, fit_known};
 use super::{Loader, MIN_POLL};
 use crate::engine::compile::Sources;
 use crate::engine::problem::Report;
@@ -33,22 +33,24 @@ impl Loader {
             };
             let wait = match SHORT.checked_sub(begun.elapsed()) {
                 Some(rest) => rest,
-                None => self.mind_emergency(),
+                None => self.mind_what_denies(),
             };
             self.inbox.pause(wait);
         }
     }
 
-    /// Looks at the emergency folder, puts in force with what is served what it asks for, and says when to look again.
-    fn mind_emergency(&mut self) -> Duration {
+    /// Looks at revocations and at the emergency folder, puts in force with what is served what they ask for, and says when
+    /// to look again.
+    fn mind_what_denies(&mut self) -> Duration {
+        let revocations_wait = self.take_revocations();
         let (changed, wait) = self.follow_emergency();
         if changed || self.unapplied {
             self.join_served();
             self.log_emergency();
-            self.refresh_status();
-            self.save_emergency();
         }
-        wait.into_iter().fold(self.config.poll, Duration::min).max(MIN_POLL)
+        self.refresh_status();
+        self.save_standing();
+        wait.into_iter().chain(revocations_wait).fold(self.config.poll, Duration::min).max(MIN_POLL)
     }
 
     /// Reads the files, except those that look as they did.
@@ -64,9 +66,10 @@ impl Loader {
         loop {
             let forbids = self.emergency.forbids();
             let (set, compiler, asked) = (sources.clone(), self.compiler.clone(), forbids.clone());
+            let grants = self.grants.served();
             let (set, compiler, fitted) = self.meanwhile(move || {
                 let (mut set, mut compiler) = (set.clone(), compiler.clone());
-                let fitted = fit(&mut set, &mut compiler, &asked);
+                let fitted = fit_known(&mut set, &mut compiler, &asked, &grants);
                 (set, compiler, fitted)
             });
             discard(std::mem::replace(&mut self.compiler, compiler));

@@ -33,6 +33,7 @@ impl Loader {
 
     /// Loads everything as it is now. Files may need the forbids that came with them; forbids do not need the files.
     fn reload(&mut self) -> Outcome {
+        self.take_revocations();
         let (changed, _wait) = self.follow_emergency();
         self.unapplied |= changed;
         let outcome = self.take_files_now();
@@ -47,6 +48,7 @@ impl Loader {
         let published = self.store.current();
         let mut problems =
             if outcome == Outcome::Rejected { self.last_load.problems.clone() } else { Vec::new() };
+        problems.extend(texts(self.revocations.problems().iter()));
         problems.extend(texts(self.emergency.problems()));
         problems.extend(self.errors.text());
         Served {

@@ -8,19 +8,21 @@ use arc_swap::ArcSwap;
 use super::super::data_dir::DataDir;
 use super::super::directory::Reading;
 use super::super::emergency::Emergency;
+use super::super::grants::KnownGrants;
 use super::super::history::History;
 use super::super::pin::{Pin, PinFile, Verdict};
+use super::super::revocations::RevocationList;
 use super::super::sealed::Damaged;
 use super::super::settling::Settling;
 use super::super::{Store, workers};
-use super::fit::{Fitted, fit};
+use super::fit::{Fitted, fit_known};
 use super::heartbeat::Heartbeat;
 use super::inbox::Inbox;
 use super::load::log_load;
 use super::retired::Retired;
 use super::status::{LastLoad, LoaderStatus, Outcome, Reloads, Source, texts};
 use super::{Loader, LoaderConfig, Set, WriteErrors};
-use crate::engine::compile::{Compiler, Loaded};
+use crate::engine::compile::{Compiler, Loaded, Sources};
 use crate::engine::guard::{StackUnavailable, on_parser_stack};
 use crate::engine::problem::{Problem, Report};
 
@@ -47,14 +49,17 @@ pub enum OpenError {
         /// What holds the rollback.
         file: String,
     },
-    /// What must hold is not known: the emergency forbids in force, or the rollback.
+    /// What must hold is not known: emergency forbids, revocations, which delegations were served, or the rollback.
     #[error(
-        "{0}; make sure that `emergency/` holds every forbid and the files are what to serve, then delete it"
+        "{0}; make sure that `emergency/` holds every forbid, `revocations.json` every revocation, and the files are what to serve, then delete it"
     )]
     Damaged(#[from] Damaged),
     /// The emergency folder cannot be read whole: there may be a forbid in it that nobody knows of.
     #[error("{0}; nothing is served before it is known which emergency forbids must hold")]
     Emergency(Box<Problem>),
+    /// The file of revocations cannot be read, and none was before: there may be one in it that nobody knows of.
+    #[error("{0}; nothing is served before it is known which delegations are revoked")]
+    Revocations(Box<Problem>),
     /// No thread to parse on.
     #[error(transparent)]
     Stack(#[from] StackUnavailable),
@@ -102,18 +107,47 @@ impl Loader {
         // What does not fit is dropped on the way, which takes the same stack as parsing it.
         on_parser_stack(|| open(config, data))?
     }
+
+    /// What somebody should look at, of the files and of what stands beside them.
+    fn told_at_start(&self, rejected: Report, warnings: Report) -> Report {
+        self.log_emergency();
+        self.log_revocations();
+        let standing = self.emergency.problems().chain(self.revocations.problems()).cloned();
+        Report { problems: rejected.problems.into_iter().chain(warnings.problems).chain(standing).collect() }
+    }
+}
+
+/// What must hold whatever the files say.
+struct Standing {
+    emergency: Emergency,
+    revocations: RevocationList,
+    grants: KnownGrants,
+    pin_file: PinFile,
+    pin: Option<Pin>,
+}
+
+impl Standing {
+    /// As the process before this one left it, and as its own files say now.
+    fn open(config: &LoaderConfig, data: &DataDir) -> Result<Self, OpenError> {
+        let mut emergency = Emergency::open(&config.emergency, &data.emergency())?;
+        emergency.start().map_err(|problem| OpenError::Emergency(Box::new(problem)))?;
+        let type_name = config.options.domain.delegation.type_name.clone();
+        let mut revocations = RevocationList::open(&config.revocations, &data.revocations(), type_name)?;
+        revocations.start().map_err(|problem| OpenError::Revocations(Box::new(problem)))?;
+        let grants = KnownGrants::open(&data.grants())?;
+        let (pin_file, pin) = PinFile::open(&data.pin())?;
+        Ok(Self { emergency, revocations, grants, pin_file, pin })
+    }
 }
 
 fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Report), OpenError> {
-    let mut emergency = Emergency::open(&config.emergency, &data.emergency())?;
-    emergency.start().map_err(|problem| OpenError::Emergency(Box::new(problem)))?;
-    let (pin_file, pin) = PinFile::open(&data.pin())?;
+    let Standing { mut emergency, revocations, mut grants, pin_file, pin } = Standing::open(&config, data)?;
     let (history, damaged) = History::open(&data.generations());
     let mut reading = Reading::take(&config.folders);
     let seen = reading.digest.clone();
     let remembered = Arc::clone(&reading.remembered);
     let begun = Instant::now();
-    let mut kept = KeptWorlds::new(&config, &history, &emergency);
+    let mut kept = KeptWorlds::new(&config, &history, &emergency, &grants);
     let (held, unclear) = still_held(pin.as_ref(), &reading, &seen);
     let files = Settling::after(reading.fingerprint.take());
     let first = match &held {
@@ -124,7 +158,9 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
     let compiler = kept.compiler;
     let errors = WriteErrors { damaged: log_damaged(&damaged), ..WriteErrors::default() };
     emergency.accept(first.fitted.in_force, first.fitted.refused);
+    grants.learn(first.fitted.new_grants);
     let Loaded { world, warnings, .. } = first.fitted.loaded;
+    let world = world.with_revocations(revocations.current());
     let store = Arc::new(Store::with_key(world, data.key(), config.cache_bytes));
     let (commands, inbox) = Inbox::new();
     let outcome = if first.rejected.is_some() { Outcome::Rejected } else { Outcome::Published };
@@ -138,6 +174,8 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
         source: first.source,
         history,
         emergency,
+        revocations,
+        grants,
         pin,
         pin_file,
         files,
@@ -160,11 +198,9 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
     if loader.pin != held {
         loader.set_pin(held);
     }
-    loader.log_emergency();
     loader.refresh_status();
-    let told = [first.rejected.unwrap_or_default().problems, warnings.problems];
-    let told = told.into_iter().flatten().chain(loader.emergency.problems().cloned()).collect();
-    Ok((loader, store, Report { problems: told }))
+    let told = loader.told_at_start(first.rejected.unwrap_or_default(), warnings);
+    Ok((loader, store, told))
 }
 
 /// The rollback that holds, and what is wrong with the files if nobody knows whether they changed.
@@ -190,15 +226,25 @@ struct KeptWorlds<'a> {
     config: &'a LoaderConfig,
     history: &'a History,
     emergency: &'a Emergency,
+    grants: &'a KnownGrants,
     compiler: Compiler,
 }
 
 impl<'a> KeptWorlds<'a> {
     /// With a compiler that remembers nothing. Nobody is answered yet: it has no cause to give way.
-    fn new(config: &'a LoaderConfig, history: &'a History, emergency: &'a Emergency) -> Self {
+    fn new(
+        config: &'a LoaderConfig,
+        history: &'a History,
+        emergency: &'a Emergency,
+        grants: &'a KnownGrants,
+    ) -> Self {
         let mut compiler = Compiler::new(config.options.clone(), workers::all());
         compiler.report_to(Arc::clone(&config.progress));
-        Self { config, history, emergency, compiler }
+        Self { config, history, emergency, grants, compiler }
+    }
+
+    fn fit(&mut self, sources: &mut Sources) -> Result<Fitted, Report> {
+        fit_known(sources, &mut self.compiler, &self.emergency.forbids(), &self.grants.served())
     }
 
     fn rolled_back(&mut self, pin: &Pin, data: &DataDir) -> Result<First, OpenError> {
@@ -208,8 +254,7 @@ impl<'a> KeptWorlds<'a> {
             file: data.pin().display().to_string(),
         };
         let mut sources = self.history.load(&pin.set).map_err(|error| refused(error.to_string()))?;
-        let fitted = fit(&mut sources, &mut self.compiler, &self.emergency.forbids())
-            .map_err(|report| refused(texts(report.errors()).join("; ")))?;
+        let fitted = self.fit(&mut sources).map_err(|report| refused(texts(report.errors()).join("; ")))?;
         tracing::warn!(generation.hash = %pin.generation, "a rollback holds: the files are not loaded");
         let set = Set { sources, digest: pin.set.clone() };
         Ok(First { set, fitted, source: Source::Rollback, rejected: None })
@@ -220,7 +265,7 @@ impl<'a> KeptWorlds<'a> {
             return self.last_known_good(reading.report);
         }
         let mut sources = reading.sources;
-        match fit(&mut sources, &mut self.compiler, &self.emergency.forbids()) {
+        match self.fit(&mut sources) {
             Ok(fitted) => {
                 let set = Set { sources, digest: digest.to_owned() };
                 Ok(First { set, fitted, source: Source::Files, rejected: None })
@@ -255,7 +300,8 @@ impl<'a> KeptWorlds<'a> {
 
     fn compile(&mut self, digest: &str) -> Result<(Set, Fitted), String> {
         let mut sources = self.history.load(digest).map_err(|error| error.to_string())?;
-        let fitted = fit(&mut sources, &mut self.compiler, &self.emergency.forbids())
+        let fitted = self
+            .fit(&mut sources)
             .map_err(|report| texts(report.errors()).into_iter().next().unwrap_or_default())?;
         Ok((Set { sources, digest: digest.to_owned() }, fitted))
     }

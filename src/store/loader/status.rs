@@ -32,6 +32,8 @@ pub struct LoaderStatus {
     pub last_load: LastLoad,
     /// The emergency forbids.
     pub emergency: EmergencyStatus,
+    /// The revoked delegations.
+    pub revocations: RevocationStatus,
     /// Loads since the start.
     pub reloads: Reloads,
     /// What could not be written to the data directory, which a restart will miss; none when all is written.
@@ -101,6 +103,15 @@ pub enum Outcome {
     Unchanged,
 }
 
+/// The revoked delegations.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RevocationStatus {
+    /// How many there are, those included that the file no longer names.
+    pub count: usize,
+    /// What is wrong with the file, at most twenty.
+    pub problems: Vec<String>,
+}
+
 /// The emergency forbids.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct EmergencyStatus {
@@ -154,6 +165,7 @@ impl LoaderStatus {
             kept: Vec::new(),
             last_load,
             emergency: EmergencyStatus::default(),
+            revocations: RevocationStatus::default(),
             reloads: Reloads::default(),
             keep_error: None,
             serving_stale: source != Source::Files,

@@ -1,0 +1,82 @@
+//! Revoked delegations, and delegations that must not change, under a running server and its command line.
+
+use std::time::Duration;
+
+use mandate::server::pb;
+use serde_json::{Value, json};
+
+use crate::support::{Process, Sources, TestServer, get_status, is_allow, question};
+
+const SCHEMA: &str = r#"namespace Mandate {
+  entity User = { level: Long };
+  entity Delegation = { to: User };
+  entity Doc in [Doc] = { level: Long };
+  action view appliesTo { principal: [User], resource: [Doc] };
+}
+"#;
+
+fn grant(id: &str, to: &str) -> Value {
+    json!({"uid": {"type": "Mandate::Delegation", "id": id}, "parents": [],
+        "attrs": {"to": {"type": "Mandate::User", "id": to}}})
+}
+
+fn sources(grants: &Value) -> Sources {
+    Sources::small().schema("small.cedarschema", SCHEMA).entities("grants.json", grants)
+}
+
+#[track_caller]
+fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..2_000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{what}: never");
+}
+
+fn view() -> pb::AuthorizeRequest {
+    question(("User", "ana"), "view", ("Doc", "plan"))
+}
+
+#[test]
+fn a_revocation_is_a_new_world_that_status_and_metrics_count() {
+    let sources = sources(&json!([grant("g", "ana")]));
+    let server = TestServer::with_config(&sources.restless_config());
+    let status = || get_status(&server.control, &server.folder.path().join("data"));
+    let before = server.authorize(view()).unwrap();
+    assert_eq!(server.metrics().sum("pdp_revocations"), 0.0);
+    assert_eq!(status()["revocations"], json!({"count": 0, "problems": []}));
+    sources.put("revocations.json", r#"["Mandate::Delegation::\"g\"", "Mandate::Delegation::\"old\""]"#);
+    until("two are revoked", || status()["revocations"]["count"] == json!(2));
+    let after = server.authorize(view()).unwrap();
+    assert!(is_allow(&after) && after.generation == before.generation && after.revision != before.revision);
+    assert_eq!(after.cache(), pb::CacheStatus::Miss, "nothing decided before is remembered");
+    assert_eq!(server.metrics().sum("pdp_revocations"), 2.0);
+    sources.put("revocations.json", "[");
+    until("it is said", || !status()["revocations"]["problems"].as_array().unwrap().is_empty());
+    assert_eq!(status()["revocations"]["count"], json!(2));
+    assert_eq!(server.metrics().sum("pdp_revocation_problems"), 1.0);
+    assert_eq!(server.metrics().sum("pdp_serving_stale"), 0.0, "the policies are what the files say");
+}
+
+#[test]
+fn both_outlive_a_killed_process() {
+    let sources = sources(&json!([grant("g", "ana"), grant("h", "ana")]))
+        .write("revocations.json", r#"[{"grant": "Mandate::Delegation::\"g\"", "reason": "left"}]"#);
+    let process = Process::start(&sources);
+    until("both are on disk", || {
+        ["grants.known", "revocations.known"].iter().all(|file| sources.path("data").join(file).exists())
+    });
+    process.crash();
+    let sources = sources
+        .write("revocations.json", "[]")
+        .write("entities/grants.json", json!([grant("g", "ana"), grant("h", "nobody")]).to_string());
+    let process = Process::start(&sources);
+    let told = process.status();
+    assert_eq!(told["revocations"]["count"], json!(1));
+    assert_eq!(told["source"], json!("last_known_good"));
+    let problems = told["last_load"]["problems"].to_string();
+    assert!(problems.contains("grants.json:") && problems.contains("an id of its own"), "{problems}");
+    process.terminate().check_code(0);
+}
