@@ -7,4 +7,5 @@ mod hostile;
 mod inspect;
 mod issuer;
 mod provider;
+mod secured;
 mod written;
