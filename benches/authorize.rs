@@ -85,24 +85,23 @@ fn list_issues(grants: usize) -> (World, AuthzRequest) {
     let mut request = call("github/list_issues", digest, "{}");
     let mut entities = WORLD.entities.clone();
     let model = entities.get(&uid("Delegation", "ana-planner")).unwrap().clone();
-    for place in 0..grants {
-        let from = place.checked_sub(1).map(|before| AGENTS[before]);
+    let mut from = None;
+    for (place, agent) in AGENTS.into_iter().enumerate().take(grants) {
         let parents = ["from_user", "from_agent", "to", "parent", "max_depth"];
         let kept = model.attributes().iter().filter(|(name, _)| !parents.contains(&name.as_str())).cloned();
         let named = |name: &str, kind: &str, id: &str| (name.into(), CedarValue::entity(&uid(kind, id)));
         let giver =
             from.map_or(named("from_user", "User", "ana"), |agent| named("from_agent", "Agent", agent));
-        let mut attributes = vec![giver, named("to", "Agent", AGENTS[place])];
+        let mut attributes = vec![giver, named("to", "Agent", agent)];
         attributes.push(("max_depth".into(), CedarValue::long(5)));
         attributes.extend(
             place.checked_sub(1).map(|before| named("parent", "Delegation", &format!("bench-{before}"))),
         );
         let grant = StoredEntity::new([], kept.chain(attributes), []);
         entities.put(uid("Delegation", &format!("bench-{place}")), grant).unwrap();
-    }
-    if let Some(last) = grants.checked_sub(1) {
-        request.principal = Reference::new("Mandate::Agent", AGENTS[last]);
-        request.delegations = vec![Reference::new("Mandate::Delegation", format!("bench-{last}"))];
+        request.principal = Reference::new("Mandate::Agent", agent);
+        request.delegations = vec![Reference::new("Mandate::Delegation", format!("bench-{place}"))];
+        from = Some(agent);
     }
     (WORLD.with_entities(entities), request)
 }

@@ -191,19 +191,20 @@ impl Issuer {
 
     /// The key that a token names. One that is not known may have been published since.
     async fn key(&self, header: &Header) -> Result<Arc<Key>, Rejection> {
-        let select = |set: Option<Arc<KeySet>>| match set {
+        let select = |set: Option<&Arc<KeySet>>| match set {
             Some(set) => set.select(header.kid.as_deref(), header.algorithm).cloned(),
             None => {
                 let message = "its issuer's keys cannot be had, or were had too long ago";
                 Err((Rejection::new(Check::Keys, message), true))
             }
         };
-        match select(self.keys.current()) {
+        let seen = self.keys.current();
+        match select(seen.as_ref()) {
             Ok(key) => Ok(key),
             Err((rejection, false)) => Err(rejection),
             Err((_, true)) => {
-                self.keys.renewed().await;
-                select(self.keys.current()).map_err(|(rejection, _)| rejection)
+                self.keys.renewed(seen.as_ref()).await;
+                select(self.keys.current().as_ref()).map_err(|(rejection, _)| rejection)
             }
         }
     }

@@ -98,7 +98,8 @@ impl Keys {
             held: ArcSwapOption::empty(),
             asked: Notify::new(),
             looks: watch::Sender::new(0),
-            looking: AtomicBool::new(false),
+            // The first look is on its way: whoever waits for it has asked for none out of turn.
+            looking: AtomicBool::new(true),
             last_asked: Mutex::new(None),
             last_problem: Mutex::default(),
             counts: Default::default(),
@@ -124,9 +125,13 @@ impl Keys {
         self.counts.get(look as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    /// Waits for the look that is under way, or for one out of turn if it is not too early for another.
-    pub async fn renewed(&self) {
+    /// Waits for other keys than those seen: for the look that is under way, or for one out of turn if it is not too early
+    /// for another.
+    pub async fn renewed(&self, seen: Option<&Arc<KeySet>>) {
         let mut looks = self.looks.subscribe();
+        if self.current().as_ref().map(Arc::as_ptr) != seen.map(Arc::as_ptr) {
+            return;
+        }
         if !self.looking.load(Ordering::Acquire) {
             if !self.may_look() {
                 self.counted(Look::Limited);

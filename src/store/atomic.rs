@@ -4,6 +4,10 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+/// One at a time: work that is begun again may write the same file twice at once, under one temporary name.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// Replaces a file, readable by its owner only: a temporary one is written, forced to disk and renamed, and the
 /// folder forced to disk, before this returns. One process writes in a data directory, so one temporary name is enough.
@@ -20,6 +24,7 @@ pub(super) fn write_all<'b>(
     folder: &Path,
     files: impl IntoIterator<Item = (String, &'b [u8])>,
 ) -> io::Result<()> {
+    let _one_at_a_time = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut any = false;
     for (name, bytes) in files {
         let temporary = folder.join(format!(".{name}.tmp"));

@@ -9,7 +9,9 @@ use crate::support::{Process, Sources, TestServer, get_status, is_allow, questio
 
 const SCHEMA: &str = r#"namespace Mandate {
   entity User = { level: Long };
-  entity Delegation = { to: User };
+  entity Delegation = { from_user?: User, from_agent?: User, to: User, parent?: Delegation,
+    actions: Set<Action>, tools: Set<Doc>, toolsets: Set<Doc>, data: Set<Doc>, agents: Set<Doc>, servers: Set<Doc>,
+    not_before: datetime, expires: datetime, max_depth: Long, purpose: String };
   entity Doc in [Doc] = { level: Long };
   action view appliesTo { principal: [User], resource: [Doc] };
 }
@@ -17,7 +19,9 @@ const SCHEMA: &str = r#"namespace Mandate {
 
 fn grant(id: &str, to: &str) -> Value {
     json!({"uid": {"type": "Mandate::Delegation", "id": id}, "parents": [],
-        "attrs": {"to": {"type": "Mandate::User", "id": to}}})
+        "attrs": {"from_user": {"type": "Mandate::User", "id": "ana"}, "to": {"type": "Mandate::User", "id": to},
+            "actions": [], "tools": [], "toolsets": [], "data": [], "agents": [], "servers": [],
+            "not_before": "2026-01-01", "expires": "2030-01-01", "max_depth": 0, "purpose": "p"}})
 }
 
 fn sources(grants: &Value) -> Sources {

@@ -109,6 +109,8 @@ impl Loader {
 
     fn note(&mut self, outcome: Outcome, report: &Report) -> Outcome {
         self.last_load = LastLoad::now(outcome, report);
+        // What was told while the load was under way is old.
+        self.stale_status = true;
         outcome
     }
 

@@ -12,16 +12,20 @@ use super::{Command, OpenError, Source};
 const SCHEMA: &str = r#"namespace Mandate {
   entity User = { level: Long };
   entity Team;
-  entity Delegation in [Team] = { to: User, until: datetime, tags?: Set<String> };
+  entity Delegation in [Team] = { from_user?: User, from_agent?: User, to: User, parent?: Delegation,
+    actions: Set<Action>, tools: Set<Doc>, toolsets: Set<Doc>, data: Set<Doc>, agents: Set<Doc>, servers: Set<Doc>,
+    not_before: datetime, expires: datetime, max_depth: Long, purpose: String, notes?: Set<String> };
   entity Doc in [Doc] = { level: Long };
   action read;
   action view in [read] appliesTo { principal: [User], resource: [Doc] };
 }
 "#;
 
-fn grant(id: &str, until: &str) -> Value {
+fn grant(id: &str, expires: &str) -> Value {
+    let ana = json!({"type": "Mandate::User", "id": "ana"});
     json!({"uid": {"type": "Mandate::Delegation", "id": id}, "parents": [],
-        "attrs": {"to": {"type": "Mandate::User", "id": "ana"}, "until": until}})
+        "attrs": {"from_user": ana, "to": ana, "actions": [], "tools": [], "toolsets": [], "data": [], "agents": [],
+            "servers": [], "not_before": "2026-01-01", "expires": expires, "max_depth": 0, "purpose": "p"}})
 }
 
 fn name(id: &str) -> String {
@@ -78,7 +82,7 @@ fn a_delegation_that_was_served_is_never_changed() {
         ("an attribute", grant("g", "2031-01-01")),
         ("an attribute more", {
             let mut more = grant("g", "2030-01-01");
-            more["attrs"]["tags"] = json!(["a"]);
+            more["attrs"]["notes"] = json!(["a"]);
             more
         }),
         ("a parent", {
