@@ -48,6 +48,8 @@ mod chain_tests;
 #[cfg(test)]
 mod convert_tests;
 #[cfg(test)]
+mod grants_tests;
+#[cfg(test)]
 mod law_tests;
 #[cfg(test)]
 mod validity_tests;

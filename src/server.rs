@@ -7,6 +7,8 @@ pub mod call;
 pub mod connections;
 pub mod control;
 pub mod control_token;
+mod delegating;
+mod entities;
 pub mod evidence;
 pub mod grpc;
 pub mod identified;

@@ -53,7 +53,12 @@ impl Bound {
         let readiness = self.readiness;
         let ops = Ops { readiness: readiness.clone(), metrics: self.metrics, report: self.report.clone() };
         let administered_by_callers = matches!(self.administrators, Administrators::Callers(_));
-        let control = control::router(self.loader.commands.clone(), self.report, self.administrators);
+        let control = control::router(
+            self.loader.commands.clone(),
+            self.report,
+            self.administrators,
+            Arc::clone(&self.pdp),
+        );
         let ops = server::ops::router(Arc::new(ops));
         let listeners = self.listeners;
         let _following = self.follower;

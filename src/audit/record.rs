@@ -98,6 +98,8 @@ pub enum Surface {
     Stream,
     /// AuthZEN.
     Authzen,
+    /// `Delegate`, on the control listener.
+    Control,
 }
 
 /// What part the cache had in an answer.

@@ -88,10 +88,14 @@ impl Generation {
     /// The same generation less one policy: for proving that a case would notice.
     #[must_use]
     pub fn without(&self, id: &str) -> Self {
-        let mut less = self.clone();
-        less.policies.retain(|policy| policy.id != id);
-        less.index = ScopeIndex::of(&less.policies);
-        less.briefs = Briefs::of(&less.policies);
-        less
+        let policies = self.policies.iter().filter(|policy| policy.id != id);
+        self.with_policies(policies.cloned().collect())
+    }
+
+    /// The same generation with other policies, and what is made of them. Its hash stays: nothing is served of it.
+    #[must_use]
+    pub(super) fn with_policies(&self, policies: Vec<Arc<CompiledPolicy>>) -> Self {
+        let (index, briefs) = (ScopeIndex::of(&policies), Briefs::of(&policies));
+        Self { policies, index, briefs, ..self.clone() }
     }
 }

@@ -1,4 +1,6 @@
-//! `mandate.v1.AdminService`: the control listener. Never anonymous (C2): see [`super::administrators`].
+//! `mandate.v1.AdminService`, and beside it [`super::entities`]: the control listener. Never anonymous (C2): see [`super::administrators`].
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -8,21 +10,30 @@ use tonic::service::Routes;
 use tonic::{Request as Asked, Response as Answer, Status};
 
 use super::administrators::{Administrator, Administrators};
+use super::entities::Entities;
 use super::pb::admin_service_server::{AdminService, AdminServiceServer};
+use super::pb::entity_service_server::EntityServiceServer;
 use super::report::ServiceReport;
 use super::{pb, protocol, status};
 use crate::identity::rights::Right;
+use crate::pdp::Pdp;
 use crate::store::loader::{Command, CommandError, Commands};
 
 /// Largest message, in bytes: commands are short.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024;
 
 /// Everything the control listener serves.
-pub fn router(commands: Commands, report: ServiceReport, administrators: Administrators) -> Router {
+pub fn router(
+    commands: Commands,
+    report: ServiceReport,
+    administrators: Administrators,
+    pdp: Arc<Pdp>,
+) -> Router {
     let service =
         AdminServiceServer::new(Control { commands, report }).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let entities = EntityServiceServer::new(Entities(pdp)).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let known = axum::middleware::from_fn_with_state(administrators, require_administrator);
-    Routes::new(service).into_axum_router().layer(known)
+    Routes::new(service).add_service(entities).into_axum_router().layer(known)
 }
 
 /// Lets only administrators through, and calls what tonic cannot read what gRPC calls it.

@@ -12,7 +12,7 @@ use crate::engine::request::{AuthzRequest, InvalidRequest, RequestEntity};
 use crate::identity::credentials::Credentials;
 use crate::pdp::{Asked, Refused};
 
-type Read<T> = Result<T, InvalidRequest>;
+pub(super) type Read<T> = Result<T, InvalidRequest>;
 
 /// Longest text that is not the question's: an id, a digest, a revision. In bytes.
 const MAX_TEXT_BYTES: usize = 1024;
@@ -83,7 +83,7 @@ pub fn traceparent(header: Option<&str>) -> Option<String> {
     header.filter(|text| text.len() <= MAX_TRACEPARENT_BYTES).map(str::to_owned)
 }
 
-fn reference(wire: pb::EntityRef) -> Reference {
+pub(super) fn reference(wire: pb::EntityRef) -> Reference {
     Reference::new(wire.r#type, wire.id)
 }
 
@@ -143,6 +143,11 @@ fn typed_members(record: pb::Record, trail: Trail<'_>) -> Read<Vec<(String, Datu
         Ok((name, value))
     };
     record.attributes.into_iter().map(member).collect()
+}
+
+/// The attributes of an entity that stands at `path` of its message.
+pub(super) fn entity_attributes(record: pb::Record, path: &str) -> Read<Vec<(String, Datum)>> {
+    typed_members(record, Trail::Root(path))
 }
 
 fn typed(value: pb::Value, trail: Trail<'_>) -> Read<Datum> {

@@ -43,6 +43,8 @@ mod evidence;
 mod ops;
 // Administration: who is let in, and what it says.
 mod control;
+// `Delegate`: may this delegator hand this on?
+mod delegating;
 // JSON, `Struct`, typed values and Cedar JSON on their way into Cedar, as the schema directs.
 mod conversion;
 // Request entities: who may be supplied, and what is refused.

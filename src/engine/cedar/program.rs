@@ -18,8 +18,9 @@ use cedar_policy_core::ast::{
 use cedar_policy_core::extensions::Extensions;
 use smol_str::SmolStr;
 
-/// Deepest expression that has this form: deeper than conditions that loading accepts.
-const MAX_DEPTH: usize = 256;
+/// Deepest expression that has this form. Running one looks at no stack: what is nested deeper than people write is left to
+/// Cedar's evaluator, which does, and whose error for a stack that is too small denies.
+const MAX_DEPTH: usize = 32;
 
 /// One conjunct of a condition, ready to run.
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -22,8 +22,6 @@ use crate::engine::cedar::{CedarValue, CompiledPolicy, Type};
 use crate::engine::check::{Checked, Checker};
 use crate::engine::convert::{Converter, Form};
 use crate::engine::decision::{Decision, Effect};
-use crate::engine::generation::Generation;
-use crate::engine::index::ScopeIndex;
 use crate::engine::parties::Parties;
 use crate::engine::question::Question;
 use crate::engine::slice;
@@ -159,10 +157,8 @@ impl Case {
             let id = PolicyId::from_str(&format!("policy{place}")).unwrap();
             Arc::new(CompiledPolicy::new(&Policy::parse(Some(id), *text).unwrap(), ""))
         });
-        let policies: Vec<_> = compiled.collect();
-        let index = ScopeIndex::of(&policies);
         let stored = self.scene.world();
-        let generation = Generation { policies, index, ..WORLD.generation.as_ref().clone() };
+        let generation = WORLD.generation.with_policies(compiled.collect());
         let revocations = stored.revocations.as_ref().clone();
         World::new(Arc::new(generation), stored.entities).with_revocations(revocations)
     }
