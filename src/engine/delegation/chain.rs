@@ -185,7 +185,7 @@ fn step<'w>(world: &'w World, walked: &[Link<'w>], uid: &EntityUid) -> Result<Gr
         || {
             refuse(
                 ReasonCode::GrantUnknown,
-                format!("{uid} is no delegation that is stored: ask for another"),
+                format!("{uid} is no delegation that is known: ask for another"),
             )
         },
         Ok,
