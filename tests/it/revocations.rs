@@ -72,6 +72,7 @@ fn both_outlive_a_killed_process() {
     until("both are on disk", || {
         ["grants.known", "revocations.known"].iter().all(|file| sources.path("data").join(file).exists())
     });
+    until("the set is kept", || !process.status()["kept"].as_array().unwrap().is_empty());
     process.crash();
     let sources = sources
         .write("revocations.json", "[]")

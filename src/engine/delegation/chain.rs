@@ -182,12 +182,7 @@ fn step<'w>(world: &'w World, walked: &[Link<'w>], uid: &EntityUid) -> Result<Gr
         return refuse(ReasonCode::ChainTooLong, format!("the chain has more than {MAX_CHAIN} delegations"));
     }
     Grant::stored(world, uid).map_or_else(
-        || {
-            refuse(
-                ReasonCode::GrantUnknown,
-                format!("{uid} is no delegation that is known: ask for another"),
-            )
-        },
+        || refuse(ReasonCode::GrantUnknown, format!("{uid} is no delegation that is known: ask for another")),
         Ok,
     )
 }

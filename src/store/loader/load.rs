@@ -150,6 +150,8 @@ impl Loader {
             source = ?source,
             "published"
         );
+        // Writing it to disk takes longer than anybody who is answered from it should have to wait for the status.
+        self.refresh_status();
     }
 
     /// Writes the emergency forbids in force, if the disk has others. What cannot be written is tried again later.
