@@ -1,4 +1,4 @@
-//! `mandate.v1.AdminService`, and beside it [`super::entities`]: the control listener. Never anonymous (C2): see [`super::administrators`].
+//! `mandate.v1.AdminService`, and beside it `entities`: the control listener. Never anonymous (C2): see [`super::administrators`].
 
 use std::sync::Arc;
 

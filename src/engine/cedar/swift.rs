@@ -1,4 +1,4 @@
-//! Running a condition's [`Program`]: swift, and silent where it is not certain.
+//! Running a condition's `Program`: swift, and silent where it is not certain.
 //!
 //! The answer is that of Cedar's evaluator, or there is none. Everything that is an error there (a wrong type, an attribute that is
 //! missing, an overflow, a function that fails) and everything unforeseen (an entity that nobody looked for) is no answer here, and
