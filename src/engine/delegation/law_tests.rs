@@ -114,8 +114,8 @@ fn scene(dice: &mut Dice) -> Scene {
         grants,
         revoked,
         principal: ("Agent", if dice.hits(3) { "a6" } else { AGENTS[length - 1] }),
-        tool: dice.one_of(&["t1", "t1", "t2", "t3"]),
-        touches: dice.one_of(&[&[][..], &["d1"], &["d0"], &["d1", "d9"]]).to_vec(),
+        tool: dice.one_of(&["t1", "t1", "t1", "t1", "t2", "t3"]),
+        touches: dice.one_of(&[&[][..], &[], &["d1"], &["d1"], &["d0"], &["d1", "d9"]]).to_vec(),
         shown: vec![("Delegation", NAMES[length - 1])],
         ..Scene::allowed()
     }
