@@ -85,6 +85,9 @@ impl Along<'_> {
     ) -> Result<Decision, InvalidRequest> {
         let Check { world, now, .. } = self.check;
         let known = || presence::check_parties(world, &question, parties);
+        if let Some(denial) = world.suspensions.denial([&question.principal]) {
+            return Ok(refused(question, denial, self.explain));
+        }
         let admitted = match place {
             0 => known().and_then(|()| check_root(world, self.chain, parties.principal())),
             _ => self.check.link(self.chain, place).and_then(|()| known()),
