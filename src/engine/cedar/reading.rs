@@ -50,6 +50,12 @@ impl CedarValue {
         Self(call(millis, &[since])?).as_long()
     }
 
+    /// The length in milliseconds, if it is a duration.
+    pub fn as_duration_millis(&self) -> Option<i64> {
+        let SinceEpoch { millis, .. } = SINCE_EPOCH.as_ref()?;
+        Self(call(millis, std::slice::from_ref(&self.0))?).as_long()
+    }
+
     /// Whether it is a set that has this entity.
     pub fn has_entity(&self, uid: &EntityUid) -> bool {
         let uid: &ast::EntityUID = uid.as_ref();
@@ -80,6 +86,10 @@ mod tests {
         let day = CedarValue::extension(Extension::Duration, "1d").unwrap();
         assert_eq!(datetime("1970-01-01").offset(day.clone()).unwrap().as_millis(), Some(86_400_000));
         assert_eq!(day.as_millis(), None, "a duration is no instant");
+        assert_eq!(day.as_duration_millis(), Some(86_400_000));
+        let behind = CedarValue::extension(Extension::Duration, "-1m1ms").unwrap();
+        assert_eq!(behind.as_duration_millis(), Some(-60_001));
+        assert_eq!(datetime("1970-01-02").as_duration_millis(), None, "an instant is no duration");
         assert_eq!(CedarValue::string("1970-01-01").as_millis(), None);
     }
 
