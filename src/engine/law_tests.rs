@@ -82,6 +82,7 @@ fn decided(world: &World, request: &Request) -> (Verdict, Looked) {
         resource: request.resource().unwrap().clone(),
         context: CedarRecord::of_context(request.context().unwrap()).unwrap(),
         references: Vec::new(),
+        role: None,
         supplied: Supplied::default(),
         touched: Vec::new(),
         shown: Shown::default(),

@@ -6,6 +6,7 @@ use cedar_policy::EntityUid;
 use cedar_policy_core::ast::{self, ExtensionFunction, Literal, Name, PartialValue, Value, ValueKind};
 use cedar_policy_core::extensions::Extensions;
 
+use super::swift::{FEW, entity_of};
 use super::value::{CedarValue, Extension};
 
 /// 1970-01-01T00:00:00Z, and how Cedar tells what lies between it and another datetime: looked up once.
@@ -60,7 +61,9 @@ impl CedarValue {
     pub fn has_entity(&self, uid: &EntityUid) -> bool {
         let uid: &ast::EntityUID = uid.as_ref();
         match self.0.value_kind() {
-            ValueKind::Set(set) => set.contains(&Value::from(uid.clone())),
+            // What is looked for by its hash is copied first.
+            ValueKind::Set(set) if set.len() > FEW => set.contains(&Value::from(uid.clone())),
+            ValueKind::Set(set) => set.iter().any(|element| entity_of(element) == Some(uid)),
             _ => false,
         }
     }
@@ -99,6 +102,12 @@ mod tests {
         let set = CedarValue::set([CedarValue::entity(&uid("a")), CedarValue::entity(&uid("b"))]);
         assert!(set.has_entity(&uid("a")) && set.has_entity(&uid("b")) && !set.has_entity(&uid("c")));
         assert!(!CedarValue::set([]).has_entity(&uid("a")));
+        let named = |count: usize| (0..count).map(|id| CedarValue::entity(&uid(&format!("e{id}"))));
+        for count in [1, FEW - 1, FEW, FEW + 1, 5 * FEW] {
+            let set = CedarValue::set(named(count).chain([CedarValue::string("e9")]));
+            let last = format!("e{}", count - 1);
+            assert!(set.has_entity(&uid(&last)) && !set.has_entity(&uid(&format!("e{count}"))), "{count}");
+        }
         assert!(!CedarValue::entity(&uid("a")).has_entity(&uid("a")), "an entity is no set");
     }
 }

@@ -184,7 +184,8 @@ impl Case {
         let agents = chain.iter().map(|grant| uid("Agent", grant.to));
         let principals: Vec<_> = [uid(root.0, root.1)].into_iter().chain(agents).collect();
         principals.iter().enumerate().all(|(place, principal)| {
-            let mut question = Question::of(&world, &self.scene.request()).unwrap().by(principal);
+            let mut question = Question::of(&world, &self.scene.request()).unwrap();
+            question.principal.clone_from(principal);
             let Some(Type::Record(declared)) =
                 question.action.filled.attributes.get("delegation").map(|delegation| delegation.ty.clone())
             else {
@@ -198,7 +199,7 @@ impl Case {
                 user: (root.0 == "User").then(|| principals[0].clone()),
                 agents: agents.cloned().collect(),
                 grants: chain.iter().map(|grant| grant.uid()).collect(),
-                purposes: chain.iter().map(|grant| grant.id.clone()).collect(),
+                purposes: chain.iter().map(|grant| grant.id.as_str().into()).collect(),
             };
             let mut converter = Converter::new(&world.generation.catalog, Form::Typed, "context.delegation");
             let delegation = converter.record(&hop.written(&declared), &declared).unwrap();
