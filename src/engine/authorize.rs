@@ -190,12 +190,7 @@ pub(super) fn fill_chain(question: &mut Question, hop: &Hop) {
 }
 
 /// Adds the chain as one of its principals sees it, where it is made already.
-pub(super) fn fill_place(
-    question: &mut Question,
-    hop: &Hop,
-    declared: &RecordType,
-    delegation: CedarRecord,
-) {
+pub(super) fn fill_place(question: &mut Question, hop: &Hop, declared: &RecordType, delegation: CedarRecord) {
     question.context.insert("delegation", CedarValue::record(delegation));
     question.role = hop.role_entity(declared);
 }

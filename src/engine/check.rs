@@ -94,13 +94,7 @@ impl Checker {
         }
     }
 
-    fn answer(
-        &self,
-        world: &World,
-        question: &mut Question,
-        hop: &Hop,
-        now: Now,
-    ) -> Option<PlainAnswer> {
+    fn answer(&self, world: &World, question: &mut Question, hop: &Hop, now: Now) -> Option<PlainAnswer> {
         let parties = Parties::of(world, question);
         authorize::fill_chain(question, hop);
         authorize::fill_now(question, now).ok()?;

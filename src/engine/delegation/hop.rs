@@ -180,7 +180,9 @@ impl Hop {
             ("user", _) => self.user.as_ref().map(reference),
             ("agents", _) => Some(Datum::List(self.agents.iter().map(reference).collect())),
             ("grants", _) => Some(Datum::List(self.grants.iter().map(reference).collect())),
-            ("purposes", _) => Some(Datum::List(self.purposes.iter().map(|purpose| Datum::String(purpose.to_string())).collect())),
+            ("purposes", _) => Some(Datum::List(
+                self.purposes.iter().map(|purpose| Datum::String(purpose.to_string())).collect(),
+            )),
             _ => None,
         }
     }
