@@ -1,5 +1,10 @@
 //! What one decision costs, in process, over the shipped world.
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot start should say so at once")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot start should say so at once"
+)]
+#![allow(clippy::print_stdout, reason = "what it found")]
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
