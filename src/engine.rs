@@ -56,4 +56,6 @@ mod grants_tests;
 #[cfg(test)]
 mod law_tests;
 #[cfg(test)]
+pub mod soak_for_tests;
+#[cfg(test)]
 mod validity_tests;
