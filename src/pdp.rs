@@ -5,6 +5,7 @@ mod check;
 mod recording;
 mod refused;
 mod subject;
+mod writing;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -24,11 +25,13 @@ use crate::identity::callers::Callers;
 use crate::identity::credentials::Credentials;
 use crate::identity::subjects::Subjects;
 use crate::store::cache::{DecisionCache, Key, Remembered};
+use crate::store::entity_log::EntityLogHandle;
 use crate::store::{Published, Store};
 use crate::telemetry::metrics::Metrics;
 
 pub use check::SampledCheck;
 pub use refused::{Refused, RefusedCode};
+pub use writing::Unwritten;
 
 /// Most bytes that a batch may have once every item has taken what it inherits.
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -48,6 +51,7 @@ pub struct Pdp {
     callers: Arc<Callers>,
     subjects: Arc<Subjects>,
     check: Option<SampledCheck>,
+    log: Option<EntityLogHandle>,
 }
 
 /// A question, and what its caller says of it. Nothing but the question is an input of policies.
@@ -121,7 +125,7 @@ impl From<AuthzRequest> for Asked {
 impl Pdp {
     /// A decision point over a store, for everybody who may ask.
     pub fn new(store: Arc<Store>, audit: AuditLog, metrics: Arc<Metrics>, callers: Arc<Callers>) -> Self {
-        Self { store, audit, metrics, callers, subjects: Arc::default(), check: None }
+        Self { store, audit, metrics, callers, subjects: Arc::default(), check: None, log: None }
     }
 
     /// The same, which has a sample of its decisions made once more by Cedar's own authorizer.
