@@ -27,7 +27,6 @@ use crate::server::ops::Readiness;
 use crate::server::report::ServiceReport;
 use crate::server::tls::Tls;
 use crate::store::data_dir::{DataDir, DataDirError};
-use crate::store::entity_log::EntityLogHandle;
 use crate::store::follow::Follower;
 use crate::store::loader::{Loader, LoaderHandle, OpenError};
 use crate::telemetry::metrics::Metrics;
@@ -44,8 +43,6 @@ pub struct Bound {
     pub pdp: Arc<Pdp>,
     /// What loads worlds, and may be told to.
     pub loader: LoaderHandle,
-    /// What writes what is changed at run time.
-    log: EntityLogHandle,
     /// What loading warned of.
     pub warnings: Report,
     listeners: Listeners,
@@ -169,17 +166,15 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     let (audit, writer) = AuditLog::open(&parts::audit(&config.log)).map_err(StartError::Log)?;
     let check =
         config.check_one_in.map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics))).transpose()?;
-    let log = loader.entity_log();
     let loader = loader.spawn()?;
     let gates = parts::gates(&callers, tls.as_ref(), &follower);
     let report = parts::report(config, &addresses, &store, &loader, &audit, &subjects, gates);
     let pdp = Pdp::new(store, audit, Arc::clone(&metrics), callers);
-    let pdp = pdp.checked(check).believing(subjects).writing(log.clone());
+    let pdp = pdp.checked(check).believing(subjects).writing(loader.log.clone());
     Ok(Bound {
         addresses,
         pdp: Arc::new(pdp),
         loader,
-        log,
         warnings,
         listeners: Listeners { data: data_listener, http, ops, control },
         writer,

@@ -71,7 +71,7 @@ impl Bound {
             operate((listeners.ops, None, ops), (listeners.control, control_tls, control), &closed);
         tokio::pin!(deciding, operating);
         let mut loader = self.loader;
-        let (mut keepers, mut log) = (self.keepers, self.log);
+        let (mut keepers, mut log) = (self.keepers, loader.log.clone());
         readiness.set(true);
         let outcome = tokio::select! {
             ended = &mut deciding => Err(failed(ended, "a listener of decisions")),

@@ -78,6 +78,7 @@ pub(super) fn report(
     ServiceReport {
         store: Arc::clone(store),
         loader: loader.status_source(),
+        entity_log: loader.log.clone(),
         heartbeat: loader.heartbeat(),
         audit: audit.clone(),
         sink: match config.log.sink {
