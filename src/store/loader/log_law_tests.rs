@@ -184,7 +184,10 @@ impl Bench {
                 let mut next = self.model.clone();
                 let was = match (id, lift) {
                     (Some(id), true) => next.suspended.remove(id),
-                    (Some(id), false) => next.suspended.insert(*id) || true,
+                    (Some(id), false) => {
+                        next.suspended.insert(*id);
+                        true
+                    }
                     (None, lift) => std::mem::replace(&mut next.frozen, !lift) || !lift,
                 };
                 was.then_some(next)
