@@ -29,6 +29,7 @@ pub(super) mod policy_tests;
 #[cfg(test)]
 mod swift_tests;
 
+pub use ancestors::Ancestors;
 pub use entities::{BuiltEntity, Slice};
 pub use evaluate::{Absent, ConditionOutcome, Evaluation, Outcome, PolicyFailure, PolicyFailureKind, Trace};
 pub use members::Members;

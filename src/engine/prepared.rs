@@ -5,28 +5,33 @@
 //! in a table of fixed size. It is used only for the very same entity, hierarchy and index, so nothing needs to be
 //! removed when they change.
 
-use std::hash::BuildHasher;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
+mod lineage;
+mod slots;
+
+use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwapOption;
 use cedar_policy::EntityUid;
-use foldhash::fast::RandomState;
 
 use super::cedar::BuiltEntity;
 use super::entities::{EntityStore, StoredEntity};
 use super::index::{PartyKeys, ScopeIndex};
-use super::version::{AtomicVersion, Version};
+use super::version::AtomicVersion;
+use lineage::Lineage;
+use slots::{Budget, Kept, Origin, Room, Slots};
 
-/// How many entities are kept, at most.
-const SLOTS: usize = 16 * 1024;
-/// How many bytes they take, at most. Usually some 4 KiB each; one in thousands of groups takes more.
+/// How many entities are kept, at most, and how many lineages.
+const MOST: usize = 128 * 1024;
+/// How many there is room for, at least.
+const LEAST: usize = 256;
+/// How many bytes all of them take, at most.
 const MAX_BYTES: usize = 128 * 1024 * 1024;
-/// What an entity is taken to weigh besides everything it is in.
-const ENTITY_BYTES: usize = 4 * 1024;
-/// What it is taken to weigh for each entity it is in.
-const ANCESTOR_BYTES: usize = 192;
+/// What an entity is taken to weigh besides its lineages.
+const ENTITY_BYTES: usize = 2 * 1024;
+/// Up to so many parents have a lineage each, which other entities share.
+const FEW_PARENTS: usize = 16;
+/// So many lineages may be missing of one entity's. Where more are, what is above it is walked, once.
+const MOST_MISSING: u8 = 32;
 
 /// A stored entity, ready to decide with.
 #[derive(Debug)]
@@ -34,10 +39,10 @@ pub struct Prepared {
     of: Origin,
     /// A store in which the entity and everybody's ancestors are those that it was made from.
     holds_in: AtomicVersion,
-    /// How many entities it is in.
-    above: usize,
+    room: Option<Room>,
     /// The entity and everything it is in.
     pub built: BuiltEntity,
+    lineages: Box<[Arc<Lineage>]>,
     principal: OnceLock<PartyKeys>,
     resource: OnceLock<PartyKeys>,
 }
@@ -45,103 +50,109 @@ pub struct Prepared {
 impl Prepared {
     /// What scopes ask of a principal and it fulfils. `index` is the one it was prepared for.
     pub fn principal(&self, index: &ScopeIndex) -> &PartyKeys {
-        self.principal.get_or_init(|| index.principal_keys(self.built.uid(), Some(&self.built)))
+        let within = || self.lineages.iter().map(|lineage| lineage.principals(index));
+        self.principal.get_or_init(|| index.principal_keys(self.built.uid(), within()))
     }
 
     /// What scopes ask of a resource and it fulfils. `index` is the one it was prepared for.
     pub fn resource(&self, index: &ScopeIndex) -> &PartyKeys {
-        self.resource.get_or_init(|| index.resource_keys(self.built.uid(), Some(&self.built)))
-    }
-
-    fn bytes(&self) -> usize {
-        ENTITY_BYTES + ANCESTOR_BYTES * self.above
+        let within = || self.lineages.iter().map(|lineage| lineage.resources(index));
+        self.resource.get_or_init(|| index.resource_keys(self.built.uid(), within()))
     }
 }
 
-/// Everything that a prepared entity was made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Origin {
-    entity: Version,
-    edges: Version,
-    index: Version,
+impl Kept for Prepared {
+    fn uid(&self) -> &EntityUid {
+        self.built.uid()
+    }
+
+    fn of(&self) -> &Origin {
+        &self.of
+    }
+
+    fn holds_in(&self) -> &AtomicVersion {
+        &self.holds_in
+    }
+
+    fn room(&self) -> Option<&Room> {
+        self.room.as_ref()
+    }
 }
 
 /// Entities that were prepared of late.
 #[derive(Debug)]
 pub struct PreparedEntities {
-    slots: Box<[ArcSwapOption<Prepared>]>,
-    hasher: RandomState,
-    bytes: AtomicUsize,
+    entities: Slots<Prepared>,
+    lineages: Slots<Lineage>,
+    budget: Arc<Budget>,
 }
 
-impl Default for PreparedEntities {
-    fn default() -> Self {
-        Self {
-            slots: (0..SLOTS).map(|_| ArcSwapOption::empty()).collect(),
-            hasher: RandomState::default(),
-            bytes: AtomicUsize::new(0),
-        }
-    }
+/// What an entity is prepared from.
+#[derive(Debug)]
+struct From<'f> {
+    store: &'f EntityStore,
+    index: &'f ScopeIndex,
+    /// How many lineages may still be made.
+    left: Cell<u8>,
 }
 
 impl PreparedEntities {
+    /// With places for about so many entities as are stored, within limits.
+    pub fn of(stored: usize) -> Self {
+        let count = stored.clamp(LEAST, MOST).next_power_of_two();
+        Self { entities: Slots::new(count), lineages: Slots::new(count), budget: Budget::of(MAX_BYTES) }
+    }
+
+    /// Whether it has at least as many places as another.
+    pub fn holds_as_many(&self, other: &Self) -> bool {
+        self.entities.count() >= other.entities.count()
+    }
+
     /// A stored entity, made ready; none if it is not stored.
     pub fn get(&self, store: &EntityStore, index: &ScopeIndex, uid: &EntityUid) -> Option<Arc<Prepared>> {
-        let Some(slot) = self.slot(uid) else {
-            let entity = store.get(uid)?;
-            return Some(Arc::new(prepare(store, index, uid, entity)));
-        };
-        let kept = slot.load();
-        if let Some(kept) =
-            kept.as_ref().filter(|kept| kept.built.uid() == uid && kept.of.index == index.version())
-        {
-            // Where nothing has changed, nobody has to look whether the entity has.
-            if kept.holds_in.get() == store.version() {
-                return Some(Arc::clone(kept));
-            }
-            if kept.of == Origin::of(store, index, store.get(uid)?) {
-                kept.holds_in.set(store.version());
-                return Some(Arc::clone(kept));
-            }
-        }
-        let prepared = Arc::new(prepare(store, index, uid, store.get(uid)?));
-        self.keep(slot, &prepared);
-        Some(prepared)
+        self.entities.get(store, index, uid, || {
+            let from = From { store, index, left: Cell::new(MOST_MISSING) };
+            Some(self.prepare(&from, uid, store.get(uid)?))
+        })
     }
 
-    /// Keeps an entity in place of whichever was there, if there is room.
-    fn keep(&self, slot: &ArcSwapOption<Prepared>, prepared: &Arc<Prepared>) {
-        let bytes = prepared.bytes();
-        if self.bytes.fetch_add(bytes, Relaxed) + bytes > MAX_BYTES {
-            self.bytes.fetch_sub(bytes, Relaxed);
-            return;
-        }
-        if let Some(before) = slot.swap(Some(Arc::clone(prepared))) {
-            self.bytes.fetch_sub(before.bytes(), Relaxed);
+    fn prepare(&self, from: &From<'_>, uid: &EntityUid, entity: &StoredEntity) -> Prepared {
+        let lineages = self.lineages(from, entity.parents()).unwrap_or_else(|| {
+            let room = |bytes| self.budget.room(bytes);
+            [Arc::new(Lineage::walked(from.store, from.index, uid, entity.parents(), room))].into()
+        });
+        let are_kept = lineages.iter().all(|lineage| lineage.room().is_some());
+        Prepared {
+            of: Origin::of(from.store, from.index, uid),
+            holds_in: AtomicVersion::new(from.store.version()),
+            room: are_kept.then(|| self.budget.room(ENTITY_BYTES)).flatten(),
+            built: BuiltEntity::below(
+                uid,
+                Arc::clone(entity.members()),
+                lineages.iter().map(|lineage| lineage.uids()),
+            ),
+            lineages,
+            principal: OnceLock::new(),
+            resource: OnceLock::new(),
         }
     }
 
-    fn slot(&self, uid: &EntityUid) -> Option<&ArcSwapOption<Prepared>> {
-        let hash = usize::try_from(self.hasher.hash_one(uid) % SLOTS as u64).ok()?;
-        self.slots.get(hash)
+    /// What is at and above each of these; none if they are many, or many would have to be made.
+    fn lineages(&self, from: &From<'_>, parents: &[EntityUid]) -> Option<Box<[Arc<Lineage>]>> {
+        if parents.len() > FEW_PARENTS {
+            return None;
+        }
+        parents.iter().map(|parent| self.lineage(from, parent)).collect()
     }
-}
 
-impl Origin {
-    fn of(store: &EntityStore, index: &ScopeIndex, entity: &StoredEntity) -> Self {
-        Self { entity: entity.version(), edges: store.edges(), index: index.version() }
-    }
-}
-
-fn prepare(store: &EntityStore, index: &ScopeIndex, uid: &EntityUid, entity: &StoredEntity) -> Prepared {
-    let above = store.ancestors(uid);
-    Prepared {
-        of: Origin::of(store, index, entity),
-        holds_in: AtomicVersion::new(store.version()),
-        above: above.len(),
-        built: BuiltEntity::new(uid, Arc::clone(entity.members()), above),
-        principal: OnceLock::new(),
-        resource: OnceLock::new(),
+    fn lineage(&self, from: &From<'_>, parent: &EntityUid) -> Option<Arc<Lineage>> {
+        let From { store, index, left } = from;
+        self.lineages.get(store, index, parent, || {
+            left.set(left.get().checked_sub(1)?);
+            let above = store.get(parent).map(|stored| stored.parents()).unwrap_or_default();
+            let above = self.lineages(from, above)?;
+            Some(Lineage::below(store, index, parent, above, |bytes| self.budget.room(bytes)))
+        })
     }
 }
 
@@ -160,14 +171,12 @@ mod tests {
         for member in 20_000..20_200 {
             store.put(uid(member), StoredEntity::new(groups.clone(), [], [])).unwrap();
         }
-        let (index, of_late) = (ScopeIndex::of(&[]), PreparedEntities::default());
+        let (index, of_late) = (ScopeIndex::of(&[]), PreparedEntities::of(LEAST));
         for member in 20_000..20_200 {
             let prepared = of_late.get(&store, &index, &uid(member)).unwrap();
             assert!(prepared.built.is_in(&groups[9_999]));
         }
-        let kept: usize =
-            of_late.slots.iter().filter_map(|slot| slot.load_full()).map(|kept| kept.bytes()).sum();
-        assert_eq!(kept, of_late.bytes.load(Relaxed), "what is kept is counted");
+        let kept = of_late.budget.used();
         assert!((MAX_BYTES / 2..=MAX_BYTES).contains(&kept), "{kept} bytes are kept");
     }
 
@@ -176,7 +185,7 @@ mod tests {
         let (mut store, index) = (EntityStore::default(), ScopeIndex::of(&[]));
         store.put(uid(1), StoredEntity::new([uid(2)], [], [])).unwrap();
         store.put(uid(2), StoredEntity::new([], [], [])).unwrap();
-        let of_late = PreparedEntities::default();
+        let of_late = PreparedEntities::of(LEAST);
         let other = ScopeIndex::of(&[]);
         let get = |store: &EntityStore, index| of_late.get(store, index, &uid(1)).unwrap();
         let first = get(&store, &index);

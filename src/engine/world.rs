@@ -26,7 +26,8 @@ pub struct World {
 impl World {
     /// A generation over stored entities.
     pub fn new(generation: Arc<Generation>, entities: EntityStore) -> Self {
-        Self { generation, entities, revocations: Arc::default(), of_late: Arc::default() }
+        let of_late = Arc::new(PreparedEntities::of(entities.len()));
+        Self { generation, entities, revocations: Arc::default(), of_late }
     }
 
     /// The same generation over other entities, usually an edit of these.
@@ -41,9 +42,13 @@ impl World {
         Self { revocations: revocations.into(), ..self.clone() }
     }
 
-    /// The same world, which uses what was prepared for the one before wherever that is the very same.
+    /// The same world, which uses what was prepared for the one before wherever that is the very same. One that stores many
+    /// more entities makes a start of its own.
     #[must_use]
     pub fn after(self, before: &Self) -> Self {
+        if !before.of_late.holds_as_many(&self.of_late) {
+            return self;
+        }
         Self { of_late: Arc::clone(&before.of_late), ..self }
     }
 
