@@ -16,7 +16,6 @@ mod party;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use cedar_policy::EntityUid;
@@ -106,36 +105,39 @@ impl ScopeIndex {
         resource: &PartyKeys,
     ) -> Vec<u32> {
         let actions: Vec<_> = self.keys.of_action(action).collect();
+        // First all that has to be waited for, so that it is waited for at once.
+        let asking = principal.iter().filter_map(|key| self.asking(*key));
+        let asking: Vec<(&[Row], Key)> = asking.collect();
+        let last = resource.iter().last();
         let mut found = Vec::with_capacity(16);
-        for asking in principal.iter().filter_map(|key| self.rows.get(self.asking(*key)?)) {
-            find(asking, &actions, resource, &mut found);
+        for (rows, _) in asking.iter().filter(|(_, first)| Some(first) <= last) {
+            find(rows, &actions, resource, &mut found);
         }
         found.sort_unstable();
         found.dedup();
         found
     }
 
-    /// Where the policies are that ask this of the principal.
-    fn asking(&self, principal: Key) -> Option<Range<usize>> {
+    /// The policies that ask this of the principal, and what the first of them asks of the resource; none if there are none.
+    fn asking(&self, principal: Key) -> Option<(&[Row], Key)> {
         let at = usize::try_from(principal.0).ok()?;
         let start = usize::try_from(*self.starts.get(at)?).ok()?;
-        Some(start..usize::try_from(*self.starts.get(at.checked_add(1)?)?).ok()?)
+        let end = usize::try_from(*self.starts.get(at.checked_add(1)?)?).ok()?;
+        let rows = self.rows.get(start..end)?;
+        Some((rows, rows.first()?.resource))
     }
 }
 
 /// The places of those that ask of the action and the resource what these fulfil.
-fn find(rows: &[Row], actions: &[Key], resource: &PartyKeys, found: &mut Vec<u32>) {
+fn find(mut rows: &[Row], actions: &[Key], resource: &PartyKeys, found: &mut Vec<u32>) {
+    let asks = |row: &&Row| actions.contains(&row.action);
     if rows.len() <= FEW {
-        let covering =
-            rows.iter().filter(|row| actions.contains(&row.action) && resource.contains(row.resource));
+        let covering = rows.iter().filter(asks).filter(|row| resource.contains(row.resource));
         return found.extend(covering.map(|row| row.place));
     }
-    for action in actions {
-        let from = rows.get(rows.partition_point(|row| row.action < *action)..).unwrap_or_default();
-        let rows = from.get(..from.partition_point(|row| row.action == *action)).unwrap_or_default();
-        for key in resource.iter() {
-            let from = rows.get(rows.partition_point(|row| row.resource < *key)..).unwrap_or_default();
-            found.extend(from.iter().take_while(|row| row.resource == *key).map(|row| row.place));
-        }
+    for key in resource.iter() {
+        rows = rows.get(rows.partition_point(|row| row.resource < *key)..).unwrap_or_default();
+        let covering = rows.iter().take_while(|row| row.resource == *key).filter(asks);
+        found.extend(covering.map(|row| row.place));
     }
 }

@@ -25,9 +25,9 @@ const MOST: usize = 128 * 1024;
 /// How many there is room for, at least.
 const LEAST: usize = 256;
 /// How many bytes all of them take, at most.
-const MAX_BYTES: usize = 128 * 1024 * 1024;
-/// What an entity is taken to weigh besides its lineages.
-const ENTITY_BYTES: usize = 2 * 1024;
+const MAX_BYTES: usize = 192 * 1024 * 1024;
+/// What an entity is taken to weigh besides its lineages: some 600 bytes, and five times that if Cedar's form of it was made.
+const ENTITY_BYTES: usize = 1536;
 /// Up to so many parents have a lineage each, which other entities share.
 const FEW_PARENTS: usize = 16;
 /// So many lineages may be missing of one entity's. Where more are, what is above it is walked, once.

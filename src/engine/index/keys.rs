@@ -56,8 +56,8 @@ pub struct Scopes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Row {
     pub(super) principal: Key,
-    pub(super) action: Key,
     pub(super) resource: Key,
+    pub(super) action: Key,
     pub(super) place: u32,
 }
 
@@ -83,7 +83,7 @@ impl ScopeKeys {
                 Arc::make_mut(keys).add(policy)
             });
             let Some((actions, principal, resource)) = asked else { continue };
-            rows.extend(actions.into_iter().map(|action| Row { principal, action, resource, place }));
+            rows.extend(actions.into_iter().map(|action| Row { principal, resource, action, place }));
         }
         if changed {
             Arc::make_mut(keys).versions.push(Version::next());
