@@ -17,6 +17,7 @@ pub mod datum;
 pub mod decision;
 pub mod delegation;
 pub mod digest;
+pub mod edits;
 pub mod entities;
 pub mod explain;
 pub mod generation;
@@ -25,6 +26,7 @@ pub mod guard;
 pub mod hearing;
 pub mod index;
 pub mod map;
+pub mod ownership;
 pub mod parties;
 pub mod plan;
 pub mod prepared;
@@ -37,11 +39,13 @@ pub mod revocations;
 pub mod slice;
 pub mod subject;
 pub mod supplied;
+pub mod suspensions;
 pub mod terms;
 mod token;
 pub mod validity;
 pub mod version;
 pub mod world;
+pub mod written;
 
 #[cfg(test)]
 mod chain_tests;
@@ -51,5 +55,7 @@ mod convert_tests;
 mod grants_tests;
 #[cfg(test)]
 mod law_tests;
+#[cfg(test)]
+pub mod soak_for_tests;
 #[cfg(test)]
 mod validity_tests;

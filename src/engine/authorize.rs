@@ -5,7 +5,8 @@ use std::sync::Arc;
 use cedar_policy::EntityUid;
 
 use super::cedar::{
-    Absent, CedarValue, CompiledPolicy, Outcome, PolicyEffect, PolicyFailureKind, Trace, Type,
+    Absent, CedarRecord, CedarValue, CompiledPolicy, Outcome, PolicyEffect, PolicyFailureKind, RecordType,
+    Trace,
 };
 use super::decision::{Decision, Denial, Effect, PolicyError, ReasonCode};
 use super::delegation::chain::Chain;
@@ -30,24 +31,37 @@ pub struct Now(pub i64);
 /// # Errors
 /// [`InvalidRequest`] if the question itself cannot be understood. A denial is not an error.
 pub fn authorize(world: &World, request: &AuthzRequest, now: Now) -> Result<Decision, InvalidRequest> {
-    let question = Question::of(world, request)?;
-    let token = question.shown.validity(now);
-    let decision = match Chain::of(world, &question.shown, &question.principal) {
+    let mut question = Question::of(world, request)?;
+    let shown = std::mem::take(&mut question.shown);
+    let token = shown.validity(now);
+    if let Some(denial) = suspended(world, &question) {
+        return Ok(question.denied(denial));
+    }
+    let decision = match Chain::of(world, &shown, &question.principal) {
         Ok(None) => alone(world, question, now, request.explain)?,
-        Ok(Some(chain)) => along::decide(world, &question, &chain, now, request.explain)?,
-        Err(broken) => along::broken(&question, *broken, request.explain),
+        Ok(Some(chain)) => along::decide(world, question, &chain, now, request.explain)?,
+        Err(broken) => along::broken(question, *broken, request.explain),
     };
     Ok(Decision { validity: decision.validity.and(token), ..decision })
 }
 
+/// Why nothing is decided for these: somebody who takes part is suspended. Looked at before anything else, whatever is
+/// remembered; the chain's other members are looked at hop by hop.
+fn suspended(world: &World, question: &Question) -> Option<Denial> {
+    world.suspensions.denial([&question.principal, &question.resource])
+}
+
 /// Decides a request that shows no delegation: the principal acts for itself.
-fn alone(world: &World, question: Question, now: Now, explain: bool) -> Result<Decision, InvalidRequest> {
+fn alone(world: &World, mut question: Question, now: Now, explain: bool) -> Result<Decision, InvalidRequest> {
     let parties = Parties::of(world, &question);
     if let Err(denial) = presence::check_parties(world, &question, &parties) {
         return Ok(question.denied(denial));
     }
     match Hop::alone(&world.generation.catalog, &question.principal, parties.principal()) {
-        Ok(hop) => decide(world, question, &parties, &hop, now, explain),
+        Ok(hop) => {
+            fill_chain(&mut question, &hop);
+            decide(world, &mut question, &parties, now, explain)
+        }
         // What does not exist is named before what is not allowed.
         Err(denial) => {
             let denial = presence::check_references(world, &question).err().unwrap_or(denial);
@@ -71,41 +85,43 @@ pub fn authorize_as(
     let parties = Parties::of(world, &question);
     question.references.extend(hop.members());
     match presence::check_parties(world, &question, &parties) {
-        Ok(()) => decide(world, question, &parties, hop, now, request.explain),
+        Ok(()) => {
+            fill_chain(&mut question, hop);
+            decide(world, &mut question, &parties, now, request.explain)
+        }
         Err(denial) => Ok(question.denied(denial)),
     }
 }
 
-/// Decides one hop: of a principal that exists, in a place of a chain that holds.
+/// Decides one hop: of a principal that exists, in a place of a chain that holds, of which the context has been told. The next hop
+/// of the chain may be asked with the same question then.
 ///
 /// # Errors
 /// [`InvalidRequest`] if what Mandate adds to the context cannot be built.
 pub(super) fn decide(
     world: &World,
-    mut question: Question,
+    question: &mut Question,
     parties: &Parties,
-    hop: &Hop,
     now: Now,
     explain: bool,
 ) -> Result<Decision, InvalidRequest> {
-    fill_chain(&mut question, hop);
-    if let Err(denial) = presence::check_references(world, &question) {
+    if let Err(denial) = presence::check_references(world, question) {
         return Ok(question.denied(denial));
     }
     let generation = &world.generation;
-    let covering = parties.candidates(world, &question);
+    let covering = parties.candidates(world, question);
     let Some(briefs) = generation.briefs.all(&covering) else { return Ok(question.denied(missing())) };
     // Telling the time costs as much as evaluating a policy, and nobody else would notice.
     let reading = covering.iter().zip(&briefs).filter(|(_, brief)| brief.reads_now);
     let reading: Vec<_> = reading.map(|(place, _)| *place).collect();
-    let timed = !reading.is_empty() && fill_now(&mut question, now)?;
+    let timed = !reading.is_empty() && fill_now(question, now)?;
     let plans = briefs.iter().map(|brief| generation.briefs.plan(brief));
-    let sight = match slice::look(world, &question, parties, plans) {
+    let sight = match slice::look(world, question, parties, plans) {
         Ok(sight) => sight,
         Err(denial) => return Ok(question.denied(denial)),
     };
-    let hearing = Hearing::new(world, &question, &sight);
-    let scoped = parties.scoped(&question);
+    let hearing = Hearing::new(world, question, &sight);
+    let scoped = parties.scoped(question);
     let mut tally = Tally::default();
     let mut traced = Vec::new();
     for place in covering {
@@ -127,7 +143,7 @@ pub(super) fn decide(
     let reading = if timed { &*reading } else { &[] };
     let validity = validity(&hearing, reading, &tally.errors, now);
     if explain {
-        let near = near(world, &mut question, parties, &traced, now)?;
+        let near = near(world, question, parties, &traced, now)?;
         traced.extend(near);
     }
     let explanation = explain.then(|| HopExplanation::of(&question.principal, effect, traced));
@@ -141,7 +157,7 @@ pub(super) fn decide(
         hops: Vec::new(),
         validity,
         action: question.action.uid.clone(),
-        principal: question.principal,
+        principal: question.principal.clone(),
     })
 }
 
@@ -174,20 +190,24 @@ fn near(
     Ok(near.into_iter().map(trace).collect())
 }
 
-/// Adds what Mandate vouches for: the chain. The role is an entity, which must exist like anything else.
+/// Adds what Mandate vouches for: the chain.
 pub(super) fn fill_chain(question: &mut Question, hop: &Hop) {
-    let declared = question.action.filled.attributes.get("delegation").map(|attribute| &attribute.ty);
-    if let Some(Type::Record(chain)) = declared {
-        let delegation = CedarValue::record(hop.record(chain));
-        question.context.insert("delegation", delegation);
-        question.references.extend(hop.role_entity(chain));
+    let action = Arc::clone(&question.action);
+    if let Some(declared) = action.delegation() {
+        fill_place(question, hop, declared, hop.record(declared));
     }
 }
 
-/// Adds the time, if the action's context declares it.
+/// Adds the chain as one of its principals sees it, where it is made already.
+pub(super) fn fill_place(question: &mut Question, hop: &Hop, declared: &RecordType, delegation: CedarRecord) {
+    question.context.insert("delegation", CedarValue::record(delegation));
+    question.role = hop.role_entity(declared);
+}
+
+/// Adds the time, if the action's context declares it. A hop before this one may have been told already: it is the same.
 pub(super) fn fill_now(question: &mut Question, now: Now) -> Result<bool, InvalidRequest> {
     let told = question.action.filled.attributes.contains_key("now");
-    if told {
+    if told && question.context.value("now").is_none() {
         question.context.insert("now", instant(now)?);
     }
     Ok(told)
@@ -289,7 +309,7 @@ fn forbidden(forbids: &[&Arc<CompiledPolicy>]) -> Option<Denial> {
 }
 
 impl Question {
-    pub(super) fn denied(self, denial: Denial) -> Decision {
-        Decision::denied(self.principal, self.action.uid.clone(), denial)
+    pub(super) fn denied(&self, denial: Denial) -> Decision {
+        Decision::denied(self.principal.clone(), self.action.uid.clone(), denial)
     }
 }
