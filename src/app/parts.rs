@@ -27,7 +27,7 @@ pub(super) fn loader(config: &Config, progress: Arc<Progress>) -> LoaderConfig {
         settle: config.reload.settle,
         serve_last_known_good: config.serve_last_known_good,
         cache_bytes: config.cache_bytes,
-        entity_log: EntityLogConfig::default(),
+        entity_log: EntityLogConfig { history: config.entity_history },
         progress,
     }
 }
