@@ -34,12 +34,21 @@ pub fn authorize(world: &World, request: &AuthzRequest, now: Now) -> Result<Deci
     let mut question = Question::of(world, request)?;
     let shown = std::mem::take(&mut question.shown);
     let token = shown.validity(now);
+    if let Some(denial) = suspended(world, &question) {
+        return Ok(question.denied(denial));
+    }
     let decision = match Chain::of(world, &shown, &question.principal) {
         Ok(None) => alone(world, question, now, request.explain)?,
         Ok(Some(chain)) => along::decide(world, question, &chain, now, request.explain)?,
         Err(broken) => along::broken(question, *broken, request.explain),
     };
     Ok(Decision { validity: decision.validity.and(token), ..decision })
+}
+
+/// Why nothing is decided for these: somebody who takes part is suspended. Looked at before anything else, whatever is
+/// remembered; the chain's other members are looked at hop by hop.
+fn suspended(world: &World, question: &Question) -> Option<Denial> {
+    world.suspensions.denial([&question.principal, &question.resource])
 }
 
 /// Decides a request that shows no delegation: the principal acts for itself.

@@ -118,6 +118,6 @@ fn refused(error: &CommandError) -> Status {
         CommandError::Unknown(_) => Status::not_found(message),
         CommandError::Damaged(_) => Status::data_loss(message),
         CommandError::Rejected(_) | CommandError::NotPinned => Status::failed_precondition(message),
-        CommandError::Ended => Status::unavailable(message),
+        CommandError::Ended | CommandError::Busy => Status::unavailable(message),
     }
 }

@@ -113,6 +113,9 @@ impl Along<'_> {
         parties: &Parties,
     ) -> Result<Decision, InvalidRequest> {
         let Self { world, chain, now, explain } = *self;
+        if let Some(denial) = world.suspensions.denial([&question.principal]) {
+            return Ok(refused(question, denial, explain));
+        }
         let known = || presence::check_parties(world, question, parties);
         let admitted = match grant {
             None => known().and_then(|()| check_root(world, chain, parties.principal())),

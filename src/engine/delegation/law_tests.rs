@@ -160,7 +160,7 @@ impl Case {
         });
         let stored = self.scene.world();
         let generation = WORLD.generation.with_policies(compiled.collect());
-        let revocations = stored.revocations.as_ref().clone();
+        let revocations = stored.revocations.clone();
         World::new(Arc::new(generation), stored.entities).with_revocations(revocations)
     }
 
