@@ -23,7 +23,10 @@ pub mod generation;
 pub mod grants;
 pub mod guard;
 pub mod hearing;
+pub mod hop_question;
 pub mod index;
+pub mod key;
+pub mod key_plans;
 pub mod map;
 pub mod parties;
 pub mod plan;
@@ -32,11 +35,14 @@ pub mod presence;
 pub mod problem;
 pub mod progress;
 pub mod question;
+pub mod remembered;
 pub mod request;
 pub mod revocations;
 pub mod slice;
+pub mod stamps;
 pub mod subject;
 pub mod supplied;
+mod tally;
 pub mod terms;
 mod token;
 pub mod validity;
@@ -51,5 +57,7 @@ mod convert_tests;
 mod grants_tests;
 #[cfg(test)]
 mod law_tests;
+#[cfg(test)]
+pub mod mutants;
 #[cfg(test)]
 mod validity_tests;

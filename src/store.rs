@@ -35,6 +35,8 @@ mod revision_tests;
 #[cfg(test)]
 mod support_tests;
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -50,8 +52,10 @@ pub use sealed::{Damaged, Defect};
 pub struct Store {
     current: ArcSwap<Published>,
     signer: Signer,
-    /// How many bytes of decisions each world remembers.
+    /// How many bytes of decisions each generation keeps.
     cache_bytes: Option<u64>,
+    /// How many decisions were dropped to keep no more, by all of them.
+    evicted: Arc<AtomicU64>,
     /// One at a time: sequences have no gaps and no doubles.
     publishing: Mutex<()>,
 }
@@ -65,8 +69,8 @@ pub struct Published {
     pub sequence: u64,
     /// Generation, log and sequence as one opaque string, authenticated and safe in URLs.
     pub revision: Arc<str>,
-    /// The decisions that were made in it, if they are remembered.
-    pub cache: Option<DecisionCache>,
+    /// The decisions that are kept of its generation, if they are.
+    pub cache: Option<Arc<DecisionCache>>,
     /// When it became the one that is served.
     pub at: SystemTime,
 }
@@ -80,9 +84,10 @@ impl Store {
     /// A store that serves `world`, authenticates revisions with a key that outlives it, and remembers up to
     /// `cache_bytes` of decisions.
     pub(crate) fn with_key(world: World, key: RevisionKey, cache_bytes: Option<u64>) -> Self {
-        let signer = Signer::new(key);
-        let first = published(world, 1, &signer, cache_bytes);
-        Self { current: ArcSwap::from_pointee(first), signer, cache_bytes, publishing: Mutex::new(()) }
+        let (signer, evicted) = (Signer::new(key), Arc::default());
+        let cache = new_cache(cache_bytes, &evicted);
+        let current = ArcSwap::from_pointee(published(world, 1, &signer, cache));
+        Self { current, signer, cache_bytes, evicted, publishing: Mutex::new(()) }
     }
 
     /// The world that is served now.
@@ -95,8 +100,19 @@ impl Store {
         let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.current.load();
         let (sequence, world) = (before.sequence + 1, world.after(&before.world));
+        // What other policies decided means nothing to these (W1).
+        let cache = if Arc::ptr_eq(&world.generation, &before.world.generation) {
+            before.cache.clone()
+        } else {
+            new_cache(self.cache_bytes, &self.evicted)
+        };
         drop(before);
-        self.current.swap(Arc::new(published(world, sequence, &self.signer, self.cache_bytes)))
+        self.current.swap(Arc::new(published(world, sequence, &self.signer, cache)))
+    }
+
+    /// How many decisions were dropped since the start, to keep no more than may be.
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(Relaxed)
     }
 
     /// Whether `published`, which a request loaded, is at least as new as a revision its caller names; an empty one names
@@ -109,13 +125,18 @@ impl Store {
     }
 }
 
-/// A world as it is published, with nothing remembered yet.
-fn published(world: World, sequence: u64, signer: &Signer, cache_bytes: Option<u64>) -> Published {
+/// Keeps nothing yet.
+fn new_cache(max_bytes: Option<u64>, evicted: &Arc<AtomicU64>) -> Option<Arc<DecisionCache>> {
+    max_bytes.map(|max_bytes| Arc::new(DecisionCache::new(max_bytes, Arc::clone(evicted))))
+}
+
+/// A world as it is published.
+fn published(world: World, sequence: u64, signer: &Signer, cache: Option<Arc<DecisionCache>>) -> Published {
     Published {
         revision: Arc::from(signer.sign(&world.generation.hash, sequence)),
         world,
         sequence,
-        cache: cache_bytes.map(DecisionCache::new),
+        cache,
         at: SystemTime::now(),
     }
 }

@@ -34,7 +34,7 @@ pub use evaluate::{Absent, ConditionOutcome, Evaluation, Outcome, PolicyFailure,
 pub use members::Members;
 pub use policy::{Annotations, CompiledPolicy, PolicyEffect};
 pub(super) use program::Program;
-pub use scope::{ActionScope, PartyScope, Scoped};
+pub use scope::{ActionScope, PartyScope, Reach, Scoped};
 pub use sight::{Look, Sight};
 pub use swift::Scene;
 pub use types::{Attribute, EntityKind, RecordType, Type};

@@ -9,7 +9,7 @@ use super::coverage::Reach;
 use super::hop::{Hop, Role};
 #[cfg(test)]
 use super::mutants::{Mutant, planted};
-use crate::engine::authorize::{self, Now};
+use crate::engine::authorize::{self, ByHop, Now};
 use crate::engine::decision::{Decision, Denial, HopOutcome};
 use crate::engine::explain::HopExplanation;
 use crate::engine::parties::Parties;
@@ -29,6 +29,7 @@ pub fn decide(
     chain: &Chain<'_>,
     now: Now,
     explain: bool,
+    by: &mut ByHop<'_>,
 ) -> Result<Decision, InvalidRequest> {
     let actor = Parties::of(world, question);
     let reach = Reach::of(world, question, &actor);
@@ -46,7 +47,7 @@ pub fn decide(
             hop: place,
             role: hop.role,
             grant: grant.map(|link| link.grant.name.clone()),
-            decision: along.hop(place, question.by(principal), &hop, &parties)?,
+            decision: along.hop(place, question.by(principal), &hop, &parties, by)?,
         });
     }
     let decision = Decision::of_hops(question.principal.clone(), question.action.uid.clone(), hops);
@@ -82,6 +83,7 @@ impl Along<'_> {
         question: Question,
         hop: &Hop,
         parties: &Parties,
+        by: &mut ByHop<'_>,
     ) -> Result<Decision, InvalidRequest> {
         let Check { world, now, .. } = self.check;
         let known = || presence::check_parties(world, &question, parties);
@@ -90,7 +92,7 @@ impl Along<'_> {
             _ => self.check.link(self.chain, place).and_then(|()| known()),
         };
         match admitted {
-            Ok(()) => authorize::decide(world, question, parties, hop, now, self.explain),
+            Ok(()) => authorize::decide(world, question, parties, hop, now, self.explain, by),
             Err(denial) => Ok(refused(question, denial, self.explain)),
         }
     }
