@@ -86,7 +86,7 @@ impl Asked {
             request_id: String::new(),
             revision: Arc::clone(&self.text),
             generation: Arc::clone(&self.text),
-            request: request,
+            request,
             valid_until: None,
             reuse_seconds: None,
             decision: Arc::clone(&self.decision),

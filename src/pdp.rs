@@ -20,6 +20,8 @@ use crate::audit::{AuditLog, Record, Room, WriterGone};
 use crate::engine::authorize::{Now, authorize};
 use crate::engine::cedar::PolicyFailureKind;
 use crate::engine::decision::{Decision, PolicyError};
+#[cfg(test)]
+use crate::engine::mutants::{self, Mutant};
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::world::World;
 use crate::identity::caller::Caller;
@@ -169,9 +171,17 @@ impl Pdp {
         call: &Call,
         asked: Result<Asked, InvalidRequest>,
     ) -> Result<Answer, Refused> {
+        #[cfg(test)]
+        let early = mutants::planted(Mutant::WorldBeforeRoom).then(|| self.store.current());
         let mut room = self.room(1, call).await?;
         let outcome = match self.with_subject(call, asked).await {
-            Ok(asked) => self.answer(call, asked, &self.store.current(), now()),
+            Ok(asked) => {
+                // No sooner: whatever was acknowledged while the request waited counts (W2).
+                let published = self.store.current();
+                #[cfg(test)]
+                let published = early.unwrap_or(published);
+                self.answer(call, asked, &published, now())
+            }
             Err(refusal) => Err(refusal),
         };
         self.settle(call, outcome, &mut room)

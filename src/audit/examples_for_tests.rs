@@ -59,7 +59,7 @@ pub(super) fn decision() -> DecisionRecord {
         request_id: "r-1".to_owned(),
         revision: "rev".into(),
         generation: "gen".into(),
-        request: request,
+        request,
         decision: Arc::new(decision),
         valid_until: None,
         reuse_seconds: None,

@@ -97,7 +97,7 @@ impl Generation {
 
     /// The same generation with other policies, and what is made of them. Its hash stays: nothing is served of it.
     #[must_use]
-    pub(super) fn with_policies(&self, policies: Vec<Arc<CompiledPolicy>>) -> Self {
+    pub(crate) fn with_policies(&self, policies: Vec<Arc<CompiledPolicy>>) -> Self {
         let (index, briefs) = (ScopeIndex::of(&policies), Briefs::of(&policies));
         let key_plans = KeyPlans::of(&self.catalog, &policies);
         Self { policies, index, briefs, key_plans, ..self.clone() }

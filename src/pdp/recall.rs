@@ -46,3 +46,7 @@ pub(super) fn decide(
     };
     Ok((decision, part))
 }
+
+#[cfg(test)]
+#[path = "recall_tests.rs"]
+mod tests;

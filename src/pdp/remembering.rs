@@ -131,3 +131,7 @@ impl Parts {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "remembering_tests.rs"]
+mod tests;

@@ -5,17 +5,19 @@
 //! the one that names the generation has one value at a time.
 
 mod cache;
+
 mod subjects;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Registry, TextEncoder,
 };
 
 use super::callers::{CallerMetrics, ObservedCallers};
+use super::registered::{counter, counters, gauge, gauges, raise, signed};
 use crate::audit::record::{CacheUse, Surface};
 use crate::engine::decision::Effect;
 use cache::CacheMetrics;
@@ -357,49 +359,6 @@ impl ObservedMetrics {
             raise(&self.records.with_label_values(&[*sink, *outcome]), *count);
         }
     }
-}
-
-/// Brings a counter up to what was counted elsewhere.
-pub(super) fn raise(counter: &IntCounter, to: u64) {
-    counter.inc_by(to.saturating_sub(counter.get()));
-}
-
-pub(super) fn signed<T: TryInto<i64>>(count: T) -> i64 {
-    count.try_into().unwrap_or(i64::MAX)
-}
-
-pub(super) fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-    let counter = IntCounter::new(name, help)?;
-    registry.register(Box::new(counter.clone()))?;
-    Ok(counter)
-}
-
-pub(super) fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntCounterVec> {
-    let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-    registry.register(Box::new(counters.clone()))?;
-    Ok(counters)
-}
-
-pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-    let gauge = IntGauge::new(name, help)?;
-    registry.register(Box::new(gauge.clone()))?;
-    Ok(gauge)
-}
-
-pub(super) fn gauges(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntGaugeVec> {
-    let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
-    registry.register(Box::new(gauges.clone()))?;
-    Ok(gauges)
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
 
-use super::{Observed, counter, counters, gauge, raise, signed};
+use super::Observed;
 use crate::engine::remembered::{Part, Stale, Unkept};
 use crate::engine::stamps::Changed;
+use crate::telemetry::registered::{counter, counters, gauge, raise, signed};
 
 /// Why a decision is made past the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
