@@ -60,7 +60,7 @@ fn request(shared: &Shared) {
         shared.hits.fetch_add(usize::from(part == Part::Hit), Ordering::SeqCst);
         Ok(decision)
     });
-    let expected = if loaded % 2 == 0 { Effect::Allow } else { Effect::Deny };
+    let expected = if loaded.is_multiple_of(2) { Effect::Allow } else { Effect::Deny };
     assert_eq!(decision.unwrap().effect, expected, "in world {loaded}");
 }
 

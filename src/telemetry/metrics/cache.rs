@@ -21,7 +21,8 @@ pub enum Bypass {
 }
 
 impl Bypass {
-    const ALL: [Self; 8] = [
+    /// Whoever decides through the cache asks for what is to be kept.
+    const ALL: [Self; 7] = [
         Self::Off,
         Self::Asked,
         Self::Explained,
@@ -29,7 +30,6 @@ impl Bypass {
         Self::Unkept(Unkept::Time),
         Self::Unkept(Unkept::Limit),
         Self::Unkept(Unkept::Reference),
-        Self::Unkept(Unkept::Unasked),
     ];
 
     fn as_str(self) -> &'static str {
