@@ -15,7 +15,7 @@ KUBERNETES := $(TOOLS)/py/bin/kubernetes-validate
 HELM := $(TOOLS)/helm4
 OIDC := $(TOOLS)/oidc/node_modules/.package-lock.json
 
-.PHONY: run bench test fmt clippy lint-proto deny oidc unit release-hostile cases docs chart chart-files image help
+.PHONY: run bench test fmt clippy lint-proto deny oidc unit release-hostile soak cases docs chart chart-files image help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -57,6 +57,9 @@ release-hostile: ## Hostile inputs, and the whole conformance corpus, in a relea
 	@if [ -d "$(CONFORMANCE)" ]; then $(CONFORM) "$(CONFORMANCE)"; \
 	else test -z "$${CI:-}" && echo "SKIPPED: no conformance data at $(CONFORMANCE)"; fi
 	MANDATE_BIN=$(CURDIR)/target/release/mandate cargo test --locked --test it hostile
+
+soak: ## The laws of the engine, on many fresh cases; `MANDATE_SOAK_SEED`, which a failure prints, has the same ones again.
+	MANDATE_SOAK=$(or $(MANDATE_SOAK),20000) cargo test --release --locked --lib -- --show-output law_tests validity_tests swift_tests
 
 cases: ## The shipped policies: every case passes, and every policy is needed by one.
 	target/release/mandate test --mutants

@@ -1,8 +1,14 @@
 //! What one decision costs, in process, over the shipped world.
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot start should say so at once")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot start should say so at once"
+)]
+#![allow(clippy::print_stdout, reason = "what it found")]
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
+use std::time::Instant;
 
 use cedar_policy::EntityUid;
 use divan::counter::ItemsCount;
@@ -12,10 +18,11 @@ use mandate::engine::cedar::CedarValue;
 use mandate::engine::compile::{Options, compile};
 use mandate::engine::datum::{Datum, Reference};
 use mandate::engine::decision::Effect;
-use mandate::engine::entities::StoredEntity;
+use mandate::engine::entities::{EntityStore, StoredEntity};
 use mandate::engine::request::AuthzRequest;
 use mandate::engine::world::World;
 use mandate::store::directory::{self, Folders};
+use smol_str::SmolStr;
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
@@ -35,6 +42,10 @@ const NOW: Now = Now(1_795_341_600_000);
 
 fn main() {
     divan::main();
+    // `cargo bench` says so; whoever only lists or tests does not wait.
+    if std::env::args().any(|argument| argument == "--bench") {
+        compare_chains();
+    }
 }
 
 fn request(action: &str, resource: (&str, &str), context: &str, arguments: Option<&str>) -> AuthzRequest {
@@ -78,44 +89,113 @@ fn typed_tool_call_allowed(bencher: Bencher<'_, '_>) {
     decide(bencher, &call("fetch/fetch", digest, r#"{"url":"https://docs.rs/mandate"}"#), Effect::Allow);
 }
 
-/// Has Ana list the website's issues, or an agent at the end of so many grants that begin with her.
-fn list_issues(grants: usize) -> (World, AuthzRequest) {
-    const AGENTS: [&str; 3] = ["planner", "worker", "triage-bot"];
-    let digest = "sha256:b602e5e96aa6d2677ed07ca875ae38986e658d94c671645024b205d9f04320a1";
-    let mut request = call("github/list_issues", digest, "{}");
+/// Those who act, in the order of their chain.
+const CHAIN: [(&str, &str); 4] =
+    [("User", "ana"), ("Agent", "planner"), ("Agent", "worker"), ("Agent", "triage-bot")];
+
+/// A world in which each of them may list the website's issues alone, so that it is the same policies which allow it: the agents
+/// are autonomous, and the tool is one for those. Grants lead from one to the next.
+static AUTONOMOUS: LazyLock<World> = LazyLock::new(|| {
     let mut entities = WORLD.entities.clone();
+    for (kind, id) in CHAIN.into_iter().filter(|(kind, _)| *kind == "Agent") {
+        let autonomous = [("autonomous".into(), CedarValue::boolean(true))];
+        change(&mut entities, &uid(kind, id), autonomous, []);
+    }
+    change(&mut entities, &uid("Tool", "github/list_issues"), [], [uid("Toolset", "unattended")]);
     let model = entities.get(&uid("Delegation", "ana-planner")).unwrap().clone();
-    let mut from = None;
-    for (place, agent) in AGENTS.into_iter().enumerate().take(grants) {
+    for (place, step) in CHAIN.windows(2).enumerate() {
+        let [(kind, giver), (_, taker)] = step else { continue };
         let parents = ["from_user", "from_agent", "to", "parent", "max_depth"];
         let kept = model.attributes().iter().filter(|(name, _)| !parents.contains(&name.as_str())).cloned();
         let named = |name: &str, kind: &str, id: &str| (name.into(), CedarValue::entity(&uid(kind, id)));
-        let giver =
-            from.map_or(named("from_user", "User", "ana"), |agent| named("from_agent", "Agent", agent));
-        let mut attributes = vec![giver, named("to", "Agent", agent)];
+        let from = if *kind == "User" { "from_user" } else { "from_agent" };
+        let mut attributes = vec![named(from, kind, giver), named("to", "Agent", taker)];
         attributes.push(("max_depth".into(), CedarValue::long(5)));
         attributes.extend(
             place.checked_sub(1).map(|before| named("parent", "Delegation", &format!("bench-{before}"))),
         );
         let grant = StoredEntity::new([], kept.chain(attributes), []);
         entities.put(uid("Delegation", &format!("bench-{place}")), grant).unwrap();
-        request.principal = Reference::new("Mandate::Agent", agent);
-        request.delegations = vec![Reference::new("Mandate::Delegation", format!("bench-{place}"))];
-        from = Some(agent);
     }
-    (WORLD.with_entities(entities), request)
+    WORLD.with_entities(entities)
+});
+
+/// Stores an entity anew, with these attributes and parents besides its others.
+fn change<const N: usize, const M: usize>(
+    entities: &mut EntityStore,
+    uid: &EntityUid,
+    attributes: [(SmolStr, CedarValue); N],
+    parents: [EntityUid; M],
+) {
+    let stored = entities.get(uid).unwrap().clone();
+    // Of two of a name the first is kept.
+    let attributes = attributes.into_iter().chain(stored.attributes().iter().cloned());
+    let parents = parents.into_iter().chain(stored.parents().iter().cloned());
+    let changed = StoredEntity::new(parents, attributes, stored.tags().iter().cloned());
+    entities.put(uid.clone(), changed).unwrap();
+}
+
+/// Has one of them list the website's issues: the one behind so many grants, alone or at the end of them.
+fn list_issues(grants: usize, alone: bool) -> AuthzRequest {
+    let digest = "sha256:b602e5e96aa6d2677ed07ca875ae38986e658d94c671645024b205d9f04320a1";
+    let mut request = call("github/list_issues", digest, "{}");
+    let (kind, id) = CHAIN[grants];
+    request.principal = Reference::new(format!("Mandate::{kind}"), id);
+    if let Some(leaf) = grants.checked_sub(1).filter(|_| !alone) {
+        request.delegations = vec![Reference::new("Mandate::Delegation", format!("bench-{leaf}"))];
+    }
+    assert_eq!(authorize(&AUTONOMOUS, &request, NOW).unwrap().effect, Effect::Allow);
+    request
 }
 
 fn uid(kind: &str, id: &str) -> EntityUid {
     format!("Mandate::{kind}::\"{id}\"").parse().unwrap()
 }
 
-/// Without a grant Ana acts by herself; with n of them n + 1 hops are decided.
+/// With n grants n + 1 hops are decided.
 #[divan::bench(args = [0, 1, 2, 3])]
 fn grants(bencher: Bencher<'_, '_>, grants: usize) {
-    let (world, request) = list_issues(grants);
-    assert_eq!(authorize(&world, &request, NOW).unwrap().effect, Effect::Allow);
-    bencher.counter(ItemsCount::new(1_usize)).bench(|| authorize(&world, black_box(&request), NOW));
+    let request = list_issues(grants, false);
+    bencher.counter(ItemsCount::new(1_usize)).bench(|| authorize(&AUTONOMOUS, black_box(&request), NOW));
+}
+
+/// Each principal of those chains by itself: a plain decision.
+#[divan::bench(args = [0, 1, 2, 3])]
+fn grants_alone(bencher: Bencher<'_, '_>, place: usize) {
+    let request = list_issues(place, true);
+    bencher.counter(ItemsCount::new(1_usize)).bench(|| authorize(&AUTONOMOUS, black_box(&request), NOW));
+}
+
+/// What a chain costs beside the plain decisions of its principals, in turn, so that what else the machine does changes both.
+fn compare_chains() {
+    const ROUNDS: usize = 400;
+    const TIMES: u32 = 50;
+    let time = |request: &AuthzRequest| {
+        let begun = Instant::now();
+        (0..TIMES).for_each(|_| drop(black_box(authorize(&AUTONOMOUS, black_box(request), NOW))));
+        begun.elapsed().as_secs_f64() * 1e6 / f64::from(TIMES)
+    };
+    let alone: Vec<_> = (0..CHAIN.len()).map(|place| list_issues(place, true)).collect();
+    println!("\ngrants  each alone, µs            together  chain, µs  ratio");
+    for grants in 1..CHAIN.len() {
+        let chain = list_issues(grants, false);
+        let mut times = vec![Vec::with_capacity(ROUNDS); grants + 2];
+        for _ in 0..ROUNDS {
+            let requests = alone.iter().take(grants + 1).chain([&chain]);
+            times.iter_mut().zip(requests).for_each(|(times, request)| times.push(time(request)));
+        }
+        let medians: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
+        let (chain, plain) = medians.split_last().unwrap();
+        let together: f64 = plain.iter().sum();
+        let each: Vec<_> = plain.iter().map(|each| format!("{each:.2}")).collect();
+        let each = each.join("  ");
+        println!("{grants:<7} {each:<25} {together:>8.2} {chain:>10.2} {:>6.2}", chain / together);
+    }
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }
 
 #[divan::bench]

@@ -234,7 +234,7 @@ impl Delegation {
             user: self.user.as_deref().map(uid).transpose()?,
             agents: uids(&self.agents)?,
             grants: uids(&self.grants)?,
-            purposes: self.purposes,
+            purposes: self.purposes.into_iter().map(Into::into).collect(),
         })
     }
 }

@@ -17,6 +17,7 @@ pub mod datum;
 pub mod decision;
 pub mod delegation;
 pub mod digest;
+pub mod edits;
 pub mod entities;
 pub mod explain;
 pub mod generation;
@@ -28,6 +29,7 @@ pub mod index;
 pub mod key;
 pub mod key_plans;
 pub mod map;
+pub mod ownership;
 pub mod parties;
 pub mod plan;
 pub mod prepared;
@@ -42,12 +44,14 @@ pub mod slice;
 pub mod stamps;
 pub mod subject;
 pub mod supplied;
+pub mod suspensions;
 mod tally;
 pub mod terms;
 mod token;
 pub mod validity;
 pub mod version;
 pub mod world;
+pub mod written;
 
 #[cfg(test)]
 mod chain_tests;
@@ -59,5 +63,7 @@ mod grants_tests;
 mod law_tests;
 #[cfg(test)]
 pub mod mutants;
+#[cfg(test)]
+pub mod soak_for_tests;
 #[cfg(test)]
 mod validity_tests;

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod data_dir;
 pub mod directory;
 mod emergency;
+pub mod entity_log;
 mod folder;
 pub mod follow;
 mod grants;
@@ -20,6 +21,7 @@ mod revocations;
 mod sealed;
 mod set_digest;
 mod settling;
+mod upgrade;
 pub mod workers;
 
 #[cfg(test)]
@@ -56,8 +58,19 @@ pub struct Store {
     cache_bytes: Option<u64>,
     /// How many decisions were dropped to keep no more, by all of them.
     evicted: Arc<AtomicU64>,
-    /// One at a time: sequences have no gaps and no doubles.
-    publishing: Mutex<()>,
+    /// One at a time: what is published never goes back.
+    publishing: Mutex<Publishing>,
+    /// Tells those who wait that another world is served.
+    published: tokio::sync::watch::Sender<()>,
+}
+
+/// Which sequences may be used.
+#[derive(Debug)]
+struct Publishing {
+    /// Whether the entity log is writing: the next sequences are its own.
+    writing: bool,
+    /// No process uses greater ones before this is greater on disk.
+    reserved: u64,
 }
 
 /// A world, and what names it.
@@ -65,7 +78,7 @@ pub struct Store {
 pub struct Published {
     /// The world.
     pub world: World,
-    /// How many worlds this store has published, this one included.
+    /// Grows with each publication, over restarts too. Publications while the entity log writes share one.
     pub sequence: u64,
     /// Generation, log and sequence as one opaque string, authenticated and safe in URLs.
     pub revision: Arc<str>,
@@ -78,16 +91,22 @@ pub struct Published {
 impl Store {
     /// A store that serves `world`, and whose revisions mean nothing to any other.
     pub fn new(world: World) -> Self {
-        Self::with_key(world, RevisionKey::random(), None)
+        Self::remembering(world, None)
     }
 
-    /// A store that serves `world`, authenticates revisions with a key that outlives it, and remembers up to
-    /// `cache_bytes` of decisions.
-    pub(crate) fn with_key(world: World, key: RevisionKey, cache_bytes: Option<u64>) -> Self {
-        let (signer, evicted) = (Signer::new(key), Arc::default());
+    /// The same, which keeps up to so many bytes of decisions of each generation.
+    pub fn remembering(world: World, cache_bytes: Option<u64>) -> Self {
+        let signer = Signer::new(RevisionKey::random(), revision::unpredictable());
+        Self::with(world, signer, 1, u64::MAX, cache_bytes)
+    }
+
+    fn with(world: World, signer: Signer, first: u64, reserved: u64, cache_bytes: Option<u64>) -> Self {
+        let evicted = Arc::default();
         let cache = new_cache(cache_bytes, &evicted);
-        let current = ArcSwap::from_pointee(published(world, 1, &signer, cache));
-        Self { current, signer, cache_bytes, evicted, publishing: Mutex::new(()) }
+        let current = ArcSwap::from_pointee(published(world, first, &signer, cache));
+        let publishing = Mutex::new(Publishing { writing: false, reserved });
+        let published = tokio::sync::watch::Sender::new(());
+        Self { current, signer, cache_bytes, evicted, publishing, published }
     }
 
     /// The world that is served now.
@@ -97,22 +116,72 @@ impl Store {
 
     /// Replaces the world, and hands back the one before. Requests that loaded that one finish in it.
     pub fn publish(&self, world: World) -> Arc<Published> {
-        let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.current.load();
-        let (sequence, world) = (before.sequence + 1, world.after(&before.world));
+        self.update(|_before| world)
+    }
+
+    /// Replaces the world by what `edit` makes of it, and hands back the one before.
+    pub(crate) fn update(&self, edit: impl FnOnce(&World) -> World) -> Arc<Published> {
+        self.update_if(|before| Some(edit(before))).unwrap_or_else(|| self.current())
+    }
+
+    /// Replaces the world by what `edit` makes of it, if anything, and hands back the one before.
+    fn update_if(&self, edit: impl FnOnce(&World) -> Option<World>) -> Option<Arc<Published>> {
+        let publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.current.load_full();
+        let world = edit(&before.world)?;
+        let next = before.sequence.saturating_add(1);
+        let sequence = if publishing.writing || next > publishing.reserved { before.sequence } else { next };
+        self.replace(&before, sequence, |_before| world);
+        Some(before)
+    }
+
+    /// Has the next sequences to itself, until [`Store::finish_write`] or [`Store::end_write`]: what is published meanwhile
+    /// has that of the world that this returns.
+    pub(in crate::store) fn begin_write(&self) -> Arc<Published> {
+        let mut publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        publishing.writing = true;
+        self.current()
+    }
+
+    /// Publishes what was written, as the sequence of the last of it, and returns it.
+    pub(in crate::store) fn finish_write(
+        &self,
+        sequence: u64,
+        reserved: u64,
+        edit: impl FnOnce(&World) -> World,
+    ) -> Arc<Published> {
+        let mut publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        *publishing = Publishing { writing: false, reserved };
+        self.replace(&self.current.load_full(), sequence, edit);
+        self.current()
+    }
+
+    /// Gives the next sequences up: nothing was written.
+    pub(in crate::store) fn end_write(&self) {
+        self.publishing.lock().unwrap_or_else(PoisonError::into_inner).writing = false;
+    }
+
+    /// Called by whoever holds `publishing`.
+    fn replace(&self, before: &Published, sequence: u64, edit: impl FnOnce(&World) -> World) {
+        let world = edit(&before.world).after(&before.world);
         // What other policies decided means nothing to these (W1).
         let cache = if Arc::ptr_eq(&world.generation, &before.world.generation) {
             before.cache.clone()
         } else {
             new_cache(self.cache_bytes, &self.evicted)
         };
-        drop(before);
-        self.current.swap(Arc::new(published(world, sequence, &self.signer, cache)))
+        self.current.store(Arc::new(published(world, sequence, &self.signer, cache)));
+        self.published.send_replace(());
     }
 
     /// How many decisions were dropped since the start, to keep no more than may be.
     pub fn evicted(&self) -> u64 {
         self.evicted.load(Relaxed)
+    }
+
+    /// Tells of every publication from now on.
+    pub fn subscribe(&self) -> tokio::sync::watch::Receiver<()> {
+        self.published.subscribe()
     }
 
     /// Whether `published`, which a request loaded, is at least as new as a revision its caller names; an empty one names
@@ -121,7 +190,12 @@ impl Store {
     /// # Errors
     /// [`RevisionError`] if the revision is not this store's, or later than `published`.
     pub fn check_minimum(&self, revision: &str, published: &Published) -> Result<(), RevisionError> {
-        if revision.is_empty() { Ok(()) } else { self.signer.check(revision, published.sequence) }
+        if revision.is_empty() { Ok(()) } else { self.signer.check(revision, published.sequence).map(drop) }
+    }
+
+    /// The revision of a sequence under a generation.
+    fn name(&self, generation: &str, sequence: u64) -> String {
+        self.signer.sign(generation, sequence)
     }
 }
 

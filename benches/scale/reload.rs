@@ -118,6 +118,7 @@ pub(crate) fn reload(policies: usize, effort: Effort) -> Attempt<Reload> {
 /// Writes the files and starts the loader that a server has.
 fn open(workload: &Workload, site: &Path) -> Attempt<(LoaderHandle, Arc<Store>)> {
     let config = LoaderConfig {
+        entity_log: mandate::store::entity_log::EntityLogConfig::default(),
         progress: std::sync::Arc::default(),
         folders: workload.write(site)?,
         emergency: site.join("emergency"),

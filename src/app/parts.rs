@@ -11,6 +11,7 @@ use crate::identity::subjects::Subjects;
 use crate::server::report::{Gates, Listeners, ServiceReport};
 use crate::server::tls::Tls;
 use crate::store::Store;
+use crate::store::entity_log::EntityLogConfig;
 use crate::store::follow::Follower;
 use crate::store::loader::{LoaderConfig, LoaderHandle};
 
@@ -26,6 +27,7 @@ pub(super) fn loader(config: &Config, progress: Arc<Progress>) -> LoaderConfig {
         settle: config.reload.settle,
         serve_last_known_good: config.serve_last_known_good,
         cache_bytes: config.cache_bytes,
+        entity_log: EntityLogConfig::default(),
         progress,
     }
 }

@@ -1,6 +1,8 @@
 //! Deciding one question in one world.
 
-use super::cedar::{CedarValue, Type};
+use std::sync::Arc;
+
+use super::cedar::{CedarRecord, CedarValue, RecordType};
 use super::decision::{Decision, Denial};
 use super::delegation::chain::Chain;
 use super::delegation::{Hop, along};
@@ -27,7 +29,7 @@ pub fn authorize(world: &World, request: &AuthzRequest, now: Now) -> Result<Deci
 pub type ByHop<'b> = dyn FnMut(&mut HopQuestion<'_>) -> Result<Decision, InvalidRequest> + 'b;
 
 /// Decides a request as [`authorize`] does, and each of its hops in the way given: all that a request is held to besides the
-/// policies, grants and chains included, is held to whichever way that is (K6).
+/// policies, grants, suspensions and chains included, is held to whichever way that is (K6).
 ///
 /// # Errors
 /// [`InvalidRequest`] if the question itself cannot be understood.
@@ -37,20 +39,30 @@ pub fn authorize_by(
     now: Now,
     by: &mut ByHop<'_>,
 ) -> Result<Decision, InvalidRequest> {
-    let question = Question::of(world, request)?;
-    let token = question.shown.validity(now);
-    let decision = match Chain::of(world, &question.shown, &question.principal) {
+    let mut question = Question::of(world, request)?;
+    let shown = std::mem::take(&mut question.shown);
+    let token = shown.validity(now);
+    if let Some(denial) = suspended(world, &question) {
+        return Ok(question.denied(denial));
+    }
+    let decision = match Chain::of(world, &shown, &question.principal) {
         Ok(None) => alone(world, question, now, request.explain, by)?,
-        Ok(Some(chain)) => along::decide(world, &question, &chain, now, request.explain, by)?,
-        Err(broken) => along::broken(&question, *broken, request.explain),
+        Ok(Some(chain)) => along::decide(world, question, &chain, now, request.explain, by)?,
+        Err(broken) => along::broken(question, *broken, request.explain),
     };
     Ok(Decision { validity: decision.validity.and(token), ..decision })
+}
+
+/// Why nothing is decided for these: somebody who takes part is suspended. Looked at before anything else, whatever is
+/// remembered; the chain's other members are looked at hop by hop.
+fn suspended(world: &World, question: &Question) -> Option<Denial> {
+    world.suspensions.denial([&question.principal, &question.resource])
 }
 
 /// Decides a request that shows no delegation: the principal acts for itself.
 fn alone(
     world: &World,
-    question: Question,
+    mut question: Question,
     now: Now,
     explain: bool,
     by: &mut ByHop<'_>,
@@ -60,7 +72,10 @@ fn alone(
         return Ok(question.denied(denial));
     }
     match Hop::alone(&world.generation.catalog, &question.principal, parties.principal()) {
-        Ok(hop) => decide(world, question, &parties, &hop, now, explain, by),
+        Ok(hop) => {
+            fill_chain(&mut question, &hop);
+            decide(world, &mut question, &parties, now, explain, by)
+        }
         // What does not exist is named before what is not allowed.
         Err(denial) => {
             let denial = presence::check_references(world, &question).err().unwrap_or(denial);
@@ -84,45 +99,51 @@ pub fn authorize_as(
     let parties = Parties::of(world, &question);
     question.references.extend(hop.members());
     match presence::check_parties(world, &question, &parties) {
-        Ok(()) => decide(world, question, &parties, hop, now, request.explain, &mut |hop| hop.decide()),
+        Ok(()) => {
+            fill_chain(&mut question, hop);
+            decide(world, &mut question, &parties, now, request.explain, &mut |hop| hop.decide())
+        }
         Err(denial) => Ok(question.denied(denial)),
     }
 }
 
-/// Decides one hop: of a principal that exists, in a place of a chain that holds.
+/// Decides one hop: of a principal that exists, in a place of a chain that holds, of which the context has been told. The next hop
+/// of the chain may be asked with the same question then.
 ///
 /// # Errors
 /// [`InvalidRequest`] if what Mandate adds to the context cannot be built.
 pub(super) fn decide(
     world: &World,
-    mut question: Question,
+    question: &mut Question,
     parties: &Parties,
-    hop: &Hop,
     now: Now,
     explain: bool,
     by: &mut ByHop<'_>,
 ) -> Result<Decision, InvalidRequest> {
-    fill_chain(&mut question, hop);
-    match presence::check_references(world, &question) {
+    match presence::check_references(world, question) {
         Ok(()) => by(&mut HopQuestion::new(world, question, parties, now, explain)),
         Err(denial) => Ok(question.denied(denial)),
     }
 }
 
-/// Adds what Mandate vouches for: the chain. The role is an entity, which must exist like anything else.
+/// Adds what Mandate vouches for: the chain.
 pub(super) fn fill_chain(question: &mut Question, hop: &Hop) {
-    let declared = question.action.filled.attributes.get("delegation").map(|attribute| &attribute.ty);
-    if let Some(Type::Record(chain)) = declared {
-        let delegation = CedarValue::record(hop.record(chain));
-        question.context.insert("delegation", delegation);
-        question.references.extend(hop.role_entity(chain));
+    let action = Arc::clone(&question.action);
+    if let Some(declared) = action.delegation() {
+        fill_place(question, hop, declared, hop.record(declared));
     }
 }
 
-/// Adds the time, if the action's context declares it.
+/// Adds the chain as one of its principals sees it, where it is made already.
+pub(super) fn fill_place(question: &mut Question, hop: &Hop, declared: &RecordType, delegation: CedarRecord) {
+    question.context.insert("delegation", CedarValue::record(delegation));
+    question.role = hop.role_entity(declared);
+}
+
+/// Adds the time, if the action's context declares it. A hop before this one may have been told already: it is the same.
 pub(super) fn fill_now(question: &mut Question, now: Now) -> Result<bool, InvalidRequest> {
     let told = question.action.filled.attributes.contains_key("now");
-    if told {
+    if told && question.context.value("now").is_none() {
         question.context.insert("now", instant(now)?);
     }
     Ok(told)

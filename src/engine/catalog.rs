@@ -134,6 +134,16 @@ pub struct ActionType {
     pub tool: Option<TypedTool>,
 }
 
+impl ActionType {
+    /// The chain that Mandate tells, where the action's context declares it.
+    pub fn delegation(&self) -> Option<&RecordType> {
+        match &self.filled.attributes.get("delegation")?.ty {
+            Type::Record(chain) => Some(chain),
+            _ => None,
+        }
+    }
+}
+
 /// What makes an action a tool's own (C7).
 #[derive(Debug)]
 pub struct TypedTool {

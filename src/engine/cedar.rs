@@ -7,6 +7,7 @@ mod access;
 mod ancestors;
 mod bare;
 pub mod canonical;
+pub mod datums;
 pub mod entities;
 pub mod evaluate;
 mod interned;

@@ -31,7 +31,7 @@ fn a_chain_built_directly_is_the_one_the_schema_would_convert() {
         user,
         agents: agents.iter().map(|text| uid(text)).collect(),
         grants: grants.iter().map(|text| uid(text)).collect(),
-        purposes: vec!["look \"around\"".to_owned(), String::new()],
+        purposes: vec!["look \"around\"".into(), "".into()],
     };
     let (first, second) = (r#"Mandate::Agent::"a""#, r#"Mandate::Agent::"b\0""#);
     let grant = r#"Mandate::Delegation::"g""#;

@@ -40,15 +40,16 @@ impl Checker {
 
     /// Decides a question once more in the world that decided it, and compares.
     pub fn check(&self, world: &World, request: &AuthzRequest, now: Now, decision: &Decision) -> Checked {
-        let Ok(question) = Question::of(world, request) else { return Checked::Uncompared };
+        let Ok(mut question) = Question::of(world, request) else { return Checked::Uncompared };
         if decision.hops.is_empty() {
             let parties = Parties::of(world, &question);
             let alone = Hop::alone(&world.generation.catalog, &question.principal, parties.principal());
             let Ok(hop) = alone else { return Checked::Uncompared };
-            return self.hop(world, question, &hop, now, decision);
+            return self.hop(world, &mut question, &hop, now, decision);
         }
-        match Chain::of(world, &question.shown, &question.principal) {
-            Ok(Some(chain)) => self.chain(world, &question, &chain, now, decision),
+        let shown = std::mem::take(&mut question.shown);
+        match Chain::of(world, &shown, &question.principal) {
+            Ok(Some(chain)) => self.chain(world, question, &chain, now, decision),
             _ => Checked::Uncompared,
         }
     }
@@ -57,15 +58,17 @@ impl Checker {
     fn chain(
         &self,
         world: &World,
-        question: &Question,
+        mut question: Question,
         chain: &Chain<'_>,
         now: Now,
         decision: &Decision,
     ) -> Checked {
-        let hops = chain.principals().zip(chain.hops(&world.generation.catalog)).zip(&decision.hops);
+        let mut hop = chain.first(&world.generation.catalog);
         let mut outcome = Checked::Uncompared;
-        for ((principal, hop), decided) in hops {
-            match self.hop(world, question.by(principal), &hop, now, &decided.decision) {
+        for (place, (principal, decided)) in chain.principals().zip(&decision.hops).enumerate() {
+            chain.go_to(place, &mut hop);
+            question.principal.clone_from(principal);
+            match self.hop(world, &mut question, &hop, now, &decided.decision) {
                 Checked::Uncompared => {}
                 Checked::Same => outcome = Checked::Same,
                 different @ Checked::Different(_) => return different,
@@ -74,7 +77,14 @@ impl Checker {
         outcome
     }
 
-    fn hop(&self, world: &World, question: Question, hop: &Hop, now: Now, decision: &Decision) -> Checked {
+    fn hop(
+        &self,
+        world: &World,
+        question: &mut Question,
+        hop: &Hop,
+        now: Now,
+        decision: &Decision,
+    ) -> Checked {
         if !is_comparable(decision) {
             return Checked::Uncompared;
         }
@@ -84,11 +94,11 @@ impl Checker {
         }
     }
 
-    fn answer(&self, world: &World, mut question: Question, hop: &Hop, now: Now) -> Option<PlainAnswer> {
-        let parties = Parties::of(world, &question);
-        authorize::fill_chain(&mut question, hop);
-        authorize::fill_now(&mut question, now).ok()?;
-        let entities = slice::whole(world, &question, &parties, self.0.literals())?;
+    fn answer(&self, world: &World, question: &mut Question, hop: &Hop, now: Now) -> Option<PlainAnswer> {
+        let parties = Parties::of(world, question);
+        authorize::fill_chain(question, hop);
+        authorize::fill_now(question, now).ok()?;
+        let entities = slice::whole(world, question, &parties, self.0.literals())?;
         let (principal, action, resource) = (&question.principal, &question.action.uid, &question.resource);
         Some(self.0.answer(principal, action, resource, question.context.clone(), &entities))
     }

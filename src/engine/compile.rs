@@ -34,7 +34,8 @@ use std::sync::Arc;
 use checks::Rules;
 pub use compiler::Compiler;
 pub use emergency::{EMERGENCY, is_emergency};
-use entities::EntityMemory;
+pub use entities::Beside;
+use entities::{EntityMemory, Stored};
 use placed::Placed;
 pub use plain::{PlainSet, compile_plain};
 use policies::LoadedPolicies;
@@ -118,6 +119,8 @@ pub fn compile(sources: &Sources, options: &Options) -> Result<Loaded, Report> {
 #[derive(Clone, Default)]
 struct Remains {
     entities: EntityMemory,
+    /// What is stored beside the entities of files.
+    beside: Beside,
     /// What scopes ask for.
     keys: Arc<ScopeKeys>,
 }
@@ -139,10 +142,11 @@ fn finish(
         language::forgive(&mut report, parsed);
         language::keep_to(Arc::make_mut(&mut catalog), options.strictness);
     }
-    let (stored, state) = remains.entities.load(&sources.entities, &catalog, &mut report)?;
+    let Stored { entities, ownership, files } =
+        remains.entities.load(&sources.entities, &remains.beside, &catalog, &mut report)?;
     let related = report.problems.len();
-    checks::literals(&catalog, &policies, (&stored, state), &mut report);
-    checks::typed_tools(&catalog, &stored, &mut report);
+    checks::literals(&catalog, &policies, (&entities, entities.version()), &mut report);
+    checks::typed_tools(&catalog, &entities, &mut report);
     if options.strictness != Strictness::Full {
         language::forgive(&mut report, related);
     }
@@ -169,7 +173,8 @@ fn finish(
         catalog,
         on_policy_error: options.on_policy_error,
     };
-    Ok(Loaded { world: World::new(Arc::new(generation), stored), warnings: report, valid })
+    let world = World::new(Arc::new(generation), entities).owned(ownership, files);
+    Ok(Loaded { world, warnings: report, valid })
 }
 
 /// Indexes policies; scopes of files that were taken over are as they were told.

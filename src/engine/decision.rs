@@ -157,6 +157,10 @@ pub enum ReasonCode {
     ChainMismatch,
     /// The token and the chain are not of the same principals.
     TokenChain,
+    /// Somebody who takes part is suspended.
+    Suspended,
+    /// Everybody is suspended.
+    Frozen,
 }
 
 impl PolicyError {
@@ -170,7 +174,7 @@ impl PolicyError {
 
 impl ReasonCode {
     /// Every code.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::NoPermit,
         Self::Forbidden,
         Self::PolicyError,
@@ -194,6 +198,8 @@ impl ReasonCode {
         Self::ChainCycle,
         Self::ChainMismatch,
         Self::TokenChain,
+        Self::Suspended,
+        Self::Frozen,
     ];
 
     /// The code's name on the wire.
@@ -222,6 +228,8 @@ impl ReasonCode {
             Self::ChainCycle => "chain_cycle",
             Self::ChainMismatch => "chain_mismatch",
             Self::TokenChain => "token_chain",
+            Self::Suspended => "suspended",
+            Self::Frozen => "frozen",
         }
     }
 

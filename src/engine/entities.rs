@@ -90,6 +90,11 @@ impl EntityStore {
         self.children.contains_key(uid)
     }
 
+    /// How many stored entities name this one as a parent.
+    pub fn children_of(&self, uid: &EntityUid) -> u32 {
+        self.children.get(uid).copied().unwrap_or(0)
+    }
+
     /// Everything an entity is in, each once, in no order, nearest first: its parents, theirs, and so on, those included that
     /// are not stored. Empty for an entity that is not stored.
     pub fn ancestors(&self, uid: &EntityUid) -> Vec<&EntityUid> {

@@ -25,8 +25,8 @@ use super::world::World;
 #[derive(Debug)]
 pub struct HopQuestion<'q> {
     world: &'q World,
-    /// Its chain is filled in; its time, only once the policies are asked.
-    question: Question,
+    /// Its chain is filled in; its time, once the policies were asked, of this hop or of one before.
+    question: &'q mut Question,
     parties: &'q Parties,
     now: Now,
     explain: bool,
@@ -39,7 +39,7 @@ impl<'q> HopQuestion<'q> {
     /// A question whose chain is filled in and whose references exist.
     pub(super) fn new(
         world: &'q World,
-        question: Question,
+        question: &'q mut Question,
         parties: &'q Parties,
         now: Now,
         explain: bool,
@@ -47,9 +47,9 @@ impl<'q> HopQuestion<'q> {
         Self { world, question, parties, now, explain }
     }
 
-    /// The question as bytes; none if it is too long. To be asked for before the policies are.
+    /// The question as bytes; none if it is too long.
     pub fn key(&self) -> Option<Key> {
-        Key::of(&self.world.generation, &self.question)
+        Key::of(&self.world.generation, self.question)
     }
 
     /// Whether what is remembered of the same question holds for this one.
@@ -92,15 +92,15 @@ impl<'q> HopQuestion<'q> {
     fn ask(&mut self, keep: bool) -> Result<Kept, InvalidRequest> {
         let (world, parties, now) = (self.world, self.parties, self.now);
         let generation = &world.generation;
-        let covering = parties.candidates(world, &self.question);
+        let covering = parties.candidates(world, self.question);
         let Some(briefs) = generation.briefs.all(&covering) else { return Ok(self.missing()) };
         // Telling the time costs as much as evaluating a policy, and nobody else would notice.
         let reading = covering.iter().zip(&briefs).filter(|(_, brief)| brief.reads_now);
         let mut reading: Vec<_> = reading.map(|(place, _)| *place).collect();
-        if !reading.is_empty() && !fill_now(&mut self.question, now)? {
+        if !reading.is_empty() && !fill_now(self.question, now)? {
             reading.clear();
         }
-        let question = &self.question;
+        let question = &*self.question;
         let plans = briefs.iter().map(|brief| generation.briefs.plan(brief));
         let sight = match slice::look(world, question, parties, plans) {
             Ok(sight) => sight,
@@ -126,7 +126,7 @@ impl<'q> HopQuestion<'q> {
     /// What each policy says that covers the question. None if one of them is not there.
     fn hear(&self, hearing: &Hearing<'_>, covering: Vec<u32>) -> Option<Heard<'q>> {
         let world: &'q World = self.world;
-        let scoped = self.parties.scoped(&self.question);
+        let scoped = self.parties.scoped(self.question);
         let mut heard = Heard::default();
         for place in covering {
             let outcome = if self.explain { None } else { Some(hearing.outcome(place)) };
@@ -148,7 +148,7 @@ impl<'q> HopQuestion<'q> {
     /// What a decision rests on: everything that was looked at to make it. The index has looked at what the parties are in.
     fn stamps(&self, sight: &Sight<'_>, hearing: &Hearing<'_>, errors: &[PolicyError]) -> Stamps {
         let mut stamping = Stamping::over(&self.world.entities);
-        let scoped = self.parties.scoped(&self.question);
+        let scoped = self.parties.scoped(self.question);
         for (uid, built) in [scoped.principal, scoped.action, scoped.resource] {
             stamping.looked_above(uid, built.into_iter().flat_map(BuiltEntity::ancestors));
         }
@@ -205,8 +205,8 @@ impl<'q> HopQuestion<'q> {
         &mut self,
         traced: &[(Arc<CompiledPolicy>, Trace)],
     ) -> Result<Vec<(Arc<CompiledPolicy>, Trace)>, InvalidRequest> {
-        fill_now(&mut self.question, self.now)?;
-        let (world, question) = (self.world, &self.question);
+        fill_now(self.question, self.now)?;
+        let (world, question) = (self.world, &*self.question);
         let candidates: Vec<_> = traced.iter().map(|(policy, _)| policy).collect();
         let scoped = self.parties.scoped(question);
         let near = explain::near(&world.generation.policies, &candidates, &scoped);

@@ -38,6 +38,8 @@ impl Key {
             supplied,
             // That they exist is checked whenever the question is asked.
             references: _,
+            // So is that it exists; policies see it in the context.
+            role: _,
             // Grants are held to what is touched whenever the question is asked.
             touched: _,
             // Of whom it shows, policies see what is in the context.

@@ -8,6 +8,7 @@ use cedar_policy::{EntityTypeName, EntityUid};
 
 use super::catalog::Catalog;
 use super::cedar::{CompiledPolicy, Reach};
+use super::generation::Strictness;
 use super::map::{Map, Set};
 use super::plan::ContextPlan;
 use std::sync::Arc;
@@ -39,7 +40,11 @@ impl KeyPlans {
             });
             let plans = kinds.map(|(principal, resource)| {
                 number += 1;
-                let context = read(&readers, &principal, &resource);
+                let mut context = read(&readers, &principal, &resource);
+                // The time is Mandate's to tell, and remembered decisions say at which instants they hold (K7).
+                if catalog.strictness == Strictness::Full && action.filled.attributes.contains_key("now") {
+                    context = context.without("now");
+                }
                 KeyPlan { principal, resource, number, context }
             });
             (action.uid.clone(), plans.collect())

@@ -17,7 +17,6 @@ use cedar_policy::{
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::{TestRng, TestRunner};
 use serde_json::Value;
 
 use super::catalog::ActionType;
@@ -32,6 +31,7 @@ use super::parties::Parties;
 use super::problem::SourceFile;
 use super::question::Question;
 use super::slice;
+use super::soak_for_tests;
 use super::supplied::Supplied;
 use super::world::World;
 
@@ -74,6 +74,7 @@ fn question_of(request: &Request) -> Question {
         resource: request.resource().unwrap().clone(),
         context: CedarRecord::of_context(request.context().unwrap()).unwrap(),
         references: Vec::new(),
+        role: None,
         supplied: Supplied::default(),
         touched: Vec::new(),
         shown: Shown::default(),
@@ -261,12 +262,6 @@ impl Seen {
 
 type Asked = (EntityUid, EntityUid, EntityUid, Value);
 
-fn runner(cases: u32) -> TestRunner {
-    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
-    let seed = TestRng::deterministic_rng(config.rng_algorithm);
-    if cfg!(debug_assertions) { TestRunner::new_with_rng(config, seed) } else { TestRunner::new(config) }
-}
-
 const CASES: u32 = if cfg!(debug_assertions) { 24 } else { 400 };
 
 #[test]
@@ -277,7 +272,7 @@ fn index_and_slice_decide_as_cedar_does_over_everything() {
         generated::entities(),
         vec(generated::request(), 40),
     );
-    let run = runner(CASES).run(&sets, |(texts, links, entities, requests)| {
+    let run = soak_for_tests::runner(CASES).run(&sets, |(texts, links, entities, requests)| {
         let mut policies: PolicySet = texts.concat().parse().unwrap();
         for (place, (text, principal, resource)) in links.into_iter().enumerate() {
             let template = PolicyId::new(format!("template{place}"));
@@ -294,7 +289,7 @@ fn index_and_slice_decide_as_cedar_does_over_everything() {
 #[test]
 fn so_they_do_for_policies_that_the_validator_accepts() {
     let sets = (vec(generated::policy(), 150..250), generated::entities(), vec(generated::request(), 40));
-    let run = runner(CASES / 2).run(&sets, |(texts, entities, requests)| {
+    let run = soak_for_tests::runner(CASES / 2).run(&sets, |(texts, entities, requests)| {
         let policies = generated::validated(&texts);
         SEEN.with_borrow_mut(|seen| seen.compare(&policies, &entities, &requests))
     });

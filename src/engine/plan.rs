@@ -67,6 +67,17 @@ impl ContextPlan {
         matches!(self, Self::Members(members) if members.is_empty())
     }
 
+    /// The same but for one member, where members are told apart.
+    #[must_use]
+    pub fn without(self, member: &str) -> Self {
+        match self {
+            Self::Whole => Self::Whole,
+            Self::Members(members) => {
+                Self::Members(members.into_iter().filter(|(name, _)| name != member).collect())
+            }
+        }
+    }
+
     /// What is read if both this and another are.
     #[must_use]
     pub fn and(self, other: &Self) -> Self {

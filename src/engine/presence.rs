@@ -41,7 +41,8 @@ pub fn check_parties(world: &World, question: &Question, parties: &Parties) -> R
 /// # Errors
 /// The [`Denial`], by the first of these that fails.
 pub fn check_references(world: &World, question: &Question) -> Result<(), Denial> {
-    match question.references.iter().find(|uid| !exists(world, question, uid)) {
+    let mut named = question.references.iter().chain(&question.role);
+    match named.find(|uid| !exists(world, question, uid)) {
         Some(absent) => Err(unknown_entity(format!("{absent}, which the request refers to, is not known"))),
         None => Ok(()),
     }

@@ -32,6 +32,8 @@ pub struct Question {
     pub context: CedarRecord,
     /// Every entity the caller referred to.
     pub references: Vec<EntityUid>,
+    /// In which role the principal acts, once that is told: an entity, which must exist like anything else.
+    pub role: Option<EntityUid>,
     /// Entities the caller supplied.
     pub supplied: Supplied,
     /// What the caller says that the call touches, without what that is in.
@@ -66,22 +68,8 @@ impl Question {
             supplied.stand_in(world, subject)?;
         }
         references.extend(supplied.references.iter().cloned());
-        Ok(Self { principal, action, resource, context, references, supplied, touched, shown })
-    }
-
-    /// The same question, asked of somebody else in its chain.
-    #[must_use]
-    pub fn by(&self, principal: &EntityUid) -> Self {
-        Self {
-            principal: principal.clone(),
-            action: Arc::clone(&self.action),
-            resource: self.resource.clone(),
-            context: self.context.clone(),
-            references: self.references.clone(),
-            supplied: self.supplied.clone(),
-            touched: Vec::new(),
-            shown: Shown::default(),
-        }
+        let role = None;
+        Ok(Self { principal, action, resource, context, references, role, supplied, touched, shown })
     }
 }
 

@@ -1,20 +1,33 @@
 //! What has been taken back, whatever is stored (W4, D3).
 
-use std::collections::HashSet;
-
 use cedar_policy::EntityUid;
+use foldhash::fast::RandomState;
+use rpds::HashTrieSetSync;
 
 /// Delegations that were revoked. A revocation is a fact of its own: it outlives the delegation, and nothing that is stored
-/// under the same name brings it back.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// under the same name brings it back. A copy costs nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocations {
-    grants: HashSet<EntityUid>,
+    grants: HashTrieSetSync<EntityUid, RandomState>,
+}
+
+impl Default for Revocations {
+    fn default() -> Self {
+        Self { grants: HashTrieSetSync::new_with_hasher_with_ptr_kind(RandomState::default()) }
+    }
 }
 
 impl Revocations {
     /// These delegations, and with each of them everything delegated further under it.
     pub fn of(grants: impl IntoIterator<Item = EntityUid>) -> Self {
-        Self { grants: grants.into_iter().collect() }
+        let mut revocations = Self::default();
+        grants.into_iter().for_each(|grant| revocations.revoke(grant));
+        revocations
+    }
+
+    /// Revokes one more. Nothing takes it back.
+    pub fn revoke(&mut self, grant: EntityUid) {
+        self.grants.insert_mut(grant);
     }
 
     /// Whether a delegation was itself revoked. Those above it are looked at by whoever walks the chain.
@@ -22,9 +35,14 @@ impl Revocations {
         self.grants.contains(grant)
     }
 
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &EntityUid> {
+        self.grants.iter()
+    }
+
     /// How many.
     pub fn len(&self) -> usize {
-        self.grants.len()
+        self.grants.size()
     }
 
     /// Whether nothing was revoked.

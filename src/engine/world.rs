@@ -7,8 +7,11 @@ use cedar_policy::EntityUid;
 use super::cedar::{BuiltEntity, EntityKind};
 use super::entities::EntityStore;
 use super::generation::{Generation, Strictness};
+use super::ownership::Ownership;
 use super::prepared::{Prepared, PreparedEntities};
 use super::revocations::Revocations;
+use super::suspensions::Suspensions;
+use super::version::Version;
 
 /// One consistent state of everything a decision reads. Loaded once per request (W2).
 #[derive(Debug, Clone)]
@@ -17,8 +20,14 @@ pub struct World {
     pub generation: Arc<Generation>,
     /// Stored entities. The schema's actions are the generation's.
     pub entities: EntityStore,
+    /// Which of them callers wrote at run time.
+    pub ownership: Ownership,
+    /// Names what the entity files hold: two worlds of one have the same entities of files.
+    pub files: Version,
     /// Delegations that were revoked.
-    pub revocations: Arc<Revocations>,
+    pub revocations: Revocations,
+    /// Who takes part in nothing for now.
+    pub suspensions: Suspensions,
     /// Those that were decided with of late.
     of_late: Arc<PreparedEntities>,
 }
@@ -26,7 +35,15 @@ pub struct World {
 impl World {
     /// A generation over stored entities.
     pub fn new(generation: Arc<Generation>, entities: EntityStore) -> Self {
-        Self { generation, entities, revocations: Arc::default(), of_late: Arc::default() }
+        Self {
+            generation,
+            entities,
+            ownership: Ownership::default(),
+            files: Version::next(),
+            revocations: Revocations::default(),
+            suspensions: Suspensions::default(),
+            of_late: Arc::default(),
+        }
     }
 
     /// The same generation over other entities, usually an edit of these.
@@ -35,10 +52,28 @@ impl World {
         Self { entities, ..self.clone() }
     }
 
+    /// The same world, in which callers own these entities, and the files hold what that name says.
+    #[must_use]
+    pub fn owned(self, ownership: Ownership, files: Version) -> Self {
+        Self { ownership, files, ..self }
+    }
+
     /// The same world with other revocations.
     #[must_use]
-    pub fn with_revocations(&self, revocations: impl Into<Arc<Revocations>>) -> Self {
-        Self { revocations: revocations.into(), ..self.clone() }
+    pub fn with_revocations(&self, revocations: Revocations) -> Self {
+        Self { revocations, ..self.clone() }
+    }
+
+    /// The same world with other suspensions.
+    #[must_use]
+    pub fn with_suspensions(&self, suspensions: Suspensions) -> Self {
+        Self { suspensions, ..self.clone() }
+    }
+
+    /// The same world by another generation, which was compiled for entities of these types.
+    #[must_use]
+    pub fn with_generation(&self, generation: Arc<Generation>) -> Self {
+        Self { generation, ..self.clone() }
     }
 
     /// The same world, which uses what was prepared for the one before wherever that is the very same.

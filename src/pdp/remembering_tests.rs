@@ -12,7 +12,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::*;
 use crate::audit::record::Surface;
-use crate::audit::{AuditConfig, AuditLog, FileConfig, Overflow, SinkConfig};
+use crate::audit::{AuditConfig, AuditLog, FileConfig, Overflow, SinkConfig, Writer};
 use crate::engine::cedar::{CedarValue, CompiledPolicy};
 use crate::engine::compile::{Options, Sources, compile};
 use crate::engine::datum::{Datum, Reference};
@@ -23,12 +23,12 @@ use crate::engine::mutants::{self, Mutant};
 use crate::engine::problem::SourceFile;
 use crate::engine::request::{AuthzRequest, RequestEntity};
 use crate::engine::revocations::Revocations;
+use crate::engine::suspensions::{Suspended, Suspensions};
 use crate::engine::world::World;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::pdp::Call;
 use crate::store::Store;
-use crate::store::revision::RevisionKey;
 use crate::telemetry::metrics::{Metrics, Observed};
 
 /// Beside what the scene has: policies that read the chain, the context, the time, and an entity that is not stored.
@@ -61,11 +61,15 @@ fn world() -> World {
     World::new(Arc::new(scene.generation.with_policies(policies(&POLICIES))), scene.entities)
 }
 
-fn pdp_over(world: World, audit: &AuditConfig) -> Pdp {
-    let store = Store::with_key(world, RevisionKey::random(), Some(8 * 1024 * 1024));
-    let (audit, _writer) = AuditLog::open(audit).unwrap();
+fn pdp_over(world: World) -> Pdp {
+    recording(world, &NO_LOG).0
+}
+
+fn recording(world: World, audit: &AuditConfig) -> (Pdp, Writer) {
+    let store = Store::remembering(world, Some(8 * 1024 * 1024));
+    let (audit, writer) = AuditLog::open(audit).unwrap();
     let callers = Arc::new(Callers::anonymous(Caller::anonymous("test")));
-    Pdp::new(Arc::new(store), audit, Arc::new(Metrics::new().unwrap()), callers)
+    (Pdp::new(Arc::new(store), audit, Arc::new(Metrics::new().unwrap()), callers), writer)
 }
 
 const NO_LOG: AuditConfig =
@@ -192,7 +196,7 @@ fn size(usual: usize, soak: usize) -> usize {
 
 #[test]
 fn under_writes_by_many_every_answer_is_what_its_world_would_decide_afresh() {
-    let pdp = pdp_over(world(), &NO_LOG);
+    let pdp = pdp_over(world());
     let (threads, each) = (4_u64, size(6_000, 250_000));
     let writing = std::sync::Mutex::new(());
     let differing: usize = std::thread::scope(|scope| {
@@ -235,15 +239,17 @@ enum Taking {
     Ancestor,
     Appearance,
     Revocation,
+    Suspension,
     Bundle,
 }
 
-const TAKING: [Taking; 6] = [
+const TAKING: [Taking; 7] = [
     Taking::Attribute,
     Taking::Parent,
     Taking::Ancestor,
     Taking::Appearance,
     Taking::Revocation,
+    Taking::Suspension,
     Taking::Bundle,
 ];
 
@@ -260,6 +266,12 @@ impl Taking {
             Self::Revocation => {
                 let world = &pdp.current().world;
                 pdp.store.publish(world.with_revocations(Revocations::of([uid("Delegation", "g1")])));
+            }
+            Self::Suspension => {
+                let world = &pdp.current().world;
+                let mut suspensions = Suspensions::default();
+                suspensions.suspend(Suspended::Principal(uid("Agent", "a2")), "test".into());
+                pdp.store.publish(world.with_suspensions(suspensions));
             }
             Self::Bundle => {
                 let World { generation, entities, .. } = &pdp.current().world;
@@ -284,7 +296,7 @@ fn quiet_world() -> World {
 /// many stale Allows there were, and in how many rounds one was under way.
 fn stale_allows(rounds: usize) -> (usize, usize) {
     let quiet = quiet_world();
-    let pdp = pdp_over(quiet.clone(), &NO_LOG);
+    let pdp = pdp_over(quiet.clone());
     let question = Scene::allowed().request();
     let (mut stale, mut under_way) = (0, 0);
     for round in 0..rounds {
@@ -371,7 +383,7 @@ fn reads_note(level: i64) -> AuthzRequest {
 #[test]
 fn what_a_request_brings_along_is_part_of_its_key() {
     let allowed = || {
-        let pdp = pdp_over(notes(), &NO_LOG);
+        let pdp = pdp_over(notes());
         [1, 0, 1, 0].map(|level| pdp.now_decides(&reads_note(level), NOW).0.effect == Effect::Allow)
     };
     assert_eq!(allowed(), [true, false, true, false]);
@@ -385,7 +397,7 @@ fn answered_by() -> (u64, u64) {
     let file = FileConfig { directory, rotate_bytes: 1 << 20, keep: 1 };
     let log =
         AuditConfig { sink: SinkConfig::File(file), queue: 1, overflow: Overflow::Block, arguments: false };
-    let pdp = pdp_over(world(), &log);
+    let (pdp, _writer) = recording(world(), &log);
     let mut context = Context::from_waker(Waker::noop());
     let Poll::Ready(Ok(room)) = pin!(pdp.audit.reserve(1)).poll(&mut context) else {
         panic!("there is room")
@@ -417,7 +429,7 @@ fn a_request_that_waited_is_answered_by_the_world_of_when_it_has_waited() {
 #[test]
 fn a_sample_of_hits_is_made_once_more_and_a_difference_is_an_alarm_and_no_answer() {
     let one = NonZeroU64::new(1);
-    let pdp = pdp_over(quiet_world(), &NO_LOG).verifying(one);
+    let pdp = pdp_over(quiet_world()).verifying(one);
     let question = Scene::allowed().request();
     for _ in 0..10 {
         pdp.now_decides(&question, NOW);
@@ -435,7 +447,7 @@ fn a_sample_of_hits_is_made_once_more_and_a_difference_is_an_alarm_and_no_answer
 
 #[test]
 fn a_generation_begins_with_nothing_and_entities_leave_what_they_do_not_touch() {
-    let pdp = pdp_over(quiet_world(), &NO_LOG);
+    let pdp = pdp_over(quiet_world());
     let question = Scene::allowed().request();
     let part =
         |pdp: &Pdp| pdp.decide_hops(&Asked::from(question.clone()), &pdp.current(), Now(NOW)).unwrap().1;

@@ -2,6 +2,7 @@
 //! administer, whoever shows the token of the data directory.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::http::request::Parts;
 use tonic::{Request as Asked, Status};
@@ -9,11 +10,12 @@ use tonic::{Request as Asked, Status};
 use super::control_token::Token;
 use super::identified::Identified;
 use super::status;
+use crate::audit::record::Surface;
 use crate::engine::datum::Reference;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::identity::rights::Right;
-use crate::pdp::Refused;
+use crate::pdp::{Call, Pdp, Refused};
 
 /// What the audit trail calls whoever shows the token.
 const TOKEN_HOLDER: &str = "control-token";
@@ -31,6 +33,7 @@ pub enum Administrators {
 #[derive(Debug, Clone)]
 pub struct Administrator {
     by: By,
+    pdp: Arc<Pdp>,
 }
 
 #[derive(Debug, Clone)]
@@ -40,8 +43,8 @@ enum By {
 }
 
 impl Administrators {
-    /// Lets an administrator in.
-    pub(super) async fn admit(&self, head: &Parts) -> Result<Administrator, Status> {
+    /// Lets an administrator in. `pdp` records what is refused to it then.
+    pub(super) async fn admit(&self, pdp: &Arc<Pdp>, head: &Parts) -> Result<Administrator, Status> {
         let by = match self {
             Self::Token(token) if token.shown_in(&head.headers) => {
                 By::Token(Arc::new(Caller::anonymous(TOKEN_HOLDER)))
@@ -63,7 +66,7 @@ impl Administrators {
                 }
             },
         };
-        Ok(Administrator { by })
+        Ok(Administrator { by, pdp: Arc::clone(pdp) })
     }
 }
 
@@ -95,7 +98,7 @@ impl Administrator {
         }
     }
 
-    /// Holds it to its rights, as they are now: also during a call that lasts.
+    /// Holds it to its rights, as they are now: also during a call that lasts. What it lacks is recorded, as of a question.
     ///
     /// # Errors
     /// PERMISSION_DENIED naming what it may not; UNAUTHENTICATED once nobody vouches for it any more.
@@ -107,7 +110,13 @@ impl Administrator {
         entitled.map_err(|refused| {
             let caller = self.caller().name();
             tracing::warn!(caller = %caller, right = %right, %refused, "a command was refused");
-            status::refused(&refused)
+            let call = Call {
+                caller: Arc::clone(self.caller()),
+                surface: Surface::Control,
+                request_id: String::new(),
+                deadline: Instant::now(),
+            };
+            status::refused(&self.pdp.refuse(&call, refused))
         })
     }
 }

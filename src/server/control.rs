@@ -31,14 +31,15 @@ pub fn router(
 ) -> Router {
     let service =
         AdminServiceServer::new(Control { commands, report }).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let door = (administrators, Arc::clone(&pdp));
     let entities = EntityServiceServer::new(Entities(pdp)).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let known = axum::middleware::from_fn_with_state(administrators, require_administrator);
+    let known = axum::middleware::from_fn_with_state(door, require_administrator);
     Routes::new(service).add_service(entities).into_axum_router().layer(known)
 }
 
 /// Lets only administrators through, and calls what tonic cannot read what gRPC calls it.
 async fn require_administrator(
-    State(administrators): State<Administrators>,
+    State((administrators, pdp)): State<(Administrators, Arc<Pdp>)>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -46,7 +47,7 @@ async fn require_administrator(
         return refused;
     }
     let (head, body) = request.into_parts();
-    match administrators.admit(&head).await {
+    match administrators.admit(&pdp, &head).await {
         Ok(administrator) => {
             let mut request = Request::from_parts(head, body);
             request.extensions_mut().insert(administrator);
@@ -117,6 +118,6 @@ fn refused(error: &CommandError) -> Status {
         CommandError::Unknown(_) => Status::not_found(message),
         CommandError::Damaged(_) => Status::data_loss(message),
         CommandError::Rejected(_) | CommandError::NotPinned => Status::failed_precondition(message),
-        CommandError::Ended => Status::unavailable(message),
+        CommandError::Ended | CommandError::Busy => Status::unavailable(message),
     }
 }

@@ -9,7 +9,9 @@ use super::atomic;
 use super::revision::RevisionKey;
 
 /// Layout of the directory that this build writes, and the newest it knows.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+/// From this one on there is an entity log.
+const WITH_LOG: u64 = 2;
 
 /// Permissions of the group and of others to write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -19,6 +21,8 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
 pub struct DataDir {
     root: PathBuf,
     key: RevisionKey,
+    /// What the directory says of its layout; none if it is new.
+    found: Option<u64>,
     /// The system gives the lock back when the file is closed, however the process ends.
     _lock: File,
 }
@@ -82,9 +86,9 @@ impl DataDir {
         at(root, atomic::create_folder(root))?;
         check_mode(root)?;
         let lock = lock(root)?;
-        check_format(&root.join("format"))?;
+        let found = check_format(&root.join("format"))?;
         let key = revision_key(&root.join("revision.key"))?;
-        Ok(Self { root: root.to_owned(), key, _lock: lock })
+        Ok(Self { root: root.to_owned(), key, found, _lock: lock })
     }
 
     /// The directory itself.
@@ -112,13 +116,29 @@ impl DataDir {
         self.root.join("emergency.set")
     }
 
-    /// Delegations that were served once, which are never changed.
-    pub(super) fn grants(&self) -> PathBuf {
+    /// What callers write at run time, and facts that nothing undoes.
+    pub fn entity_log(&self) -> PathBuf {
+        self.root.join("entities.redb")
+    }
+
+    /// Whether there must be an entity log: one that was lost is not begun anew (W4).
+    pub(super) fn has_entity_log(&self) -> bool {
+        self.found.is_some_and(|found| found >= WITH_LOG)
+    }
+
+    /// Says that the directory has all that this build's layout has.
+    pub(super) fn note_format(&self) -> Result<(), DataDirError> {
+        let path = self.root.join("format");
+        at(&path, atomic::write(&path, format!("{FORMAT}\n").as_bytes()))
+    }
+
+    /// Where an earlier build kept delegations that were served.
+    pub(super) fn known_grants(&self) -> PathBuf {
         self.root.join("grants.known")
     }
 
-    /// Delegations that were revoked, for good.
-    pub(super) fn revocations(&self) -> PathBuf {
+    /// Where an earlier build kept delegations that were revoked.
+    pub(super) fn known_revocations(&self) -> PathBuf {
         self.root.join("revocations.known")
     }
 
@@ -157,14 +177,12 @@ fn lock(root: &Path) -> Result<File, DataDirError> {
     }
 }
 
-fn check_format(path: &Path) -> Result<(), DataDirError> {
-    let Some(bytes) = at(path, atomic::read(path))? else {
-        return at(path, atomic::write(path, format!("{FORMAT}\n").as_bytes()));
-    };
+fn check_format(path: &Path) -> Result<Option<u64>, DataDirError> {
+    let Some(bytes) = at(path, atomic::read(path))? else { return Ok(None) };
     let found = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse::<u64>().ok());
     match found {
         Some(found) if found > FORMAT => Err(DataDirError::Newer { path: path.to_owned(), found }),
-        Some(_) => Ok(()),
+        Some(found) => Ok(Some(found)),
         None => {
             let problem = "holds no number: it should name the directory's format".to_owned();
             Err(DataDirError::Damaged { path: path.to_owned(), problem })

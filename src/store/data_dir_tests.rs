@@ -22,11 +22,13 @@ fn a_directory_is_made_for_its_owner_only() {
     let data = DataDir::open(&path).unwrap();
     assert_eq!(mode(&path), 0o700);
     assert_eq!(mode(&path.join("revision.key")), 0o600);
-    assert_eq!(fs::read_to_string(path.join("format")).unwrap(), "1\n");
+    assert!(!data.has_entity_log() && !path.join("format").exists(), "until there is a log");
+    data.note_format().unwrap();
+    assert_eq!(fs::read_to_string(path.join("format")).unwrap(), "2\n");
     let key = fs::read(path.join("revision.key")).unwrap();
     assert_eq!(key.len(), 32);
     drop(data);
-    open_data(&path);
+    assert!(open_data(&path).has_entity_log());
     assert_eq!(fs::read(path.join("revision.key")).unwrap(), key, "made once");
 }
 
@@ -66,9 +68,9 @@ fn refusal(path: &Path) -> String {
 #[test]
 fn a_newer_format_and_a_damaged_key_are_refused_by_name() {
     let root = tempfile::tempdir().unwrap();
-    drop(DataDir::open(root.path()).unwrap());
+    DataDir::open(root.path()).unwrap().note_format().unwrap();
     for (file, content, said) in [
-        ("format", "2\n", ["format 2", "up to 1"]),
+        ("format", "3\n", ["format 3", "up to 2"]),
         ("format", "", ["format", "no number"]),
         ("revision.key", "short", ["revision.key", "5 bytes"]),
     ] {

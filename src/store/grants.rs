@@ -3,22 +3,15 @@
 //! Outlives the process and every rollback, for a decision may have rested on any of them. What is known is a digest, so
 //! that a delegation that is taken away may come back as it was.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
 use cedar_policy::EntityUid;
-use serde::{Deserialize, Serialize};
+use foldhash::fast::RandomState;
+use rpds::HashTrieMapSync;
 
-use super::sealed::{self, Damaged};
 use crate::engine::compile::Sources;
 use crate::engine::compile::entities::problems_at;
 use crate::engine::grants::digests;
 use crate::engine::problem::{Place, Problem, Report};
 use crate::engine::world::World;
-
-const KIND: &str = "grants";
 
 /// Most delegations that are remembered.
 const MAX_KNOWN: usize = 1_000_000;
@@ -30,54 +23,37 @@ const HELP: &str =
 /// Delegations that were never served before: names as Cedar writes them, and digests.
 pub(super) type NewGrants = Vec<(String, String)>;
 
-/// Every delegation that was served since there is this data directory.
-#[derive(Debug)]
-pub(super) struct KnownGrants {
-    file: PathBuf,
-    served: Arc<ServedGrants>,
-    /// Whether the disk has them all.
-    saved: bool,
-}
+/// Digests of every delegation that was served, by their names as Cedar writes them. A copy costs nothing.
+#[derive(Debug, Clone)]
+pub(super) struct ServedGrants(HashTrieMapSync<String, String, RandomState>);
 
-/// Digests of delegations by their names, as Cedar writes them.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(super) struct ServedGrants(BTreeMap<String, String>);
-
-impl KnownGrants {
-    /// What the processes before this one served.
-    ///
-    /// # Errors
-    /// [`Damaged`]: which delegations may not change is not known.
-    pub(super) fn open(file: &Path) -> Result<Self, Damaged> {
-        let served: Option<ServedGrants> = sealed::read(file, KIND)?;
-        Ok(Self { file: file.to_owned(), served: Arc::new(served.unwrap_or_default()), saved: true })
-    }
-
-    /// All of them, to hold a world to.
-    pub(super) fn served(&self) -> Arc<ServedGrants> {
-        Arc::clone(&self.served)
-    }
-
-    /// Remembers delegations that are served from now on.
-    pub(super) fn learn(&mut self, grants: NewGrants) {
-        if !grants.is_empty() {
-            Arc::make_mut(&mut self.served).0.extend(grants);
-            self.saved = false;
-        }
-    }
-
-    /// Brings the disk up to date with what is known.
-    pub(super) fn save(&mut self) -> io::Result<()> {
-        if !self.saved {
-            sealed::write(&self.file, KIND, &*self.served)?;
-            self.saved = true;
-        }
-        Ok(())
+impl Default for ServedGrants {
+    fn default() -> Self {
+        Self(HashTrieMapSync::new_with_hasher_and_ptr_kind(RandomState::default()))
     }
 }
 
 impl ServedGrants {
+    /// Remembers a delegation that is served from now on.
+    pub(super) fn learn(&mut self, name: String, digest: String) {
+        self.0.insert_mut(name, digest);
+    }
+
+    /// Whether a delegation of that name was served.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.0.size()
+    }
+
+    /// All of them, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, digest)| (name.as_str(), digest.as_str()))
+    }
+
     /// Holds a world that was compiled from `sources` to what was served before, and tells which of its delegations are new.
     ///
     /// # Errors
@@ -93,7 +69,7 @@ impl ServedGrants {
             }
         }
         let mut report = Report::default();
-        let (known, coming) = (self.0.len(), new.len());
+        let (known, coming) = (self.len(), new.len());
         if known + coming > MAX_KNOWN {
             let message =
                 format!("{coming} delegations are new, and {known} are remembered of at most {MAX_KNOWN}");

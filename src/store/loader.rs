@@ -6,6 +6,7 @@
 //! the event: a storm of changes is one load. What is broken is rejected, and the last good world stays. The
 //! threads have large stacks, because worlds may be dropped on them.
 
+mod adopt;
 mod background;
 mod command;
 mod emergency;
@@ -47,8 +48,8 @@ use tokio::sync::oneshot;
 use super::Store;
 use super::directory::{Fingerprint, Folders};
 use super::emergency::Emergency;
+use super::entity_log::{EntityLogConfig, EntityLogHandle};
 use super::folder::Remembered;
-use super::grants::KnownGrants;
 use super::history::History;
 use super::pin::{Pin, PinFile};
 use super::revocations::RevocationList;
@@ -72,6 +73,9 @@ const MIN_POLL: Duration = Duration::from_millis(10);
 const KEEP_EVERY: Duration = Duration::from_millis(250);
 /// How soon replaced worlds are looked at again that requests still held.
 const SWEEP: Duration = Duration::from_millis(50);
+
+/// Longest time for the log to write, at the end, what it was handed.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// How often is looked whether the thread has ended.
 const STOPPING: Duration = Duration::from_millis(5);
@@ -97,6 +101,8 @@ pub struct LoaderConfig {
     pub serve_last_known_good: bool,
     /// How many bytes of decisions each world remembers; none: none.
     pub cache_bytes: Option<u64>,
+    /// What the log of entities goes by.
+    pub entity_log: EntityLogConfig,
     /// Where loads count how far they have come.
     pub progress: Arc<Progress>,
 }
@@ -113,7 +119,9 @@ pub struct Loader {
     history: History,
     emergency: Emergency,
     revocations: RevocationList,
-    grants: KnownGrants,
+    log: EntityLogHandle,
+    /// Whether a world that was compiled anew waits for the log's writer.
+    adopting: bool,
     pin: Option<Pin>,
     pin_file: PinFile,
     files: Settling<Fingerprint>,
@@ -153,8 +161,6 @@ struct Set {
 struct WriteErrors {
     history: Option<String>,
     emergency: Option<String>,
-    revocations: Option<String>,
-    grants: Option<String>,
     pin: Option<String>,
     /// Kept sets that were found damaged at the start.
     damaged: Option<String>,
@@ -271,8 +277,15 @@ impl Loader {
             wait = self.look();
             self.heartbeat.beat();
         }
-        self.save_standing();
+        self.save_emergency();
         self.keep();
+        self.log.stop(LAST_WRITES);
+    }
+
+    /// What is written at run time.
+    #[must_use]
+    pub fn entity_log(&self) -> EntityLogHandle {
+        self.log.clone()
     }
 
     fn watch(&self) -> Option<Watch> {
@@ -301,10 +314,11 @@ impl Loader {
             background::discard(dropped);
         }
         let kept_lately = self.kept_at.is_some_and(|at| at.elapsed() < KEEP_EVERY);
-        self.save_standing();
+        self.save_emergency();
         if !kept_lately {
             self.keep();
         }
+        self.stale_status |= self.status.load().keep_error != self.keep_error();
         self.refresh_status();
         let waits = revocations_due.into_iter().chain(emergency_due).chain(files_due.wait());
         let keep = (self.unkept && kept_lately).then_some(KEEP_EVERY);

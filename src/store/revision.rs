@@ -13,7 +13,7 @@ const VERSION: u8 = 1;
 /// Bytes of a generation's hash.
 const HASH: usize = 32;
 /// Bytes that name a log.
-const LOG: usize = 16;
+pub(super) const LOG: usize = 16;
 /// Bytes of what is authenticated: version, hash, log and sequence.
 const BODY: usize = 1 + HASH + LOG + 8;
 /// Bytes of the tag after it.
@@ -57,15 +57,29 @@ pub enum RevisionError {
     /// Not a revision of this store, or altered.
     #[error("is no revision that this server gave out")]
     BadTag,
-    /// Of a log that ended, at a restart for instance: sequences cannot be compared.
-    #[error("is a revision from before the server's last start: ask again without it")]
+    /// Of another log, that of before a restore for instance: sequences cannot be compared.
+    #[error("is a revision of another entity log: ask again without it")]
     OtherLog,
     /// Later than anything published.
     #[error("is a later revision than the one served")]
     Ahead,
 }
 
-/// Makes and checks the revisions of one store.
+/// What a revision names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Named {
+    generation: [u8; HASH],
+    pub(super) sequence: u64,
+}
+
+impl Named {
+    /// Whether it is of a generation.
+    pub(super) fn is_of(&self, generation: &str) -> bool {
+        self.generation == hash_bytes(generation)
+    }
+}
+
+/// Makes and reads the revisions of one store.
 #[derive(Debug)]
 pub(super) struct Signer {
     key: RevisionKey,
@@ -73,9 +87,9 @@ pub(super) struct Signer {
 }
 
 impl Signer {
-    /// Begins a log: until there is a log of entities, each start is one.
-    pub(super) fn new(key: RevisionKey) -> Self {
-        Self { key, log: unpredictable() }
+    /// Names revisions of one log.
+    pub(super) fn new(key: RevisionKey, log: [u8; LOG]) -> Self {
+        Self { key, log }
     }
 
     /// The name of a published world.
@@ -90,8 +104,11 @@ impl Signer {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Holds a revision to the sequence that is served.
-    pub(super) fn check(&self, revision: &str, served: u64) -> Result<(), RevisionError> {
+    /// What a revision of this log names.
+    ///
+    /// # Errors
+    /// [`RevisionError::BadTag`], [`RevisionError::OtherLog`].
+    pub(super) fn read(&self, revision: &str) -> Result<Named, RevisionError> {
         let bytes = URL_SAFE_NO_PAD.decode(revision).map_err(|_error| RevisionError::BadTag)?;
         let (body, tag) = bytes.split_at_checked(BODY).ok_or(RevisionError::BadTag)?;
         if tag.len() != TAG || body.first() != Some(&VERSION) {
@@ -99,10 +116,21 @@ impl Signer {
         }
         self.mac(body).verify_truncated_left(tag).map_err(|_error| RevisionError::BadTag)?;
         let (rest, sequence) = body.split_last_chunk().ok_or(RevisionError::BadTag)?;
-        if !rest.ends_with(&self.log) {
+        let (hash, log) = rest.split_last_chunk::<LOG>().ok_or(RevisionError::BadTag)?;
+        let generation = hash.last_chunk().copied().ok_or(RevisionError::BadTag)?;
+        if *log != self.log {
             return Err(RevisionError::OtherLog);
         }
-        if u64::from_be_bytes(*sequence) > served { Err(RevisionError::Ahead) } else { Ok(()) }
+        Ok(Named { generation, sequence: u64::from_be_bytes(*sequence) })
+    }
+
+    /// What a revision names, if it is nothing later than what is served.
+    ///
+    /// # Errors
+    /// As [`Signer::read`], and [`RevisionError::Ahead`].
+    pub(super) fn check(&self, revision: &str, served: u64) -> Result<Named, RevisionError> {
+        let named = self.read(revision)?;
+        if named.sequence > served { Err(RevisionError::Ahead) } else { Ok(named) }
     }
 
     fn mac(&self, body: &[u8]) -> Hmac<Sha256> {
@@ -131,7 +159,7 @@ fn hash_bytes(generation: &str) -> [u8; HASH] {
 
 /// Random bytes from the system. Should it give none, the standard library's own random keys, which every process has,
 /// stand in.
-fn unpredictable<const N: usize>() -> [u8; N] {
+pub(super) fn unpredictable<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     if getrandom::fill(&mut bytes).is_err() {
         let state = RandomState::new();

@@ -6,23 +6,17 @@
 
 mod parse;
 
-use std::collections::BTreeSet;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cedar_policy::EntityUid;
-use serde::{Deserialize, Serialize};
 
 use super::folder::{Stamp, TICK, Unread, read_file};
-use super::sealed::{self, Damaged, Defect};
 use super::settling::{Settling, Verdict};
 use crate::engine::problem::{Place, Problem, SourceFile};
 use crate::engine::revocations::Revocations;
-use parse::{Parsed, parse, uid_of};
-
-const KIND: &str = "revocations";
+pub(super) use parse::uid_of;
+use parse::{Parsed, parse};
 
 /// Longest file, in bytes.
 const MAX_FILE_BYTES: usize = 32 * 1024 * 1024;
@@ -38,32 +32,22 @@ type State = Option<Stamp>;
 #[derive(Debug)]
 pub(super) struct RevocationList {
     path: PathBuf,
-    file: PathBuf,
     /// Type of delegations: others may be named, and are then said.
     type_name: String,
-    revoked: BTreeSet<EntityUid>,
-    /// The same, as worlds hold them.
-    current: Arc<Revocations>,
-    /// Whether anything is known from before this process.
+    /// What it said, and what the log says.
+    revoked: Revocations,
+    /// Whether a process before this one has read the file.
     is_remembered: bool,
     settling: Settling<State>,
     /// What is wrong with the file.
     found: Vec<Problem>,
-    /// Whether the disk has all of them.
-    saved: bool,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Written {
-    /// Names as Cedar writes them.
-    revoked: Vec<String>,
 }
 
 /// What one look at the file came to.
 #[derive(Debug, Default)]
 pub(super) struct Look {
-    /// Whether delegations were revoked that were not before.
-    pub(super) changed: bool,
+    /// Delegations that were not revoked before.
+    pub(super) revoked: Vec<EntityUid>,
     /// When to look again, if before the next poll.
     pub(super) wait: Option<Duration>,
     /// Whether it changed while it was read.
@@ -71,51 +55,27 @@ pub(super) struct Look {
 }
 
 impl RevocationList {
-    /// What was revoked when the process before this one ended.
-    ///
-    /// # Errors
-    /// [`Damaged`]: what was revoked is not known.
-    pub(super) fn open(path: &Path, file: &Path, type_name: String) -> Result<Self, Damaged> {
-        let damaged = |text: &str| Damaged {
-            path: file.to_owned(),
-            defect: Defect::Content(format!("`{}` is no entity", text.escape_debug())),
-        };
-        let written: Option<Written> = sealed::read(file, KIND)?;
-        let is_remembered = written.is_some();
-        let texts = written.map(|written| written.revoked).unwrap_or_default();
-        let revoked: BTreeSet<_> =
-            texts.iter().map(|text| uid_of(text).ok_or_else(|| damaged(text))).collect::<Result<_, _>>()?;
-        Ok(Self {
-            path: path.to_owned(),
-            file: file.to_owned(),
-            type_name,
-            current: Arc::new(Revocations::of(revoked.iter().cloned())),
-            revoked,
-            is_remembered,
-            settling: Settling::after(None),
-            found: Vec::new(),
-            // An empty record says that the file was read once.
-            saved: is_remembered,
-        })
+    /// A list of what the log says is revoked, to which the file at `path` adds.
+    pub(super) fn new(path: &Path, revoked: Revocations, is_remembered: bool, type_name: String) -> Self {
+        let (path, settling) = (path.to_owned(), Settling::after(None));
+        Self { path, type_name, revoked, is_remembered, settling, found: Vec::new() }
     }
 
-    /// Reads the file as it is, at the start.
+    /// Reads the file as it is, at the start, and says what it revokes.
     ///
     /// # Errors
     /// What is wrong with it, if nothing is known from before either: what is revoked is not known then.
-    pub(super) fn start(&mut self) -> Result<(), Problem> {
+    pub(super) fn start(&mut self) -> Result<Vec<EntityUid>, Problem> {
+        let mut revoked = Vec::new();
         for _ in 0..ATTEMPTS {
-            if !self.follow(Duration::ZERO).torn {
+            let look = self.follow(Duration::ZERO);
+            revoked.extend(look.revoked);
+            if !look.torn {
                 let first = self.found.iter().find(|_| !self.is_remembered).cloned();
-                return first.map_or(Ok(()), Err);
+                return first.map_or(Ok(revoked), Err);
             }
         }
-        if self.is_remembered { Ok(()) } else { Err(self.problem("is still changing")) }
-    }
-
-    /// What is revoked, for a world.
-    pub(super) fn current(&self) -> Arc<Revocations> {
-        Arc::clone(&self.current)
+        if self.is_remembered { Ok(revoked) } else { Err(self.problem("is still changing")) }
     }
 
     /// Everything that somebody should look at.
@@ -182,19 +142,17 @@ impl RevocationList {
     }
 
     fn revoke(&mut self, grants: Vec<EntityUid>, look: &mut Look) -> Option<Problem> {
-        let before = self.revoked.len();
         let mut left_out = 0_usize;
         for grant in grants {
-            if self.revoked.len() < MAX_REVOKED || self.revoked.contains(&grant) {
-                self.revoked.insert(grant);
+            if self.revoked.revokes(&grant) {
+                continue;
+            }
+            if self.revoked.len() < MAX_REVOKED {
+                self.revoked.revoke(grant.clone());
+                look.revoked.push(grant);
             } else {
                 left_out += 1;
             }
-        }
-        if self.revoked.len() > before {
-            self.current = Arc::new(Revocations::of(self.revoked.iter().cloned()));
-            self.saved = false;
-            look.changed = true;
         }
         (left_out > 0).then(|| {
             let message = format!("{left_out} revocations are not taken: {MAX_REVOKED} are the most");
@@ -204,16 +162,5 @@ impl RevocationList {
 
     fn problem(&self, message: &str) -> Problem {
         Problem::error(&Place::new(&self.path.display().to_string(), ""), message)
-    }
-
-    /// Brings the disk up to date with what is revoked.
-    pub(super) fn save(&mut self) -> io::Result<()> {
-        if self.saved {
-            return Ok(());
-        }
-        let revoked = self.revoked.iter().map(ToString::to_string).collect();
-        sealed::write(&self.file, KIND, &Written { revoked })?;
-        (self.saved, self.is_remembered) = (true, true);
-        Ok(())
     }
 }

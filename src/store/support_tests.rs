@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::Store;
 use super::data_dir::{DataDir, DataDirError};
 use super::directory::Folders;
+use super::entity_log::EntityLogConfig;
 use super::loader::{
     Command, CommandError, Ended, Loader, LoaderConfig, LoaderHandle, LoaderStatus, OpenError, Served,
 };
@@ -141,6 +142,7 @@ impl Site {
             settle: Duration::from_millis(40),
             serve_last_known_good: true,
             cache_bytes: None,
+            entity_log: EntityLogConfig::default(),
             progress: Arc::default(),
         }
     }

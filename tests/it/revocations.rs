@@ -69,9 +69,6 @@ fn both_outlive_a_killed_process() {
     let sources = sources(&json!([grant("g", "ana"), grant("h", "ana")]))
         .write("revocations.json", r#"[{"grant": "Mandate::Delegation::\"g\"", "reason": "left"}]"#);
     let process = Process::start(&sources);
-    until("both are on disk", || {
-        ["grants.known", "revocations.known"].iter().all(|file| sources.path("data").join(file).exists())
-    });
     until("the set is kept", || !process.status()["kept"].as_array().unwrap().is_empty());
     process.crash();
     let sources = sources

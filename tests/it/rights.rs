@@ -323,6 +323,21 @@ fn administrators_are_held_to_their_rights_and_the_token_opens_nothing() {
     let nobody = Client::secured(&guarded.server.control, &guarded.papers.authority.pem, None).unwrap();
     assert_eq!(status(&nobody).unwrap_err().code(), Code::Unauthenticated);
     assert!(!guarded.server.folder.path().join("data/control.token").exists());
+    let refused: Vec<_> = guarded.server.records(3).iter().map(refusal).collect();
+    let dana = "spiffe://example.org/operators/dana".to_owned();
+    assert_eq!(
+        refused,
+        [dana.clone(), dana, GATEWAY.to_owned()],
+        "what was refused is recorded, and nothing else"
+    );
+}
+
+/// Who was refused a command.
+fn refusal(record: &Value) -> String {
+    assert_eq!(record["kind"], "refusal", "{record}");
+    assert_eq!(record["surface"], "control", "{record}");
+    assert_eq!(record["reason"], "CALLER_NOT_ENTITLED", "{record}");
+    record["caller"].as_str().unwrap().to_owned()
 }
 
 #[test]

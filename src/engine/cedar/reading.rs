@@ -6,6 +6,7 @@ use cedar_policy::EntityUid;
 use cedar_policy_core::ast::{self, ExtensionFunction, Literal, Name, PartialValue, Value, ValueKind};
 use cedar_policy_core::extensions::Extensions;
 
+use super::swift::{FEW, entity_of};
 use super::value::{CedarValue, Extension};
 
 /// 1970-01-01T00:00:00Z, and how Cedar tells what lies between it and another datetime: looked up once.
@@ -50,11 +51,19 @@ impl CedarValue {
         Self(call(millis, &[since])?).as_long()
     }
 
+    /// The length in milliseconds, if it is a duration.
+    pub fn as_duration_millis(&self) -> Option<i64> {
+        let SinceEpoch { millis, .. } = SINCE_EPOCH.as_ref()?;
+        Self(call(millis, std::slice::from_ref(&self.0))?).as_long()
+    }
+
     /// Whether it is a set that has this entity.
     pub fn has_entity(&self, uid: &EntityUid) -> bool {
         let uid: &ast::EntityUID = uid.as_ref();
         match self.0.value_kind() {
-            ValueKind::Set(set) => set.contains(&Value::from(uid.clone())),
+            // What is looked for by its hash is copied first.
+            ValueKind::Set(set) if set.len() > FEW => set.contains(&Value::from(uid.clone())),
+            ValueKind::Set(set) => set.iter().any(|element| entity_of(element) == Some(uid)),
             _ => false,
         }
     }
@@ -80,6 +89,10 @@ mod tests {
         let day = CedarValue::extension(Extension::Duration, "1d").unwrap();
         assert_eq!(datetime("1970-01-01").offset(day.clone()).unwrap().as_millis(), Some(86_400_000));
         assert_eq!(day.as_millis(), None, "a duration is no instant");
+        assert_eq!(day.as_duration_millis(), Some(86_400_000));
+        let behind = CedarValue::extension(Extension::Duration, "-1m1ms").unwrap();
+        assert_eq!(behind.as_duration_millis(), Some(-60_001));
+        assert_eq!(datetime("1970-01-02").as_duration_millis(), None, "an instant is no duration");
         assert_eq!(CedarValue::string("1970-01-01").as_millis(), None);
     }
 
@@ -89,6 +102,12 @@ mod tests {
         let set = CedarValue::set([CedarValue::entity(&uid("a")), CedarValue::entity(&uid("b"))]);
         assert!(set.has_entity(&uid("a")) && set.has_entity(&uid("b")) && !set.has_entity(&uid("c")));
         assert!(!CedarValue::set([]).has_entity(&uid("a")));
+        let named = |count: usize| (0..count).map(|id| CedarValue::entity(&uid(&format!("e{id}"))));
+        for count in [1, FEW - 1, FEW, FEW + 1, 5 * FEW] {
+            let set = CedarValue::set(named(count).chain([CedarValue::string("e9")]));
+            let last = format!("e{}", count - 1);
+            assert!(set.has_entity(&uid(&last)) && !set.has_entity(&uid(&format!("e{count}"))), "{count}");
+        }
         assert!(!CedarValue::entity(&uid("a")).has_entity(&uid("a")), "an entity is no set");
     }
 }

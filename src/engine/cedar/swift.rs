@@ -20,7 +20,7 @@ use super::sight::{Look, Sight};
 use super::value::CedarRecord;
 
 /// Up to this many elements of a set are compared one by one, which is faster than hashing what is looked for.
-const FEW: usize = 8;
+pub(super) const FEW: usize = 8;
 
 /// One request: what programs run over.
 #[derive(Debug, Clone, Copy)]
@@ -308,7 +308,8 @@ impl<'a> Run<'a> {
     }
 }
 
-fn entity_of(value: &Value) -> Option<&EntityUID> {
+/// The entity a value refers to, if it is a reference.
+pub(super) fn entity_of(value: &Value) -> Option<&EntityUID> {
     match value.value_kind() {
         ValueKind::Lit(Literal::EntityUID(uid)) => Some(uid),
         _ => None,

@@ -10,7 +10,6 @@ use cedar_policy_core::ast::{self, EntityUIDEntry, Expr, Literal, SlotEnv, Value
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 use proptest::prelude::*;
-use proptest::test_runner::{TestRng, TestRunner};
 
 use super::entities::{BuiltEntity, parts};
 use super::members::Members;
@@ -18,6 +17,7 @@ use super::program::Program;
 use super::sight::{Look, Sight};
 use super::swift::Scene;
 use super::value::CedarRecord;
+use crate::engine::soak_for_tests;
 
 /// Stored entities, one request, and what Cedar's evaluator needs to decide the same.
 struct Stage {
@@ -117,11 +117,7 @@ const CASES: u32 = if cfg!(debug_assertions) { 3_000 } else { 100_000 };
 fn programs_come_to_what_cedars_evaluator_says_or_to_nothing() {
     let stages: Vec<_> =
         generated::requests().into_iter().map(|(parties, context)| Stage::new(parties, context)).collect();
-    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
-    let seed = TestRng::deterministic_rng(config.rng_algorithm);
-    let mut runner =
-        if cfg!(debug_assertions) { TestRunner::new_with_rng(config, seed) } else { TestRunner::new(config) };
-    let run = runner.run(&generated::condition(), |text| {
+    let run = soak_for_tests::runner(CASES).run(&generated::condition(), |text| {
         SEEN.with_borrow_mut(|seen| stages.iter().try_for_each(|stage| seen.compare(stage, &text)))
     });
     run.unwrap();

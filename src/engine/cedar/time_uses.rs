@@ -5,15 +5,11 @@
 //! measured from elsewhere, cut to its date or its time of day) with something that does not. Each other use of `now`
 //! makes the outcome one that nobody foresees.
 
-use std::sync::LazyLock;
-
-use cedar_policy_core::ast::{
-    BinaryOp, Expr, ExprKind, ExtensionFunction, Literal, Name, PartialValue, SlotEnv, Value, ValueKind, Var,
-};
-use cedar_policy_core::extensions::Extensions;
+use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, SlotEnv, Value, Var};
+use ref_cast::RefCast as _;
 
 use super::program::{Program, value_of};
-use super::value::{CedarValue, Extension};
+use super::value::CedarValue;
 use super::walk::{children, is_context, reads_now};
 
 /// Most comparisons with the time that are looked at for one policy.
@@ -224,39 +220,14 @@ impl Operand {
     }
 }
 
-/// Cedar keeps the numbers of its datetimes and durations to itself, and tells them by functions: looked up once.
-static NUMBERS: LazyLock<Option<Numbers>> = LazyLock::new(|| {
-    let function =
-        |name: &str| Extensions::all_available().func(&Name::parse_unqualified_name(name).ok()?).ok();
-    let epoch = CedarValue::extension(Extension::Datetime, "1970-01-01").ok()?.0;
-    Some(Numbers { epoch, since: function("durationSince")?, millis: function("toMilliseconds")? })
-});
-
-struct Numbers {
-    epoch: Value,
-    since: &'static ExtensionFunction,
-    millis: &'static ExtensionFunction,
-}
-
-fn call(function: &ExtensionFunction, arguments: &[Value]) -> Option<Value> {
-    match function.call(arguments) {
-        Ok(PartialValue::Value(value)) => Some(value),
-        Ok(PartialValue::Residual(_)) | Err(_) => None,
-    }
-}
-
 impl Kind {
     /// The number of a value of this kind; none of another.
     pub(super) fn number(self, value: &Value) -> Option<i64> {
-        let Numbers { epoch, since, millis } = NUMBERS.as_ref()?;
-        let number = match self {
-            Self::Long => value.clone(),
-            Self::Duration => call(millis, std::slice::from_ref(value))?,
-            Self::Datetime => call(millis, &[call(since, &[value.clone(), epoch.clone()])?])?,
-        };
-        match number.value_kind() {
-            ValueKind::Lit(Literal::Long(number)) => Some(*number),
-            _ => None,
+        let value = CedarValue::ref_cast(value);
+        match self {
+            Self::Long => value.as_long(),
+            Self::Duration => value.as_duration_millis(),
+            Self::Datetime => value.as_millis(),
         }
     }
 }

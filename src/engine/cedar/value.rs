@@ -80,6 +80,11 @@ impl CedarValue {
         Self(Value::from(SmolStr::new(text)))
     }
 
+    /// Text that is shared.
+    pub fn text(text: &SmolStr) -> Self {
+        Self(Value::from(text.clone()))
+    }
+
     /// A reference to an entity.
     pub fn entity(uid: &EntityUid) -> Self {
         let uid: &cedar_policy_core::ast::EntityUID = uid.as_ref();
@@ -88,7 +93,13 @@ impl CedarValue {
 
     /// A set.
     pub fn set(elements: impl IntoIterator<Item = Self>) -> Self {
-        Self(Value::set(elements.into_iter().map(|element| element.0), None))
+        // Of the empty set, which every principal that acts by itself has two of, there is one.
+        static EMPTY: LazyLock<CedarValue> = LazyLock::new(|| CedarValue(Value::empty_set(None)));
+        let mut elements = elements.into_iter().peekable();
+        if elements.peek().is_none() {
+            return EMPTY.clone();
+        }
+        Self(Value::set(elements.map(|element| element.0), None))
     }
 
     /// A record.
@@ -157,6 +168,14 @@ impl CedarValue {
 
     /// The text, if it is text.
     pub fn as_text(&self) -> Option<&str> {
+        match self.0.value_kind() {
+            ValueKind::Lit(Literal::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text, where it is written, if it is text.
+    pub fn text_ref(&self) -> Option<&SmolStr> {
         match self.0.value_kind() {
             ValueKind::Lit(Literal::String(text)) => Some(text),
             _ => None,

@@ -7,7 +7,7 @@ use cedar_policy::Validator;
 
 use super::checks::Rules;
 use super::definitions::Definitions;
-use super::entities::EntityMemory;
+use super::entities::{Beside, EntityMemory};
 use super::known::Known;
 use super::policies;
 use super::single::Examiner;
@@ -72,6 +72,11 @@ impl Compiler {
     /// Counts there, from now on, how far the loading of entities has come.
     pub fn report_to(&mut self, progress: Arc<Progress>) {
         self.remains.entities.report_to(progress);
+    }
+
+    /// Stores these, from now on, beside the entities of files.
+    pub fn store_beside(&mut self, beside: Beside) {
+        self.remains.beside = beside;
     }
 
     /// Compiles sources to a world.

@@ -1,5 +1,6 @@
 //! Entity files to the stored entities: a million of them, and then only those that changed.
 
+mod beside;
 mod element;
 mod excerpt;
 mod relations;
@@ -25,6 +26,8 @@ use crate::engine::guard::StackUnavailable;
 use crate::engine::problem::{Place, Problem, Report, SourceFile};
 use crate::engine::progress::Progress;
 use crate::engine::version::Version;
+pub use beside::Beside;
+pub(super) use beside::Stored;
 use element::{Named, Reader};
 use excerpt::Excerpts;
 use relations::check_parents;
@@ -67,36 +70,63 @@ impl EntityMemory {
         self.progress = progress;
     }
 
-    /// Parses, validates and relates every entity of the files. What comes out holds what loading them afresh would; with
-    /// it comes a name that it keeps while it holds the same.
+    /// Parses, validates and relates every entity of the files, and puts those beside them. What comes out holds what loading
+    /// them afresh would; with it comes a name that it keeps while the files hold the same.
     ///
     /// # Errors
     /// [`StackUnavailable`]. What is wrong with the entities goes to `report`.
     pub(super) fn load(
         &mut self,
         files: &[SourceFile],
+        beside: &Beside,
         catalog: &Arc<Catalog>,
         report: &mut Report,
-    ) -> Result<(EntityStore, Version), StackUnavailable> {
-        let Self { workers, progress, .. } = self;
+    ) -> Result<Stored, StackUnavailable> {
         let sums: Vec<(String, Sum)> =
             files.iter().map(|file| (file.name.clone(), *file.bytes.sum())).collect();
-        if let Some(last) = &self.last
-            && Arc::ptr_eq(&last.catalog, catalog)
-            && last.files == sums
+        let known =
+            self.last.clone().filter(|last| Arc::ptr_eq(&last.catalog, catalog) && last.files == sums);
+        if let Some(last) = &known
+            && let Some(stored) = beside.as_served(last.state, catalog)
         {
-            progress.begin(0);
+            self.progress.begin(0);
             report.problems.extend(last.found.problems.iter().cloned());
-            return Ok((last.store.clone(), last.state));
+            return Ok(stored);
         }
         let mut found = Report::default();
         let texts: Vec<Text<'_>> = files.iter().filter_map(|file| excerpt::text(file, &mut found)).collect();
+        let reader = Reader::new(catalog);
+        let (of_files, state) = match &known {
+            Some(last) => {
+                self.progress.begin(0);
+                (last.store.clone(), last.state)
+            }
+            None => (self.read(&texts, &reader, &mut found)?, Version::next()),
+        };
+        let workers = &self.workers;
+        let stored = beside.join((&of_files, state), files, &reader, catalog, workers, &mut found)?;
+        relations::check(&texts, &stored.entities, &reader, catalog, workers, &mut found)?;
+        report.problems.extend(found.problems.iter().cloned());
+        if !found.rejects() {
+            let catalog = Arc::clone(catalog);
+            self.last = Some(Arc::new(Last { catalog, files: sums, store: of_files, state, found }));
+        }
+        Ok(stored)
+    }
+
+    /// The entities of files, as an edit of those of the last.
+    fn read(
+        &self,
+        texts: &[Text<'_>],
+        reader: &Reader<'_>,
+        found: &mut Report,
+    ) -> Result<EntityStore, StackUnavailable> {
+        let Self { workers, progress, .. } = self;
         progress.begin(texts.iter().map(|text| text.text.len()).sum());
         let before = self.last.as_ref().map(|last| last.store.clone()).unwrap_or_default();
-        let reader = Reader::new(catalog);
-        let mut edit = Edit::of(&before, catalog.strictness);
+        let mut edit = Edit::of(&before, reader.strictness());
         each(
-            &texts,
+            texts,
             workers,
             |element| reader.read(element.text),
             |found| {
@@ -107,15 +137,19 @@ impl EntityMemory {
             },
         )?;
         let (store, refused) = edit.finish();
-        refused.report(&texts, &reader, workers, &mut found)?;
-        relations::check(&texts, &store, &reader, catalog, workers, &mut found)?;
-        report.problems.extend(found.problems.iter().cloned());
-        let state = Version::next();
-        if !found.rejects() {
-            let catalog = Arc::clone(catalog);
-            self.last = Some(Arc::new(Last { catalog, files: sums, store: store.clone(), state, found }));
-        }
-        Ok((store, state))
+        refused.report(texts, reader, workers, found)?;
+        Ok(store)
+    }
+}
+
+/// What reads single entities as entity files are read, one text after another.
+pub(in crate::engine) fn reader(
+    catalog: &Catalog,
+) -> impl Fn(&str) -> Result<(EntityUid, StoredEntity), String> + use<'_> {
+    let reader = Reader::new(catalog);
+    move |text| {
+        let (uid, entity) = reader.read(text)?;
+        relations::check_parents(&uid, &entity).map(|()| (uid, entity))
     }
 }
 

@@ -144,25 +144,31 @@ impl<'w> Chain<'w> {
         [&self.root].into_iter().chain(self.links.iter().map(|link| &link.to))
     }
 
-    /// Each principal's place, p0 first, as policies see it (D6).
-    pub fn hops(&self, catalog: &Catalog) -> Vec<Hop> {
-        let length = self.links.len();
+    /// The root's place, as policies see it (D6).
+    pub fn first(&self, catalog: &Catalog) -> Hop {
         let person = catalog.user.as_ref() == Some(self.root.type_name());
         let agents = self.principals().filter(|uid| catalog.requires_chain(uid.type_name()));
-        let whole = Hop {
+        let mut first = Hop {
             role: Role::Delegator,
             hop: 0,
-            length: number(length),
+            length: number(self.links.len()),
             user: person.then(|| self.root.clone()),
             agents: agents.cloned().collect(),
             grants: self.links.iter().filter_map(|link| link.grant.name.stored()).cloned().collect(),
             purposes: self.links.iter().map(|link| link.grant.purpose.clone()).collect(),
         };
-        let role = |place| if place == length { Role::Actor } else { Role::Delegator };
+        self.go_to(0, &mut first);
+        first
+    }
+
+    /// Turns one place of this chain into another.
+    pub fn go_to(&self, place: usize, hop: &mut Hop) {
+        hop.role = if place == self.links.len() { Role::Actor } else { Role::Delegator };
         #[cfg(test)]
-        let role = |place| if planted(Mutant::RoleIgnored) { Role::Itself } else { role(place) };
-        let hop = |place| Hop { role: role(place), hop: number(place), ..whole.clone() };
-        (0..=length).map(hop).collect()
+        if planted(Mutant::RoleIgnored) {
+            hop.role = Role::Itself;
+        }
+        hop.hop = number(place);
     }
 
     /// The instants around `now` at which every grant holds as it does, or does not as it does not.

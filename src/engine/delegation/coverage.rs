@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 
-use super::grant::Covers;
+use super::grant::{Covers, Named};
 use crate::engine::cedar::BuiltEntity;
 use crate::engine::parties::Parties;
 use crate::engine::prepared::Prepared;
@@ -32,29 +32,26 @@ impl<'q> Reach<'q> {
     /// The first thing that is not covered.
     pub fn beyond(&self, covers: &Covers<'_>) -> Option<&EntityUid> {
         let Question { action, resource, touched, .. } = self.question;
-        if !covers.names_action(&action.uid) && !action.ancestors.iter().any(|uid| covers.names_action(uid)) {
+        let actions = covers.actions();
+        if !actions.has(&action.uid) && !action.ancestors.iter().any(|uid| actions.has(uid)) {
             return Some(&action.uid);
         }
-        if !self.is_in(resource, self.resource, |uid| covers.names_resource(uid)) {
+        if !covers.resources().any(|named| self.is_in(resource, self.resource, named)) {
             return Some(resource);
         }
+        let data = covers.data();
         let mut touched = touched.iter().zip(&self.touched);
         let beyond = touched.find(|(uid, prepared)| {
             let built = prepared.as_ref().map(|prepared| &prepared.built);
-            !self.is_in(uid, built, |uid| covers.names_data(uid))
+            !self.is_in(uid, built, data)
         });
         beyond.map(|(uid, _)| uid)
     }
 
     /// Whether an entity, or anything it is in, is named. What the request itself supplies is not: no grant could have meant
     /// it.
-    fn is_in(
-        &self,
-        uid: &EntityUid,
-        built: Option<&BuiltEntity>,
-        named: impl Fn(&EntityUid) -> bool,
-    ) -> bool {
-        let above = || built.into_iter().flat_map(BuiltEntity::ancestors);
-        !self.question.supplied.contains(uid) && (named(uid) || above().any(named))
+    fn is_in(&self, uid: &EntityUid, built: Option<&BuiltEntity>, named: Named<'_>) -> bool {
+        let mut above = built.into_iter().flat_map(BuiltEntity::ancestors);
+        !self.question.supplied.contains(uid) && (named.has(uid) || above.any(|uid| named.has(uid)))
     }
 }

@@ -1,6 +1,7 @@
 //! What one grant says: who hands what on to whom, how far and how long.
 
 use cedar_policy::EntityUid;
+use smol_str::SmolStr;
 
 use super::names::DelegationNames;
 use crate::engine::authorize::Now;
@@ -28,7 +29,7 @@ pub struct Grant<'w> {
     /// How many further grants may follow.
     pub max_depth: i64,
     /// What for, in words.
-    pub purpose: String,
+    pub purpose: SmolStr,
     /// What it covers.
     pub covers: Covers<'w>,
 }
@@ -66,7 +67,7 @@ impl<'w> Grant<'w> {
             not_before: instant(&names.not_before)?,
             expires: instant(&names.expires)?,
             max_depth: stored.attribute(&names.max_depth).and_then(CedarValue::as_long)?,
-            purpose: stored.attribute(&names.purpose).and_then(CedarValue::as_text)?.to_owned(),
+            purpose: stored.attribute(&names.purpose).and_then(CedarValue::text_ref)?.clone(),
             covers: Covers::Stored(stored, names),
         })
     }
@@ -104,31 +105,52 @@ fn only<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
 }
 
 impl Covers<'_> {
-    /// Whether an action is named.
-    pub fn names_action(&self, uid: &EntityUid) -> bool {
+    /// Actions.
+    pub fn actions(&self) -> Named<'_> {
         match self {
-            Self::Stored(stored, names) => holds(stored, &names.actions, uid),
-            Self::Token { actions, .. } => actions.contains(uid),
+            Self::Stored(stored, names) => Named::of(stored, &names.actions),
+            Self::Token { actions, .. } => Named::List(actions),
         }
     }
 
-    /// Whether a resource is named in any of the scopes.
-    pub fn names_resource(&self, uid: &EntityUid) -> bool {
-        match self {
-            Self::Stored(stored, names) => names.scopes.iter().any(|scope| holds(stored, scope, uid)),
-            Self::Token { scopes, .. } => scopes.contains(uid),
-        }
+    /// Resources: one set after the other.
+    pub fn resources(&self) -> impl Iterator<Item = Named<'_>> {
+        let (stored, scopes) = match self {
+            Self::Stored(stored, names) => (Some((stored, &names.scopes)), None),
+            Self::Token { scopes, .. } => (None, Some(Named::List(scopes))),
+        };
+        let sets = stored.map(|(stored, scopes)| scopes.iter().map(|scope| Named::of(stored, scope)));
+        sets.into_iter().flatten().chain(scopes)
     }
 
-    /// Whether data is named.
-    pub fn names_data(&self, uid: &EntityUid) -> bool {
+    /// Data.
+    pub fn data(&self) -> Named<'_> {
         match self {
-            Self::Stored(stored, names) => holds(stored, &names.data, uid),
-            Self::Token { scopes, .. } => scopes.contains(uid),
+            Self::Stored(stored, names) => Named::of(stored, &names.data),
+            Self::Token { scopes, .. } => Named::List(scopes),
         }
     }
 }
 
-fn holds(stored: &StoredEntity, set: &str, uid: &EntityUid) -> bool {
-    stored.attribute(set).is_some_and(|set| set.has_entity(uid))
+/// Entities that a grant names.
+#[derive(Debug, Clone, Copy)]
+pub enum Named<'g> {
+    /// An attribute of a delegation: a set, or it names nothing.
+    Set(&'g CedarValue),
+    /// What a token lists.
+    List(&'g [EntityUid]),
+}
+
+impl<'g> Named<'g> {
+    fn of(stored: &'g StoredEntity, set: &str) -> Self {
+        stored.attribute(set).map_or(Self::List(&[]), Self::Set)
+    }
+
+    /// Whether an entity is named.
+    pub fn has(self, uid: &EntityUid) -> bool {
+        match self {
+            Self::Set(set) => set.has_entity(uid),
+            Self::List(list) => list.contains(uid),
+        }
+    }
 }

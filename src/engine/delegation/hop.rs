@@ -1,6 +1,7 @@
 //! A principal's place in a chain, and what policies see of it.
 
 use cedar_policy::{EntityId, EntityUid};
+use smol_str::SmolStr;
 
 use crate::engine::catalog::Catalog;
 use crate::engine::cedar::{BuiltEntity, CedarRecord, CedarValue, RecordType, Type};
@@ -55,7 +56,7 @@ pub struct Hop {
     /// The chain's grants.
     pub grants: Vec<EntityUid>,
     /// The grants' purposes.
-    pub purposes: Vec<String>,
+    pub purposes: Vec<SmolStr>,
 }
 
 impl Hop {
@@ -102,7 +103,7 @@ impl Hop {
             user,
             agents,
             grants: grant.into_iter().collect(),
-            purposes: vec![String::new()],
+            purposes: vec![SmolStr::default()],
         }
     }
 
@@ -118,6 +119,19 @@ impl Hop {
         record
     }
 
+    /// Puts this place into the record of another place of the same chain, of which the rest is the same.
+    pub fn put_in(&self, record: &mut CedarRecord, declared: &RecordType) {
+        for name in Self::OF_PLACE {
+            let attribute = declared.attributes.get(name);
+            if let Some(value) = attribute.and_then(|attribute| self.value(name, &attribute.ty)) {
+                record.insert(name, value);
+            }
+        }
+    }
+
+    /// What differs from place to place.
+    const OF_PLACE: [&str; 2] = ["role", "hop"];
+
     fn value(&self, name: &str, ty: &Type) -> Option<CedarValue> {
         let entities = |uids: &[EntityUid]| CedarValue::set(uids.iter().map(CedarValue::entity));
         match (name, ty) {
@@ -127,9 +141,7 @@ impl Hop {
             ("user", _) => self.user.as_ref().map(CedarValue::entity),
             ("agents", _) => Some(entities(&self.agents)),
             ("grants", _) => Some(entities(&self.grants)),
-            ("purposes", _) => {
-                Some(CedarValue::set(self.purposes.iter().map(|purpose| CedarValue::string(purpose))))
-            }
+            ("purposes", _) => Some(CedarValue::set(self.purposes.iter().map(CedarValue::text))),
             _ => None,
         }
     }
@@ -168,7 +180,9 @@ impl Hop {
             ("user", _) => self.user.as_ref().map(reference),
             ("agents", _) => Some(Datum::List(self.agents.iter().map(reference).collect())),
             ("grants", _) => Some(Datum::List(self.grants.iter().map(reference).collect())),
-            ("purposes", _) => Some(Datum::List(self.purposes.iter().cloned().map(Datum::String).collect())),
+            ("purposes", _) => Some(Datum::List(
+                self.purposes.iter().map(|purpose| Datum::String(purpose.to_string())).collect(),
+            )),
             _ => None,
         }
     }

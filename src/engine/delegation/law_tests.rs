@@ -11,7 +11,6 @@ use cedar_policy::{Policy, PolicyId};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
-use proptest::test_runner::{Config, TestRng, TestRunner};
 
 use super::mutants::{self, Mutant};
 use super::scene_for_tests::{HOUR, NOW, Scene, WORLD, Written, uid};
@@ -25,6 +24,7 @@ use crate::engine::decision::{Decision, Effect};
 use crate::engine::parties::Parties;
 use crate::engine::question::Question;
 use crate::engine::slice;
+use crate::engine::soak_for_tests;
 use crate::engine::world::World;
 
 /// Policies that do not ask about the chain, and in how many of a hundred sets each is.
@@ -136,11 +136,8 @@ fn grant(dice: &mut Dice, mut grant: Written) -> Written {
     grant
 }
 
-/// So many cases, the same ones each time: what a test asserts of their shares holds in every run.
 fn cases(count: usize, reading: bool) -> impl Iterator<Item = Case> {
-    let config = Config { failure_persistence: None, ..Config::default() };
-    let seed = TestRng::deterministic_rng(config.rng_algorithm);
-    let mut runner = TestRunner::new_with_rng(config, seed);
+    let mut runner = soak_for_tests::runner(CASES);
     let numbers = vec(any::<u32>(), 80);
     (0..count).map(move |_| {
         let numbers = numbers.new_tree(&mut runner).unwrap().current();
@@ -148,7 +145,12 @@ fn cases(count: usize, reading: bool) -> impl Iterator<Item = Case> {
     })
 }
 
-const CASES: usize = 400;
+const CASES: u32 = if cfg!(debug_assertions) { 400 } else { 2_000 };
+
+/// How many chains a law is held to.
+fn count() -> usize {
+    soak_for_tests::cases(CASES) as usize
+}
 
 impl Case {
     fn world(&self) -> World {
@@ -158,7 +160,7 @@ impl Case {
         });
         let stored = self.scene.world();
         let generation = WORLD.generation.with_policies(compiled.collect());
-        let revocations = stored.revocations.as_ref().clone();
+        let revocations = stored.revocations.clone();
         World::new(Arc::new(generation), stored.entities).with_revocations(revocations)
     }
 
@@ -182,7 +184,8 @@ impl Case {
         let agents = chain.iter().map(|grant| uid("Agent", grant.to));
         let principals: Vec<_> = [uid(root.0, root.1)].into_iter().chain(agents).collect();
         principals.iter().enumerate().all(|(place, principal)| {
-            let mut question = Question::of(&world, &self.scene.request()).unwrap().by(principal);
+            let mut question = Question::of(&world, &self.scene.request()).unwrap();
+            question.principal.clone_from(principal);
             let Some(Type::Record(declared)) =
                 question.action.filled.attributes.get("delegation").map(|delegation| delegation.ty.clone())
             else {
@@ -196,7 +199,7 @@ impl Case {
                 user: (root.0 == "User").then(|| principals[0].clone()),
                 agents: agents.cloned().collect(),
                 grants: chain.iter().map(|grant| grant.uid()).collect(),
-                purposes: chain.iter().map(|grant| grant.id.clone()).collect(),
+                purposes: chain.iter().map(|grant| grant.id.as_str().into()).collect(),
             };
             let mut converter = Converter::new(&world.generation.catalog, Form::Typed, "context.delegation");
             let delegation = converter.record(&hop.written(&declared), &declared).unwrap();
@@ -257,10 +260,11 @@ fn violation(count: usize) -> Option<Case> {
 
 #[test]
 fn a_chain_is_allowed_if_and_only_if_every_grant_holds_and_every_hop_is() {
-    let allowed = cases(CASES, true).filter(Case::is_allowed).count();
-    println!("{allowed} of {CASES} are allowed");
-    assert!(allowed * 100 >= CASES * 20, "only {allowed} of {CASES} are allowed");
-    let violation = violation(CASES);
+    let count = count();
+    let allowed = cases(count, true).filter(Case::is_allowed).count();
+    println!("{allowed} of {count} are allowed");
+    assert!(allowed * 100 >= count * 20, "only {allowed} of {count} are allowed");
+    let violation = violation(count);
     assert!(violation.is_none(), "{violation:?}");
 }
 
@@ -270,7 +274,7 @@ fn every_planted_defect_breaks_the_law() {
         [Mutant::GrantNotChecked, Mutant::RoleIgnored, Mutant::RevokedAncestorIgnored, Mutant::ChainDropped]
     {
         let allowed = |case: &Case| case.is_allowed() && !case.should_be_allowed();
-        let noticed = mutants::with(mutant, || cases(CASES, true).find(allowed));
+        let noticed = mutants::with(mutant, || cases(count(), true).find(allowed));
         assert!(noticed.is_some(), "{mutant:?} allows nothing that the law forbids");
     }
 }
@@ -291,8 +295,8 @@ fn take_away(dice: &mut Dice, scene: &mut Scene) {
 
 #[test]
 fn taking_away_from_a_grant_never_gains() {
-    let mut lost = 0;
-    for (number, case) in cases(CASES, true).enumerate() {
+    let (mut lost, count) = (0, count());
+    for (number, case) in cases(count, true).enumerate() {
         let mut less = case.clone();
         let number = u32::try_from(number).unwrap();
         take_away(&mut Dice(vec![number, number / 7, number / 3].into_iter()), &mut less.scene);
@@ -300,7 +304,7 @@ fn taking_away_from_a_grant_never_gains() {
         assert!(before || !after, "{case:?} gains as {less:?}");
         lost += usize::from(before && !after);
     }
-    assert!(lost * 100 >= CASES * 10, "only {lost} of {CASES} lost anything");
+    assert!(lost * 100 >= count * 10, "only {lost} of {count} lost anything");
 }
 
 #[test]
@@ -310,14 +314,14 @@ fn a_revoked_ancestor_that_is_ignored_would_be_noticed_as_a_gain() {
         less.scene.revoked.push("g1");
         less.is_allowed()
     };
-    assert!(!cases(CASES, true).any(gains), "nothing is allowed below a revoked root");
-    assert!(mutants::with(Mutant::RevokedAncestorIgnored, || cases(CASES, true).any(gains)));
+    assert!(!cases(count(), true).any(gains), "nothing is allowed below a revoked root");
+    assert!(mutants::with(Mutant::RevokedAncestorIgnored, || cases(count(), true).any(gains)));
 }
 
 #[test]
 fn handing_on_never_gains_where_no_policy_asks_about_the_chain() {
-    let mut compared = 0;
-    for case in cases(CASES, false).filter(|case| case.scene.grants.len() > 1) {
+    let (mut compared, count) = (0, count());
+    for case in cases(count, false).filter(|case| case.scene.grants.len() > 1) {
         let mut shorter = case.clone();
         let leaf = shorter.scene.grants.pop().unwrap();
         shorter.scene.principal = leaf.from[0];
@@ -326,12 +330,12 @@ fn handing_on_never_gains_where_no_policy_asks_about_the_chain() {
         assert!(!longer || shorter.is_allowed(), "{case:?} gains by its last grant");
         compared += usize::from(longer);
     }
-    assert!(compared * 100 >= CASES * 10, "only {compared} were allowed");
+    assert!(compared * 100 >= count * 10, "only {compared} were allowed");
 }
 
 #[test]
 fn grants_that_are_not_shown_change_nothing() {
-    for case in cases(CASES / 4, true) {
+    for case in cases(count() / 4, true) {
         let mut more = case.clone();
         more.scene.grants.push(Written::new("other", ("User", "ana"), "a4", None));
         more.scene.grants.push(Written::new("below", ("Agent", case.scene.principal.1), "a5", Some("g1")));
@@ -345,7 +349,7 @@ fn an_agent_that_leaves_its_chain_out_never_gains() {
         case.scene.shown.clear();
         case.is_allowed()
     };
-    assert!(!cases(CASES, true).any(without), "none of the agents may act alone");
+    assert!(!cases(count(), true).any(without), "none of the agents may act alone");
 }
 
 #[test]

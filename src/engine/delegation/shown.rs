@@ -99,7 +99,7 @@ impl ShownToken {
                 not_before: Now(i64::MIN),
                 expires: subject.expires,
                 max_depth: 0,
-                purpose: purpose.clone(),
+                purpose: purpose.into(),
                 covers: Covers::Token { actions: uids(actions)?, scopes: uids(scopes)? },
             }),
             _ => None,

@@ -10,6 +10,7 @@ use super::*;
 use crate::engine::authorize::Now;
 use crate::engine::hop_question::HopQuestion;
 use crate::engine::key::Key;
+use crate::engine::soak_for_tests::runner;
 
 /// Ways of reading the context, and of reading less of it than it looks.
 const READS: &[&str] = &[
@@ -87,9 +88,9 @@ static TYPED: LazyLock<World> = LazyLock::new(|| {
 });
 
 fn key_and_decision(world: &World, asked: &Asked) -> (Key, HopDecision) {
-    let question = question_of(&request_of(asked));
+    let mut question = question_of(&request_of(asked));
     let parties = Parties::of(world, &question);
-    let mut hop = HopQuestion::new(world, question, &parties, Now(0), false);
+    let mut hop = HopQuestion::new(world, &mut question, &parties, Now(0), false);
     (hop.key().unwrap(), hop.decide().unwrap())
 }
 

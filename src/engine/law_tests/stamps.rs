@@ -10,6 +10,7 @@ use crate::engine::authorize::Now;
 use crate::engine::hop_question::HopQuestion;
 use crate::engine::mutants::{self, Mutant};
 use crate::engine::remembered::Stale;
+use crate::engine::soak_for_tests::runner;
 use crate::engine::stamps::Changed;
 
 /// An edit of the store: of whichever entity, to what it is in another store; or it is deleted.
@@ -43,9 +44,9 @@ const NOW: Now = Now(0);
 
 /// Decides a question as one hop.
 fn asked<T>(world: &World, request: &Request, ask: impl FnOnce(&mut HopQuestion<'_>) -> T) -> T {
-    let question = question_of(request);
+    let mut question = question_of(request);
     let parties = Parties::of(world, &question);
-    ask(&mut HopQuestion::new(world, question, &parties, NOW, false))
+    ask(&mut HopQuestion::new(world, &mut question, &parties, NOW, false))
 }
 
 /// Edits an entity of the store: deletes it, or makes it what it is in `other`, wholly or in part.

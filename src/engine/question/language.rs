@@ -40,6 +40,7 @@ impl Question {
             context: context(catalog, &action, request)?,
             action,
             references: Vec::new(),
+            role: None,
             supplied: Supplied::default(),
             touched: Vec::new(),
             shown: Shown::default(),

@@ -59,6 +59,9 @@ pub enum CommandError {
     /// The kept set does not compile with today's configuration and emergency forbids.
     #[error("the kept set does not load any more: {}", .0.join("; "))]
     Rejected(Vec<String>),
+    /// Too much is written at once.
+    #[error("so much was written meanwhile that the set has to be compiled again: try again")]
+    Busy,
     /// There is no rollback to release.
     #[error("no rollback is held: there is nothing to release")]
     NotPinned,

@@ -50,13 +50,14 @@ impl Loader {
             self.unapplied = false;
             return self.emergency.refuse(Vec::new());
         }
+        let base = self.store_beside();
         let fitted = fit(&mut self.served.sources, &mut self.compiler, &self.emergency.forbids());
         self.unapplied = fitted.is_err();
         match fitted {
             Ok(fitted) if fitted.in_force == *self.emergency.in_force() => {
                 self.emergency.refuse(fitted.refused);
             }
-            Ok(fitted) => self.publish_served(fitted),
+            Ok(fitted) => self.publish_served(Fitted { base, ..fitted }),
             Err(report) => {
                 // What is served was compiled with what is in force: it is the system that fails, and may recover.
                 self.served.sources.emergency = self.emergency.in_force().values().cloned().collect();
@@ -66,9 +67,14 @@ impl Loader {
     }
 
     fn publish_served(&mut self, fitted: Fitted) {
-        let Set { sources, digest } = &mut self.served;
-        let set = Set { sources: std::mem::take(sources), digest: std::mem::take(digest) };
-        self.publish(set, fitted, self.source);
+        let in_force = self.emergency.in_force().values().cloned().collect();
+        let set = Set { sources: self.served.sources.clone(), digest: self.served.digest.clone() };
+        if let Err(error) = self.publish(set, fitted, self.source) {
+            // Another set is on its way, or was: they are put in force with what is served then.
+            tracing::warn!(?error, "emergency forbids wait for a set that is being published");
+            self.served.sources.emergency = in_force;
+            self.unapplied = true;
+        }
     }
 
     pub(super) fn log_emergency(&self) {

@@ -14,6 +14,8 @@ pub(super) struct Fitted {
     pub(super) refused: Vec<Problem>,
     /// Delegations that were never served before.
     pub(super) new_grants: NewGrants,
+    /// Sequence of the world whose entities it was compiled beside.
+    pub(super) base: u64,
 }
 
 /// Compiles `sources` as [`fit`] does, and holds them to the delegations that were served before.
@@ -72,7 +74,7 @@ impl Attempt<'_> {
     }
 
     fn fitted(self, loaded: Loaded, in_force: Files) -> Fitted {
-        Fitted { loaded, in_force, refused: self.refused, new_grants: NewGrants::new() }
+        Fitted { loaded, in_force, refused: self.refused, new_grants: NewGrants::new(), base: 0 }
     }
 
     fn concerns_emergency_only(&self, report: &Report) -> bool {
@@ -110,7 +112,7 @@ impl Attempt<'_> {
         changed.iter().for_each(|name| put_back(&mut files, &self.forbids.in_force, name));
         let loaded = self.compile(&files)?;
         let mut fitted =
-            Fitted { loaded, in_force: files, refused: Vec::new(), new_grants: NewGrants::new() };
+            Fitted { loaded, in_force: files, refused: Vec::new(), new_grants: NewGrants::new(), base: 0 };
         self.add(&changed, &mut fitted);
         fitted.refused.append(&mut self.refused);
         self.sources.emergency = fitted.in_force.values().cloned().collect();

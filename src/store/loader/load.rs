@@ -6,15 +6,19 @@ use std::time::Instant;
 use super::super::directory::{Fingerprint, Reading};
 use super::super::emergency::Files;
 use super::super::pin::Verdict;
+use super::adopt::NotServed;
 use super::background::discard;
 use super::fit::Fitted;
 use super::status::{
     EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, RevocationStatus, Source, texts,
 };
 use super::{Loader, Set};
-use crate::engine::compile::EMERGENCY;
-use crate::engine::problem::Report;
+use crate::engine::compile::{EMERGENCY, Sources};
+use crate::engine::problem::{Place, Problem, Report};
 use crate::engine::progress::Progress;
+
+/// How often a set is compiled again because of what was written meanwhile.
+const ATTEMPTS: usize = 3;
 
 impl Loader {
     /// Loads files that changed and have settled.
@@ -76,18 +80,40 @@ impl Loader {
             self.rejected = false;
             return self.note(Outcome::Unchanged, &Report::default());
         }
+        self.load(reading.sources, &digest)
+    }
+
+    /// Compiles a set, and serves it. If too much is written meanwhile to bring it up to date, it is compiled again.
+    fn load(&mut self, sources: Sources, digest: &str) -> Outcome {
         let begun = Instant::now();
-        let (sources, fitted) = self.fit(reading.sources);
-        match fitted {
-            Ok(fitted) => {
-                log_load(&self.config.progress, begun);
-                self.rejected = false;
-                let outcome = self.note(Outcome::Published, &fitted.loaded.warnings);
-                self.publish(Set { sources, digest }, fitted, Source::Files);
-                outcome
+        let mut sources = sources;
+        for _ in 0..ATTEMPTS {
+            let (set, fitted) = self.fit(sources);
+            let fitted = match fitted {
+                Ok(fitted) => fitted,
+                Err(report) => return self.reject(&report),
+            };
+            log_load(&self.config.progress, begun);
+            let warnings = fitted.loaded.warnings.clone();
+            sources = set.clone();
+            match self.publish(Set { sources: set, digest: digest.to_owned() }, fitted, Source::Files) {
+                Ok(()) => {
+                    self.rejected = false;
+                    let outcome = self.note(Outcome::Published, &warnings);
+                    self.refresh_status();
+                    return outcome;
+                }
+                Err(NotServed::Refused(report)) => return self.reject(&report),
+                Err(NotServed::Outdated) => {}
             }
-            Err(report) => self.reject(&report),
         }
+        let message =
+            format!("too much was written while it was compiled, {ATTEMPTS} times: it is tried again");
+        let report = Report { problems: vec![Problem::error(&Place::new("entity log", ""), message)] };
+        // The next look finds the files changed.
+        self.seen.clear();
+        self.files.handled(None);
+        self.reject(&report)
     }
 
     /// Holds to the rollback, or ends it: then the files load.
@@ -128,13 +154,17 @@ impl Loader {
     }
 
     /// Serves a set that compiled.
-    pub(super) fn publish(&mut self, set: Set, fitted: Fitted, source: Source) {
-        let Fitted { loaded, in_force, refused, new_grants } = fitted;
-        self.grants.learn(new_grants);
-        let world = loaded.world.with_revocations(self.revocations.current());
-        self.retired.add(self.store.publish(world));
+    ///
+    /// # Errors
+    /// [`NotServed`]; nothing has changed.
+    pub(super) fn publish(&mut self, set: Set, fitted: Fitted, source: Source) -> Result<(), NotServed> {
+        let Fitted { loaded, in_force, refused, new_grants, base } = fitted;
+        let asked = self.emergency.forbids();
+        self.serve(loaded.world, base)?;
+        self.log.keep(new_grants, Vec::new());
         discard(std::mem::replace(&mut self.served, set));
-        self.unapplied = false;
+        // Forbids that came while it waited for the log are put in force with it next.
+        self.unapplied = self.emergency.forbids() != asked;
         self.source = source;
         self.emergency.accept(in_force, refused);
         self.reloads.published += 1;
@@ -152,6 +182,7 @@ impl Loader {
         );
         // Writing it to disk takes longer than anybody who is answered from it should have to wait for the status.
         self.refresh_status();
+        Ok(())
     }
 
     /// Writes the emergency forbids in force, if the disk has others. What cannot be written is tried again later.
@@ -210,6 +241,17 @@ impl Loader {
         }
     }
 
+    /// What could not be written, if anything could not.
+    pub(super) fn keep_error(&self) -> Option<String> {
+        let log = self.log.status();
+        let log = log.error.as_ref().map(|error| {
+            let unkept = log.unkept;
+            format!("the entity log is not written ({unkept} revocations or delegations in force are not saved): {error}")
+        });
+        let errors: Vec<_> = self.errors.text().into_iter().chain(log).collect();
+        (!errors.is_empty()).then(|| errors.join("; "))
+    }
+
     fn describe(&self) -> LoaderStatus {
         let published = self.store.current();
         let policies = &published.world.generation.policies;
@@ -242,7 +284,7 @@ impl Loader {
                 problems: texts(self.revocations.problems().iter()),
             },
             reloads: self.reloads,
-            keep_error: self.errors.text(),
+            keep_error: self.keep_error(),
             serving_stale: self.rejected || self.source != Source::Files,
         }
     }
@@ -250,8 +292,8 @@ impl Loader {
 
 impl super::WriteErrors {
     pub(super) fn text(&self) -> Option<String> {
-        let Self { history, emergency, revocations, grants, pin, damaged } = self;
-        let all = [emergency, revocations, grants, pin, history, damaged];
+        let Self { history, emergency, pin, damaged } = self;
+        let all = [emergency, pin, history, damaged];
         let errors: Vec<_> = all.into_iter().flatten().cloned().collect();
         (!errors.is_empty()).then(|| errors.join("; "))
     }

@@ -8,7 +8,7 @@ use super::super::directory::Reading;
 use super::background::{Background, Look, discard};
 use super::fit::{Fitted, fit_known};
 use super::{Loader, MIN_POLL};
-use crate::engine::compile::Sources;
+use crate::engine::compile::{Beside, Sources};
 use crate::engine::problem::Report;
 
 /// Work that takes no longer than this has the loader to itself: forbids that came with a set are usually put in force
@@ -41,7 +41,7 @@ impl Loader {
 
     /// Looks at revocations and at the emergency folder, puts in force with what is served what they ask for, and says when
     /// to look again.
-    fn mind_what_denies(&mut self) -> Duration {
+    pub(super) fn mind_what_denies(&mut self) -> Duration {
         let revocations_wait = self.take_revocations();
         let (changed, wait) = self.follow_emergency();
         if changed || self.unapplied {
@@ -49,7 +49,7 @@ impl Loader {
             self.log_emergency();
         }
         self.refresh_status();
-        self.save_standing();
+        self.save_emergency();
         wait.into_iter().chain(revocations_wait).fold(self.config.poll, Duration::min).max(MIN_POLL)
     }
 
@@ -65,8 +65,9 @@ impl Loader {
     pub(super) fn fit(&mut self, sources: Sources) -> (Sources, Result<Fitted, Report>) {
         loop {
             let forbids = self.emergency.forbids();
+            let base = self.store_beside();
             let (set, compiler, asked) = (sources.clone(), self.compiler.clone(), forbids.clone());
-            let grants = self.grants.served();
+            let grants = self.log.grants();
             let (set, compiler, fitted) = self.meanwhile(move || {
                 let (mut set, mut compiler) = (set.clone(), compiler.clone());
                 let fitted = fit_known(&mut set, &mut compiler, &asked, &grants);
@@ -74,10 +75,17 @@ impl Loader {
             });
             discard(std::mem::replace(&mut self.compiler, compiler));
             if self.emergency.forbids() == forbids {
-                return (set, fitted);
+                return (set, fitted.map(|fitted| Fitted { base, ..fitted }));
             }
             // They came meanwhile, and are in force with what is served. What is compiled by now is not compiled again.
             discard(fitted);
         }
+    }
+
+    /// Compiles, from now on, beside what is stored now. Says which sequence that is of.
+    pub(super) fn store_beside(&mut self) -> u64 {
+        let current = self.store.current();
+        self.compiler.store_beside(Beside::of(&current.world));
+        current.sequence
     }
 }

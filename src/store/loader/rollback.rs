@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use super::super::directory::Reading;
 use super::super::history::{Kept, NotFound};
 use super::super::pin::Pin;
+use super::adopt::NotServed;
 use super::command::{Command, CommandError, Served};
 use super::fit::Fitted;
 use super::status::{LastLoad, Outcome, Source, rfc3339_text, texts};
@@ -50,7 +51,7 @@ impl Loader {
             if outcome == Outcome::Rejected { self.last_load.problems.clone() } else { Vec::new() };
         problems.extend(texts(self.revocations.problems().iter()));
         problems.extend(texts(self.emergency.problems()));
-        problems.extend(self.errors.text());
+        problems.extend(self.keep_error());
         Served {
             generation: published.world.generation.hash.to_string(),
             revision: published.revision.to_string(),
@@ -72,7 +73,11 @@ impl Loader {
         let outcome = if kept.digest == self.served.digest && fitted.in_force == *self.emergency.in_force() {
             Outcome::Unchanged
         } else {
-            self.publish(Set { sources, digest: kept.digest.clone() }, fitted, Source::Rollback);
+            let set = Set { sources, digest: kept.digest.clone() };
+            self.publish(set, fitted, Source::Rollback).map_err(|error| match error {
+                NotServed::Outdated => CommandError::Busy,
+                NotServed::Refused(report) => CommandError::Rejected(texts(report.errors())),
+            })?;
             Outcome::Published
         };
         self.source = Source::Rollback;

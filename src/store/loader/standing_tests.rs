@@ -1,6 +1,7 @@
 //! What must hold whatever the files say: revocations, and delegations as they were first served.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use cedar_policy::EntityUid;
@@ -148,7 +149,8 @@ fn a_rollback_brings_no_other_delegation_under_a_known_id() {
     assert!(stores(&running, "g"), "as it was, it comes back");
     running.stop();
     // A kept set from elsewhere, in which the id means something else.
-    fs::remove_file(site.path("data/grants.known")).unwrap();
+    site.remove("data/entities.redb");
+    site.remove("data/format");
     store(&site, &[grant("g", "2040-01-01")]);
     site.write("policies/base.cedar", permit("other"));
     fs::remove_file(site.path("data/rollback.pin")).unwrap();
@@ -161,17 +163,62 @@ fn a_rollback_brings_no_other_delegation_under_a_known_id() {
 }
 
 #[test]
-fn a_damaged_record_of_delegations_or_revocations_stops_the_start() {
-    for file in ["data/grants.known", "data/revocations.known"] {
-        let site = site(&[grant("g", "2030-01-01")]);
-        site.start().stop();
-        let text = fs::read_to_string(site.path(file)).unwrap();
-        site.write(file, text.replace("sha256:", "sha256:0"));
-        match site.try_start(site.config()) {
-            Err(OpenError::Damaged(damaged)) => assert_eq!(damaged.path, site.path(file)),
-            other => panic!("{file}: {other:?}"),
+fn a_log_that_is_damaged_or_lost_stops_the_start_and_no_seeds_stand_in() {
+    let site = site(&[grant("g", "2030-01-01")]);
+    site.start().stop();
+    let log = site.path("data/entities.redb");
+    let bytes = fs::read(&log).unwrap();
+    let refused = |what: &str| match site.try_start(site.config()) {
+        Err(OpenError::Log(error)) => {
+            let error = error.to_string();
+            assert!(error.contains("entities.redb") && error.contains("restore"), "{what}: {error}");
         }
+        Err(other) => panic!("{what}: {other}"),
+        Ok(_) => panic!("{what}: serves"),
+    };
+    // What is known of the delegation.
+    let digest = bytes.windows(7).rposition(|part| part == b"sha256:").unwrap();
+    for at in [0, digest + 8] {
+        let mut damaged = bytes.clone();
+        damaged.get_mut(at..at + 2).unwrap().fill(0xa5);
+        fs::write(&log, &damaged).unwrap();
+        refused(&format!("byte {at}"));
     }
+    fs::write(&log, bytes.get(..bytes.len() / 2).unwrap()).unwrap();
+    refused("cut short");
+    fs::write(&log, "").unwrap();
+    refused("empty");
+    fs::remove_file(&log).unwrap();
+    refused("lost");
+    fs::write(&log, &bytes).unwrap();
+    site.start().stop();
+}
+
+/// What an earlier build kept in files of their own moves into the log.
+#[test]
+fn what_an_earlier_build_kept_is_taken_over_once() {
+    let site = site(&[]);
+    fs::create_dir_all(site.path("data")).unwrap();
+    fs::set_permissions(site.path("data"), fs::Permissions::from_mode(0o700)).unwrap();
+    site.write("data/format", "1\n");
+    let sealed = |file: &str, kind: &str, content: &Value| {
+        crate::store::sealed::write(&site.path(file), Box::leak(kind.to_owned().into_boxed_str()), content)
+            .unwrap();
+    };
+    sealed("data/revocations.known", "revocations", &json!({"revoked": [name("a")]}));
+    sealed("data/grants.known", "grants", &json!({name("g"): "sha256:other"}));
+    for _ in 0..2 {
+        let running = site.start();
+        assert!(revokes(&running, "a"));
+        store(&site, &[grant("g", "2030-01-01")]);
+        running.until_rejected("an id of its own");
+        running.stop();
+        assert!(!site.path("data/revocations.known").exists() && !site.path("data/grants.known").exists());
+        store(&site, &[]);
+    }
+    site.write("data/format", "1\n");
+    sealed("data/revocations.known", "revocations", &json!({"revoked": ["x"]}));
+    assert!(matches!(site.try_start(site.config()), Err(OpenError::Log(_))));
 }
 
 #[test]
@@ -267,26 +314,4 @@ fn a_first_start_that_cannot_know_what_is_revoked_is_refused() {
         site.write("revocations.json", text);
         site.start().stop();
     }
-}
-
-#[test]
-fn what_cannot_be_written_is_said_and_tried_again() {
-    use std::os::unix::fs::PermissionsExt as _;
-    // A folder in the file's place refuses everybody.
-    let site = site(&[]);
-    let running = site.start();
-    let kept = site.path("data/revocations.known");
-    running.until("written once", |_| kept.exists());
-    fs::remove_file(&kept).unwrap();
-    fs::create_dir(&kept).unwrap();
-    site.write("revocations.json", json!([name("a")]).to_string());
-    until_revoked(&running, "a");
-    running.until("said", |running| {
-        running.status().keep_error.as_ref().is_some_and(|error| error.contains("revocations in force"))
-    });
-    fs::remove_dir(&kept).unwrap();
-    running.until("written", |running| running.status().keep_error.is_none());
-    assert!(fs::read_to_string(&kept).unwrap().contains("Delegation"));
-    assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
-    running.stop();
 }

@@ -4,27 +4,32 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use cedar_policy::EntityUid;
 
 use super::super::data_dir::DataDir;
 use super::super::directory::Reading;
 use super::super::emergency::Emergency;
-use super::super::grants::KnownGrants;
+use super::super::entity_log::{Contents, EntityLog, EntityLogHandle};
+use super::super::grants::{NewGrants, ServedGrants};
 use super::super::history::History;
 use super::super::pin::{Pin, PinFile, Verdict};
 use super::super::revocations::RevocationList;
 use super::super::sealed::Damaged;
 use super::super::settling::Settling;
+use super::super::upgrade::{LogUnavailable, open_log};
 use super::super::{Store, workers};
 use super::fit::{Fitted, fit_known};
 use super::heartbeat::Heartbeat;
 use super::inbox::Inbox;
 use super::load::log_load;
 use super::retired::Retired;
+use super::revocations::revoking;
 use super::status::{LastLoad, LoaderStatus, Outcome, Reloads, Source, texts};
 use super::{Loader, LoaderConfig, Set, WriteErrors};
-use crate::engine::compile::{Compiler, Loaded, Sources};
+use crate::engine::compile::{Beside, Compiler, Loaded, Sources};
 use crate::engine::guard::{StackUnavailable, on_parser_stack};
 use crate::engine::problem::{Problem, Report};
+use crate::engine::world::World;
 
 /// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +54,15 @@ pub enum OpenError {
         /// What holds the rollback.
         file: String,
     },
-    /// What must hold is not known: emergency forbids, revocations, which delegations were served, or the rollback.
+    /// What callers wrote is not known, nor who is suspended, nor what was revoked.
+    #[error(transparent)]
+    Log(#[from] LogUnavailable),
+    /// The entity log cannot be written, or nobody would write it.
+    #[error("the entity log cannot be written: {0}")]
+    LogWriting(String),
+    /// What must hold is not known: emergency forbids, or the rollback.
     #[error(
-        "{0}; make sure that `emergency/` holds every forbid, `revocations.json` every revocation, and the files are what to serve, then delete it"
+        "{0}; make sure that `emergency/` holds every forbid, and the files are what to serve, then delete it"
     )]
     Damaged(#[from] Damaged),
     /// The emergency folder cannot be read whole: there may be a forbid in it that nobody knows of.
@@ -121,7 +132,9 @@ impl Loader {
 struct Standing {
     emergency: Emergency,
     revocations: RevocationList,
-    grants: KnownGrants,
+    /// What the file of revocations says that the log does not.
+    revoked: Vec<EntityUid>,
+    log: EntityLog,
     pin_file: PinFile,
     pin: Option<Pin>,
 }
@@ -132,22 +145,23 @@ impl Standing {
         let mut emergency = Emergency::open(&config.emergency, &data.emergency())?;
         emergency.start().map_err(|problem| OpenError::Emergency(Box::new(problem)))?;
         let type_name = config.options.domain.delegation.type_name.clone();
-        let mut revocations = RevocationList::open(&config.revocations, &data.revocations(), type_name)?;
-        revocations.start().map_err(|problem| OpenError::Revocations(Box::new(problem)))?;
-        let grants = KnownGrants::open(&data.grants())?;
+        let log = open_log(data, config.entity_log)?;
+        let known = log.contents().revocations.clone();
+        let mut revocations = RevocationList::new(&config.revocations, known, log.was_served(), type_name);
+        let revoked = revocations.start().map_err(|problem| OpenError::Revocations(Box::new(problem)))?;
         let (pin_file, pin) = PinFile::open(&data.pin())?;
-        Ok(Self { emergency, revocations, grants, pin_file, pin })
+        Ok(Self { emergency, revocations, revoked, log, pin_file, pin })
     }
 }
 
 fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Report), OpenError> {
-    let Standing { mut emergency, revocations, mut grants, pin_file, pin } = Standing::open(&config, data)?;
+    let Standing { mut emergency, revocations, revoked, log, pin_file, pin } = Standing::open(&config, data)?;
     let (history, damaged) = History::open(&data.generations());
     let mut reading = Reading::take(&config.folders);
     let seen = reading.digest.clone();
     let remembered = Arc::clone(&reading.remembered);
     let begun = Instant::now();
-    let mut kept = KeptWorlds::new(&config, &history, &emergency, &grants);
+    let mut kept = KeptWorlds::new(&config, &history, &emergency, log.contents());
     let (held, unclear) = still_held(pin.as_ref(), &reading, &seen);
     let files = Settling::after(reading.fingerprint.take());
     let first = match &held {
@@ -155,13 +169,11 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
         None => kept.files_or_last_known_good(reading, &seen)?,
     };
     log_load(&config.progress, begun);
-    let compiler = kept.compiler;
-    let errors = WriteErrors { damaged: log_damaged(&damaged), ..WriteErrors::default() };
+    let (compiler, damaged) = (kept.compiler, log_damaged(&damaged));
     emergency.accept(first.fitted.in_force, first.fitted.refused);
-    grants.learn(first.fitted.new_grants);
     let Loaded { world, warnings, .. } = first.fitted.loaded;
-    let world = world.with_revocations(revocations.current());
-    let store = Arc::new(Store::with_key(world, data.key(), config.cache_bytes));
+    let facts = Facts { revoked, grants: first.fitted.new_grants };
+    let (log, store) = begin(log, world, data, config.cache_bytes, facts)?;
     let (commands, inbox) = Inbox::new();
     let outcome = if first.rejected.is_some() { Outcome::Rejected } else { Outcome::Published };
     let last_load = LastLoad::now(outcome, first.rejected.as_ref().unwrap_or(&warnings));
@@ -175,7 +187,8 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
         history,
         emergency,
         revocations,
-        grants,
+        log,
+        adopting: false,
         pin,
         pin_file,
         files,
@@ -186,7 +199,7 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
         retired: Retired::default(),
         unkept: true,
         kept_at: None,
-        errors,
+        errors: WriteErrors { damaged, ..WriteErrors::default() },
         last_load,
         reloads: Reloads::default(),
         heartbeat: Heartbeat::new(),
@@ -201,6 +214,31 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
     loader.refresh_status();
     let told = loader.told_at_start(first.rejected.unwrap_or_default(), warnings);
     Ok((loader, store, told))
+}
+
+/// What files say that the log does not yet.
+struct Facts {
+    revoked: Vec<EntityUid>,
+    grants: NewGrants,
+}
+
+/// Serves the first world, and starts the log's writer.
+fn begin(
+    mut log: EntityLog,
+    world: World,
+    data: &DataDir,
+    cache_bytes: Option<u64>,
+    Facts { revoked, grants }: Facts,
+) -> Result<(EntityLogHandle, Arc<Store>), OpenError> {
+    let failed = |error: &dyn std::fmt::Display| OpenError::LogWriting(error.to_string());
+    let store = log.store(world, data.key(), cache_bytes).map_err(|error| failed(&error))?;
+    let store = Arc::new(store);
+    let log = log.spawn(&store).map_err(|error| failed(&error))?;
+    if !revoked.is_empty() {
+        drop(store.update(|world| revoking(world, &revoked)));
+    }
+    log.keep(grants, revoked);
+    Ok((log, store))
 }
 
 /// The rollback that holds, and what is wrong with the files if nobody knows whether they changed.
@@ -226,7 +264,7 @@ struct KeptWorlds<'a> {
     config: &'a LoaderConfig,
     history: &'a History,
     emergency: &'a Emergency,
-    grants: &'a KnownGrants,
+    grants: &'a ServedGrants,
     compiler: Compiler,
 }
 
@@ -236,15 +274,16 @@ impl<'a> KeptWorlds<'a> {
         config: &'a LoaderConfig,
         history: &'a History,
         emergency: &'a Emergency,
-        grants: &'a KnownGrants,
+        log: &'a Contents,
     ) -> Self {
         let mut compiler = Compiler::new(config.options.clone(), workers::all());
         compiler.report_to(Arc::clone(&config.progress));
-        Self { config, history, emergency, grants, compiler }
+        compiler.store_beside(Beside::Lines(Arc::clone(&log.lines)));
+        Self { config, history, emergency, grants: &log.grants, compiler }
     }
 
     fn fit(&mut self, sources: &mut Sources) -> Result<Fitted, Report> {
-        fit_known(sources, &mut self.compiler, &self.emergency.forbids(), &self.grants.served())
+        fit_known(sources, &mut self.compiler, &self.emergency.forbids(), self.grants)
     }
 
     fn rolled_back(&mut self, pin: &Pin, data: &DataDir) -> Result<First, OpenError> {

@@ -92,7 +92,7 @@ fn revoked(
 }
 
 /// The entity of that name.
-pub(super) fn uid_of(name: &str) -> Option<EntityUid> {
+pub(in crate::store) fn uid_of(name: &str) -> Option<EntityUid> {
     if name.len() > MAX_NAME_BYTES || guard::nesting(name, Syntax::Policy).is_err() {
         return None;
     }

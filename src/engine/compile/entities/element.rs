@@ -53,6 +53,10 @@ impl<'c> Reader<'c> {
         Self { catalog, shapes }
     }
 
+    pub(super) fn strictness(&self) -> Strictness {
+        self.catalog.strictness
+    }
+
     /// The entity that `text` says.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use cedar_policy::EntityUid;
 use foldhash::fast::RandomState;
 use smol_str::SmolStr;
 
+use super::beside::ENTITY_LOG;
 use super::element::Reader;
 use super::excerpt::Excerpts;
 use super::stream::{Found, Text, each};
@@ -131,9 +132,15 @@ fn push_sorted(
     found.sort_by_key(|(uid, _)| place(uid));
     let more = found.len().saturating_sub(MAX_ALIKE);
     for (uid, trouble) in found.into_iter().take(MAX_ALIKE) {
-        let (file, offset) = place(uid);
-        let (place, span) = excerpts.around(file, offset);
-        report.push(Problem::new(&place, severity, trouble.describe(uid)).at(span, None));
+        let message = trouble.describe(uid);
+        report.push(match places.get(uid) {
+            Some((file, offset)) => {
+                let (place, span) = excerpts.around(*file, *offset);
+                Problem::new(&place, severity, message).at(span, None)
+            }
+            // It stands in no file.
+            None => Problem::new(&Place::new(ENTITY_LOG, ""), severity, message),
+        });
     }
     if more > 0 {
         let message = format!("and {more} more like the last");
