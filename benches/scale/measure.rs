@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use mandate::engine::authorize::authorize;
+use mandate::engine::authorize::{Now, authorize};
 use mandate::engine::decision::Effect;
 use mandate::engine::world::World;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::Attempt;
 use crate::options::Effort;
 use crate::plain::Plain;
-use crate::requests::{Draw, NOW, Wire};
+use crate::requests::{Draw, NOW, Wire, instant};
 use crate::workload::{Candidates, Scopes, Workload};
 
 /// Fewest decisions of a round, however long they take.
@@ -108,7 +108,7 @@ pub(crate) fn scopeless(policies: usize, effort: Effort) -> Attempt<Scopeless> {
         let wire = workload.ask(Draw::Zipf)?;
         theirs.record(nanos(plain.compare(&workload, &world, &wire)?.took))?;
         // The comparison has warmed both up.
-        ours.record(nanos(decide(&world, &wire)?.0))?;
+        ours.record(nanos(decide(&world, &wire, NOW)?.0))?;
     }
     Ok(Scopeless {
         policies,
@@ -118,14 +118,14 @@ pub(crate) fn scopeless(policies: usize, effort: Effort) -> Attempt<Scopeless> {
     })
 }
 
-/// Builds a request and decides it: how long that takes, and whether it is allowed.
+/// Builds a request and decides it at an instant: how long that takes, and whether it is allowed.
 ///
 /// # Errors
 /// The request is invalid, which is a defect of the workload.
-pub(crate) fn decide(world: &World, wire: &Wire) -> Attempt<(Duration, bool)> {
+pub(crate) fn decide(world: &World, wire: &Wire, now: Now) -> Attempt<(Duration, bool)> {
     let start = Instant::now();
     let request = wire.request();
-    let decision = authorize(world, &request, NOW)?;
+    let decision = authorize(world, &request, now)?;
     let allowed = decision.effect == Effect::Allow;
     drop((request, decision));
     Ok((start.elapsed(), allowed))
@@ -168,7 +168,7 @@ fn round(
     let start = Instant::now();
     while goes_on(times.len(), LEAST_DECISIONS, most, start, longest) {
         let wire = workload.ask(draw)?;
-        let (took, allowed) = decide(world, &wire)?;
+        let (took, allowed) = decide(world, &wire, instant(times.len()))?;
         times.record(nanos(took))?;
         allows += u32::from(allowed);
     }

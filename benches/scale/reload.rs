@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::Attempt;
 use crate::measure::{decide, micros, nanos};
 use crate::options::{Effort, entities_of};
-use crate::requests::{Draw, Wire};
+use crate::requests::{Draw, NOW, Wire, instant};
 use crate::workload::{Scopes, Workload};
 
 /// Share of its time for which the thread that decides has work.
@@ -158,7 +158,7 @@ fn pace(store: &Store, wires: &[Wire]) -> Attempt<Duration> {
     let start = Instant::now();
     let mut times = Histogram::<u64>::new(3)?;
     for wire in wires.iter().take(PACED_BY) {
-        times.record(nanos(decide(&published.world, wire)?.0))?;
+        times.record(nanos(decide(&published.world, wire, instant(times.len()))?.0))?;
         if start.elapsed() > Duration::from_secs(5) {
             break;
         }
@@ -205,7 +205,7 @@ fn load(store: &Store, wires: &[Wire], interval: Duration, phase: &AtomicU8) -> 
             _ => break,
         };
         let begun = Instant::now();
-        decide(&store.current().world, wire)?;
+        decide(&store.current().world, wire, NOW)?;
         times.record(begun.saturating_duration_since(due), begun.elapsed())?;
     }
     Ok([quiet, reloading])

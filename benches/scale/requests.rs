@@ -12,8 +12,10 @@ use serde::Serialize;
 use crate::Attempt;
 use crate::population::{Name, Population, pick, some, user, whole};
 
-/// When everything is asked: 2026-11-22T10:00:00Z.
+/// When what is compared with the plain `Authorizer` is asked, and about when everything is: 2026-11-22T10:00:00Z.
 pub(crate) const NOW: Now = Now(1_795_341_600_000);
+/// How many decisions are made in one millisecond.
+const DECISIONS_OF_A_MILLISECOND: u64 = 20;
 pub(crate) const NOW_TEXT: &str = "2026-11-22T10:00:00Z";
 /// Share of requests about something the person works with; the others are about anything.
 const OWN_WORK: f64 = 0.5;
@@ -24,6 +26,11 @@ const ADDRESSES: [&str; 6] =
     ["10.1.2.3", "10.200.0.9", "10.77.10.1", "10.180.3.4", "192.168.7.7", "203.0.113.9"];
 const ISSUED: [&str; 4] =
     ["2026-11-22T09:58:00Z", "2026-11-22T08:00:00Z", "2026-11-22T03:30:00Z", "2026-11-21T10:00:00Z"];
+
+/// When the decision after so many others is asked: as time goes by under load.
+pub(crate) fn instant(decisions: u64) -> Now {
+    Now(NOW.0 + i64::try_from(decisions / DECISIONS_OF_A_MILLISECOND).unwrap_or_default())
+}
 
 /// How principals and resources are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::cedar::{CompiledPolicy, Program};
+use super::cedar::{CompiledPolicy, Program, TimeUses};
 use super::map::Map;
 use super::plan::AccessPlan;
 
@@ -17,6 +17,7 @@ const OWN: usize = 4;
 #[derive(Debug, Clone)]
 pub struct Brief {
     plan: u32,
+    time_uses: u32,
     /// Whether it reads the time.
     pub reads_now: bool,
     conjuncts: Conjuncts,
@@ -38,6 +39,7 @@ enum Conjuncts {
 pub struct Briefs {
     briefs: Box<[Brief]>,
     plans: Box<[Arc<AccessPlan>]>,
+    time_uses: Box<[Arc<TimeUses>]>,
     programs: Box<[Arc<Program>]>,
     listed: Box<[u32]>,
 }
@@ -49,10 +51,12 @@ impl Briefs {
     /// The briefs of these.
     pub fn of(policies: &[Arc<CompiledPolicy>]) -> Self {
         let mut plans = Numbered::default();
+        let mut time_uses = Numbered::default();
         let mut programs = Numbered::default();
         let mut listed = Vec::new();
         let briefs = policies.iter().map(|policy| Brief {
             plan: plans.number_of(&policy.plan),
+            time_uses: time_uses.number_of(&policy.time_uses),
             reads_now: policy.reads_now,
             conjuncts: match policy.programs.as_deref() {
                 Some(conjuncts) => {
@@ -66,6 +70,7 @@ impl Briefs {
         Self {
             briefs: briefs.collect(),
             plans: plans.all.into_boxed_slice(),
+            time_uses: time_uses.all.into_boxed_slice(),
             programs: programs.all.into_boxed_slice(),
             listed: listed.into_boxed_slice(),
         }
@@ -86,6 +91,11 @@ impl Briefs {
         let numbered = usize::try_from(brief.plan).ok().and_then(|number| self.plans.get(number));
         // There is always one. If there were none, everything might have to be looked at, which denies.
         numbered.map_or(&*EVERYTHING, Arc::as_ref)
+    }
+
+    /// How a policy reads the time.
+    pub fn time_uses(&self, brief: &Brief) -> Option<&TimeUses> {
+        self.time_uses.get(usize::try_from(brief.time_uses).ok()?).map(Arc::as_ref)
     }
 
     /// A policy's conjuncts, in order; none if only Cedar's evaluator can tell.
@@ -172,6 +182,7 @@ mod tests {
             let own: Vec<_> = policy.programs.as_deref().unwrap().iter().map(|program| &**program).collect();
             assert_eq!(conjuncts, own, "of policy {place}");
             assert!(std::ptr::eq(briefs.plan(brief), &*policy.plan));
+            assert!(std::ptr::eq(briefs.time_uses(brief).unwrap(), &*policy.time_uses));
         }
         assert_eq!(briefs.programs.len(), 10, "nine conjuncts and a literal");
         assert!(briefs.get(5).is_none());

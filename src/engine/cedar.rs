@@ -30,14 +30,17 @@ pub(super) mod policy_tests;
 #[cfg(test)]
 mod swift_tests;
 
+pub use ancestors::Ancestors;
 pub use entities::{BuiltEntity, Slice};
 pub use evaluate::{Absent, ConditionOutcome, Evaluation, Outcome, PolicyFailure, PolicyFailureKind, Trace};
+pub use interned::shared_name;
 pub use members::Members;
 pub use policy::{Annotations, CompiledPolicy, PolicyEffect};
 pub(super) use program::Program;
 pub use scope::{ActionScope, PartyScope, Reach, Scoped};
 pub use sight::{Look, Sight};
 pub use swift::Scene;
+pub use time_uses::TimeUses;
 pub use types::{Attribute, EntityKind, RecordType, Type};
 pub use value::{CedarRecord, CedarValue};
 

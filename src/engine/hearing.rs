@@ -54,10 +54,10 @@ impl<'h> Hearing<'h> {
 
     /// The instants around `now`, which the question has been told, over which the policy at a place says the same.
     pub fn validity(&self, place: u32, now: Now) -> Validity {
-        match self.world.generation.policy(place) {
-            Some(policy) => policy.validity(&self.scene, || self.cedars(), now),
-            None => Validity::unforeseen(now),
-        }
+        let generation = &self.world.generation;
+        let uses = generation.briefs.get(place).and_then(|brief| generation.briefs.time_uses(brief));
+        let cedars = || Some((self.cedars()?, &**generation.policy(place)?));
+        uses.map_or_else(|| Validity::unforeseen(now), |uses| uses.validity(&self.scene, cedars, now))
     }
 
     /// What a policy says, part by part, by Cedar's evaluator.

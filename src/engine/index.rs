@@ -5,7 +5,8 @@
 //! Conditions are not indexed, for leaving one out could hide an error.
 //!
 //! Each of the three parts of a scope is one key. A request has few keys that any policy uses: *any*, its type, itself and
-//! everything it is in. Policies are found under the keys of action and principal, and there by that of the resource.
+//! everything it is in. Policies lie in the order of their keys, the principal's first: keys are numbers, so where those of a
+//! principal begin is looked up and not searched for, and what has to be waited for of memory is waited for at once.
 //!
 //! Keys outlive an index, so that the next one need not work them out again: see [`ScopeKeys`].
 
@@ -15,17 +16,16 @@ mod party;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 
 use super::cedar::{BuiltEntity, CompiledPolicy};
-use super::map::Map;
 use super::version::Version;
+use keys::Row;
 pub use keys::{ScopeKeys, Scopes};
 use party::Key;
-pub use party::PartyKeys;
+pub use party::{PartyKeys, WithinKeys};
 
 /// Up to this many policies are compared one by one, which is faster than searching.
 const FEW: usize = 32;
@@ -34,10 +34,10 @@ const FEW: usize = 32;
 #[derive(Debug, Clone)]
 pub struct ScopeIndex {
     keys: Arc<ScopeKeys>,
-    /// Where in `resources` the policies are that ask the same of action and principal.
-    buckets: Map<(Key, Key), Range<usize>>,
-    /// What policies ask of the resource, and their places: in each bucket, in the order of both.
-    resources: Box<[(Key, u32)]>,
+    /// Where in `rows` those of each principal's key begin, and behind the last where they end.
+    starts: Box<[u32]>,
+    /// What policies ask, and their places, in order.
+    rows: Box<[Row]>,
 }
 
 impl ScopeIndex {
@@ -53,14 +53,15 @@ impl ScopeIndex {
         let mut rows: Vec<_> = scopes.into_iter().flat_map(|(first, scopes)| scopes.placed(first)).collect();
         // Each list is in order, which makes this a merge.
         rows.sort();
-        let mut buckets = Map::default();
-        let mut end = 0;
-        for bucket in rows.chunk_by(|one, other| one.bucket() == other.bucket()) {
-            let start = end;
-            end += bucket.len();
-            buckets.extend(bucket.first().map(|row| (row.bucket(), start..end)));
+        let mut starts = Vec::with_capacity(keys.principals.len() + 1);
+        let mut start = 0;
+        for key in 0..=keys.principals.len() {
+            let key = Key::at(key);
+            start +=
+                rows.get(start..).unwrap_or_default().iter().take_while(|row| row.principal < key).count();
+            starts.push(u32::try_from(start).unwrap_or(u32::MAX));
         }
-        Self { keys, buckets, resources: rows.iter().map(|row| (row.resource, row.place)).collect() }
+        Self { keys, starts: starts.into_boxed_slice(), rows: rows.into_boxed_slice() }
     }
 
     /// Names what keys mean: those of one version mean nothing to another.
@@ -68,14 +69,32 @@ impl ScopeIndex {
         self.keys.version()
     }
 
-    /// The keys of a principal: what scopes may ask of it.
-    pub fn principal_keys(&self, uid: &EntityUid, built: Option<&BuiltEntity>) -> PartyKeys {
-        self.keys.principals.of(uid, built)
+    /// The keys of a principal that is in what `within` are the keys of.
+    pub fn principal_keys<'k>(
+        &self,
+        uid: &EntityUid,
+        within: impl IntoIterator<Item = &'k WithinKeys>,
+    ) -> PartyKeys {
+        self.keys.principals.of(uid, within)
     }
 
-    /// The keys of a resource.
-    pub fn resource_keys(&self, uid: &EntityUid, built: Option<&BuiltEntity>) -> PartyKeys {
-        self.keys.resources.of(uid, built)
+    /// The keys of a resource that is in what `within` are the keys of.
+    pub fn resource_keys<'k>(
+        &self,
+        uid: &EntityUid,
+        within: impl IntoIterator<Item = &'k WithinKeys>,
+    ) -> PartyKeys {
+        self.keys.resources.of(uid, within)
+    }
+
+    /// What scopes ask of principals that are in these.
+    pub fn principals_within<'u>(&self, above: impl IntoIterator<Item = &'u EntityUid>) -> WithinKeys {
+        self.keys.principals.within(above)
+    }
+
+    /// What scopes ask of resources that are in these.
+    pub fn resources_within<'u>(&self, above: impl IntoIterator<Item = &'u EntityUid>) -> WithinKeys {
+        self.keys.resources.within(above)
     }
 
     /// Places of the policies whose scopes cover a request, in order.
@@ -85,29 +104,40 @@ impl ScopeIndex {
         action: (&EntityUid, Option<&BuiltEntity>),
         resource: &PartyKeys,
     ) -> Vec<u32> {
+        let actions: Vec<_> = self.keys.of_action(action).collect();
+        // First all that has to be waited for, so that it is waited for at once.
+        let asking = principal.iter().filter_map(|key| self.asking(*key));
+        let asking: Vec<(&[Row], Key)> = asking.collect();
+        let last = resource.iter().last();
         let mut found = Vec::with_capacity(16);
-        for action in self.keys.of_action(action) {
-            for principal in principal.iter() {
-                let bucket = self.buckets.get(&(action, *principal));
-                if let Some(list) = bucket.and_then(|range| self.resources.get(range.clone())) {
-                    find(list, resource, &mut found);
-                }
-            }
+        for (rows, _) in asking.iter().filter(|(_, first)| Some(first) <= last) {
+            find(rows, &actions, resource, &mut found);
         }
         found.sort_unstable();
         found.dedup();
         found
     }
+
+    /// The policies that ask this of the principal, and what the first of them asks of the resource; none if there are none.
+    fn asking(&self, principal: Key) -> Option<(&[Row], Key)> {
+        let at = usize::try_from(principal.0).ok()?;
+        let start = usize::try_from(*self.starts.get(at)?).ok()?;
+        let end = usize::try_from(*self.starts.get(at.checked_add(1)?)?).ok()?;
+        let rows = self.rows.get(start..end)?;
+        Some((rows, rows.first()?.resource))
+    }
 }
 
-/// The places in one bucket of those that ask something of the resource that it fulfils.
-fn find(list: &[(Key, u32)], resource: &PartyKeys, found: &mut Vec<u32>) {
-    if list.len() <= FEW {
-        let covering = list.iter().filter(|(key, _)| resource.contains(*key));
-        return found.extend(covering.map(|(_, place)| *place));
+/// The places of those that ask of the action and the resource what these fulfil.
+fn find(mut rows: &[Row], actions: &[Key], resource: &PartyKeys, found: &mut Vec<u32>) {
+    let asks = |row: &&Row| actions.contains(&row.action);
+    if rows.len() <= FEW {
+        let covering = rows.iter().filter(asks).filter(|row| resource.contains(row.resource));
+        return found.extend(covering.map(|row| row.place));
     }
     for key in resource.iter() {
-        let from = list.get(list.partition_point(|(other, _)| other < key)..).unwrap_or_default();
-        found.extend(from.iter().take_while(|(other, _)| other == key).map(|(_, place)| *place));
+        rows = rows.get(rows.partition_point(|row| row.resource < *key)..).unwrap_or_default();
+        let covering = rows.iter().take_while(|row| row.resource == *key).filter(asks);
+        found.extend(covering.map(|row| row.place));
     }
 }

@@ -47,6 +47,10 @@ impl Party {
             Self::Absent => None,
         }
     }
+
+    fn ancestors(&self) -> impl Iterator<Item = &EntityUid> {
+        self.built().into_iter().flat_map(BuiltEntity::ancestors)
+    }
 }
 
 impl Parties {
@@ -122,11 +126,17 @@ impl Parties {
         let index = &world.generation.index;
         let principal = match &self.principal {
             Party::Stored(prepared) => Cow::Borrowed(prepared.principal(index)),
-            other => Cow::Owned(index.principal_keys(&question.principal, other.built())),
+            other => {
+                let within = index.principals_within(other.ancestors());
+                Cow::Owned(index.principal_keys(&question.principal, [&within]))
+            }
         };
         let resource = match &self.resource {
             Party::Stored(prepared) => Cow::Borrowed(prepared.resource(index)),
-            other => Cow::Owned(index.resource_keys(&question.resource, other.built())),
+            other => {
+                let within = index.resources_within(other.ancestors());
+                Cow::Owned(index.resource_keys(&question.resource, [&within]))
+            }
         };
         index.candidates(&principal, (&question.action.uid, self.action.as_ref()), &resource)
     }

@@ -37,12 +37,12 @@ impl World {
     pub fn new(generation: Arc<Generation>, entities: EntityStore) -> Self {
         Self {
             generation,
+            of_late: Arc::new(PreparedEntities::of(entities.len())),
             entities,
             ownership: Ownership::default(),
             files: Version::next(),
             revocations: Revocations::default(),
             suspensions: Suspensions::default(),
-            of_late: Arc::default(),
         }
     }
 
@@ -76,9 +76,13 @@ impl World {
         Self { generation, ..self.clone() }
     }
 
-    /// The same world, which uses what was prepared for the one before wherever that is the very same.
+    /// The same world, which uses what was prepared for the one before wherever that is the very same. One that stores many
+    /// more entities makes a start of its own.
     #[must_use]
     pub fn after(self, before: &Self) -> Self {
+        if !before.of_late.holds_as_many(&self.of_late) {
+            return self;
+        }
         Self { of_late: Arc::clone(&before.of_late), ..self }
     }
 

@@ -1,7 +1,7 @@
-//! Everything that one entity is in, in a form that is quick to ask.
+//! What entities are in, in a form that is quick to ask.
 
 use std::hash::BuildHasher as _;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::EntityUid;
 use foldhash::fast::RandomState;
@@ -9,9 +9,9 @@ use foldhash::fast::RandomState;
 /// What names are hashed by. One for all, so that hashes can be compared.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
-/// Everything an entity is in, at any distance, itself not included. What it is not in is usually told by its hash.
+/// Entities that others are in. What they are not in is usually told by its hash.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ancestors {
+pub struct Ancestors {
     /// In order.
     hashes: Box<[u64]>,
     /// In the order of their hashes.
@@ -19,8 +19,19 @@ pub(super) struct Ancestors {
 }
 
 impl Ancestors {
-    pub(super) fn of<'a>(uids: impl IntoIterator<Item = &'a EntityUid>) -> Self {
-        let mut hashed: Vec<_> = uids.into_iter().map(|uid| (HASHER.hash_one(uid), uid)).collect();
+    /// These, each once.
+    pub fn of<'a>(uids: impl IntoIterator<Item = &'a EntityUid>) -> Self {
+        Self::hashed(uids.into_iter().map(|uid| (HASHER.hash_one(uid), uid)).collect())
+    }
+
+    /// An entity and what is in these lists, each once.
+    pub fn under<'a>(uid: &'a EntityUid, above: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut hashed = vec![(HASHER.hash_one(uid), uid)];
+        hashed.extend(above.into_iter().flat_map(|list| list.hashes.iter().copied().zip(&list.uids)));
+        Self::hashed(hashed)
+    }
+
+    fn hashed(mut hashed: Vec<(u64, &EntityUid)>) -> Self {
         hashed.sort_unstable();
         hashed.dedup();
         Self {
@@ -29,15 +40,31 @@ impl Ancestors {
         }
     }
 
-    pub(super) fn iter(&self) -> std::slice::Iter<'_, EntityUid> {
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        self.uids.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.uids.is_empty()
+    }
+
+    /// In no order that means anything.
+    pub fn iter(&self) -> std::slice::Iter<'_, EntityUid> {
         self.uids.iter()
     }
 
-    pub(super) fn contains(&self, uid: &EntityUid) -> bool {
-        if self.hashes.is_empty() {
+    /// Whether one of several lists has it.
+    pub(super) fn any_contains(lists: &[Arc<Self>], uid: &EntityUid) -> bool {
+        if lists.iter().all(|list| list.is_empty()) {
             return false;
         }
         let hash = HASHER.hash_one(uid);
+        lists.iter().any(|list| list.contains(hash, uid))
+    }
+
+    fn contains(&self, hash: u64, uid: &EntityUid) -> bool {
         let first = self.hashes.partition_point(|other| *other < hash);
         let alike = self.hashes.iter().zip(&self.uids).skip(first).take_while(|(other, _)| **other == hash);
         alike.into_iter().any(|(_, other)| other == uid)
@@ -55,9 +82,10 @@ mod tests {
         for count in [0, 1, 2, 7, 100] {
             let (above, others) = all.split_at(count);
             let ancestors = Ancestors::of(above.iter().chain(above));
-            assert_eq!(ancestors.iter().count(), count, "each once");
-            assert!(above.iter().all(|uid| ancestors.contains(uid)));
-            assert!(!others.iter().any(|uid| ancestors.contains(uid)));
+            assert_eq!((ancestors.len(), ancestors.iter().count()), (count, count), "each once");
+            let lists = [Arc::default(), Arc::new(ancestors), Arc::new(Ancestors::of(&above[..count / 2]))];
+            assert!(above.iter().all(|uid| Ancestors::any_contains(&lists, uid)));
+            assert!(!others.iter().any(|uid| Ancestors::any_contains(&lists, uid)));
         }
     }
 
@@ -66,11 +94,11 @@ mod tests {
         let [one, other, third] =
             ["one", "other", "third"].map(|id| -> EntityUid { format!("E::\"{id}\"").parse().unwrap() });
         let hash = HASHER.hash_one(&other);
-        let above = |uids: [&EntityUid; 2]| Ancestors {
-            hashes: [hash; 2].into(),
-            uids: uids.into_iter().cloned().collect(),
+        let has_other = |uids: [&EntityUid; 2]| {
+            let above = Ancestors { hashes: [hash; 2].into(), uids: uids.into_iter().cloned().collect() };
+            Ancestors::any_contains(&[Arc::new(above)], &other)
         };
-        assert!(above([&one, &other]).contains(&other) && above([&other, &one]).contains(&other));
-        assert!(!above([&one, &third]).contains(&other));
+        assert!(has_other([&one, &other]) && has_other([&other, &one]));
+        assert!(!has_other([&one, &third]));
     }
 }

@@ -12,6 +12,8 @@ use cedar_policy_core::ast::{
 };
 use cedar_policy_core::expr_builder::ExprBuilder as _;
 
+use super::interned;
+
 /// The same expression without places. Recurses: callers have measured its depth, or have the stack for it.
 pub(super) fn expression(expression: &Expr) -> Expr {
     use ExprKind as K;
@@ -85,7 +87,7 @@ fn uid(named: &EntityUID) -> EntityUID {
 }
 
 fn entity_type(named: &EntityType) -> EntityType {
-    named.with_loc(None)
+    interned::type_name(named)
 }
 
 fn name(named: &Name) -> Name {

@@ -67,7 +67,7 @@ mod tests {
             (CedarValue::set([CedarValue::long(1)]), Datum::List(vec![Datum::Long(1)])),
             (CedarValue::datetime(-1).unwrap(), Datum::Datetime(-1)),
             (of(Extension::Datetime, "2026-11-26T20:00:00Z"), Datum::Datetime(1_795_723_200_000)),
-            (of(Extension::Decimal, "10.25"), Datum::Decimal("10.25".to_owned())),
+            (of(Extension::Decimal, "10.25"), Datum::Decimal("10.2500".to_owned())),
             (of(Extension::Ip, "10.0.0.0/8"), Datum::Ip("10.0.0.0/8".to_owned())),
             (of(Extension::Duration, "1h30m"), Datum::Duration("5400000ms".to_owned())),
         ];

@@ -30,7 +30,8 @@ pub struct BuiltEntity(Arc<Built>);
 struct Built {
     uid: EntityUid,
     members: Arc<Members>,
-    above: Ancestors,
+    /// Together, everything it is in.
+    above: Box<[Arc<Ancestors>]>,
     /// In Cedar's form, once something is evaluated that needs it.
     cedars: OnceLock<Arc<ast::Entity>>,
 }
@@ -46,7 +47,16 @@ impl BuiltEntity {
         members: Arc<Members>,
         above: impl IntoIterator<Item = &'a EntityUid>,
     ) -> Self {
-        let above = Ancestors::of(above);
+        Self::below(uid, members, [Arc::new(Ancestors::of(above))])
+    }
+
+    /// Puts an entity together. The lists are, together, everything it is in; they may have some of it in common.
+    pub fn below(
+        uid: &EntityUid,
+        members: Arc<Members>,
+        above: impl IntoIterator<Item = Arc<Ancestors>>,
+    ) -> Self {
+        let above = above.into_iter().collect();
         Self(Arc::new(Built { uid: uid.clone(), members, above, cedars: OnceLock::new() }))
     }
 
@@ -60,14 +70,14 @@ impl BuiltEntity {
         &self.0.members
     }
 
-    /// Everything it is in.
+    /// Everything it is in; some of it may come more than once.
     pub fn ancestors(&self) -> impl Iterator<Item = &EntityUid> {
-        self.0.above.iter()
+        self.0.above.iter().flat_map(|list| list.iter())
     }
 
     /// Whether it is in another, at any distance.
     pub fn is_in(&self, other: &EntityUid) -> bool {
-        self.0.above.contains(other)
+        Ancestors::any_contains(&self.0.above, other)
     }
 
     fn cedars(&self) -> Arc<ast::Entity> {
@@ -76,10 +86,11 @@ impl BuiltEntity {
     }
 }
 
-fn cedars_form(uid: &EntityUid, members: &Members, above: &Ancestors) -> ast::Entity {
+fn cedars_form(uid: &EntityUid, members: &Members, above: &[Arc<Ancestors>]) -> ast::Entity {
     let inner = |uid: &EntityUid| AsRef::<ast::EntityUID>::as_ref(uid).clone();
     let known = |(name, value): &(SmolStr, CedarValue)| (name.clone(), PartialValue::Value(value.0.clone()));
-    let indirect = above.iter().filter(|uid| members.parents().binary_search(uid).is_err());
+    let above = above.iter().flat_map(|list| list.iter());
+    let indirect = above.filter(|uid| members.parents().binary_search(uid).is_err());
     ast::Entity::new_with_attr_partial_value(
         inner(uid),
         members.attributes().iter().map(known),

@@ -4,11 +4,37 @@
 //! as long as somebody holds it, so that equality of two is that of their addresses, and a decision over many policies stays
 //! within little memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, Hash};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
+use cedar_policy::EntityTypeName;
+use cedar_policy_core::ast::EntityType;
 use foldhash::fast::RandomState;
+
+/// Every name of a type, without a place in source text. They are few, and never forgotten.
+static NAMES: LazyLock<Mutex<HashSet<EntityType, RandomState>>> = LazyLock::new(Mutex::default);
+/// No more than so many.
+const MOST_NAMES: usize = 65_536;
+
+/// The name, without its place, sharing what it is made of with every equal name that went through here: comparing two
+/// entities then looks at their ids alone.
+pub(super) fn type_name(name: &EntityType) -> EntityType {
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = names.get(name) {
+        return known.clone();
+    }
+    let bare = name.with_loc(None);
+    if names.len() < MOST_NAMES {
+        names.insert(bare.clone());
+    }
+    bare
+}
+
+/// [`type_name`] of a type of Cedar's public interface.
+pub fn shared_name(name: &EntityTypeName) -> EntityTypeName {
+    type_name(name.as_ref()).into()
+}
 
 /// What is held somewhere, by its hash.
 #[derive(Debug)]

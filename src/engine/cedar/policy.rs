@@ -62,7 +62,8 @@ pub struct CompiledPolicy {
     pub reads_delegation: bool,
     /// On which terms it allows. A policy whose annotations do not say them is not loaded.
     pub terms: Arc<Terms>,
-    pub(super) time_uses: Arc<TimeUses>,
+    /// How it reads the time.
+    pub time_uses: Arc<TimeUses>,
     pub(super) scope: Scope,
     pub(super) conditions: Arc<[Condition]>,
     /// The conditions in the form that is swift to run; none if one of them has none.
@@ -110,10 +111,11 @@ pub(super) struct Condition {
 /// No slots: shared by all static policies.
 static NO_SLOTS: LazyLock<Arc<SlotEnv>> = LazyLock::new(Arc::default);
 
-/// Every plan and every conjunct of the policies there are, once.
+/// Every plan, every conjunct and every use of the time of the policies there are, once.
 static PLANS: LazyLock<Interned<AccessPlan>> = LazyLock::new(Interned::default);
 static CONTEXT_PLANS: LazyLock<Interned<ContextPlan>> = LazyLock::new(Interned::default);
 static PROGRAMS: LazyLock<Interned<Program>> = LazyLock::new(Interned::default);
+static TIME_USES: LazyLock<Interned<TimeUses>> = LazyLock::new(Interned::default);
 
 /// No uses of the time: shared by all policies that do not read it.
 static NO_TIME_USES: LazyLock<Arc<TimeUses>> = LazyLock::new(Arc::default);
@@ -146,7 +148,7 @@ impl CompiledPolicy {
             context: CONTEXT_PLANS.copy_of(context),
             programs: programs(expressions(), inner.env()),
             time_uses: if reads_now {
-                Arc::new(TimeUses::of(expressions(), inner.env()))
+                TIME_USES.copy_of(TimeUses::of(expressions(), inner.env()))
             } else {
                 Arc::clone(&NO_TIME_USES)
             },

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use super::evaluate::{Evaluation, PolicyFailure, PolicyFailureKind};
 use super::policy::CompiledPolicy;
 use super::swift::Scene;
-use super::time_uses::{Compared, Evaluated, Operand, Step, TimeUse, TimeUses};
+use super::time_uses::{Compared, Evaluated, Operand, Step, TimeUse, TimeUses, Uses};
 use crate::engine::authorize::Now;
 use crate::engine::validity::Validity;
 
@@ -38,26 +38,29 @@ enum Moved {
     Count(i64),
 }
 
-impl CompiledPolicy {
-    /// The instants around `now`, at which the scene is, over which this policy comes out as it does there. Cedar's own
-    /// evaluator is asked for what is not certain without it.
+impl TimeUses {
+    /// The instants around `now`, at which the scene is, over which a policy that uses the time so comes out as it does there.
+    /// Cedar's own evaluator is asked, with the policy, for what is not certain without it.
     pub(in crate::engine) fn validity<'e>(
         &self,
         scene: &Scene<'_>,
-        cedars: impl Fn() -> Option<Evaluation<'e>>,
+        cedars: impl Fn() -> Option<(Evaluation<'e>, &'e CompiledPolicy)>,
         now: Now,
     ) -> Validity {
-        let uses = match &*self.time_uses {
-            TimeUses::None => return Validity::ALWAYS,
-            TimeUses::Unforeseen => return Validity::unforeseen(now),
-            TimeUses::Compared(uses) => uses,
+        let uses = match &self.0 {
+            Uses::None => return Validity::ALWAYS,
+            Uses::Unforeseen => return Validity::unforeseen(now),
+            Uses::Compared(uses) => uses,
         };
         let number = |operand: &Operand| match operand {
             Operand::Constant(number) => Ok(*number),
             Operand::Evaluated(evaluated) => {
                 match evaluated.program.as_ref().and_then(|it| scene.value(it)) {
                     Some(value) => evaluated.kind.number(&value).ok_or(Untold::Constant),
-                    None => cedars().ok_or(Untold::Unforeseen)?.number(self, evaluated),
+                    None => {
+                        let (evaluation, policy) = cedars().ok_or(Untold::Unforeseen)?;
+                        evaluation.number(policy, evaluated)
+                    }
                 }
             }
         };

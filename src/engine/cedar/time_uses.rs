@@ -16,8 +16,11 @@ use super::walk::{children, is_context, reads_now};
 const MAX_USES: usize = 64;
 
 /// How a policy's outcome depends on the time.
-#[derive(Debug, Default)]
-pub(super) enum TimeUses {
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+pub struct TimeUses(pub(super) Uses);
+
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+pub(super) enum Uses {
     /// It does not.
     #[default]
     None,
@@ -28,7 +31,7 @@ pub(super) enum TimeUses {
 }
 
 /// A comparison of a term that moves with the time and something that does not.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct TimeUse {
     pub(super) term: Term,
     pub(super) compared: Compared,
@@ -36,7 +39,7 @@ pub(super) struct TimeUse {
 }
 
 /// Where a comparison changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Compared {
     /// Where the term reaches the other side: `term < other`, `other <= term`.
     Reaches,
@@ -47,7 +50,7 @@ pub(super) enum Compared {
 }
 
 /// What an operand must be, to be counted in milliseconds, or as itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Datetime,
     Duration,
@@ -55,13 +58,13 @@ pub(super) enum Kind {
 }
 
 /// `now` and what is done to it, from the inside out.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Term {
     pub(super) steps: Vec<Step>,
     kind: Kind,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     /// `input.offset(d)`
     Offset(Operand),
@@ -78,7 +81,7 @@ pub(super) enum Step {
 }
 
 /// Something that does not hang on the time.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) enum Operand {
     /// Nor on the request.
     Constant(i64),
@@ -87,7 +90,7 @@ pub(super) enum Operand {
 }
 
 /// An expression to evaluate.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Evaluated {
     /// In the form that is swift to run, if it has one.
     pub(super) program: Option<Program>,
@@ -98,6 +101,12 @@ pub(super) struct Evaluated {
 impl TimeUses {
     /// How the conjuncts of a condition, its places taken away, depend on the time.
     pub(super) fn of<'e>(conditions: impl IntoIterator<Item = &'e Expr>, slots: &SlotEnv) -> Self {
+        Self(Uses::of(conditions, slots))
+    }
+}
+
+impl Uses {
+    fn of<'e>(conditions: impl IntoIterator<Item = &'e Expr>, slots: &SlotEnv) -> Self {
         let mut found = Vec::new();
         let mut pending: Vec<&Expr> = conditions.into_iter().collect();
         while let Some(expression) = pending.pop() {

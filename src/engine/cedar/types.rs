@@ -9,6 +9,7 @@ use cedar_policy_core::validator::{ValidatorEntityTypeKind, ValidatorSchema};
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use super::interned::type_name;
 use crate::engine::map::Set;
 
 /// The type of a value, as the schema declares it.
@@ -162,7 +163,7 @@ fn convert(ty: &CoreType) -> Option<Type> {
         CoreType::Set { element_type } => Type::Set(Box::new(convert(element_type.as_deref()?)?)),
         CoreType::Record { attrs, .. } => Type::Record(record(attrs)?),
         CoreType::Entity(CoreEntityKind::Entity(lub)) => {
-            Type::Entity(lub.get_single_entity()?.clone().into())
+            Type::Entity(type_name(lub.get_single_entity()?).into())
         }
         CoreType::ExtensionType { name } => match name.to_string().as_str() {
             "decimal" => Type::Decimal,

@@ -1,5 +1,6 @@
 //! Cedar values, built directly: no JSON, no policy text.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
@@ -131,6 +132,22 @@ impl CedarValue {
         }
         let after = Self::extension(Extension::Duration, &format_smolstr!("{millis}ms")).ok()?;
         FIRST.clone()?.offset(after).ok()
+    }
+
+    /// [`Self::datetime`] of the time at which something is decided. Many decisions are made within one millisecond: each
+    /// thread has the last one's at hand.
+    pub fn now(millis: i64) -> Option<Self> {
+        thread_local! {
+            static LAST: RefCell<Option<(i64, CedarValue)>> = const { RefCell::new(None) };
+        }
+        LAST.with_borrow_mut(|last| match last {
+            Some((instant, made)) if *instant == millis => Some(made.clone()),
+            _ => {
+                let made = Self::datetime(millis)?;
+                *last = Some((millis, made.clone()));
+                Some(made)
+            }
+        })
     }
 
     /// A datetime, moved by a duration.

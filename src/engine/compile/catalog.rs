@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use super::definitions::Definitions;
 use super::schema::{EMPTY, Fragment, LoadedSchema};
 use crate::engine::catalog::{ActionType, Catalog, Domain, RESERVED, TypedTool};
-use crate::engine::cedar::{RecordType, Type, types};
+use crate::engine::cedar::{RecordType, Type, shared_name, types};
 use crate::engine::convert::{Converter, Form};
 use crate::engine::delegation::Hop;
 use crate::engine::generation::Strictness;
@@ -20,8 +20,8 @@ use crate::engine::problem::{Place, Problem, Report};
 impl LoadedSchema {
     /// Indexes the schema for requests, reporting what this build cannot serve.
     pub(super) fn catalog(&self, domain: &Domain, definitions: Definitions, report: &mut Report) -> Catalog {
-        let names: Vec<EntityTypeName> = self.schema.entity_types().cloned().collect();
-        let action_types = self.schema.actions().map(|uid| uid.type_name().clone());
+        let names: Vec<EntityTypeName> = self.schema.entity_types().map(shared_name).collect();
+        let action_types = self.schema.actions().map(|uid| shared_name(uid.type_name()));
         let mut kinds = Map::default();
         for name in names.into_iter().chain(action_types) {
             match types::entity_kind(&self.schema, &name) {

@@ -12,7 +12,7 @@ const FEW: usize = 16;
 
 impl EntityStore {
     /// Everything that is at or above `parents`, each once. Ends in a cycle too.
-    pub(super) fn above<'s>(&'s self, parents: &'s [EntityUid]) -> Vec<&'s EntityUid> {
+    pub fn above<'s>(&'s self, parents: &'s [EntityUid]) -> Vec<&'s EntityUid> {
         let mut found: Vec<&EntityUid> = parents.iter().collect();
         let mut many: HashSet<&EntityUid, RandomState> = HashSet::default();
         let mut next = 0;

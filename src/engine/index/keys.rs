@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 
-use super::Map;
 use super::party::{Key, Keys};
 use crate::engine::cedar::{ActionScope, BuiltEntity, CompiledPolicy};
+use crate::engine::map::Map;
 use crate::engine::version::Version;
 
 /// Versions after which it is better to begin anew.
@@ -55,16 +55,10 @@ pub struct Scopes {
 /// What one policy asks, for one of the actions it lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Row {
-    action: Key,
-    principal: Key,
+    pub(super) principal: Key,
     pub(super) resource: Key,
+    pub(super) action: Key,
     pub(super) place: u32,
-}
-
-impl Row {
-    pub(super) fn bucket(&self) -> (Key, Key) {
-        (self.action, self.principal)
-    }
 }
 
 impl Scopes {
@@ -89,7 +83,7 @@ impl ScopeKeys {
                 Arc::make_mut(keys).add(policy)
             });
             let Some((actions, principal, resource)) = asked else { continue };
-            rows.extend(actions.into_iter().map(|action| Row { action, principal, resource, place }));
+            rows.extend(actions.into_iter().map(|action| Row { principal, resource, action, place }));
         }
         if changed {
             Arc::make_mut(keys).versions.push(Version::next());

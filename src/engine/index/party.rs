@@ -2,7 +2,7 @@
 
 use cedar_policy::{EntityTypeName, EntityUid};
 
-use crate::engine::cedar::{BuiltEntity, PartyScope};
+use crate::engine::cedar::PartyScope;
 use crate::engine::map::Map;
 
 /// Something that scopes ask for, numbered.
@@ -35,6 +35,30 @@ struct Within {
 /// What of that one entity fulfils, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PartyKeys(Box<[Key]>);
+
+/// What is asked of whatever is in certain entities.
+#[derive(Debug, Clone, Default)]
+pub struct WithinKeys {
+    any_type: Vec<Key>,
+    /// Of entities of one type only.
+    of_type: Vec<(EntityTypeName, Key)>,
+}
+
+impl WithinKeys {
+    /// What is asked of whatever is in those of these too, each once.
+    #[must_use]
+    pub fn and<'k>(mut self, others: impl IntoIterator<Item = &'k Self>) -> Self {
+        for other in others {
+            self.any_type.extend(&other.any_type);
+            self.of_type.extend_from_slice(&other.of_type);
+        }
+        self.any_type.sort_unstable();
+        self.any_type.dedup();
+        self.of_type.sort_unstable_by_key(|(_, key)| *key);
+        self.of_type.dedup_by_key(|(_, key)| *key);
+        self
+    }
+}
 
 impl PartyKeys {
     pub(super) fn iter(&self) -> std::slice::Iter<'_, Key> {
@@ -83,23 +107,39 @@ impl Keys {
         Some(key)
     }
 
-    /// What of it an entity fulfils. One that does not exist is in nothing but itself.
-    pub(super) fn of(&self, uid: &EntityUid, built: Option<&BuiltEntity>) -> PartyKeys {
+    /// What of it an entity fulfils that is in what `within` are the keys of. One that does not exist is in nothing but itself.
+    pub(super) fn of<'k>(
+        &self,
+        uid: &EntityUid,
+        within: impl IntoIterator<Item = &'k WithinKeys>,
+    ) -> PartyKeys {
         let name = uid.type_name();
-        let own = [self.any, self.is.get(name).copied(), self.equal.get(uid).copied()];
-        let mut keys: Vec<Key> = own.into_iter().flatten().collect();
-        let mut within = |uid: &EntityUid| {
-            let Some(Within { any_type, of_type }) = self.within.get(uid) else { return };
+        let mut keys: Vec<Key> = Vec::with_capacity(24);
+        keys.extend(
+            [self.any, self.is.get(name).copied(), self.equal.get(uid).copied()].into_iter().flatten(),
+        );
+        let mut add = |WithinKeys { any_type, of_type }: &WithinKeys| {
             keys.extend(any_type);
             keys.extend(of_type.iter().filter(|(wanted, _)| wanted == name).map(|(_, key)| *key));
         };
-        within(uid);
-        if !self.within.is_empty() {
-            built.into_iter().flat_map(BuiltEntity::ancestors).for_each(within);
-        }
+        add(&self.within([uid]));
+        within.into_iter().for_each(add);
         keys.sort_unstable();
         keys.dedup();
         PartyKeys(keys.into_boxed_slice())
+    }
+
+    /// What of it is asked of what is in these.
+    pub(super) fn within<'u>(&self, above: impl IntoIterator<Item = &'u EntityUid>) -> WithinKeys {
+        let mut keys = WithinKeys::default();
+        if self.within.is_empty() {
+            return keys;
+        }
+        for Within { any_type, of_type } in above.into_iter().filter_map(|uid| self.within.get(uid)) {
+            keys.any_type.extend(any_type);
+            keys.of_type.extend_from_slice(of_type);
+        }
+        keys
     }
 }
 

@@ -51,8 +51,8 @@ fn found(index: &ScopeIndex) -> Vec<Vec<u32>> {
         for (principal, resource) in
             parties.iter().flat_map(|one| parties.iter().map(move |other| (one, other)))
         {
-            let principal = index.principal_keys(principal, None);
-            let resource = index.resource_keys(resource, None);
+            let principal = index.principal_keys(principal, []);
+            let resource = index.resource_keys(resource, []);
             found.push(index.candidates(&principal, (&action, None), &resource));
         }
     }
