@@ -91,6 +91,7 @@ struct Decisions {
 struct Cache {
     enabled: Option<bool>,
     max_bytes: Option<u64>,
+    verify_one_in: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -207,7 +208,8 @@ impl Written {
             callers,
             reload: self.reload.meaning(),
             entity_history: self.entity_log.history.unwrap_or(10_000),
-            cache_bytes: self.cache.meaning(),
+            cache_bytes: self.cache.bytes(),
+            verify_one_in: NonZeroU64::new(self.cache.verify_one_in.unwrap_or(1_000)),
             check_one_in: NonZeroU64::new(self.decisions.check_one_in.unwrap_or(10_000)),
             log: self.log.meaning(data_directory.join("decisions")),
             telemetry: Telemetry {
@@ -237,7 +239,7 @@ impl Reloading {
 }
 
 impl Cache {
-    fn meaning(self) -> Option<u64> {
+    fn bytes(&self) -> Option<u64> {
         self.enabled.unwrap_or(true).then_some(self.max_bytes.unwrap_or(64 * 1024 * 1024))
     }
 }

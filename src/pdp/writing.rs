@@ -46,7 +46,7 @@ impl Pdp {
     ///
     /// # Errors
     /// [`Refused`]; it has been recorded.
-    pub async fn write(
+    pub async fn commit(
         self: &Arc<Self>,
         call: &Call,
         write: Write,

@@ -47,7 +47,7 @@ impl Entities {
         field: &str,
     ) -> Result<Written, Status> {
         wire::check_length("if_revision", &if_revision).map_err(|error| self.refuse(call, error))?;
-        let written = self.pdp.write(call, write, if_revision).await;
+        let written = self.pdp.commit(call, write, if_revision).await;
         written.map_err(|refused| status::refused(&at_field(refused, field)))
     }
 
