@@ -111,6 +111,7 @@ pub(super) fn decide(
     let generation = &world.generation;
     let covering = parties.candidates(world, question);
     let Some(briefs) = generation.briefs.all(&covering) else { return Ok(question.denied(missing())) };
+    generation.briefs.approach(&briefs);
     // Telling the time costs as much as evaluating a policy, and nobody else would notice.
     let reading = covering.iter().zip(&briefs).filter(|(_, brief)| brief.reads_now);
     let reading: Vec<_> = reading.map(|(place, _)| *place).collect();
@@ -214,7 +215,7 @@ pub(super) fn fill_now(question: &mut Question, now: Now) -> Result<bool, Invali
 }
 
 fn instant(now: Now) -> Result<CedarValue, InvalidRequest> {
-    CedarValue::now(now.0)
+    CedarValue::datetime(now.0)
         .ok_or_else(|| InvalidRequest::field("context.now", format!("{} ms is not a datetime", now.0)))
 }
 
