@@ -46,8 +46,10 @@ pub struct Config {
     pub callers: CallersConfig,
     /// When changed files are loaded.
     pub reload: Reload,
-    /// How many bytes of decisions a world remembers; none: every question is decided anew.
+    /// How many bytes of decisions a generation keeps; none: every question is decided anew.
     pub cache_bytes: Option<u64>,
+    /// Of how many decisions from memory one is made once more, to compare; none: of none.
+    pub verify_one_in: Option<NonZeroU64>,
     /// Of how many decisions one is made once more by Cedar's own authorizer, to compare; none: of none.
     pub check_one_in: Option<NonZeroU64>,
     /// Where decisions are recorded.

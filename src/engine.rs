@@ -24,7 +24,10 @@ pub mod generation;
 pub mod grants;
 pub mod guard;
 pub mod hearing;
+pub mod hop_question;
 pub mod index;
+pub mod key;
+pub mod key_plans;
 pub mod map;
 pub mod ownership;
 pub mod parties;
@@ -34,12 +37,15 @@ pub mod presence;
 pub mod problem;
 pub mod progress;
 pub mod question;
+pub mod remembered;
 pub mod request;
 pub mod revocations;
 pub mod slice;
+pub mod stamps;
 pub mod subject;
 pub mod supplied;
 pub mod suspensions;
+mod tally;
 pub mod terms;
 mod token;
 pub mod validity;
@@ -55,6 +61,8 @@ mod convert_tests;
 mod grants_tests;
 #[cfg(test)]
 mod law_tests;
+#[cfg(test)]
+pub mod mutants;
 #[cfg(test)]
 pub mod soak_for_tests;
 #[cfg(test)]

@@ -2,10 +2,13 @@
 
 mod asking;
 mod check;
+mod recall;
 mod recording;
 mod refused;
+mod remembering;
 mod subject;
 
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,14 +19,15 @@ use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
 use crate::audit::{AuditLog, Record, Room, WriterGone};
 use crate::engine::authorize::{Now, authorize};
 use crate::engine::cedar::PolicyFailureKind;
-use crate::engine::decision::{Decision, Note, PolicyError};
+use crate::engine::decision::{Decision, PolicyError};
+#[cfg(test)]
+use crate::engine::mutants::{self, Mutant};
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::world::World;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::identity::credentials::Credentials;
 use crate::identity::subjects::Subjects;
-use crate::store::cache::{DecisionCache, Key, Remembered};
 use crate::store::{Published, Store};
 use crate::telemetry::metrics::Metrics;
 
@@ -48,6 +52,7 @@ pub struct Pdp {
     callers: Arc<Callers>,
     subjects: Arc<Subjects>,
     check: Option<SampledCheck>,
+    verify_one_in: Option<NonZeroU64>,
 }
 
 /// A question, and what its caller says of it. Nothing but the question is an input of policies.
@@ -121,13 +126,19 @@ impl From<AuthzRequest> for Asked {
 impl Pdp {
     /// A decision point over a store, for everybody who may ask.
     pub fn new(store: Arc<Store>, audit: AuditLog, metrics: Arc<Metrics>, callers: Arc<Callers>) -> Self {
-        Self { store, audit, metrics, callers, subjects: Arc::default(), check: None }
+        Self { store, audit, metrics, callers, subjects: Arc::default(), check: None, verify_one_in: None }
     }
 
     /// The same, which has a sample of its decisions made once more by Cedar's own authorizer.
     #[must_use]
     pub fn checked(self, check: Option<SampledCheck>) -> Self {
         Self { check, ..self }
+    }
+
+    /// The same, which makes one in so many of its decisions from memory once more, to compare.
+    #[must_use]
+    pub fn verifying(self, verify_one_in: Option<NonZeroU64>) -> Self {
+        Self { verify_one_in, ..self }
     }
 
     /// The same, which believes these tokens of subjects.
@@ -160,9 +171,17 @@ impl Pdp {
         call: &Call,
         asked: Result<Asked, InvalidRequest>,
     ) -> Result<Answer, Refused> {
+        #[cfg(test)]
+        let early = mutants::planted(Mutant::WorldBeforeRoom).then(|| self.store.current());
         let mut room = self.room(1, call).await?;
         let outcome = match self.with_subject(call, asked).await {
-            Ok(asked) => self.answer(call, asked, &self.store.current(), now()),
+            Ok(asked) => {
+                // No sooner: whatever was acknowledged while the request waited counts (W2).
+                let published = self.store.current();
+                #[cfg(test)]
+                let published = early.unwrap_or(published);
+                self.answer(call, asked, &published, now())
+            }
             Err(refusal) => Err(refusal),
         };
         self.settle(call, outcome, &mut room)
@@ -235,7 +254,6 @@ impl Pdp {
 struct Decided {
     answer: Answer,
     asked: Asked,
-    note: Option<Arc<Note>>,
     latency: Duration,
 }
 
@@ -261,20 +279,25 @@ impl Pdp {
             Ok(_) if Instant::now() >= call.deadline => {
                 Err(Refusal { refused: Refused::Late, asked: Some(Box::new(asked)) })
             }
-            Ok((decision, cache, note)) => {
+            Ok((decision, cache)) => {
                 if let Some(check) = self.check.as_ref().filter(|check| check.is_due()) {
                     check.take(published, &asked.question, now, &decision);
                 }
                 let answer = Answer { decision, id: name(), now, published: Arc::clone(published), cache };
-                Ok(Decided { answer, asked, note, latency: started.elapsed() })
+                Ok(Decided { answer, asked, latency: started.elapsed() })
             }
         }
     }
 
-    fn decide(&self, asked: &Asked, published: &Published, now: Now) -> Result<Known, Refused> {
+    fn decide(
+        &self,
+        asked: &Asked,
+        published: &Published,
+        now: Now,
+    ) -> Result<(Arc<Decision>, CacheUse), Refused> {
         self.store.check_minimum(&asked.minimum_revision, published)?;
         // A defect in one decision is that decision's failure. Everything it could have left half done is its own.
-        match catch_unwind(AssertUnwindSafe(|| decide(asked, published, now))) {
+        match catch_unwind(AssertUnwindSafe(|| self.decide_hops(asked, published, now))) {
             Ok(decided) => Ok(decided?),
             Err(_panic) => {
                 self.metrics.panicked();
@@ -291,11 +314,11 @@ impl Pdp {
         room: &mut Room,
     ) -> Result<Answer, Refused> {
         match outcome {
-            Ok(Decided { answer, asked, note, latency }) => {
+            Ok(Decided { answer, asked, latency }) => {
                 self.metrics.decided(answer.decision.effect, call.surface, answer.cache, latency);
                 self.policies_failed(&answer);
                 let record =
-                    || Record::Decision(Box::new(self.decision_record(call, &answer, asked, note, latency)));
+                    || Record::Decision(Box::new(self.decision_record(call, &answer, asked, latency)));
                 room.record(record).map_err(|WriterGone| Refused::Unrecorded)?;
                 Ok(answer)
             }
@@ -338,34 +361,6 @@ pub fn decide_unrecorded(world: World, asked: &Asked) -> Result<Answer, Refused>
     let now = now();
     let decision = Arc::new(authorize(&published.world, &asked.question, now)?);
     Ok(Answer { decision, id: name(), now, published, cache: CacheUse::Bypass })
-}
-
-/// Looks a question up among those decided in the same world, or decides it.
-fn decide(asked: &Asked, published: &Published, now: Now) -> Result<Known, InvalidRequest> {
-    #[cfg(test)]
-    assert_ne!(asked.question.principal.id, PANIC_IN_EVALUATION);
-    let decided = || authorize(&published.world, &asked.question, now).map(Arc::new);
-    let Some((cache, key)) = place(asked, published) else {
-        return Ok((decided()?, CacheUse::Bypass, None));
-    };
-    if let Some(Remembered { decision, note }) = cache.get(&key) {
-        return Ok((decision, CacheUse::Hit, Some(note)));
-    }
-    let decision = decided()?;
-    let note = cache.insert(key, &decision);
-    let cache = if note.is_some() { CacheUse::Miss } else { CacheUse::Bypass };
-    Ok((decision, cache, note))
-}
-
-/// A decision, what part the cache had in it, and what is written of it if it may be given again.
-type Known = (Arc<Decision>, CacheUse, Option<Arc<Note>>);
-
-/// Where the answer would be known from. An explanation is told by the evaluation that decides, never from memory.
-fn place<'p>(asked: &Asked, published: &'p Published) -> Option<(&'p DecisionCache, Key)> {
-    if asked.bypass_cache || asked.question.explain {
-        return None;
-    }
-    Some((published.cache.as_ref()?, Key::of(&asked.question)?))
 }
 
 /// A name for an answer: UUIDv7 (RFC 9562 §5.7). Names grow within a millisecond too, which takes the crate's shared

@@ -37,6 +37,8 @@ mod revision_tests;
 #[cfg(test)]
 mod support_tests;
 
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -52,8 +54,10 @@ pub use sealed::{Damaged, Defect};
 pub struct Store {
     current: ArcSwap<Published>,
     signer: Signer,
-    /// How many bytes of decisions each world remembers.
+    /// How many bytes of decisions each generation keeps.
     cache_bytes: Option<u64>,
+    /// How many decisions were dropped to keep no more, by all of them.
+    evicted: Arc<AtomicU64>,
     /// One at a time: what is published never goes back.
     publishing: Mutex<Publishing>,
     /// Tells those who wait that another world is served.
@@ -78,8 +82,8 @@ pub struct Published {
     pub sequence: u64,
     /// Generation, log and sequence as one opaque string, authenticated and safe in URLs.
     pub revision: Arc<str>,
-    /// The decisions that were made in it, if they are remembered.
-    pub cache: Option<DecisionCache>,
+    /// The decisions that are kept of its generation, if they are.
+    pub cache: Option<Arc<DecisionCache>>,
     /// When it became the one that is served.
     pub at: SystemTime,
 }
@@ -87,14 +91,22 @@ pub struct Published {
 impl Store {
     /// A store that serves `world`, and whose revisions mean nothing to any other.
     pub fn new(world: World) -> Self {
-        let reserved = u64::MAX;
-        Self::with(world, Signer::new(RevisionKey::random(), revision::unpredictable()), 1, reserved, None)
+        Self::remembering(world, None)
+    }
+
+    /// The same, which keeps up to so many bytes of decisions of each generation.
+    pub fn remembering(world: World, cache_bytes: Option<u64>) -> Self {
+        let signer = Signer::new(RevisionKey::random(), revision::unpredictable());
+        Self::with(world, signer, 1, u64::MAX, cache_bytes)
     }
 
     fn with(world: World, signer: Signer, first: u64, reserved: u64, cache_bytes: Option<u64>) -> Self {
-        let current = ArcSwap::from_pointee(published(world, first, &signer, cache_bytes));
+        let evicted = Arc::default();
+        let cache = new_cache(cache_bytes, &evicted);
+        let current = ArcSwap::from_pointee(published(world, first, &signer, cache));
         let publishing = Mutex::new(Publishing { writing: false, reserved });
-        Self { current, signer, cache_bytes, publishing, published: tokio::sync::watch::Sender::new(()) }
+        let published = tokio::sync::watch::Sender::new(());
+        Self { current, signer, cache_bytes, evicted, publishing, published }
     }
 
     /// The world that is served now.
@@ -152,8 +164,19 @@ impl Store {
     /// Called by whoever holds `publishing`.
     fn replace(&self, before: &Published, sequence: u64, edit: impl FnOnce(&World) -> World) {
         let world = edit(&before.world).after(&before.world);
-        self.current.store(Arc::new(published(world, sequence, &self.signer, self.cache_bytes)));
+        // What other policies decided means nothing to these (W1).
+        let cache = if Arc::ptr_eq(&world.generation, &before.world.generation) {
+            before.cache.clone()
+        } else {
+            new_cache(self.cache_bytes, &self.evicted)
+        };
+        self.current.store(Arc::new(published(world, sequence, &self.signer, cache)));
         self.published.send_replace(());
+    }
+
+    /// How many decisions were dropped since the start, to keep no more than may be.
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(Relaxed)
     }
 
     /// Tells of every publication from now on.
@@ -176,13 +199,18 @@ impl Store {
     }
 }
 
-/// A world as it is published, with nothing remembered yet.
-fn published(world: World, sequence: u64, signer: &Signer, cache_bytes: Option<u64>) -> Published {
+/// Keeps nothing yet.
+fn new_cache(max_bytes: Option<u64>, evicted: &Arc<AtomicU64>) -> Option<Arc<DecisionCache>> {
+    max_bytes.map(|max_bytes| Arc::new(DecisionCache::new(max_bytes, Arc::clone(evicted))))
+}
+
+/// A world as it is published.
+fn published(world: World, sequence: u64, signer: &Signer, cache: Option<Arc<DecisionCache>>) -> Published {
     Published {
         revision: Arc::from(signer.sign(&world.generation.hash, sequence)),
         world,
         sequence,
-        cache: cache_bytes.map(DecisionCache::new),
+        cache,
         at: SystemTime::now(),
     }
 }

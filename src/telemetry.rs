@@ -3,3 +3,4 @@
 pub mod callers;
 pub mod lines;
 pub mod metrics;
+mod registered;

@@ -48,7 +48,6 @@ pub(super) fn decision() -> DecisionRecord {
         principal: "Mandate::User::\"ana\"".parse().unwrap(),
         action: "Mandate::Action::\"list_tools\"".parse().unwrap(),
         explanation: None,
-        timed: false,
         hops: Vec::new(),
         validity: Validity::ALWAYS,
     };
@@ -60,11 +59,10 @@ pub(super) fn decision() -> DecisionRecord {
         request_id: "r-1".to_owned(),
         revision: "rev".into(),
         generation: "gen".into(),
-        request: Some(request),
+        request,
         decision: Arc::new(decision),
         valid_until: None,
         reuse_seconds: None,
-        note: None,
         cache: CacheUse::Miss,
         latency: Duration::from_nanos(13_125),
         mode: Mode::Enforce,
@@ -131,5 +129,5 @@ impl Sink for Held {
 
 /// What a record asks.
 pub(super) fn asked(record: &mut DecisionRecord) -> &mut AuthzRequest {
-    record.request.as_mut().unwrap()
+    &mut record.request
 }

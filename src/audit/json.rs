@@ -55,11 +55,6 @@ impl<'a> Object<'a> {
         Self { out, separator: b'{' }
     }
 
-    /// Goes on with an object that has members already.
-    pub(super) fn resume(out: &'a mut Vec<u8>) -> Self {
-        Self { out, separator: b',' }
-    }
-
     /// Adds a member. The name needs no escapes.
     pub(super) fn member(
         &mut self,

@@ -75,7 +75,7 @@ impl Encoder {
         line.member("cache", &record.cache)?;
         line.member("latency_us", &microseconds(record.latency.as_nanos()))?;
         line.member("mode", &record.mode)?;
-        if record.request.as_ref().is_some_and(|request| request.explain) {
+        if record.request.explain {
             line.member("explained", &true)?;
         }
         if let Some(evidence) = &record.evidence {
@@ -88,31 +88,19 @@ impl Encoder {
         if let Some(seconds) = record.reuse_seconds {
             line.member("reuse_seconds", &seconds)?;
         }
-        self.substance(record, out)?;
-        out.extend_from_slice(b"}\n");
+        self.substance(record, &mut line)?;
+        line.end_line();
         Ok(())
     }
 
-    /// What was asked and what was decided: of a remembered decision the same every time.
-    fn substance(&mut self, record: &DecisionRecord, out: &mut Vec<u8>) -> Result<()> {
-        let DecisionRecord { request, decision, note, .. } = record;
-        if let Some(text) = note.as_ref().and_then(|note| note.get()) {
-            out.extend_from_slice(text);
-            return Ok(());
-        }
-        // Whoever moves a question out of a record has seen what was written of it.
-        let Some(request) = request else { return Ok(()) };
-        let start = out.len();
-        let mut line = Object::resume(out);
-        parties(&mut line, request, decision)?;
-        self.facts(&mut line, request)?;
-        outcome(&mut line, decision)?;
-        if let Some(note) = note {
-            // Somebody else may have written the same.
-            let _same = note.set(Box::from(out.get(start..).unwrap_or_default()));
-        }
+    /// What was asked and what was decided.
+    fn substance(&mut self, record: &DecisionRecord, line: &mut Object<'_>) -> Result<()> {
+        let DecisionRecord { request, decision, .. } = record;
+        parties(line, request, decision)?;
+        self.facts(line, request)?;
+        outcome(line, decision)?;
         if self.seen.first((&decision.principal, &decision.action, &request.resource)) {
-            Object::resume(out).member("first_seen", &true)?;
+            line.member("first_seen", &true)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::examples_for_tests::{asked, decision, policy, refusal};
 use super::line::Encoder;
-use super::record::{CacheUse, DecisionRecord, Evidence, EvidenceRef, Mode, Record};
+use super::record::{DecisionRecord, Evidence, EvidenceRef, Mode, Record};
 use crate::engine::cedar::{PolicyFailure, PolicyFailureKind};
 use crate::engine::convert::Form;
 use crate::engine::datum::{Datum, Reference};
@@ -254,34 +254,4 @@ fn a_combination_is_first_seen_once() {
     let mut other = decision();
     asked(&mut other).resource.id = "gitlab".to_owned();
     assert!(first(other));
-}
-
-#[test]
-fn what_is_remembered_is_written_once_and_copied() {
-    let note = Arc::default();
-    let remembered = |cache, request_id: &str| {
-        let mut record = decision();
-        (record.note, record.cache) = (Some(Arc::clone(&note)), cache);
-        record.request_id = request_id.to_owned();
-        record
-    };
-    let mut encoder = Encoder::new(Uuid::from_u128(9), false);
-    let mut lines = Vec::new();
-    let first = remembered(CacheUse::Miss, "r-1");
-    let mut second = remembered(CacheUse::Hit, "r-2");
-    // Its question was taken out, since what is written says it.
-    second.request = None;
-    for record in [first, second] {
-        encoder.encode(&Record::Decision(Box::new(record)), &mut lines).unwrap();
-    }
-    let text = String::from_utf8(lines).unwrap();
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let [mut first, mut second] = lines.try_into().unwrap();
-    assert_eq!((&second["cache"], &second["request_id"]), (&json!("hit"), &json!("r-2")));
-    assert_eq!((&first["first_seen"], second.get("first_seen")), (&json!(true), None));
-    for line in [&mut first, &mut second] {
-        let members = line.as_object_mut().unwrap();
-        ["cache", "request_id", "first_seen"].iter().for_each(|name| drop(members.remove(*name)));
-    }
-    assert_eq!(first, second);
 }

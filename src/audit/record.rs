@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::json::{Capped, MAX_TEXT_BYTES};
 use crate::engine::authorize::Now;
 use crate::engine::datum::{Datum, Reference};
-use crate::engine::decision::{Decision, Note};
+use crate::engine::decision::Decision;
 use crate::engine::request::{AuthzRequest, RequestEntity};
 
 /// One line of the decision log.
@@ -38,16 +38,14 @@ pub struct DecisionRecord {
     pub revision: Arc<str>,
     /// Hash of the generation that decided.
     pub generation: Arc<str>,
-    /// What was asked; left out where `note` says it.
-    pub request: Option<AuthzRequest>,
+    /// What was asked.
+    pub request: AuthzRequest,
     /// What was decided.
     pub decision: Arc<Decision>,
     /// Until when it holds, if that was promised.
     pub valid_until: Option<Now>,
     /// For how many seconds whoever asked may reuse it, if at all.
     pub reuse_seconds: Option<u64>,
-    /// What lines say of both, if the decision may be given again: written by the first, and copied by the others.
-    pub note: Option<Arc<Note>>,
     /// What part the cache had.
     pub cache: CacheUse,
     /// How long deciding took.
@@ -198,7 +196,7 @@ impl Record {
     /// About how much the caller sent, in bytes: what a waiting record holds beyond a small one.
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Decision(record) => record.request.as_ref().map_or(0, size),
+            Self::Decision(record) => size(&record.request),
             Self::Refusal(_) => 0,
         }
     }

@@ -84,6 +84,7 @@ struct Decisions {
 struct Cache {
     enabled: Option<bool>,
     max_bytes: Option<u64>,
+    verify_one_in: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -199,7 +200,8 @@ impl Written {
             tls: self.tls,
             callers,
             reload: self.reload.meaning(),
-            cache_bytes: self.cache.meaning(),
+            cache_bytes: self.cache.bytes(),
+            verify_one_in: NonZeroU64::new(self.cache.verify_one_in.unwrap_or(1_000)),
             check_one_in: NonZeroU64::new(self.decisions.check_one_in.unwrap_or(10_000)),
             log: self.log.meaning(data_directory.join("decisions")),
             telemetry: Telemetry {
@@ -229,7 +231,7 @@ impl Reloading {
 }
 
 impl Cache {
-    fn meaning(self) -> Option<u64> {
+    fn bytes(&self) -> Option<u64> {
         self.enabled.unwrap_or(true).then_some(self.max_bytes.unwrap_or(64 * 1024 * 1024))
     }
 }

@@ -37,7 +37,7 @@ pub use interned::shared_name;
 pub use members::Members;
 pub use policy::{Annotations, CompiledPolicy, PolicyEffect};
 pub(super) use program::Program;
-pub use scope::{ActionScope, PartyScope, Scoped};
+pub use scope::{ActionScope, PartyScope, Reach, Scoped};
 pub use sight::{Look, Sight};
 pub use swift::Scene;
 pub use time_uses::TimeUses;

@@ -49,6 +49,7 @@ use super::digest;
 use super::generation::{Generation, OnPolicyError, Strictness};
 use super::guard::{self, Refused, StackUnavailable};
 use super::index::{ScopeIndex, ScopeKeys};
+use super::key_plans::KeyPlans;
 use super::problem::{Place, Problem, Report, SourceFile};
 use super::world::World;
 
@@ -166,6 +167,7 @@ fn finish(
         hash: Arc::from(content_hash(sources, options)),
         index,
         briefs: Briefs::of(&policies),
+        key_plans: KeyPlans::of(&catalog, &policies),
         actions: actions.into_iter().map(|action| (action.uid().clone(), action)).collect(),
         policies,
         catalog,

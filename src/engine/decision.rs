@@ -1,12 +1,12 @@
 //! An answer: what was decided, by which policies, and why.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 
 use super::authorize::Now;
-use super::cedar::{CompiledPolicy, PolicyFailure, PolicyFailureKind};
+use super::cedar::{CompiledPolicy, PolicyFailure};
 use super::delegation::Role;
 use super::explain::HopExplanation;
 use super::terms::Obligation;
@@ -39,8 +39,6 @@ pub struct Decision {
     pub action: EntityUid,
     /// How every policy came out, if asked for. Along a chain each hop has its own.
     pub explanation: Option<HopExplanation>,
-    /// Whether a policy that covers the request reads the time: another instant may decide otherwise.
-    pub timed: bool,
     /// Along a chain, how each principal of it was decided, root first; empty if the principal acted by itself.
     pub hops: Vec<HopOutcome>,
     /// The instants at which it comes out the same.
@@ -87,9 +85,6 @@ impl fmt::Display for GrantName {
         }
     }
 }
-
-/// What somebody wrote of a question and its decision, once, to copy it when the same decision is given again.
-pub type Note = OnceLock<Box<[u8]>>;
 
 /// A policy that could not be evaluated.
 #[derive(Debug, Clone)]
@@ -169,9 +164,11 @@ pub enum ReasonCode {
 }
 
 impl PolicyError {
-    /// Whether it tells the same of the same policy.
+    /// Whether it tells the same of the same policy, as far as answers and records tell it.
     fn is_same(&self, other: &Self) -> bool {
-        self.policy.id == other.policy.id && self.failure == other.failure
+        let (one, other_failure) = (&self.failure, &other.failure);
+        self.policy.id == other.policy.id
+            && (one.kind, one.summary) == (other_failure.kind, other_failure.summary)
     }
 }
 
@@ -268,7 +265,6 @@ impl Decision {
             principal,
             action,
             explanation: None,
-            timed: false,
             hops: Vec::new(),
             validity: Validity::ALWAYS,
         }
@@ -290,7 +286,6 @@ impl Decision {
             determining,
             errors: distinct(each().flat_map(|decision| &decision.errors), PolicyError::is_same),
             denial: denied.and_then(|denied| denied.denial.clone()),
-            timed: each().any(|decision| decision.timed),
             explanation: None,
             validity: each().fold(Validity::ALWAYS, |validity, decision| validity.and(decision.validity)),
             principal,
@@ -329,12 +324,6 @@ impl Decision {
         let granted = self.determining.iter().map(|policy| policy.terms.reuse_seconds.map_or(0, u64::from));
         let seconds = granted.min()?.min(self.validity.left(now) / 1000);
         (seconds > 0).then_some(seconds)
-    }
-
-    /// Whether the same question in the same world has this answer at any time. A limit of the stack or a defect is not
-    /// the question's own (K8).
-    pub fn repeats(&self) -> bool {
-        !self.timed && self.errors.iter().all(|error| error.failure.kind == PolicyFailureKind::Data)
     }
 }
 

@@ -19,10 +19,10 @@ mod hostile_tests;
 #[cfg(test)]
 mod law_tests;
 #[cfg(test)]
-pub mod mutants;
-#[cfg(test)]
 pub mod scene_for_tests;
 #[cfg(test)]
 mod token_tests;
 
+#[cfg(test)]
+use super::mutants;
 pub use hop::{Hop, Role};

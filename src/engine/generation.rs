@@ -8,6 +8,7 @@ use super::brief::Briefs;
 use super::catalog::Catalog;
 use super::cedar::{BuiltEntity, CompiledPolicy};
 use super::index::ScopeIndex;
+use super::key_plans::KeyPlans;
 use super::map::Map;
 
 /// What happens when a policy cannot be evaluated (C14).
@@ -65,6 +66,8 @@ pub struct Generation {
     pub briefs: Briefs,
     /// Which of them cover a request.
     pub index: ScopeIndex,
+    /// What of a request's context they may read.
+    pub key_plans: KeyPlans,
     /// The schema's actions, each with all it is in.
     pub actions: Map<EntityUid, BuiltEntity>,
     /// What the schema declares.
@@ -94,8 +97,9 @@ impl Generation {
 
     /// The same generation with other policies, and what is made of them. Its hash stays: nothing is served of it.
     #[must_use]
-    pub(super) fn with_policies(&self, policies: Vec<Arc<CompiledPolicy>>) -> Self {
+    pub(crate) fn with_policies(&self, policies: Vec<Arc<CompiledPolicy>>) -> Self {
         let (index, briefs) = (ScopeIndex::of(&policies), Briefs::of(&policies));
-        Self { policies, index, briefs, ..self.clone() }
+        let key_plans = KeyPlans::of(&self.catalog, &policies);
+        Self { policies, index, briefs, key_plans, ..self.clone() }
     }
 }

@@ -68,6 +68,11 @@ impl<'h> Hearing<'h> {
         }
     }
 
+    /// Whether Cedar's evaluator had to be asked, and was given all that was looked at.
+    pub fn has_asked_cedar(&self) -> bool {
+        self.slice.get().is_some()
+    }
+
     fn cedars(&self) -> Option<Evaluation<'_>> {
         let Scene { principal, action, resource, context, sight } = self.scene;
         let slice = self.slice.get_or_init(|| slice::slice(self.world, sight)).as_ref()?;

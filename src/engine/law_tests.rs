@@ -2,6 +2,8 @@
 //! included; from index and slice, on the language's published corpus and on generated worlds.
 
 mod generated;
+mod keys;
+mod stamps;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -17,15 +19,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::brief::Briefs;
 use super::catalog::ActionType;
 use super::cedar::{CedarRecord, CompiledPolicy, Outcome, PolicyEffect, entities};
 use super::compile::{Options, Sources, compile};
+use super::decision::Decision as HopDecision;
 use super::delegation::shown::Shown;
 use super::entities::{EntityStore, StoredEntity};
-use super::generation::{Generation, PolicyIds, Strictness};
+use super::generation::{PolicyIds, Strictness};
 use super::hearing::Hearing;
-use super::index::ScopeIndex;
 use super::parties::Parties;
 use super::problem::SourceFile;
 use super::question::Question;
@@ -37,14 +38,22 @@ use super::world::World;
 /// Allow or deny, satisfied policies of that side, and policies that failed.
 type Verdict = (bool, BTreeSet<String>, BTreeSet<String>);
 
+/// A world beside these schemas, by the language's rules.
+fn bare(schemas: Vec<SourceFile>) -> World {
+    let options = Options { strictness: Strictness::Language(PolicyIds::Position), ..Options::default() };
+    let nothing =
+        SourceFile { name: "one.cedar".into(), bytes: b"permit(principal, action, resource);".into() };
+    compile(&Sources { policies: vec![nothing], schemas, ..Sources::default() }, &options).unwrap().world
+}
+
 /// The world that these policies and entities are, beside no schema.
 fn world_of(policies: &PolicySet, stored: &Entities) -> World {
-    static BARE: LazyLock<World> = LazyLock::new(|| {
-        let options = Options { strictness: Strictness::Language(PolicyIds::Position), ..Options::default() };
-        let nothing =
-            SourceFile { name: "one.cedar".into(), bytes: b"permit(principal, action, resource);".into() };
-        compile(&Sources { policies: vec![nothing], ..Sources::default() }, &options).unwrap().world
-    });
+    static BARE: LazyLock<World> = LazyLock::new(|| bare(Vec::new()));
+    world_beside(&BARE, policies, stored)
+}
+
+/// The world that these policies and entities are, beside the schema of another.
+fn world_beside(beside: &World, policies: &PolicySet, stored: &Entities) -> World {
     let mut store = EntityStore::default();
     for entity in stored.iter() {
         let (parents, attributes, tags) = entities::parts(entity).unwrap();
@@ -54,13 +63,34 @@ fn world_of(policies: &PolicySet, stored: &Entities) -> World {
     let mut compiled: Vec<_> =
         policies.policies().map(|policy| Arc::new(CompiledPolicy::new(policy, ""))).collect();
     compiled.sort_by(|one, other| one.id.cmp(&other.id));
-    let generation = Generation {
-        index: ScopeIndex::of(&compiled),
-        briefs: Briefs::of(&compiled),
-        policies: compiled,
-        ..BARE.generation.as_ref().clone()
-    };
-    World::new(Arc::new(generation), store)
+    World::new(Arc::new(beside.generation.with_policies(compiled)), store)
+}
+
+/// A request, understood by the language's rules.
+fn question_of(request: &Request) -> Question {
+    Question {
+        principal: request.principal().unwrap().clone(),
+        action: Arc::new(ActionType::bare(request.action().unwrap().clone())),
+        resource: request.resource().unwrap().clone(),
+        context: CedarRecord::of_context(request.context().unwrap()).unwrap(),
+        references: Vec::new(),
+        role: None,
+        supplied: Supplied::default(),
+        touched: Vec::new(),
+        shown: Shown::default(),
+    }
+}
+
+fn request_of((principal, action, resource, context): &Asked) -> Request {
+    let context = Context::from_json_value(context.clone(), None).unwrap();
+    Request::new(principal.clone(), action.clone(), resource.clone(), context, None).unwrap()
+}
+
+/// What a decision says, as far as answers tell it.
+fn told(decision: &HopDecision) -> impl PartialEq + std::fmt::Debug + use<> {
+    let ids: Vec<_> = decision.determining.iter().map(|policy| policy.id.clone()).collect();
+    let failures = decision.errors.iter().map(|error| (error.policy.id.clone(), error.failure.summary));
+    (decision.effect, decision.denial.clone(), ids, failures.collect::<Vec<_>>())
 }
 
 /// How much was looked at.
@@ -76,17 +106,7 @@ fn ours(world: &World, request: &Request) -> Verdict {
 }
 
 fn decided(world: &World, request: &Request) -> (Verdict, Looked) {
-    let question = Question {
-        principal: request.principal().unwrap().clone(),
-        action: Arc::new(ActionType::bare(request.action().unwrap().clone())),
-        resource: request.resource().unwrap().clone(),
-        context: CedarRecord::of_context(request.context().unwrap()).unwrap(),
-        references: Vec::new(),
-        role: None,
-        supplied: Supplied::default(),
-        touched: Vec::new(),
-        shown: Shown::default(),
-    };
+    let question = question_of(request);
     let parties = Parties::of(world, &question);
     let briefs = &world.generation.briefs;
     let covering = parties.candidates(world, &question);
@@ -199,10 +219,8 @@ impl Seen {
         requests: &[Asked],
     ) -> Result<(), TestCaseError> {
         let world = world_of(policies, entities);
-        for (principal, action, resource, context) in requests {
-            let context = Context::from_json_value(context.clone(), None).unwrap();
-            let request =
-                Request::new(principal.clone(), action.clone(), resource.clone(), context, None).unwrap();
+        for asked in requests {
+            let request = request_of(asked);
             let (verdict, looked) = decided(&world, &request);
             prop_assert_eq!(&verdict, &cedars(policies, entities, &request), "{}", request);
             self.requests += 1;

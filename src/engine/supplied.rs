@@ -35,6 +35,11 @@ impl Supplied {
         self.built.is_empty()
     }
 
+    /// Every entity that the request supplies, or its token, in no order.
+    pub fn entities(&self) -> impl Iterator<Item = &BuiltEntity> {
+        self.built.values()
+    }
+
     /// The entity of that name, if the request supplies it. None of the supplied is stored or above a stored one (a stored
     /// entity's parents are stored): so no stored entity's ancestors change.
     pub fn get(&self, uid: &EntityUid) -> Option<&BuiltEntity> {

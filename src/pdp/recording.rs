@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use super::{Answer, Asked, Call, Pdp, Refused, name};
 use crate::audit::{DecisionRecord, RefusalRecord};
-use crate::engine::decision::Note;
 use crate::engine::request::AuthzRequest;
 
 impl Pdp {
@@ -14,11 +13,8 @@ impl Pdp {
         call: &Call,
         answer: &Answer,
         asked: Asked,
-        note: Option<Arc<Note>>,
         latency: Duration,
     ) -> DecisionRecord {
-        // What is written needs no question any more, and a question is taken apart most cheaply where it was put together.
-        let is_written = note.as_ref().is_some_and(|note| note.get().is_some());
         DecisionRecord {
             id: answer.id,
             at: SystemTime::now(),
@@ -27,11 +23,10 @@ impl Pdp {
             request_id: call.request_id.clone(),
             revision: Arc::clone(&answer.published.revision),
             generation: Arc::clone(&answer.published.world.generation.hash),
-            request: (!is_written).then_some(asked.question),
+            request: asked.question,
             decision: Arc::clone(&answer.decision),
             valid_until: answer.decision.validity.ends_after(answer.now),
             reuse_seconds: answer.decision.reuse_seconds(answer.now),
-            note,
             cache: answer.cache,
             latency,
             mode: asked.mode,

@@ -163,6 +163,7 @@ impl ServiceReport {
         let published = self.store.current();
         let loader = self.loader.load_full();
         let counts = self.audit.counts();
+        let cache = published.cache.as_ref().map(|cache| cache.size()).unwrap_or_default();
         let dropped = DropReason::ALL.map(|reason| (self.sink, reason.as_str(), counts.dropped_for(reason)));
         let written = [(self.sink, "written", counts.written)];
         Observed {
@@ -187,7 +188,9 @@ impl ServiceReport {
             records_issued: counts.issued,
             records: written.into_iter().chain(dropped).collect(),
             records_queued: counts.queued,
-            cache_entries: published.cache.as_ref().map_or(0, |cache| cache.len()),
+            cache_entries: cache.entries,
+            cache_bytes: cache.bytes,
+            cache_evictions: self.store.evicted(),
             key_looks: self.key_looks(),
             key_ages: self.key_ages(),
             insecure: self.insecure,

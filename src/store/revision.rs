@@ -33,7 +33,7 @@ impl RevisionKey {
     }
 
     /// A key for this process only.
-    pub(super) fn random() -> Self {
+    pub(crate) fn random() -> Self {
         Self(unpredictable())
     }
 }

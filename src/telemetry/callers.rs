@@ -2,7 +2,7 @@
 
 use prometheus::{Gauge, IntCounterVec, IntGaugeVec, Registry};
 
-use super::metrics::{counters, gauges, raise};
+use super::registered::{counters, gauges, raise};
 
 /// What was counted elsewhere, at one moment. Outcomes by their names.
 #[derive(Debug, Clone, Default)]

@@ -4,19 +4,24 @@
 //! (loads, records) is taken from them when somebody asks. No label has a value that a request or a write could invent;
 //! the one that names the generation has one value at a time.
 
+mod cache;
+
 mod subjects;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Registry, TextEncoder,
 };
 
 use super::callers::{CallerMetrics, ObservedCallers};
+use super::registered::{counter, counters, gauge, gauges, raise, signed};
 use crate::audit::record::{CacheUse, Surface};
 use crate::engine::decision::Effect;
+use cache::CacheMetrics;
+pub use cache::{Bypass, Verification};
 use subjects::SubjectMetrics;
 
 /// Upper bounds of the latency buckets, in seconds: a hit takes about a microsecond.
@@ -59,6 +64,7 @@ pub struct Metrics {
     policy_errors: IntCounter,
     panics: IntCounter,
     subjects: SubjectMetrics,
+    cache: CacheMetrics,
     checks: Vec<IntCounter>,
     observed: Mutex<ObservedMetrics>,
 }
@@ -116,6 +122,7 @@ impl Metrics {
                 "Policies that could not be evaluated, over all decisions; which ones, the decision log says.",
             )?,
             subjects: SubjectMetrics::new(&registry)?,
+            cache: CacheMetrics::new(&registry)?,
             panics: counter(&registry, "pdp_panics_total", "Requests that met a defect.")?,
             observed: Mutex::new(ObservedMetrics::new(&registry)?),
             registry,
@@ -154,6 +161,11 @@ impl Metrics {
         self.subjects.verified(outcome);
     }
 
+    /// What the decision cache counts.
+    pub fn cache(&self) -> &CacheMetrics {
+        &self.cache
+    }
+
     /// Counts a decision of the sample.
     pub fn checked(&self, outcome: CheckOutcome) {
         self.checks.get(outcome as usize).inspect(|count| count.inc());
@@ -175,6 +187,7 @@ impl Metrics {
         let observed = observe();
         metrics.set(&observed);
         self.subjects.set(&observed);
+        self.cache.set(&observed);
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
@@ -216,8 +229,12 @@ pub struct Observed {
     pub records: Vec<(&'static str, &'static str, u64)>,
     /// Records that wait.
     pub records_queued: u64,
-    /// Decisions remembered.
+    /// Decisions that are kept.
     pub cache_entries: u64,
+    /// About how many bytes they take.
+    pub cache_bytes: u64,
+    /// Decisions that were dropped to make room.
+    pub cache_evictions: u64,
     /// Looks at the keys of issuers, by issuer and outcome.
     pub key_looks: Vec<(String, &'static str, u64)>,
     /// Seconds since the keys of an issuer were read.
@@ -249,7 +266,6 @@ struct ObservedMetrics {
     issued: IntCounter,
     records: IntCounterVec,
     queued: IntGauge,
-    cache_entries: IntGauge,
     insecure: IntGauge,
     callers: CallerMetrics,
 }
@@ -307,7 +323,6 @@ impl ObservedMetrics {
                 &["sink", "outcome"],
             )?,
             queued: gauge("pdp_audit_queue_depth", "Records that wait to be written.")?,
-            cache_entries: gauge("pdp_cache_entries", "Decisions remembered.")?,
             callers: CallerMetrics::new(registry)?,
             insecure: gauge(
                 "pdp_insecure_unauthenticated_callers",
@@ -334,7 +349,6 @@ impl ObservedMetrics {
         self.revocations.set(signed(observed.revocations));
         self.revocation_problems.set(signed(observed.revocation_problems));
         self.queued.set(signed(observed.records_queued));
-        self.cache_entries.set(signed(observed.cache_entries));
         self.insecure.set(i64::from(observed.insecure));
         self.callers.set(&observed.callers);
         raise(&self.issued, observed.records_issued);
@@ -345,49 +359,6 @@ impl ObservedMetrics {
             raise(&self.records.with_label_values(&[*sink, *outcome]), *count);
         }
     }
-}
-
-/// Brings a counter up to what was counted elsewhere.
-pub(super) fn raise(counter: &IntCounter, to: u64) {
-    counter.inc_by(to.saturating_sub(counter.get()));
-}
-
-fn signed<T: TryInto<i64>>(count: T) -> i64 {
-    count.try_into().unwrap_or(i64::MAX)
-}
-
-fn counter(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-    let counter = IntCounter::new(name, help)?;
-    registry.register(Box::new(counter.clone()))?;
-    Ok(counter)
-}
-
-pub(super) fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntCounterVec> {
-    let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-    registry.register(Box::new(counters.clone()))?;
-    Ok(counters)
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-    let gauge = IntGauge::new(name, help)?;
-    registry.register(Box::new(gauge.clone()))?;
-    Ok(gauge)
-}
-
-pub(super) fn gauges(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntGaugeVec> {
-    let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
-    registry.register(Box::new(gauges.clone()))?;
-    Ok(gauges)
 }
 
 #[cfg(test)]

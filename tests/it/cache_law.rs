@@ -141,7 +141,7 @@ fn a_question_too_long_to_remember_is_decided_anew() {
     let sources = Sources::small().schema(
         "text.cedarschema",
         "namespace Mandate { action note appliesTo { principal: [User], resource: [Doc], context: { text: String } }; }",
-    );
+    ).policy("text.cedar", "@id(\"text\")\npermit (principal, action == Mandate::Action::\"note\", resource) when { context.text like \"a*\" };\n");
     let server = TestServer::start(&sources);
     let note = |length: usize| {
         let text = "a".repeat(length);
@@ -254,23 +254,30 @@ fn timed(policy: &str) -> Sources {
 }
 
 #[test]
-fn a_policy_that_reads_the_time_is_decided_anew_however_it_is_written() {
+fn a_policy_that_reads_the_time_is_remembered_where_it_is_foreseen_and_nowhere_else() {
     let wait = question(("User", "ana"), "wait", ("Doc", "plan"));
+    let twice = |condition: &str| {
+        let scope = r#"permit (principal, action == Mandate::Action::"wait", resource)"#;
+        let server = TestServer::start(&timed(&format!("{scope} when {{ {condition} }};")));
+        twice(&server, &wait)
+    };
     for condition in [
         r#"context.now > datetime("2020-01-01")"#,
         r#"context["now"] > datetime("2020-01-01")"#,
-        r#"(if principal.level == 1 then context.now else datetime("2020-01-01")) > datetime("2020-01-01")"#,
         r#"(if context.now > datetime("2020-01-01") then 1 else 2) == 1"#,
         r#"context.now.toDate() > datetime("2020-01-01")"#,
         r#"principal.level == 1 && !(context.now <= datetime("2020-01-01"))"#,
+    ] {
+        assert_eq!(twice(condition), REMEMBERED, "{condition}");
+    }
+    for condition in [
+        r#"(if principal.level == 1 then context.now else datetime("2020-01-01")) > datetime("2020-01-01")"#,
         r#"{instant: context.now}.instant > datetime("2020-01-01")"#,
         r#"[context.now].contains(context.now)"#,
         r#"context == context"#,
         r#"(if principal.level == 1 then context else context).now > datetime("2020-01-01")"#,
     ] {
-        let scope = r#"permit (principal, action == Mandate::Action::"wait", resource)"#;
-        let server = TestServer::start(&timed(&format!("{scope} when {{ {condition} }};")));
-        assert_eq!(twice(&server, &wait), DECIDED_ANEW, "{condition}");
+        assert_eq!(twice(condition), DECIDED_ANEW, "{condition}");
     }
 }
 
@@ -299,10 +306,18 @@ fn an_answer_that_a_passing_hour_changes_changes_with_it() {
     let wait = question(("User", "ana"), "wait", ("Doc", "plan"));
     let (before, asked) = (server.authorize(wait.clone()).unwrap(), jiff::Timestamp::now());
     assert!(asked >= opens || !is_allow(&before), "it is shut");
+    if asked < opens {
+        assert_eq!(
+            server.authorize(wait.clone()).unwrap().cache(),
+            CacheStatus::Hit,
+            "and stays so until then"
+        );
+    }
     std::thread::sleep(
         std::time::Duration::try_from(opens - asked).unwrap_or_default() + std::time::Duration::from_secs(1),
     );
     assert!(is_allow(&server.authorize(wait).unwrap()), "it is open");
+    assert!(asked >= opens || server.metrics().value(r#"pdp_cache_stale_total{stamp="time"}"#) > 0.0);
 }
 
 #[test]

@@ -233,6 +233,8 @@ fn everything_the_language_allows_is_decided() {
         // No schema.
         vec![
             ("/schema", Value::Null),
+            // Anything of it may be read, and all of it is too much to remember.
+            ("/requests/0/context", json!({"n": 2, "large": "x".repeat(20_000)})),
             ("/policies", json!("permit(principal, action, resource) when { context.n > 1 }; forbid(principal, action, resource) when { resource.owner.level == 9 };")),
         ],
         // A hierarchy that is deeper than any store may have, given twice.

@@ -72,7 +72,9 @@ fn an_allow_names_everybody_on_whose_authority_it_is() {
     assert_eq!(told(&answer), expected);
     assert_eq!(answer.principal, Some(reference("Mandate::Agent", "worker")));
     assert_eq!(answer.denied_by, None);
-    assert_eq!(answer.cache(), pb::CacheStatus::Bypass, "grants are checked on every request");
+    let again = shipped_server().authorize(list_issues(&["planner-worker"])).unwrap();
+    assert_eq!(again.cache(), pb::CacheStatus::Hit, "every hop of it is remembered, and no grant");
+    assert_eq!((told(&again), determining(&again)), (told(&answer), determining(&answer)));
 }
 
 #[test]

@@ -73,7 +73,14 @@ pdp_audit_queue_depth
 pdp_audit_records_issued_total
 pdp_audit_records_total{outcome,sink}
 pdp_build_info{cedar,version}
+pdp_cache_bypasses_total{reason}
+pdp_cache_bytes
 pdp_cache_entries
+pdp_cache_evictions_total
+pdp_cache_hits_total
+pdp_cache_misses_total
+pdp_cache_stale_total{stamp}
+pdp_cache_verified_total{outcome}
 pdp_checks_total{outcome}
 pdp_decision_seconds_bucket{surface,le}
 pdp_decision_seconds_count{surface}

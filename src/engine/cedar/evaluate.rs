@@ -185,6 +185,11 @@ impl<'a> Evaluation<'a> {
 }
 
 impl PolicyFailure {
+    /// A failure that is remembered by its summary alone: the policy met data it cannot handle.
+    pub fn of_data(summary: &'static str) -> Self {
+        Self { kind: PolicyFailureKind::Data, summary, message: summary.to_owned(), absent: None }
+    }
+
     /// A defect of Mandate's own.
     pub fn internal() -> Self {
         let summary = "internal error";

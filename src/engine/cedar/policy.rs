@@ -15,7 +15,7 @@ use super::interned::Interned;
 use super::program::Program;
 use super::time_uses::TimeUses;
 use super::{access, bare, walk};
-use crate::engine::plan::AccessPlan;
+use crate::engine::plan::{AccessPlan, ContextPlan};
 use crate::engine::terms::Terms;
 
 /// What a policy does when it is satisfied.
@@ -54,6 +54,8 @@ pub struct CompiledPolicy {
     pub location: SmolStr,
     /// What it may look at.
     pub plan: Arc<AccessPlan>,
+    /// What of the context it reads.
+    pub context: Arc<ContextPlan>,
     /// Whether it reads the time.
     pub reads_now: bool,
     /// Whether it reads in which place of a chain the principal stands.
@@ -111,6 +113,7 @@ static NO_SLOTS: LazyLock<Arc<SlotEnv>> = LazyLock::new(Arc::default);
 
 /// Every plan, every conjunct and every use of the time of the policies there are, once.
 static PLANS: LazyLock<Interned<AccessPlan>> = LazyLock::new(Interned::default);
+static CONTEXT_PLANS: LazyLock<Interned<ContextPlan>> = LazyLock::new(Interned::default);
 static PROGRAMS: LazyLock<Interned<Program>> = LazyLock::new(Interned::default);
 static TIME_USES: LazyLock<Interned<TimeUses>> = LazyLock::new(Interned::default);
 
@@ -129,6 +132,7 @@ impl CompiledPolicy {
         let expressions = || conditions.iter().map(|condition| &*condition.expression);
         let (effect, annotations) = (PolicyEffect::from(policy.effect()), annotations(inner));
         let reads_now = walk::reads_now(expressions());
+        let (plan, context) = access::plans(expressions(), inner.env());
         Self {
             id: SmolStr::new(policy.id()),
             effect,
@@ -140,7 +144,8 @@ impl CompiledPolicy {
                 action: bare::action(inner.action_constraint()),
                 resource: bare::party(inner.resource_constraint().as_inner()),
             },
-            plan: PLANS.copy_of(access::plan(expressions(), inner.env())),
+            plan: PLANS.copy_of(plan),
+            context: CONTEXT_PLANS.copy_of(context),
             programs: programs(expressions(), inner.env()),
             time_uses: if reads_now {
                 TIME_USES.copy_of(TimeUses::of(expressions(), inner.env()))

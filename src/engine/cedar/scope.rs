@@ -5,7 +5,7 @@ use cedar_policy_core::ast::{self, ActionConstraint, EntityReference, PrincipalO
 use ref_cast::RefCast as _;
 
 use super::entities::BuiltEntity;
-use super::policy::{CompiledPolicy, ScopePart};
+use super::policy::{CompiledPolicy, Scope, ScopePart};
 
 /// What a scope asks of the principal or the resource.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,7 +35,41 @@ pub enum ActionScope {
     In(Vec<EntityUid>),
 }
 
+/// Which actions and which types of parties a policy may cover, as far as its scope says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Reach<'p> {
+    action: &'p ActionConstraint,
+    principal: Option<&'p ast::EntityType>,
+    resource: Option<&'p ast::EntityType>,
+}
+
+impl<'p> Reach<'p> {
+    /// The actions that are named, each of which stands for all that are in it; none if any action is covered.
+    pub fn actions(&self) -> Option<impl Iterator<Item = &'p EntityUid>> {
+        let named = match self.action {
+            ActionConstraint::Any => return None,
+            ActionConstraint::Eq(uid) => std::slice::from_ref(uid),
+            ActionConstraint::In(uids) => uids.as_slice(),
+        };
+        Some(named.iter().map(|uid| EntityUid::ref_cast(uid)))
+    }
+
+    /// Whether parties of these types may be covered.
+    pub fn allows(&self, principal: &EntityTypeName, resource: &EntityTypeName) -> bool {
+        let is = |asked: Option<&ast::EntityType>, name: &EntityTypeName| {
+            asked.is_none_or(|asked| asked == AsRef::<ast::EntityType>::as_ref(name))
+        };
+        is(self.principal, principal) && is(self.resource, resource)
+    }
+}
+
 impl CompiledPolicy {
+    /// Which requests the scope may cover.
+    pub fn reach(&self) -> Reach<'_> {
+        let Scope { principal, action, resource } = &self.scope;
+        Reach { action, principal: type_asked(principal), resource: type_asked(resource) }
+    }
+
     /// What the scope asks of the principal.
     pub fn principal_scope(&self) -> PartyScope {
         party(&self.scope.principal)
@@ -54,6 +88,16 @@ impl CompiledPolicy {
             ActionConstraint::Eq(uid) => ActionScope::Eq(public(uid)),
             ActionConstraint::In(uids) => ActionScope::In(uids.iter().map(|uid| public(uid)).collect()),
         }
+    }
+}
+
+/// The one type that a party must be of, if there is one: what is in an entity may be of any type.
+fn type_asked(constraint: &PrincipalOrResourceConstraint) -> Option<&ast::EntityType> {
+    use PrincipalOrResourceConstraint as Constraint;
+    match constraint {
+        Constraint::Is(name) | Constraint::IsIn(name, _) => Some(name),
+        Constraint::Eq(EntityReference::EUID(uid)) => Some(uid.entity_type()),
+        Constraint::Any | Constraint::In(_) | Constraint::Eq(EntityReference::Slot(_)) => None,
     }
 }
 

@@ -75,6 +75,11 @@ impl<'w> Sight<'w> {
         self.found
     }
 
+    /// Those that were looked for, with what was found.
+    pub fn looked(&self) -> impl Iterator<Item = (&'w EntityUid, Option<&Look<'w>>)> {
+        self.looked.iter().map(|(uid, look)| (*uid, look.as_ref()))
+    }
+
     /// Those that were found.
     pub fn iter(&self) -> impl Iterator<Item = (&'w EntityUid, &Look<'w>)> {
         self.looked.iter().filter_map(|(uid, look)| Some((*uid, look.as_ref()?)))

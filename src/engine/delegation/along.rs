@@ -12,7 +12,7 @@ use super::coverage::Reach;
 use super::hop::Role;
 #[cfg(test)]
 use super::mutants::{Mutant, planted};
-use crate::engine::authorize::{self, Now};
+use crate::engine::authorize::{self, ByHop, Now};
 use crate::engine::decision::{Decision, Denial, HopOutcome};
 use crate::engine::explain::HopExplanation;
 use crate::engine::parties::Parties;
@@ -32,6 +32,7 @@ pub fn decide(
     chain: &Chain<'_>,
     now: Now,
     explain: bool,
+    by: &mut ByHop<'_>,
 ) -> Result<Decision, InvalidRequest> {
     let actor = question.principal.clone();
     let action = Arc::clone(&question.action);
@@ -61,7 +62,7 @@ pub fn decide(
             hop: place,
             role: hop.role,
             grant: link.map(|link| link.grant.name.clone()),
-            decision: along.hop(held, &mut question, &parties)?,
+            decision: along.hop(held, &mut question, &parties, by)?,
         });
     }
     let decision = Decision::of_hops(actor, action.uid.clone(), hops);
@@ -111,6 +112,7 @@ impl Along<'_> {
         grant: Option<Result<(), Denial>>,
         question: &mut Question,
         parties: &Parties,
+        by: &mut ByHop<'_>,
     ) -> Result<Decision, InvalidRequest> {
         let Self { world, chain, now, explain } = *self;
         if let Some(denial) = world.suspensions.denial([&question.principal]) {
@@ -122,7 +124,7 @@ impl Along<'_> {
             Some(held) => held.and_then(|()| known()),
         };
         match admitted {
-            Ok(()) => authorize::decide(world, question, parties, now, explain),
+            Ok(()) => authorize::decide(world, question, parties, now, explain, by),
             Err(denial) => Ok(refused(question, denial, explain)),
         }
     }

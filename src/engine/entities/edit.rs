@@ -41,6 +41,10 @@ impl EntityStore {
     fn relate(&mut self, uid: EntityUid, entity: StoredEntity, is_parent: bool) {
         let before: Box<[EntityUid]> =
             self.get(&uid).map(|before| before.parents().into()).unwrap_or_default();
+        let entity = match self.get(&uid) {
+            Some(before) => entity.after(before),
+            None => entity,
+        };
         if *before != *entity.parents() {
             for parent in entity.parents().iter().filter(|parent| before.binary_search(parent).is_err()) {
                 self.gains_child(parent);

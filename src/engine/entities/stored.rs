@@ -12,7 +12,10 @@ use crate::engine::version::Version;
 /// A stored entity, without its name and its ancestors. Cloning shares what it holds.
 #[derive(Debug, Clone)]
 pub struct StoredEntity {
-    version: Version,
+    /// Names its attributes and tags as they are.
+    attributes: Version,
+    /// Names its parents as they are.
+    edges: Version,
     members: Arc<Members>,
 }
 
@@ -23,7 +26,21 @@ impl StoredEntity {
         attributes: impl IntoIterator<Item = (SmolStr, CedarValue)>,
         tags: impl IntoIterator<Item = (SmolStr, CedarValue)>,
     ) -> Self {
-        Self { version: Version::next(), members: Arc::new(Members::new(parents, attributes, tags)) }
+        let version = Version::next();
+        let members = Arc::new(Members::new(parents, attributes, tags));
+        Self { attributes: version, edges: version, members }
+    }
+
+    /// The same, under the versions of the entity that it takes the place of, wherever it holds what that held.
+    pub(super) fn after(self, before: &Self) -> Self {
+        let (members, held) = (&self.members, &before.members);
+        let values_stay = members.attributes() == held.attributes() && members.tags() == held.tags();
+        let parents_stay = members.parents() == held.parents();
+        Self {
+            attributes: if values_stay { before.attributes } else { self.attributes },
+            edges: if parents_stay { before.edges } else { self.edges },
+            ..self
+        }
     }
 
     /// Whether another holds the same: everything but the version.
@@ -31,9 +48,20 @@ impl StoredEntity {
         self.members == other.members
     }
 
-    /// Names this entity as it is: another put under the same name has another.
+    /// Names this entity as it is: one that holds anything else has another. The later of its two, for each is given out
+    /// once, and later ones are greater.
     pub fn version(&self) -> Version {
-        self.version
+        self.attributes.max(self.edges)
+    }
+
+    /// Names its attributes and tags as they are, whatever becomes of its parents.
+    pub fn attributes_version(&self) -> Version {
+        self.attributes
+    }
+
+    /// Names its parents as they are, whatever becomes of its attributes.
+    pub fn edges_version(&self) -> Version {
+        self.edges
     }
 
     /// What it holds.

@@ -6,7 +6,7 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 
 /// What generated worlds are typed by, where they are.
-const SCHEMA: &str = r#"
+pub(super) const SCHEMA: &str = r#"
 namespace N {
   type Team = { lead: User, refs: Set<User>, note?: String };
   entity Group in [Group] = { level?: Long };

@@ -2,8 +2,9 @@
 
 use prometheus::{GaugeVec, IntCounterVec, Opts, Registry};
 
-use super::{Observed, counters, raise};
+use super::Observed;
 use crate::identity::rejection::Check;
+use crate::telemetry::registered::{counters, raise};
 
 /// The numbers.
 #[derive(Debug)]

@@ -31,7 +31,14 @@ fn a_token_says_who_acts_and_what_policies_see() {
         let answer = server.authorize(ask(action, &token)).unwrap();
         assert!(is_allow(&answer), "{action}: {answer:?}");
         assert_eq!(answer.principal, Some(reference("Mandate::User", &format!("{ISSUER}#ana"))));
-        assert_eq!(answer.cache(), pb::CacheStatus::Bypass);
+        assert_eq!(answer.cache(), pb::CacheStatus::Miss);
+        let again = server.authorize(ask(action, &token)).unwrap();
+        assert_eq!(
+            again.cache(),
+            pb::CacheStatus::Hit,
+            "what policies see of the token is part of the question"
+        );
+        assert_eq!(again.valid_until, answer.valid_until, "the token is looked at every time");
         let expires = answer.valid_until.expect("a token expires").seconds;
         assert!((500..=600).contains(&(expires - seconds())), "{expires}");
     }
@@ -39,7 +46,7 @@ fn a_token_says_who_acts_and_what_policies_see() {
     let without = question(("User", &format!("{ISSUER}#ana")), "bare", ("Doc", "plan"));
     assert!(is_allow(&server.authorize(without).unwrap()), "no token, no `context.token`");
     assert_eq!(server.metrics().value(r#"pdp_token_verifications_total{outcome="accepted"}"#), 1.0);
-    assert_eq!(server.metrics().value(r#"pdp_token_verifications_total{outcome="known"}"#), 2.0);
+    assert_eq!(server.metrics().value(r#"pdp_token_verifications_total{outcome="known"}"#), 4.0);
 }
 
 #[test]

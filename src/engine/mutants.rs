@@ -1,11 +1,11 @@
-//! Defects that the laws of delegation must notice: planted in this process's tests, one at a time for each thread.
+//! Defects that the laws must notice: planted in this process's tests, one at a time for each thread.
 
 use std::cell::Cell;
 
-/// A defect of delegation.
+/// A defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutant {
-    /// Grants are not checked.
+    /// Of delegation: grants are not checked.
     GrantNotChecked,
     /// Every principal of a chain is judged as if it acted by itself.
     RoleIgnored,
@@ -13,6 +13,16 @@ pub enum Mutant {
     RevokedAncestorIgnored,
     /// Only the actor is judged.
     ChainDropped,
+    /// Of the cache: what an entity is in is stamped without what that is in.
+    AncestorNotStamped,
+    /// What is not stored is not stamped.
+    AbsentNotStamped,
+    /// Stamps are taken to hold in every world because they did in the one they were taken in.
+    CheckedWhereTaken,
+    /// Entities that a request supplies are no part of its key.
+    SuppliedNotInKey,
+    /// The world is loaded before there is room for the record.
+    WorldBeforeRoom,
 }
 
 thread_local! {
