@@ -60,6 +60,7 @@ release-hostile: ## Hostile inputs, and the whole conformance corpus, in a relea
 
 soak: ## The laws of the engine, on many fresh cases; `MANDATE_SOAK_SEED`, which a failure prints, has the same ones again.
 	MANDATE_SOAK=$(or $(MANDATE_SOAK),20000) cargo test --release --locked --lib -- --show-output law_tests validity_tests swift_tests
+	MANDATE_KILLS=$(or $(MANDATE_KILLS),500) cargo test --release --locked --test it -- entity_log::durability
 
 cases: ## The shipped policies: every case passes, and every policy is needed by one.
 	target/release/mandate test --mutants
