@@ -100,3 +100,39 @@ impl TrustBundles {
         Some(valid.map(|authority| authority.anchor.clone()).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose};
+
+    use super::*;
+
+    fn pem(change: impl FnOnce(&mut CertificateParams)) -> String {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        change(&mut params);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+    }
+
+    #[test]
+    fn a_bundle_is_of_authorities_that_may_sign_certificates() {
+        let authority = pem(|_| ());
+        let unlimited = pem(|params| params.key_usages.clear());
+        for good in [authority.clone(), unlimited, authority.repeat(MAX_AUTHORITIES)] {
+            assert!(TrustBundle::from_pem(good.as_bytes()).is_ok());
+        }
+        let leaf = pem(|params| params.is_ca = IsCa::ExplicitNoCa);
+        let silent = pem(|params| params.key_usages = vec![KeyUsagePurpose::CrlSign]);
+        for (wrong, error) in [
+            (String::new(), BundleError::Empty),
+            ("no certificate\n".to_owned(), BundleError::Empty),
+            (authority.repeat(MAX_AUTHORITIES + 1), BundleError::TooMany),
+            (leaf.clone(), BundleError::Certificate(1, "is no certificate authority's")),
+            (format!("{authority}{leaf}"), BundleError::Certificate(2, "is no certificate authority's")),
+            (silent, BundleError::Certificate(1, "may not sign certificates")),
+        ] {
+            assert_eq!(TrustBundle::from_pem(wrong.as_bytes()).unwrap_err(), error);
+        }
+    }
+}

@@ -166,7 +166,20 @@ fn end_of(path: &VerifiedPath<'_>, leaf: i64) -> Result<i64, SvidError> {
 
 #[cfg(test)]
 mod tests {
-    use super::spiffe_id;
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_all_that_is_sent_as_one() {
+        let signed = CertificateParams::default().self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let verify = |der: Vec<u8>| super::verify(&[der.into()], &TrustBundles::default(), UnixTime::now());
+        let der = signed.der().to_vec();
+        assert_eq!(verify(der.clone()).unwrap_err(), SvidError::KeyUsage("is missing"));
+        for wrong in [[&der[..], &[0]].concat(), [&der[..], &der].concat(), der[1..].to_vec(), Vec::new()] {
+            assert_eq!(verify(wrong).unwrap_err(), SvidError::Unreadable);
+        }
+    }
 
     #[test]
     fn an_id_has_one_spelling() {

@@ -2,7 +2,7 @@
 //! administer, whoever shows the token of the data directory.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::http::request::Parts;
 use tonic::{Request as Asked, Status};
@@ -15,7 +15,7 @@ use crate::engine::datum::Reference;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::identity::rights::Right;
-use crate::pdp::{Call, Pdp, Refused};
+use crate::pdp::{Call, Pdp, Refused, now};
 
 /// What the audit trail calls whoever shows the token.
 const TOKEN_HOLDER: &str = "control-token";
@@ -45,28 +45,27 @@ enum By {
 impl Administrators {
     /// Lets an administrator in. `pdp` records what is refused to it then.
     pub(super) async fn admit(&self, pdp: &Arc<Pdp>, head: &Parts) -> Result<Administrator, Status> {
-        let by = match self {
+        Ok(Administrator { by: self.known(head).await?, pdp: Arc::clone(pdp) })
+    }
+
+    async fn known(&self, head: &Parts) -> Result<By, Status> {
+        match self {
             Self::Token(token) if token.shown_in(&head.headers) => {
-                By::Token(Arc::new(Caller::anonymous(TOKEN_HOLDER)))
+                Ok(By::Token(Arc::new(Caller::anonymous(TOKEN_HOLDER))))
             }
-            Self::Token(_) => {
-                return Err(Status::unauthenticated(
-                    "show the token of `control.token` in the data directory as a bearer token",
-                ));
-            }
+            Self::Token(_) => Err(Status::unauthenticated(
+                "show the token of `control.token` in the data directory as a bearer token",
+            )),
             Self::Callers(callers) => match &**callers {
                 // Everybody who can reach the listener would administer.
-                Callers::Anonymous(_) => {
-                    return Err(Status::unauthenticated("callers are not authenticated"));
-                }
+                Callers::Anonymous(_) => Err(Status::unauthenticated("callers are not authenticated")),
                 Callers::Authenticated(_) => {
                     let identified =
                         Identified::of(callers, head).await.map_err(|error| status::refused(&error))?;
-                    By::Rights(identified, Arc::clone(callers))
+                    Ok(By::Rights(identified, Arc::clone(callers)))
                 }
             },
-        };
-        Ok(Administrator { by, pdp: Arc::clone(pdp) })
+        }
     }
 }
 
@@ -87,6 +86,14 @@ impl Administrator {
             By::Token(caller) => caller,
             By::Rights(identified, _) => identified.caller(),
         }
+    }
+
+    /// How long somebody vouches for it; none if nobody does anyway.
+    #[must_use]
+    pub fn expires(&self) -> Option<Duration> {
+        let left = self.caller().expires()?.0.saturating_sub(now().0);
+        // One millisecond later it has expired for certain.
+        Some(Duration::from_millis(u64::try_from(left).unwrap_or(0) + 1))
     }
 
     /// Whether it is a principal itself.
@@ -118,5 +125,20 @@ impl Administrator {
             };
             status::refused(&self.pdp.refuse(&call, refused))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn callers_that_nobody_authenticates_administer_nothing() {
+        let callers = Callers::anonymous(Caller::anonymous("anonymous-loopback"));
+        let (head, ()) = axum::http::Request::new(()).into_parts();
+        let refused = Administrators::Callers(Arc::new(callers)).known(&head).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
     }
 }

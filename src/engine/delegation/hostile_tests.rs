@@ -6,15 +6,16 @@ use super::scene_for_tests::{self, HOUR, NOW, Scene, Written, uid};
 use crate::engine::authorize::{Now, authorize};
 use crate::engine::convert::Form;
 use crate::engine::datum::{Datum, Reference};
-use crate::engine::decision::Effect;
+use crate::engine::decision::{Effect, ReasonCode};
 use crate::engine::request::RequestEntity;
+use crate::engine::suspensions::{Suspended, Suspensions};
 
 type Change = fn(&mut Scene);
 
 /// What is changed, the code of the denial, and the hop that denies first.
 type Hostile = (&'static str, Change, &'static str, usize);
 
-const HOSTILE: [Hostile; 44] = [
+const HOSTILE: [Hostile; 52] = [
     ("a leaf that nobody stored", |s| s.shown = vec![("Delegation", "g4")], "grant_unknown", 1),
     ("a leaf that is an agent", |s| s.shown = vec![("Agent", "a3")], "grant_unknown", 1),
     ("a leaf that is a tool", |s| s.shown = vec![("Tool", "t1")], "grant_unknown", 1),
@@ -29,6 +30,7 @@ const HOSTILE: [Hostile; 44] = [
     ("the root grant expires this instant", |s| s.grants[0].expires = NOW, "grant_expired", 1),
     ("everything has expired", |s| s.now = NOW + HOUR, "grant_expired", 1),
     ("the leaf begins an instant later", |s| s.grants[2].not_before = NOW + 1, "grant_not_yet", 3),
+    ("the grant above the leaf begins later", |s| s.grants[1].not_before = NOW + 1, "grant_not_yet", 2),
     ("the root grant begins later", |s| s.grants[0].not_before = NOW + 1, "grant_not_yet", 1),
     ("before anything began", |s| s.now = NOW - HOUR - 1, "grant_not_yet", 1),
     ("stolen by another agent", |s| s.principal = ("Agent", "a4"), "grant_delegate", 3),
@@ -49,10 +51,17 @@ const HOSTILE: [Hostile; 44] = [
         2,
     ),
     ("given over a delegator's head", |s| s.grants[2].from = vec![("Agent", "a1")], "grant_broken_chain", 3),
+    (
+        "a leaf given by the person it began with",
+        |s| s.grants[2].from = vec![("User", "ana")],
+        "grant_broken_chain",
+        3,
+    ),
     ("the parent was given to somebody else", |s| s.grants[0].to = "a4", "grant_broken_chain", 2),
     ("hung under another's grant", |s| s.grants[2].parent = Some("g1".to_owned()), "grant_broken_chain", 2),
     ("given by two", |s| s.grants[0].from = vec![("User", "ana"), ("Agent", "free")], "grant_delegator", 1),
     ("given by nobody", |s| s.grants[1].from.clear(), "grant_delegator", 1),
+    ("a leaf given by nobody", |s| s.grants[2].from.clear(), "grant_delegator", 1),
     (
         "begun by an agent that may not act alone",
         |s| s.grants[0].from = vec![("Agent", "a5")],
@@ -67,14 +76,30 @@ const HOSTILE: [Hostile; 44] = [
     ("a circle of three", |s| s.grants[0].parent = Some("g3".to_owned()), "chain_cycle", 1),
     ("another action", |s| s.grants[0].actions = vec!["list_tools", "read_data"], "grant_not_covering", 1),
     ("no action at all", |s| s.grants[2].actions.clear(), "grant_not_covering", 3),
+    ("no action in the middle", |s| s.grants[1].actions.clear(), "grant_not_covering", 2),
     ("another toolset", |s| s.grants[1].toolsets = vec!["other"], "grant_not_covering", 2),
+    ("another toolset at the root", |s| s.grants[0].toolsets = vec!["other"], "grant_not_covering", 1),
+    ("a smaller toolset beside", |s| s.grants[2].toolsets = vec!["other"], "grant_not_covering", 3),
     ("no resource at all", |s| s.grants[1].toolsets.clear(), "grant_not_covering", 2),
     ("a tool beside", |s| s.tool = "t3", "grant_not_covering", 1),
     ("data beside", |s| s.touches = vec!["d9"], "grant_not_covering", 1),
     ("data beside, behind data that is covered", |s| s.touches = vec!["d1", "d9"], "grant_not_covering", 1),
     ("no data at all", |s| s.grants[2].data.clear(), "grant_not_covering", 3),
+    ("other data in the middle", |s| s.grants[1].data = vec!["d9"], "grant_not_covering", 2),
+    ("no data at the root", |s| s.grants[0].data.clear(), "grant_not_covering", 1),
     ("no chain at all", |s| s.shown.clear(), "chain_required", 0),
 ];
+
+/// What each differs from is allowed: one chain for these, a twin of its own for each of the others.
+#[test]
+fn there_are_at_least_sixty_hostile_chains() {
+    let count = HOSTILE.len() + TWINS.len();
+    assert!(count >= 60, "{count}");
+    let mut names: Vec<_> = HOSTILE.iter().map(|hostile| hostile.0).chain(TWINS.map(|twin| twin.0)).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "each is told by its name");
+}
 
 #[test]
 fn no_hostile_chain_is_allowed() {
@@ -224,6 +249,36 @@ fn no_hostile_twin_is_allowed() {
 }
 
 #[test]
+fn what_holds_all_that_a_delegation_holds_is_none_under_another_type() {
+    let world = Scene::allowed().world();
+    let mut entities = world.entities.clone();
+    let grant = entities.get(&uid("Delegation", "g3")).unwrap().clone();
+    for kind in ["Delegation", "Toolset"] {
+        entities.put(uid(kind, "copy"), grant.clone()).unwrap();
+    }
+    let world = world.with_entities(entities);
+    let ask = |kind: &str| {
+        let mut request = Scene::allowed().request();
+        request.delegations = vec![Reference::new(format!("Mandate::{kind}"), "copy")];
+        authorize(&world, &request, Now(NOW)).unwrap()
+    };
+    assert_eq!(ask("Delegation").effect, Effect::Allow);
+    assert_eq!(ask("Toolset").denial.unwrap().code.as_str(), "grant_unknown");
+}
+
+#[test]
+fn more_delegations_than_a_chain_may_have_are_no_question() {
+    let ask = |count: usize| {
+        let mut request = Scene::allowed().request();
+        request.delegations = vec![Reference::new("Mandate::Delegation", "g3"); count];
+        authorize(&Scene::allowed().world(), &request, Now(NOW))
+    };
+    assert_eq!(ask(5).unwrap().denial.unwrap().code.as_str(), "chain_mismatch");
+    let error = ask(6).unwrap_err();
+    assert!(error.to_string().contains("has 6 delegations; the limit is 5"), "{error}");
+}
+
+#[test]
 fn what_a_request_supplies_is_covered_by_no_grant() {
     let world = scene_for_tests::world(|schema| {
         schema.replacen("  entity Data in", "  @request_scoped\n  entity Data in", 1)
@@ -285,4 +340,21 @@ fn an_answer_holds_no_longer_than_the_first_grant_does() {
     scene.now = NOW;
     scene.shown.clear();
     assert_eq!(ends(&scene), None);
+}
+
+#[test]
+fn no_member_of_a_chain_may_be_suspended() {
+    let scene = Scene::allowed();
+    let parties =
+        [("User", "ana", 0), ("Agent", "a1", 1), ("Agent", "a2", 2), ("Agent", "a3", 3), ("Tool", "t1", 0)];
+    for (kind, id, hop) in parties {
+        let mut suspensions = Suspensions::default();
+        suspensions.suspend(Suspended::Principal(uid(kind, id)), "odd".into());
+        let world = scene.world().with_suspensions(suspensions);
+        let decision = authorize(&world, &scene.request(), Now(scene.now)).unwrap();
+        assert_eq!(decision.effect, Effect::Deny, "{id}");
+        assert_eq!(decision.denial.unwrap().code, ReasonCode::Suspended, "{id}");
+        let first = decision.hops.iter().find(|hop| hop.decision.effect == Effect::Deny);
+        assert!(first.is_none_or(|first| first.hop == hop), "{id}");
+    }
 }

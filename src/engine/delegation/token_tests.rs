@@ -149,6 +149,8 @@ fn a_token_shown_besides_delegations_narrows_them() {
     check_allowed(&ask(&world, &subject, &["g3"]).unwrap());
     subject.expires = Now(NOW + 1);
     assert_eq!(ask(&world, &subject, &["g3"]).unwrap().validity.ends_after(Now(NOW)), Some(Now(NOW + 1)));
+    let expired = Subject { expires: Now(NOW), ..subject.clone() };
+    check_denied("expired this instant", &ask(&world, &expired, &["g3"]).unwrap(), "grant_expired", 3);
     grant(&mut subject).scopes.clear();
     check_denied("narrower", &ask(&world, &subject, &["g3"]).unwrap(), "grant_not_covering", 3);
 }

@@ -1,13 +1,24 @@
 //! Certificates that show no caller, each different in one thing from one that does (SPIFFE X509-SVID, RFC 5280).
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+
 use mandate::identity::bundle::{TrustBundle, TrustBundles};
 use mandate::identity::svid::verify;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
     SanType, date_time_ymd,
 };
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, SignatureScheme, StreamOwned, SupportedProtocolVersion,
+};
 use tonic::Code;
 
 use super::{GATEWAY, Guarded, OPEN, view};
@@ -258,4 +269,57 @@ fn an_authority_that_has_ended_vouches_for_nobody() {
     let bundles =
         TrustBundles::new([("example.org".to_owned(), TrustBundle::from_pem(pem.as_bytes()).unwrap())]);
     assert!(verify(&[leaf.der().clone()], &bundles, UnixTime::now()).is_err());
+}
+
+/// Shows a certificate, whoever's key it is signed with.
+#[derive(Debug)]
+struct Showing(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Showing {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// What the HTTP listener answers to whoever shows this certificate and signs with this key.
+fn answer(
+    guarded: &Guarded,
+    version: &'static SupportedProtocolVersion,
+    certificate: &Shown,
+    key: &Shown,
+) -> std::io::Result<String> {
+    let key = PrivateKeyDer::from_pem_slice(key.key.as_bytes()).unwrap();
+    let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
+    let mut roots = RootCertStore::empty();
+    let pem = &guarded.papers.authority.pem;
+    roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let builder = builder.with_protocol_versions(&[version]).unwrap().with_root_certificates(roots);
+    let showing = Showing(Arc::new(CertifiedKey::new(chain(certificate), key)));
+    let mut config = builder.with_client_cert_resolver(Arc::new(showing));
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let tls = ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+    let tcp = TcpStream::connect(guarded.server.http.trim_start_matches("https://")).unwrap();
+    let mut stream = StreamOwned::new(tls, tcp);
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[test]
+fn a_certificate_shows_nobody_but_whoever_holds_its_key() {
+    let guarded = Guarded::new(OPEN);
+    let (gateway, thief) =
+        (guarded.papers.authority.svid(GATEWAY), guarded.papers.authority.svid("spiffe://example.org/thief"));
+    for version in [&TLS12, &TLS13] {
+        let own = answer(&guarded, version, &gateway, &gateway).unwrap();
+        assert!(own.starts_with("HTTP/1.1 200"), "{version:?}: {own}");
+        let stolen = answer(&guarded, version, &gateway, &thief);
+        assert!(stolen.is_err(), "{version:?}: {stolen:?}");
+    }
 }

@@ -246,6 +246,8 @@ fn a_key_that_its_issuer_takes_back_vouches_for_nobody() {
     let client = bearers.client();
     let token = format!("Bearer {}", bearers.token(&json!({})));
     assert!(is_allow(&ask(&client, &token).unwrap()));
+    let mut stream = Conversation::open(&client, &[("authorization", &token)]);
+    stream.decide(&view().named("believed"));
     std::fs::write(
         bearers.keys.path().join("issuer.json"),
         json!({"keys": [SigningKey::p256().jwk("one")]}).to_string(),
@@ -253,4 +255,7 @@ fn a_key_that_its_issuer_takes_back_vouches_for_nobody() {
     .unwrap();
     eventually("the key is gone", || ask(&client, &token).is_err());
     check_refused(ask(&client, &token), "");
+    stream.send(&view().named("not believed"));
+    let ended = stream.next().unwrap_err();
+    assert_eq!(ended.code(), Code::Unauthenticated, "{ended:?}");
 }

@@ -282,7 +282,7 @@ impl Dice {
 fn literals(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Truth => &["true", "false"],
-        Kind::Long => &["0", "1", "2", "3", "-1", "9223372036854775807", "-9223372036854775808"],
+        Kind::Long => &["0", "1", "2", "3", "-1", "9223372036854775807", "(-9223372036854775808)"],
         Kind::Text => {
             &["\"a\"", "\"\"", "\"ü🦀\"", "\"a*b\"", "\"ana\"", "\"of more than what is kept inline\""]
         }
