@@ -171,6 +171,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     let report = parts::report(config, &addresses, &store, &loader, &audit, &subjects, gates);
     let pdp = Pdp::new(store, audit, Arc::clone(&metrics), callers);
     let pdp = pdp.checked(check).verifying(config.verify_one_in).believing(subjects);
+    let pdp = pdp.writing(loader.log.clone());
     Ok(Bound {
         addresses,
         pdp: Arc::new(pdp),

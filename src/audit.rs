@@ -38,7 +38,7 @@ use writer::Worker;
 
 pub use counts::{Counts, DropReason};
 pub use queue::{Room, WriterGone};
-pub use record::{DecisionRecord, Record, RefusalRecord};
+pub use record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord};
 pub use writer::Writer;
 
 /// How decisions are recorded.

@@ -4,15 +4,18 @@ pub mod ask;
 pub mod check;
 pub mod completions;
 pub mod control;
+pub mod entity;
 pub mod example;
 pub mod explain;
 pub mod import_mcp;
 pub mod output;
 pub mod progress;
+pub mod revoke;
 pub mod rollback;
 pub mod serve;
 pub mod sources;
 pub mod status;
+pub mod suspend;
 pub mod test;
 pub mod tls;
 pub mod token;
@@ -59,6 +62,14 @@ pub enum Command {
     Status(status::Status),
     /// Have a running server serve an earlier set again, until the files change.
     Rollback(rollback::Rollback),
+    /// Store, show, follow and copy entities of a running server.
+    Entity(entity::Entity),
+    /// Revoke a delegation, for good, with all that was delegated under it.
+    Revoke(revoke::Revoke),
+    /// Deny everything that a principal takes part in, until it is lifted.
+    Quarantine(suspend::Quarantine),
+    /// Deny everything to everybody, until it is lifted.
+    Freeze(suspend::Freeze),
     /// Show what is made of a subject's token.
     Token(token::Token),
     /// Print completions for a shell.
@@ -114,6 +125,10 @@ pub fn run() -> Exit {
         Command::ImportMcp(command) => command.run(format),
         Command::Status(command) => command.run(format),
         Command::Rollback(command) => command.run(format),
+        Command::Entity(command) => command.run(format),
+        Command::Revoke(command) => command.run(format),
+        Command::Quarantine(command) => command.run(format),
+        Command::Freeze(command) => command.run(format),
         Command::Token(command) => command.run(format),
         Command::Completions(command) => command.run(),
     }

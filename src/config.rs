@@ -46,6 +46,8 @@ pub struct Config {
     pub callers: CallersConfig,
     /// When changed files are loaded.
     pub reload: Reload,
+    /// How many batches of writes are remembered for those who watch and come back.
+    pub entity_history: usize,
     /// How many bytes of decisions a generation keeps; none: every question is decided anew.
     pub cache_bytes: Option<u64>,
     /// Of how many decisions from memory one is made once more, to compare; none: of none.
@@ -302,6 +304,10 @@ impl Config {
         if !(1..=MAX_QUEUE).contains(&log.queue) {
             return refuse("log.queue", log.queue.to_string(), "it must be between 1 and 10,000,000 records");
         }
+        if !(1..=MAX_HISTORY).contains(&self.entity_history) {
+            let history = self.entity_history.to_string();
+            return refuse("entity_log.history", history, "it must be between 1 and 1,000,000 batches");
+        }
         if log.rotate_bytes < MIN_ROTATE_BYTES {
             return refuse("log.rotate_bytes", log.rotate_bytes.to_string(), "it must be at least 65536");
         }
@@ -313,4 +319,5 @@ const MIN_POLL: Duration = Duration::from_millis(50);
 const MAX_POLL: Duration = Duration::from_secs(3600);
 const MAX_SETTLE: Duration = Duration::from_secs(60);
 const MAX_QUEUE: usize = 10_000_000;
+const MAX_HISTORY: usize = 1_000_000;
 const MIN_ROTATE_BYTES: u64 = 64 * 1024;

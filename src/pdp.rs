@@ -7,6 +7,7 @@ mod recording;
 mod refused;
 mod remembering;
 mod subject;
+mod writing;
 
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,11 +29,13 @@ use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::identity::credentials::Credentials;
 use crate::identity::subjects::Subjects;
+use crate::store::entity_log::EntityLogHandle;
 use crate::store::{Published, Store};
 use crate::telemetry::metrics::Metrics;
 
 pub use check::SampledCheck;
 pub use refused::{Refused, RefusedCode};
+pub use writing::Unwritten;
 
 /// Most bytes that a batch may have once every item has taken what it inherits.
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -53,6 +56,7 @@ pub struct Pdp {
     subjects: Arc<Subjects>,
     check: Option<SampledCheck>,
     verify_one_in: Option<NonZeroU64>,
+    log: Option<EntityLogHandle>,
 }
 
 /// A question, and what its caller says of it. Nothing but the question is an input of policies.
@@ -126,7 +130,8 @@ impl From<AuthzRequest> for Asked {
 impl Pdp {
     /// A decision point over a store, for everybody who may ask.
     pub fn new(store: Arc<Store>, audit: AuditLog, metrics: Arc<Metrics>, callers: Arc<Callers>) -> Self {
-        Self { store, audit, metrics, callers, subjects: Arc::default(), check: None, verify_one_in: None }
+        let subjects = Arc::default();
+        Self { store, audit, metrics, callers, subjects, check: None, verify_one_in: None, log: None }
     }
 
     /// The same, which has a sample of its decisions made once more by Cedar's own authorizer.

@@ -71,12 +71,13 @@ impl Bound {
             operate((listeners.ops, None, ops), (listeners.control, control_tls, control), &closed);
         tokio::pin!(deciding, operating);
         let mut loader = self.loader;
-        let mut keepers = self.keepers;
+        let (mut keepers, mut log) = (self.keepers, loader.log.clone());
         readiness.set(true);
         let outcome = tokio::select! {
             ended = &mut deciding => Err(failed(ended, "a listener of decisions")),
             ended = &mut operating => Err(failed(ended, "a listener of operators")),
             _ = loader.ended() => Err(StartError::Ended("the loader of policies")),
+            () = log.ended() => Err(StartError::Ended("the writer of the entity log")),
             () = self.writer.ended() => Err(StartError::Ended("the writer of the decision log")),
             // None is due to end; without issuers there are none.
             Some(_ended) = keepers.join_next() => Err(StartError::Ended("what keeps the keys of an issuer")),

@@ -27,7 +27,7 @@ pub(super) fn loader(config: &Config, progress: Arc<Progress>) -> LoaderConfig {
         settle: config.reload.settle,
         serve_last_known_good: config.serve_last_known_good,
         cache_bytes: config.cache_bytes,
-        entity_log: EntityLogConfig::default(),
+        entity_log: EntityLogConfig { history: config.entity_history },
         progress,
     }
 }
@@ -78,6 +78,7 @@ pub(super) fn report(
     ServiceReport {
         store: Arc::clone(store),
         loader: loader.status_source(),
+        entity_log: loader.log.clone(),
         heartbeat: loader.heartbeat(),
         audit: audit.clone(),
         sink: match config.log.sink {

@@ -12,7 +12,7 @@ use super::canonical::{self, Value as Canonical};
 use super::chain;
 use super::first_seen::FirstSeen;
 use super::json::{self, Capped, Each, MAX_TEXT_BYTES, Members, Object, Uid, Value};
-use super::record::{DecisionRecord, Record, RefusalRecord, Surface};
+use super::record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord, Surface};
 use crate::engine::authorize::Now;
 use crate::engine::cedar::{Annotations, CompiledPolicy, PolicyEffect};
 use crate::engine::convert::datetime;
@@ -52,6 +52,7 @@ impl Encoder {
         let encoded = match record {
             Record::Decision(record) => self.decision(record, out),
             Record::Refusal(record) => self.refusal(record, out),
+            Record::Change(record) => self.change(record, out),
         };
         if encoded.is_err() {
             out.truncate(start);
@@ -102,6 +103,21 @@ impl Encoder {
         if self.seen.first((&decision.principal, &decision.action, &request.resource)) {
             line.member("first_seen", &true)?;
         }
+        Ok(())
+    }
+
+    fn change(&mut self, record: &ChangeRecord, out: &mut Vec<u8>) -> Result<()> {
+        let mut line = Object::begin(out);
+        let ChangeRecord { id, at, surface, caller, what, reason, revision, changes } = record;
+        let head = Head { kind: "change", id: *id, at: *at, surface: *surface, caller, request_id: "" };
+        self.head(&mut line, &head)?;
+        line.text("change", what)?;
+        line.text("revision", revision)?;
+        if !reason.is_empty() {
+            line.member("reason", &Capped(reason, MAX_TEXT_BYTES))?;
+        }
+        line.member("entities", &Each(changes.iter().map(Changed::of)))?;
+        out.extend_from_slice(b"}\n");
         Ok(())
     }
 
@@ -303,4 +319,21 @@ impl Serialize for Time {
 #[expect(clippy::cast_precision_loss, reason = "exact below 104 days")]
 fn microseconds(nanoseconds: u128) -> f64 {
     nanoseconds as f64 / 1000.0
+}
+
+/// A changed name as it is written.
+#[derive(Serialize)]
+struct Changed<'a> {
+    uid: Uid<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'a str>,
+}
+
+impl<'a> Changed<'a> {
+    fn of(change: &'a EntityChange) -> Self {
+        let EntityChange { uid, before, after } = change;
+        Self { uid: Uid::Known(uid), before: before.as_deref(), after: after.as_deref() }
+    }
 }

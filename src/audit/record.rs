@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use cedar_policy::EntityUid;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
@@ -19,6 +20,40 @@ pub enum Record {
     Decision(Box<DecisionRecord>),
     /// A request was rejected, or its call failed.
     Refusal(Box<RefusalRecord>),
+    /// Something that decisions read was changed at run time.
+    Change(Box<ChangeRecord>),
+}
+
+/// A change of what decisions read: who made it, and of what.
+#[derive(Debug)]
+pub struct ChangeRecord {
+    /// The id the change was given.
+    pub id: Uuid,
+    /// When it was on disk and served.
+    pub at: SystemTime,
+    /// How it was asked for.
+    pub surface: Surface,
+    /// Who wrote.
+    pub caller: Arc<str>,
+    /// What was done: `put`, `delete`, `cut`, `revoke`, `suspend`, `lift`.
+    pub what: &'static str,
+    /// Why, as the writer says; may be empty.
+    pub reason: String,
+    /// Name of a world that shows it.
+    pub revision: Arc<str>,
+    /// What was changed; none where everybody is meant.
+    pub changes: Vec<EntityChange>,
+}
+
+/// What became of one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntityChange {
+    /// The name.
+    pub uid: EntityUid,
+    /// Digest of what it held, if it was stored.
+    pub before: Option<String>,
+    /// Digest of what it holds, if it is stored.
+    pub after: Option<String>,
 }
 
 /// An answer, and what was asked.
@@ -96,7 +131,7 @@ pub enum Surface {
     Stream,
     /// AuthZEN.
     Authzen,
-    /// `Delegate`, on the control listener.
+    /// The control listener.
     Control,
 }
 
@@ -198,6 +233,10 @@ impl Record {
         match self {
             Self::Decision(record) => size(&record.request),
             Self::Refusal(_) => 0,
+            Self::Change(record) => {
+                let size = |change: &EntityChange| 200 + change.uid.id().unescaped().len();
+                record.reason.len() + record.changes.iter().map(size).sum::<usize>()
+            }
         }
     }
 }

@@ -268,6 +268,7 @@ fn fault(record: &super::Record) {
     let id = match record {
         Record::Decision(record) => &record.request_id,
         Record::Refusal(record) => &record.request_id,
+        Record::Change(record) => &record.reason,
     };
     assert_ne!(id, super::examples_for_tests::POISON, "as the test wants");
 }

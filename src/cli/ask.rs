@@ -200,7 +200,11 @@ impl RequestFile {
     }
 }
 
-fn reference(text: &str) -> Result<pb::EntityRef, String> {
+/// The entity that a text names, as Cedar writes it.
+///
+/// # Errors
+/// It names none.
+pub fn reference(text: &str) -> Result<pb::EntityRef, String> {
     let uid =
         EntityUid::from_str(text).map_err(|_error| format!("`{text}` is no entity; write 'Type::\"id\"'"))?;
     Ok(pb::EntityRef { r#type: uid.type_name().to_string(), id: uid.id().unescaped().to_owned() })

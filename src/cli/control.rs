@@ -17,6 +17,10 @@ use crate::config::{Config, Overrides};
 use crate::server::control_token::Token;
 use crate::server::pb;
 use crate::server::pb::admin_service_client::AdminServiceClient;
+use crate::server::pb::entity_service_client::EntityServiceClient;
+
+/// Largest answer, in bytes: a page, or what a watch is told of at once.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// Which server, and what proves that it may be told.
 #[derive(Debug, Clone, Args)]
@@ -38,6 +42,7 @@ pub struct ControlArgs {
 #[derive(Debug)]
 pub struct Connection {
     client: AdminServiceClient<Channel>,
+    entities: EntityServiceClient<Channel>,
     /// What proves an administrator, where no certificate does.
     bearer: Option<MetadataValue<Ascii>>,
 }
@@ -77,10 +82,10 @@ impl ControlArgs {
             let unreachable = |error: tonic::transport::Error| {
                 format!("cannot reach {address}: {}", output::innermost(&error))
             };
-            let client = AdminServiceClient::new(
-                tls::connect(&format!("{scheme}://{address}"), tls).await.map_err(unreachable)?,
-            );
-            let answered = call(&mut Connection { client, bearer }).await;
+            let channel = tls::connect(&format!("{scheme}://{address}"), tls).await.map_err(unreachable)?;
+            let client = AdminServiceClient::new(channel.clone());
+            let entities = EntityServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
+            let answered = call(&mut Connection { client, entities, bearer }).await;
             answered.map_err(|status| status.message().to_owned())
         })
     }
@@ -119,7 +124,18 @@ impl Connection {
             .map_err(|error| Status::internal(format!("the status is no JSON: {error}")))
     }
 
-    fn entitled<T>(&self, message: T) -> Request<T> {
+    /// What is stored, and changed.
+    pub fn entities(&mut self) -> &mut EntityServiceClient<Channel> {
+        &mut self.entities
+    }
+
+    /// What acts on the server.
+    pub fn admin(&mut self) -> &mut AdminServiceClient<Channel> {
+        &mut self.client
+    }
+
+    /// A message from somebody who may send it.
+    pub fn entitled<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         if let Some(bearer) = &self.bearer {
             request.metadata_mut().insert("authorization", bearer.clone());

@@ -55,6 +55,18 @@ fn print(status: &Value) {
     list(status, "/emergency/problems");
     anstream::println!("revoked    {} delegations", text("/revocations/count"));
     list(status, "/revocations/problems");
+    let written = |part: &str| text(&format!("/entity_log/{part}"));
+    anstream::println!(
+        "written    {} entities at run time; {} principals suspended",
+        written("entities"),
+        written("suspended")
+    );
+    if status.pointer("/entity_log/frozen") == Some(&Value::Bool(true)) {
+        anstream::println!("{BAD}frozen{BAD:#}     everything is denied until `mandate freeze --lift`");
+    }
+    if !written("error").is_empty() {
+        anstream::println!("{BAD}the entity log takes no writes{BAD:#}: {}", written("error"));
+    }
     let log = |part: &str| text(&format!("/decision_log/{part}"));
     anstream::println!(
         "records    {} issued = {} written + {} queued + {} dropped  {FAINT}{}{FAINT:#}",

@@ -25,6 +25,7 @@ pub(super) struct Written {
     data: Data,
     listen: Addresses,
     reload: Reloading,
+    entity_log: EntityLog,
     decisions: Decisions,
     cache: Cache,
     log: DecisionLog,
@@ -70,6 +71,12 @@ struct Reloading {
     watch: Option<bool>,
     poll: Option<Span>,
     settle: Option<Span>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct EntityLog {
+    history: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -200,6 +207,7 @@ impl Written {
             tls: self.tls,
             callers,
             reload: self.reload.meaning(),
+            entity_history: self.entity_log.history.unwrap_or(10_000),
             cache_bytes: self.cache.bytes(),
             verify_one_in: NonZeroU64::new(self.cache.verify_one_in.unwrap_or(1_000)),
             check_one_in: NonZeroU64::new(self.decisions.check_one_in.unwrap_or(10_000)),

@@ -1,5 +1,6 @@
 //! Why there is no decision.
 
+use super::Unwritten;
 use crate::engine::request::{InvalidKind, InvalidRequest};
 use crate::store::revision::RevisionError;
 
@@ -33,6 +34,9 @@ pub enum Refused {
     /// The answer could not be recorded, so it was not given.
     #[error("the decision log is not being written, and no answer is given that is not recorded")]
     Unrecorded,
+    /// Something was not written.
+    #[error(transparent)]
+    Unwritten(#[from] Box<Unwritten>),
     /// A defect.
     #[error("internal error; it has been logged")]
     Internal,
@@ -55,6 +59,14 @@ pub enum RefusedCode {
     DeadlineExceeded,
     /// Not now.
     Unavailable,
+    /// There is none.
+    NotFound,
+    /// There is one already.
+    AlreadyExists,
+    /// Somebody else was faster: look again, and decide anew.
+    Aborted,
+    /// Too much at once.
+    ResourceExhausted,
     /// A defect.
     Internal,
 }
@@ -71,6 +83,10 @@ impl RefusedCode {
             Self::PermissionDenied => "PERMISSION_DENIED",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Unavailable => "UNAVAILABLE",
+            Self::NotFound => "NOT_FOUND",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::Aborted => "ABORTED",
+            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
             Self::Internal => "INTERNAL",
         }
     }
@@ -94,6 +110,7 @@ impl Refused {
             Self::NotEntitled(_) => RefusedCode::PermissionDenied,
             Self::Late => RefusedCode::DeadlineExceeded,
             Self::Unrecorded => RefusedCode::Unavailable,
+            Self::Unwritten(unwritten) => unwritten.code,
             Self::Internal => RefusedCode::Internal,
         }
     }
@@ -115,6 +132,7 @@ impl Refused {
             Self::NotEntitled(_) => "CALLER_NOT_ENTITLED",
             Self::Late => "DEADLINE_EXCEEDED",
             Self::Unrecorded => "DECISION_LOG_UNAVAILABLE",
+            Self::Unwritten(unwritten) => unwritten.reason,
             Self::Internal => "INTERNAL",
         }
     }
@@ -126,6 +144,7 @@ impl Refused {
             Self::Invalid(error) => &error.field,
             Self::Revision(_) => "consistency.minimum_revision",
             Self::SubjectToken(_) => "credentials",
+            Self::Unwritten(unwritten) => &unwritten.field,
             _ => "",
         }
     }

@@ -2,7 +2,7 @@
 //! administer, whoever shows the token of the data directory.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::http::request::Parts;
 use tonic::{Request as Asked, Status};
@@ -15,7 +15,7 @@ use crate::engine::datum::Reference;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::identity::rights::Right;
-use crate::pdp::{Call, Pdp, Refused};
+use crate::pdp::{Call, Pdp, Refused, now};
 
 /// What the audit trail calls whoever shows the token.
 const TOKEN_HOLDER: &str = "control-token";
@@ -86,6 +86,14 @@ impl Administrator {
             By::Token(caller) => caller,
             By::Rights(identified, _) => identified.caller(),
         }
+    }
+
+    /// How long somebody vouches for it; none if nobody does anyway.
+    #[must_use]
+    pub fn expires(&self) -> Option<Duration> {
+        let left = self.caller().expires()?.0.saturating_sub(now().0);
+        // One millisecond later it has expired for certain.
+        Some(Duration::from_millis(u64::try_from(left).unwrap_or(0) + 1))
     }
 
     /// Whether it is a principal itself.

@@ -147,7 +147,7 @@ pub async fn attend(State(pdp): State<Arc<Pdp>>, mut request: Request, next: Nex
 }
 
 /// `grpc-timeout`: at most eight digits and a unit (gRPC over HTTP/2, "Timeout").
-fn parse(value: &HeaderValue) -> Option<Duration> {
+pub(super) fn parse(value: &HeaderValue) -> Option<Duration> {
     let text = value.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

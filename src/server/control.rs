@@ -10,17 +10,20 @@ use tonic::service::Routes;
 use tonic::{Request as Asked, Response as Answer, Status};
 
 use super::administrators::{Administrator, Administrators};
+use super::deadline::{self, Deadline};
 use super::entities::Entities;
 use super::pb::admin_service_server::{AdminService, AdminServiceServer};
 use super::pb::entity_service_server::EntityServiceServer;
 use super::report::ServiceReport;
 use super::{pb, protocol, status};
 use crate::identity::rights::Right;
-use crate::pdp::Pdp;
+use crate::pdp::{Pdp, Refused};
 use crate::store::loader::{Command, CommandError, Commands};
 
 /// Largest message, in bytes: commands are short.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024;
+/// Largest message that holds entities, in bytes.
+const MAX_ENTITIES_BYTES: usize = 4 * 1024 * 1024;
 
 /// Everything the control listener serves.
 pub fn router(
@@ -29,10 +32,11 @@ pub fn router(
     administrators: Administrators,
     pdp: Arc<Pdp>,
 ) -> Router {
-    let service =
-        AdminServiceServer::new(Control { commands, report }).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let door = (administrators, Arc::clone(&pdp));
-    let entities = EntityServiceServer::new(Entities(pdp)).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let entities = Entities { pdp, lists: Arc::default() };
+    let control = Control { commands, report, entities: entities.clone() };
+    let service = AdminServiceServer::new(control).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let entities = EntityServiceServer::new(entities).max_decoding_message_size(MAX_ENTITIES_BYTES);
     let known = axum::middleware::from_fn_with_state(door, require_administrator);
     Routes::new(service).add_service(entities).into_axum_router().layer(known)
 }
@@ -50,8 +54,11 @@ async fn require_administrator(
     match administrators.admit(&pdp, &head).await {
         Ok(administrator) => {
             let mut request = Request::from_parts(head, body);
+            let deadline = Deadline::of(&request);
             request.extensions_mut().insert(administrator);
-            let response = next.run(request).await;
+            request.extensions_mut().insert(deadline);
+            let answered = tokio::time::timeout_at(deadline.0.into(), next.run(request)).await;
+            let Ok(response) = answered else { return status::refused(&Refused::Late).into_http() };
             let unreadable =
                 Status::from_header_map(response.headers()).and_then(|said| status::unreadable(&said));
             unreadable.map_or(response, |refused| status::refused(&refused).into_http())
@@ -65,6 +72,7 @@ async fn require_administrator(
 struct Control {
     commands: Commands,
     report: ServiceReport,
+    entities: Entities,
 }
 
 #[tonic::async_trait]
@@ -99,15 +107,17 @@ impl AdminService for Control {
     }
 
     async fn suspend(&self, request: Asked<pb::SuspendRequest>) -> Result<Answer<pb::WriteResponse>, Status> {
-        Administrator::of(&request)?.may(&Right::Suspend)?;
-        Err(Status::unimplemented("this build keeps no entity log yet; an emergency forbid denies as well"))
+        let (administrator, call) = (Administrator::of(&request)?, deadline::call(&request)?);
+        administrator.may(&Right::Suspend)?;
+        self.entities.suspend(&call, request.into_inner()).await
     }
 
     type BackupStream = tonic::codegen::BoxStream<pb::BackupResponse>;
 
     async fn backup(&self, request: Asked<pb::BackupRequest>) -> Result<Answer<Self::BackupStream>, Status> {
-        Administrator::of(&request)?.may(&Right::Backup)?;
-        Err(Status::unimplemented("this build keeps no entity log yet, so there is nothing to back up"))
+        let (administrator, call) = (Administrator::of(&request)?, deadline::call(&request)?);
+        administrator.may(&Right::Backup)?;
+        self.entities.back_up(administrator, &call).map(Answer::new)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::engine::convert::Form;
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::delegation::names::DelegationNames;
 use crate::engine::request::{AuthzRequest, InvalidRequest};
+use crate::engine::written::Plain;
 use crate::identity::credentials::Credentials;
 use crate::pdp::Asked;
 
@@ -16,8 +17,8 @@ const DELEGATE: &str = "delegate";
 /// A grant that somebody wants to cut, taken apart.
 #[derive(Debug)]
 pub(super) struct Delegating {
-    /// Its name.
-    pub(super) grant: Reference,
+    /// The grant, as it is kept.
+    pub(super) text: String,
     /// Who delegates.
     pub(super) delegator: Reference,
     /// May they?
@@ -43,6 +44,7 @@ impl Delegating {
             return Err(InvalidRequest::field("grant", message));
         }
         let mut said = wire::entity_attributes(attributes.unwrap_or_default(), "grant.attributes")?;
+        let mut whole = said.clone();
         let delegator = giver(&mut said, names)?;
         let to = entity(take(&mut said, &names.to), &names.to)?
             .ok_or_else(|| InvalidRequest::field(path(&names.to), "is required"))?;
@@ -51,6 +53,13 @@ impl Delegating {
         if within.is_some() && within != parent {
             return Err(InvalidRequest::field(path(&names.parent), "is not the message's `parent`"));
         }
+        if let Some(parent) = parent.clone().filter(|_| within.is_none()) {
+            whole.push((names.parent.clone(), Datum::Entity(parent)));
+        }
+        let grant =
+            Plain { uid: wire::reference(uid), attributes: whole, parents: Vec::new(), tags: Vec::new() };
+        let text =
+            grant.text().map_err(|error| InvalidRequest::field("grant.attributes", error.to_string()))?;
         let question = AuthzRequest {
             context_form: Form::Typed,
             context: vec![("grant".to_owned(), Datum::Record(said))],
@@ -63,7 +72,7 @@ impl Delegating {
             mode: Mode::Enforce,
             ..Asked::from(question)
         };
-        Ok(Self { grant: wire::reference(uid), delegator, asked })
+        Ok(Self { text, delegator, asked })
     }
 }
 

@@ -7,12 +7,14 @@ use arc_swap::ArcSwap;
 use serde::Serialize;
 
 use crate::audit::{AuditLog, DropReason};
+use crate::engine::world::World;
 use crate::identity::callers::Callers;
 use crate::identity::keys::Look;
 use crate::identity::subjects::Subjects;
-use crate::store::Store;
+use crate::store::entity_log::{EntityLogHandle, LogStatus};
 use crate::store::follow::{FollowStatus, FollowStatuses};
 use crate::store::loader::{Heartbeat, LoaderStatus, Source};
+use crate::store::{Published, Store};
 use crate::telemetry::callers::ObservedCallers;
 use crate::telemetry::metrics::Observed;
 
@@ -25,6 +27,8 @@ pub struct ServiceReport {
     pub store: Arc<Store>,
     /// Where it came from, and what is wrong with the files.
     pub loader: Arc<ArcSwap<LoaderStatus>>,
+    /// What was written at run time.
+    pub entity_log: EntityLogHandle,
     /// When it last looked at them.
     pub heartbeat: Heartbeat,
     /// What was recorded.
@@ -117,7 +121,8 @@ pub struct Status {
     policies: usize,
     entities: usize,
     #[serde(flatten)]
-    loader: Arc<LoaderStatus>,
+    loader: LoaderStatus,
+    entity_log: EntityLog,
     decision_log: DecisionLog,
     listeners: Listeners,
     insecure_unauthenticated_callers: bool,
@@ -134,7 +139,39 @@ struct DecisionLog {
     dropped: u64,
 }
 
+/// What was written at run time.
+#[derive(Debug, Serialize)]
+struct EntityLog {
+    /// Entities that callers own.
+    entities: usize,
+    /// Principals that are suspended.
+    suspended: usize,
+    /// Whether everybody is.
+    frozen: bool,
+    #[serde(flatten)]
+    log: LogStatus,
+}
+
 impl ServiceReport {
+    /// What the loader says, of the world that is served by now.
+    fn loader_status(&self, published: &Published) -> LoaderStatus {
+        let mut status = LoaderStatus::clone(&self.loader.load());
+        status.sequence = published.sequence;
+        status.revision = published.revision.to_string();
+        status.published_at = published.at;
+        status.revocations.count = published.world.revocations.len();
+        status
+    }
+
+    fn log_status(&self, world: &World) -> EntityLog {
+        EntityLog {
+            entities: world.ownership.len(),
+            suspended: world.suspensions.principals().count(),
+            frozen: world.suspensions.all().is_some(),
+            log: LogStatus::clone(&self.entity_log.status()),
+        }
+    }
+
     /// The document for administrators.
     pub fn status(&self) -> Status {
         let published = self.store.current();
@@ -144,7 +181,8 @@ impl ServiceReport {
             cedar_version: cedar_policy::get_lang_version().to_string(),
             policies: published.world.generation.policies.len(),
             entities: published.world.entities.len(),
-            loader: self.loader.load_full(),
+            loader: self.loader_status(&published),
+            entity_log: self.log_status(&published.world),
             decision_log: DecisionLog {
                 sink: self.sink,
                 issued: counts.issued,
@@ -181,7 +219,8 @@ impl ServiceReport {
             entities: published.world.entities.len(),
             emergency_policies: loader.emergency.policies,
             emergency_problems: loader.emergency.problems.len(),
-            revocations: loader.revocations.count,
+            revocations: published.world.revocations.len(),
+            suspensions: published.world.suspensions.len(),
             revocation_problems: loader.revocations.problems.len(),
             reloads: vec![("published", loader.reloads.published), ("rejected", loader.reloads.rejected)],
             keep_failing: loader.keep_error.is_some(),

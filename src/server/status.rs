@@ -41,6 +41,10 @@ fn code(code: RefusedCode) -> Code {
         RefusedCode::PermissionDenied => Code::PermissionDenied,
         RefusedCode::DeadlineExceeded => Code::DeadlineExceeded,
         RefusedCode::Unavailable => Code::Unavailable,
+        RefusedCode::NotFound => Code::NotFound,
+        RefusedCode::AlreadyExists => Code::AlreadyExists,
+        RefusedCode::Aborted => Code::Aborted,
+        RefusedCode::ResourceExhausted => Code::ResourceExhausted,
         RefusedCode::Internal => Code::Internal,
     }
 }
@@ -56,6 +60,9 @@ pub fn http(refused: &Refused) -> StatusCode {
         RefusedCode::PermissionDenied => StatusCode::FORBIDDEN,
         RefusedCode::DeadlineExceeded => StatusCode::REQUEST_TIMEOUT,
         RefusedCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        RefusedCode::NotFound => StatusCode::NOT_FOUND,
+        RefusedCode::AlreadyExists | RefusedCode::Aborted => StatusCode::CONFLICT,
+        RefusedCode::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
         RefusedCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -29,6 +29,8 @@ mod files_tests;
 #[cfg(test)]
 mod loader_tests;
 #[cfg(test)]
+mod log_law_tests;
+#[cfg(test)]
 mod meanwhile_tests;
 #[cfg(test)]
 mod rollback_tests;
@@ -171,6 +173,8 @@ struct WriteErrors {
 pub struct LoaderHandle {
     /// Tells it what to do.
     pub commands: Commands,
+    /// What is written at run time.
+    pub log: EntityLogHandle,
     heartbeat: Heartbeat,
     status: Arc<ArcSwap<LoaderStatus>>,
     end: oneshot::Receiver<()>,
@@ -248,7 +252,7 @@ impl Loader {
         // The thread has none: it ends when nobody is left to tell it anything.
         let Self { commands, .. } = &mut self;
         let commands = std::mem::replace(commands, Commands(Arc::new(mpsc::channel().0)));
-        let (status, heartbeat) = (Arc::clone(&self.status), self.heartbeat.clone());
+        let (status, heartbeat, log) = (Arc::clone(&self.status), self.heartbeat.clone(), self.log.clone());
         let (ending, end) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("mandate-loader".to_owned())
@@ -258,7 +262,7 @@ impl Loader {
                 // A panic drops this without a word, which says that there was one. Nobody may be waiting.
                 let _nobody_waits = ending.send(());
             })?;
-        Ok(LoaderHandle { commands, heartbeat, status, end, thread })
+        Ok(LoaderHandle { commands, log, heartbeat, status, end, thread })
     }
 
     fn run(mut self) {
@@ -280,12 +284,6 @@ impl Loader {
         self.save_emergency();
         self.keep();
         self.log.stop(LAST_WRITES);
-    }
-
-    /// What is written at run time.
-    #[must_use]
-    pub fn entity_log(&self) -> EntityLogHandle {
-        self.log.clone()
     }
 
     fn watch(&self) -> Option<Watch> {

@@ -219,6 +219,8 @@ pub struct Observed {
     pub emergency_problems: usize,
     /// Delegations that are revoked.
     pub revocations: usize,
+    /// Suspensions, of which a freeze is one.
+    pub suspensions: usize,
     /// What is wrong with the file of revocations.
     pub revocation_problems: usize,
     /// Loads, by outcome.
@@ -261,6 +263,7 @@ struct ObservedMetrics {
     emergency_policies: IntGauge,
     emergency_problems: IntGauge,
     revocations: IntGauge,
+    suspensions: IntGauge,
     revocation_problems: IntGauge,
     reloads: IntCounterVec,
     issued: IntCounter,
@@ -305,6 +308,7 @@ impl ObservedMetrics {
             emergency_policies: gauge("pdp_emergency_policies", "Emergency forbids in force.")?,
             emergency_problems: gauge("pdp_emergency_problems", "What is wrong with emergency files.")?,
             revocations: gauge("pdp_revocations", "Delegations that are revoked.")?,
+            suspensions: gauge("pdp_suspensions", "Principals that are suspended; everybody counts as one.")?,
             revocation_problems: gauge(
                 "pdp_revocation_problems",
                 "What is wrong with the file of revocations.",
@@ -347,6 +351,7 @@ impl ObservedMetrics {
         self.emergency_policies.set(signed(observed.emergency_policies));
         self.emergency_problems.set(signed(observed.emergency_problems));
         self.revocations.set(signed(observed.revocations));
+        self.suspensions.set(signed(observed.suspensions));
         self.revocation_problems.set(signed(observed.revocation_problems));
         self.queued.set(signed(observed.records_queued));
         self.insecure.set(i64::from(observed.insecure));

@@ -81,20 +81,6 @@ fn without_the_token_every_method_is_closed_known_or_not() {
 }
 
 #[test]
-fn what_needs_the_entity_log_is_refused_until_there_is_one() {
-    let (_server, client, token) = server();
-    let authorization = format!("Bearer {token}");
-    let mut admin = admin(&client);
-    for lift in [false, true] {
-        let suspend = pb::SuspendRequest { lift, ..pb::SuspendRequest::default() };
-        let status = client.wait(admin.suspend(bearer(suspend, &authorization))).unwrap_err();
-        assert_eq!(status.code(), Code::Unimplemented, "{status:?}");
-    }
-    let status = client.wait(admin.backup(bearer(pb::BackupRequest {}, &authorization))).unwrap_err();
-    assert_eq!(status.code(), Code::Unimplemented, "{status:?}");
-}
-
-#[test]
 fn a_rollback_says_where_to_or_ends_one() {
     let (server, client, token) = server();
     let authorization = format!("Bearer {token}");
@@ -136,6 +122,7 @@ fn the_status_says_what_runs() {
         "decision_log",
         "emergency",
         "entities",
+        "entity_log",
         "generation",
         "insecure_unauthenticated_callers",
         "keep_error",

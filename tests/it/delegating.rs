@@ -52,10 +52,14 @@ impl Desk {
     }
 
     fn delegate(&self, request: pb::DelegateRequest) -> Status {
+        self.try_delegate(request).expect_err("it must be refused")
+    }
+
+    fn try_delegate(&self, request: pb::DelegateRequest) -> Result<pb::DelegateResponse, Status> {
         let client = Client::connect(&self.server.control);
         let mut service = EntityServiceClient::new(client.channel());
         let shown = format!("Bearer {}", token(&self.server.folder.path().join("data")));
-        client.wait(service.delegate(bearer(request, &shown))).expect_err("nothing can be stored yet")
+        client.wait(service.delegate(bearer(request, &shown))).map(|cut| cut.into_inner())
     }
 }
 
@@ -98,7 +102,7 @@ fn check(status: &Status, code: Code, saying: &str) {
 }
 
 #[test]
-fn a_delegator_is_told_whether_policies_allow_a_grant_that_cannot_be_stored_yet() {
+fn a_delegator_cuts_what_policies_allow_once() {
     let desk = Desk::open();
     let ana = desk.token(&json!({"sub": "ana"}));
     let from_ana = |days, credentials: &str| pb::DelegateRequest {
@@ -106,17 +110,22 @@ fn a_delegator_is_told_whether_policies_allow_a_grant_that_cannot_be_stored_yet(
         credentials: credentials.to_owned(),
         parent: None,
     };
-    check(&desk.delegate(from_ana(7, &ana)), Code::Unimplemented, "allows");
+    let cut = desk.try_delegate(from_ana(7, &ana)).unwrap();
+    assert_eq!(cut.grant, Some(reference("Mandate::Delegation", "new")));
+    // Its id is never given to another.
+    check(&desk.delegate(from_ana(7, &ana)), Code::AlreadyExists, "was the name of a delegation before");
     // `grant-ceiling`: 30 days at most.
     check(&desk.delegate(from_ana(60, &ana)), Code::PermissionDenied, "at most 30 days");
     // Whoever administers is nobody's delegator.
     check(&desk.delegate(from_ana(7, "")), Code::PermissionDenied, "the delegator's token");
     let bea = desk.token(&json!({"sub": "bea"}));
     check(&desk.delegate(from_ana(7, &bea)), Code::InvalidArgument, "principal");
-    let records = desk.server.records(4);
+    let records = desk.server.records(7);
     let decided: Vec<_> =
         records.iter().filter(|line| line["type"] == "decision" || line["kind"] == "decision").collect();
-    assert_eq!(decided.len(), 2, "{records:?}");
+    assert_eq!(decided.len(), 3, "{records:?}");
+    let cuts = records.iter().filter(|line| line["change"] == "cut");
+    assert_eq!(cuts.count(), 1, "{records:?}");
     assert!(records.iter().all(|line| line["surface"] == "control"), "{records:?}");
 }
 

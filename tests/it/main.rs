@@ -43,6 +43,8 @@ mod evidence;
 mod ops;
 // Administration: who is let in, and what it says.
 mod control;
+// What is written at run time: entities, revocations, suspensions; and what of it outlives kills.
+mod entity_log;
 // `Delegate`: may this delegator hand this on?
 mod delegating;
 // JSON, `Struct`, typed values and Cedar JSON on their way into Cedar, as the schema directs.

@@ -318,12 +318,16 @@ fn administrators_are_held_to_their_rights_and_the_token_opens_nothing() {
     check_not_entitled(suspend(&dana), "suspend");
     status(&root).unwrap();
     assert_eq!(rollback(&root).unwrap_err().code(), Code::NotFound);
-    assert_eq!(suspend(&root).unwrap_err().code(), Code::Unimplemented);
+    suspend(&root).unwrap();
     check_not_entitled(status(&connect(GATEWAY)), "get_status");
     let nobody = Client::secured(&guarded.server.control, &guarded.papers.authority.pem, None).unwrap();
     assert_eq!(status(&nobody).unwrap_err().code(), Code::Unauthenticated);
     assert!(!guarded.server.folder.path().join("data/control.token").exists());
-    let refused: Vec<_> = guarded.server.records(3).iter().map(refusal).collect();
+    let records = guarded.server.records(4);
+    let (changed, refused): (Vec<_>, Vec<_>) = records.iter().partition(|line| line["kind"] == "change");
+    let by: Vec<_> = changed.iter().map(|line| (&line["caller"], &line["change"])).collect();
+    assert_eq!(by, [(&"spiffe://example.org/operators/root".into(), &"freeze".into())]);
+    let refused: Vec<_> = refused.into_iter().map(refusal).collect();
     let dana = "spiffe://example.org/operators/dana".to_owned();
     assert_eq!(
         refused,

@@ -6,8 +6,9 @@ use super::scene_for_tests::{self, HOUR, NOW, Scene, Written, uid};
 use crate::engine::authorize::{Now, authorize};
 use crate::engine::convert::Form;
 use crate::engine::datum::{Datum, Reference};
-use crate::engine::decision::Effect;
+use crate::engine::decision::{Effect, ReasonCode};
 use crate::engine::request::RequestEntity;
+use crate::engine::suspensions::{Suspended, Suspensions};
 
 type Change = fn(&mut Scene);
 
@@ -339,4 +340,21 @@ fn an_answer_holds_no_longer_than_the_first_grant_does() {
     scene.now = NOW;
     scene.shown.clear();
     assert_eq!(ends(&scene), None);
+}
+
+#[test]
+fn no_member_of_a_chain_may_be_suspended() {
+    let scene = Scene::allowed();
+    let parties =
+        [("User", "ana", 0), ("Agent", "a1", 1), ("Agent", "a2", 2), ("Agent", "a3", 3), ("Tool", "t1", 0)];
+    for (kind, id, hop) in parties {
+        let mut suspensions = Suspensions::default();
+        suspensions.suspend(Suspended::Principal(uid(kind, id)), "odd".into());
+        let world = scene.world().with_suspensions(suspensions);
+        let decision = authorize(&world, &scene.request(), Now(scene.now)).unwrap();
+        assert_eq!(decision.effect, Effect::Deny, "{id}");
+        assert_eq!(decision.denial.unwrap().code, ReasonCode::Suspended, "{id}");
+        let first = decision.hops.iter().find(|hop| hop.decision.effect == Effect::Deny);
+        assert!(first.is_none_or(|first| first.hop == hop), "{id}");
+    }
 }

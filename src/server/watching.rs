@@ -1,0 +1,154 @@
+//! `Watch`: what changes, to whoever keeps something of it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, stream};
+use tonic::Status;
+
+use super::administrators::Administrator;
+use super::{pb, stored};
+use crate::engine::suspensions::Suspended;
+use crate::identity::rights::Right;
+use crate::store::Published;
+use crate::store::entity_log::{Event, Watcher};
+
+/// How long what was sent is current.
+const LEASE: Duration = Duration::from_secs(15);
+/// How often is said that it still is.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Names in one message of a whole state.
+const TOGETHER: usize = 500;
+
+/// What is told to one who watches.
+pub(super) struct Watching {
+    watcher: Watcher,
+    administrator: Administrator,
+    entities: bool,
+    waiting: VecDeque<pb::WatchResponse>,
+    ended: bool,
+}
+
+impl Watching {
+    pub(super) fn new(
+        watcher: Watcher,
+        administrator: Administrator,
+        entities: bool,
+        now: &Published,
+    ) -> Self {
+        let mut watching = Self { watcher, administrator, entities, waiting: VecDeque::new(), ended: false };
+        watching.look();
+        let synced = pb::WatchResponse { synced: true, ..current(now) };
+        watching.waiting.push_back(synced);
+        watching
+    }
+
+    /// Every message, until the watcher's rights or credentials end.
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<pb::WatchResponse, Status>> {
+        stream::unfold(self, |mut watching| async move {
+            if watching.ended {
+                return None;
+            }
+            let next = watching.next().await;
+            watching.ended = next.is_err();
+            Some((next, watching))
+        })
+    }
+
+    async fn next(&mut self) -> Result<pb::WatchResponse, Status> {
+        if self.waiting.is_empty() {
+            let changed = async {
+                loop {
+                    if !self.watcher.changed().await {
+                        return false;
+                    }
+                    let events = self.watcher.ready();
+                    if !events.is_empty() {
+                        let messages =
+                            events.into_iter().flat_map(|event| told(&self.watcher, event, self.entities));
+                        self.waiting.extend(messages);
+                        return true;
+                    }
+                }
+            };
+            let wait = self.administrator.expires().map_or(HEARTBEAT, |left| left.min(HEARTBEAT));
+            match tokio::time::timeout(wait, changed).await {
+                Ok(true) | Err(_) => {}
+                Ok(false) => return Err(Status::unavailable("the entity log has ended")),
+            }
+        }
+        // Rights are looked at for every message, as for every question (C10).
+        self.administrator.may(&Right::Watch)?;
+        let heartbeat = || pb::WatchResponse { lease: lease(), ..pb::WatchResponse::default() };
+        Ok(self.waiting.pop_front().unwrap_or_else(heartbeat))
+    }
+
+    fn look(&mut self) {
+        for event in self.watcher.ready() {
+            let messages = told(&self.watcher, event, self.entities);
+            self.waiting.extend(messages);
+        }
+    }
+}
+
+fn lease() -> Option<prost_types::Duration> {
+    prost_types::Duration::try_from(LEASE).ok()
+}
+
+fn current(published: &Published) -> pb::WatchResponse {
+    let revision = published.revision.to_string();
+    pb::WatchResponse { revision, lease: lease(), ..pb::WatchResponse::default() }
+}
+
+fn told(watcher: &Watcher, event: Event, entities: bool) -> Vec<pb::WatchResponse> {
+    match event {
+        Event::Generation(published) => {
+            vec![pb::WatchResponse { generation_published: true, ..current(&published) }]
+        }
+        Event::Reset(published) => whole(&published, entities),
+        Event::Batch(batch, published) => {
+            let names = |uids: &[_]| uids.iter().map(stored::name).collect();
+            let held = batch.changed.iter().filter(|_| entities);
+            vec![pb::WatchResponse {
+                revision: watcher.revision(batch.sequence, &published),
+                changed: names(&batch.changed),
+                deleted: names(&batch.deleted),
+                revoked: names(&batch.revoked),
+                suspended: batch.suspended.iter().map(party).collect(),
+                lifted: batch.lifted.iter().map(party).collect(),
+                entities: held.filter_map(|uid| stored::message(&published.world, uid)).collect(),
+                ..current(&published)
+            }]
+        }
+    }
+}
+
+/// Everything there is, in several messages, of which the first says that nothing before it counts.
+fn whole(published: &Arc<Published>, entities: bool) -> Vec<pb::WatchResponse> {
+    let world = &published.world;
+    let mut parties: Vec<_> = world.suspensions.principals().map(|(uid, _)| stored::name(uid)).collect();
+    parties.extend(world.suspensions.all().map(|_reason| pb::EntityRef::default()));
+    let mut messages = vec![pb::WatchResponse { reset: true, suspended: parties, ..current(published) }];
+    let revoked: Vec<_> = world.revocations.iter().map(stored::name).collect();
+    for names in revoked.chunks(TOGETHER) {
+        messages.push(pb::WatchResponse { revoked: names.to_vec(), ..current(published) });
+    }
+    let stored: Vec<_> = world.entities.iter().map(|(uid, _)| uid).collect();
+    for uids in stored.chunks(TOGETHER) {
+        let held = uids.iter().filter(|_| entities);
+        messages.push(pb::WatchResponse {
+            changed: uids.iter().map(|uid| stored::name(uid)).collect(),
+            entities: held.filter_map(|uid| stored::message(world, uid)).collect(),
+            ..current(published)
+        });
+    }
+    messages
+}
+
+fn party(suspended: &Suspended) -> pb::EntityRef {
+    match suspended {
+        Suspended::All => pb::EntityRef::default(),
+        Suspended::Principal(uid) => stored::name(uid),
+    }
+}
