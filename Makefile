@@ -25,6 +25,7 @@ run: ## Build, and serve the shipped schemas, policies and entities.
 
 bench: ## What a decision costs, in process, at scale and over gRPC; figures also in target/bench/*.json.
 	cargo bench --locked --bench authorize
+	cargo bench --locked --bench cache
 	cargo bench --locked --bench tokens
 	cargo bench --locked --bench audit
 	cargo bench --locked --bench scale
@@ -58,8 +59,10 @@ release-hostile: ## Hostile inputs, and the whole conformance corpus, in a relea
 	else test -z "$${CI:-}" && echo "SKIPPED: no conformance data at $(CONFORMANCE)"; fi
 	MANDATE_BIN=$(CURDIR)/target/release/mandate cargo test --locked --test it hostile
 
-soak: ## The laws of the engine, on many fresh cases; `MANDATE_SOAK_SEED`, which a failure prints, has the same ones again.
+soak: ## The laws of the engine and of the cache, on many fresh cases; `MANDATE_SOAK_SEED`, which a failure prints, has the same ones again.
 	MANDATE_SOAK=$(or $(MANDATE_SOAK),20000) cargo test --release --locked --lib -- --show-output law_tests validity_tests swift_tests
+	MANDATE_SOAK=1 cargo test --release --locked --lib -- --show-output --skip memory_is_bounded pdp::
+	MANDATE_SOAK=1 cargo test --release --locked --lib -- --show-output memory_is_bounded
 	MANDATE_KILLS=$(or $(MANDATE_KILLS),500) cargo test --release --locked --test it -- entity_log::durability
 
 cases: ## The shipped policies: every case passes, and every policy is needed by one.

@@ -150,7 +150,7 @@ pub(super) fn fill_now(question: &mut Question, now: Now) -> Result<bool, Invali
 }
 
 fn instant(now: Now) -> Result<CedarValue, InvalidRequest> {
-    CedarValue::now(now.0)
+    CedarValue::datetime(now.0)
         .ok_or_else(|| InvalidRequest::field("context.now", format!("{} ms is not a datetime", now.0)))
 }
 

@@ -94,6 +94,7 @@ impl<'q> HopQuestion<'q> {
         let generation = &world.generation;
         let covering = parties.candidates(world, self.question);
         let Some(briefs) = generation.briefs.all(&covering) else { return Ok(self.missing()) };
+        generation.briefs.approach(&briefs);
         // Telling the time costs as much as evaluating a policy, and nobody else would notice.
         let reading = covering.iter().zip(&briefs).filter(|(_, brief)| brief.reads_now);
         let mut reading: Vec<_> = reading.map(|(place, _)| *place).collect();

@@ -28,7 +28,7 @@ use party::Key;
 pub use party::{PartyKeys, WithinKeys};
 
 /// Up to this many policies are compared one by one, which is faster than searching.
-const FEW: usize = 32;
+const FEW: usize = 128;
 
 /// The policies of a generation by their scopes.
 #[derive(Debug, Clone)]

@@ -21,6 +21,10 @@ pub enum Mutant {
     CheckedWhereTaken,
     /// Entities that a request supplies are no part of its key.
     SuppliedNotInKey,
+    /// What is asked for, whether it is there, is not counted as read of the context.
+    PresenceNotRead,
+    /// What decides between two branches is not.
+    TestNotRead,
     /// The world is loaded before there is room for the record.
     WorldBeforeRoom,
 }

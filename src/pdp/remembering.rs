@@ -135,3 +135,6 @@ impl Parts {
 #[cfg(test)]
 #[path = "remembering_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "trace_tests.rs"]
+mod trace_tests;

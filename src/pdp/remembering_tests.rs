@@ -61,7 +61,7 @@ fn world() -> World {
     World::new(Arc::new(scene.generation.with_policies(policies(&POLICIES))), scene.entities)
 }
 
-fn pdp_over(world: World) -> Pdp {
+pub(super) fn pdp_over(world: World) -> Pdp {
     recording(world, &NO_LOG).0
 }
 
@@ -90,7 +90,7 @@ impl Pdp {
     }
 
     /// Publishes an edit of the entities of the world that is served.
-    fn write(&self, edit: impl FnOnce(&mut EntityStore)) {
+    pub(super) fn write(&self, edit: impl FnOnce(&mut EntityStore)) {
         let world = &self.current().world;
         let mut entities = world.entities.clone();
         edit(&mut entities);
@@ -190,7 +190,7 @@ fn random_question(dice: &mut StdRng) -> (AuthzRequest, i64) {
 }
 
 /// `MANDATE_SOAK=1` asks for as much as takes minutes, in a release build.
-fn size(usual: usize, soak: usize) -> usize {
+pub(super) fn size(usual: usize, soak: usize) -> usize {
     if std::env::var_os("MANDATE_SOAK").is_some() { soak } else { usual }
 }
 
@@ -351,7 +351,7 @@ fn stamps_that_leave_something_out_answer_what_was_taken_away() {
 }
 
 /// A world in which notes are the request's own, and may be read from level 1 on.
-fn notes() -> World {
+pub(super) fn notes() -> World {
     let file = |name: &str, text: &str| SourceFile { name: name.to_owned(), bytes: text.as_bytes().into() };
     let schema = "namespace Mandate { entity User; @request_scoped entity Note = { level: Long };
         action read appliesTo { principal: [User], resource: [Note], context: {} }; }";
@@ -370,7 +370,7 @@ fn notes() -> World {
     compile(&sources, &Options::default()).unwrap().world
 }
 
-fn reads_note(level: i64) -> AuthzRequest {
+pub(super) fn reads_note(level: i64) -> AuthzRequest {
     let note = Reference::new("Mandate::Note", "n");
     let mut question =
         AuthzRequest::new(Reference::new("Mandate::User", "ana"), Reference::new("", "read"), note.clone());

@@ -105,6 +105,7 @@ pdp_revocation_problems
 pdp_revocations
 pdp_serving_last_known_good
 pdp_serving_stale
+pdp_suspensions
 pdp_tls_certificate_expires_timestamp_seconds
 pdp_token_verifications_total{outcome}
 pdp_world_sequence

@@ -7,6 +7,8 @@ use cedar_policy::EntityUid;
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, SlotEnv, Var};
 use smol_str::SmolStr;
 
+#[cfg(test)]
+use crate::engine::mutants::{Mutant, planted};
 use crate::engine::plan::{AccessPlan, ContextPlan, Step};
 
 /// What the conjuncts of one condition may look at, and what of the context they read, their slots filled.
@@ -91,7 +93,10 @@ impl Walk<'_> {
             },
             ExprKind::Unknown(_) => self.anything(),
             ExprKind::If { test_expr, then_expr, else_expr } => {
-                self.plain([&**test_expr]);
+                let test = self.value(test_expr);
+                #[cfg(test)]
+                let test = if planted(Mutant::TestNotRead) { Value::default() } else { test };
+                self.used(&test);
                 self.value(then_expr).or(self.value(else_expr))
             }
             ExprKind::And { left, right } | ExprKind::Or { left, right } => self.plain([&**left, &**right]),
@@ -104,6 +109,10 @@ impl Walk<'_> {
             }
             ExprKind::HasAttr { expr, attr } => {
                 let value = self.look(expr);
+                #[cfg(test)]
+                if planted(Mutant::PresenceNotRead) {
+                    return Value::default();
+                }
                 self.member(&value, attr);
                 Value::default()
             }

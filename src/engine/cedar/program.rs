@@ -26,6 +26,13 @@ const MAX_DEPTH: usize = 32;
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(in crate::engine) struct Program(pub(super) Box<[Op]>);
 
+impl Program {
+    /// Whether it is a conjunction: looks at its first operation, and at nothing else.
+    pub(in crate::engine) fn begins_with_and(&self) -> Option<bool> {
+        self.0.first().map(|op| matches!(op, Op::And { .. }))
+    }
+}
+
 /// An operation. Operands follow it, in the order in which Cedar evaluates them.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) enum Op {

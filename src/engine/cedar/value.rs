@@ -123,8 +123,27 @@ impl CedarValue {
 
     /// The instant so many milliseconds after 1970-01-01T00:00:00Z; none outside years 0000 to 9999, which have no texts.
     ///
-    /// As a duration after the first: parsing the text of one is much cheaper than writing and parsing that of a datetime.
+    /// Making one means parsing a text. The same come again: the time of all that is decided within a millisecond, the hour
+    /// at which a token was issued. Each thread has those it made last at hand.
     pub fn datetime(millis: i64) -> Option<Self> {
+        thread_local! {
+            static OF_LATE: RefCell<[Option<(i64, CedarValue)>; 64]> = const { RefCell::new([const { None }; 64]) };
+        }
+        OF_LATE.with_borrow_mut(|of_late| {
+            let Some(slot) = of_late.get_mut(usize::try_from(millis.rem_euclid(61)).ok()?) else {
+                return Self::new_datetime(millis);
+            };
+            if let Some((_, made)) = slot.as_ref().filter(|(instant, _)| *instant == millis) {
+                return Some(made.clone());
+            }
+            let made = Self::new_datetime(millis)?;
+            *slot = Some((millis, made.clone()));
+            Some(made)
+        })
+    }
+
+    /// As a duration after the first: parsing the text of one is much cheaper than writing and parsing that of a datetime.
+    fn new_datetime(millis: i64) -> Option<Self> {
         static FIRST: LazyLock<Option<CedarValue>> =
             LazyLock::new(|| CedarValue::extension(Extension::Datetime, "1970-01-01").ok());
         if !(FIRST_MILLIS..=LAST_MILLIS).contains(&millis) {
@@ -132,22 +151,6 @@ impl CedarValue {
         }
         let after = Self::extension(Extension::Duration, &format_smolstr!("{millis}ms")).ok()?;
         FIRST.clone()?.offset(after).ok()
-    }
-
-    /// [`Self::datetime`] of the time at which something is decided. Many decisions are made within one millisecond: each
-    /// thread has the last one's at hand.
-    pub fn now(millis: i64) -> Option<Self> {
-        thread_local! {
-            static LAST: RefCell<Option<(i64, CedarValue)>> = const { RefCell::new(None) };
-        }
-        LAST.with_borrow_mut(|last| match last {
-            Some((instant, made)) if *instant == millis => Some(made.clone()),
-            _ => {
-                let made = Self::datetime(millis)?;
-                *last = Some((millis, made.clone()));
-                Some(made)
-            }
-        })
     }
 
     /// A datetime, moved by a duration.

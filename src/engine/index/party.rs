@@ -13,6 +13,14 @@ impl Key {
     pub(super) fn at(place: usize) -> Self {
         Self(u32::try_from(place).unwrap_or(u32::MAX))
     }
+
+    fn word(self) -> usize {
+        usize::try_from(self.0 / u64::BITS).map_or(0, |word| word % WORDS)
+    }
+
+    fn bit(self) -> u64 {
+        1 << (self.0 % u64::BITS)
+    }
 }
 
 /// Everything that scopes ask of one party.
@@ -32,9 +40,17 @@ struct Within {
     of_type: Vec<(EntityTypeName, Key)>,
 }
 
-/// What of that one entity fulfils, in order.
+/// What of that one entity fulfils.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PartyKeys(Box<[Key]>);
+pub struct PartyKeys {
+    /// In order.
+    keys: Box<[Key]>,
+    /// A bit for the remainder of each: most of what it does not fulfil is told by that alone.
+    remainders: [u64; WORDS],
+}
+
+/// Words of remainders, of 64 bits each.
+const WORDS: usize = 4;
 
 /// What is asked of whatever is in certain entities.
 #[derive(Debug, Clone, Default)]
@@ -61,12 +77,25 @@ impl WithinKeys {
 }
 
 impl PartyKeys {
+    fn new(mut keys: Vec<Key>) -> Self {
+        keys.sort_unstable();
+        keys.dedup();
+        let mut remainders = [0; WORDS];
+        for key in &keys {
+            if let Some(word) = remainders.get_mut(key.word()) {
+                *word |= key.bit();
+            }
+        }
+        Self { keys: keys.into_boxed_slice(), remainders }
+    }
+
     pub(super) fn iter(&self) -> std::slice::Iter<'_, Key> {
-        self.0.iter()
+        self.keys.iter()
     }
 
     pub(super) fn contains(&self, key: Key) -> bool {
-        self.0.binary_search(&key).is_ok()
+        let may = self.remainders.get(key.word()).is_some_and(|word| word & key.bit() != 0);
+        may && self.keys.binary_search(&key).is_ok()
     }
 }
 
@@ -124,9 +153,7 @@ impl Keys {
         };
         add(&self.within([uid]));
         within.into_iter().for_each(add);
-        keys.sort_unstable();
-        keys.dedup();
-        PartyKeys(keys.into_boxed_slice())
+        PartyKeys::new(keys)
     }
 
     /// What of it is asked of what is in these.

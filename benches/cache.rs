@@ -1,0 +1,145 @@
+//! What an answer from memory costs, in process, over the shipped world.
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot start should say so at once")]
+
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+
+use divan::counter::ItemsCount;
+use divan::{AllocProfiler, Bencher, black_box};
+use mandate::engine::authorize::{Now, authorize, authorize_by};
+use mandate::engine::compile::{Options, compile};
+use mandate::engine::datum::{Datum, Reference};
+use mandate::engine::decision::{Decision, Effect};
+use mandate::engine::hop_question::HopQuestion;
+use mandate::engine::request::{AuthzRequest, InvalidRequest};
+use mandate::engine::world::World;
+use mandate::store::cache::DecisionCache;
+use mandate::store::directory::{self, Folders};
+
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
+
+static WORLD: LazyLock<World> = LazyLock::new(|| {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let folders = Folders {
+        policies: root.join("policies"),
+        schemas: root.join("schemas"),
+        entities: root.join("entities"),
+    };
+    compile(&directory::read(&folders).unwrap(), &Options::default()).unwrap().world
+});
+
+/// 2026-11-22T10:00:00Z
+const NOW: Now = Now(1_795_341_600_000);
+
+fn main() {
+    divan::main();
+}
+
+const SESSION: &str =
+    r#"{"id":"s","purpose":"p","attended":true,"untrusted":false,"read_level":0,"calls":1,"spent_cents":0}"#;
+
+/// Ana lists a server's tools; or the planner that she sent lists the website's issues.
+fn question(chain: bool) -> AuthzRequest {
+    let reference = |kind: &str, id: &str| Reference::new(format!("Mandate::{kind}"), id);
+    let mut context = format!(r#"{{"session":{SESSION}"#);
+    let (principal, action, resource) = if chain {
+        let digest = "sha256:b602e5e96aa6d2677ed07ca875ae38986e658d94c671645024b205d9f04320a1";
+        context += &format!(r#","digest":"{digest}","touches":[]"#);
+        (reference("Agent", "planner"), "call_tool", reference("Tool", "github/list_issues"))
+    } else {
+        (reference("User", "ana"), "list_tools", reference("ToolServer", "github"))
+    };
+    let mut request = AuthzRequest::new(principal, reference("Action", action), resource);
+    if let Datum::Record(members) = serde_json::from_str(&format!("{context}}}")).unwrap() {
+        request.context = members;
+    }
+    if chain {
+        request.arguments = Some(Datum::Record(Vec::new()));
+        request.delegations = vec![reference("Delegation", "ana-planner")];
+    }
+    request
+}
+
+fn cache() -> DecisionCache {
+    DecisionCache::new(64 * 1024 * 1024, Arc::default())
+}
+
+/// As the decision point does.
+fn remembering(cache: &DecisionCache, hop: &mut HopQuestion<'_>) -> Result<Decision, InvalidRequest> {
+    let key = hop.key().unwrap();
+    if let Some(found) = cache.find(&key)
+        && hop.check(&found).is_ok()
+        && let Some(decision) = hop.recall(&found)
+    {
+        return Ok(decision);
+    }
+    let (decision, kept) = hop.decide_and_keep()?;
+    if let Ok(remembered) = kept {
+        cache.insert(key, remembered);
+    }
+    Ok(decision)
+}
+
+/// The question is there already; its key is made, or not.
+fn hop(bencher: Bencher<'_, '_>, with_key: bool) {
+    let (cache, request) = (cache(), question(false));
+    let mut bencher = Some(bencher.counter(ItemsCount::new(1_usize)));
+    let decided = authorize_by(&WORLD, &request, NOW, &mut |hop| {
+        let decision = remembering(&cache, hop)?;
+        let key = hop.key().unwrap();
+        let hop = &*hop;
+        let recall = |key: &_| {
+            let found = cache.find(black_box(key)).unwrap();
+            hop.check(&found).unwrap();
+            hop.recall(&found).unwrap()
+        };
+        match (bencher.take().unwrap(), with_key) {
+            (bencher, true) => bencher.bench_local(|| recall(&hop.key().unwrap())),
+            (bencher, false) => bencher.bench_local(|| recall(&key)),
+        }
+        Ok(decision)
+    });
+    assert_eq!(decided.unwrap().effect, Effect::Allow);
+}
+
+#[divan::bench]
+fn hit_from_key(bencher: Bencher<'_, '_>) {
+    hop(bencher, false);
+}
+
+#[divan::bench]
+fn hit_and_key(bencher: Bencher<'_, '_>) {
+    hop(bencher, true);
+}
+
+/// From the request; through one grant there are two hops.
+#[divan::bench(args = [false, true])]
+fn hit_from_request(bencher: Bencher<'_, '_>, chain: bool) {
+    let (cache, request) = (cache(), question(chain));
+    let ask = || authorize_by(&WORLD, black_box(&request), NOW, &mut |hop| remembering(&cache, hop)).unwrap();
+    assert_eq!(ask().effect, Effect::Allow);
+    bencher.counter(ItemsCount::new(1_usize)).bench(ask);
+}
+
+#[divan::bench(args = [false, true])]
+fn decided_without_memory(bencher: Bencher<'_, '_>, chain: bool) {
+    let request = question(chain);
+    let ask = || authorize(&WORLD, black_box(&request), NOW).unwrap();
+    bencher.counter(ItemsCount::new(1_usize)).bench(ask);
+}
+
+/// What a miss costs besides: the key, the stamps, putting both away.
+#[divan::bench(args = [false, true])]
+fn miss_from_request(bencher: Bencher<'_, '_>, chain: bool) {
+    let (cache, request) = (cache(), question(chain));
+    let miss = |hop: &mut HopQuestion<'_>| {
+        let key = hop.key().unwrap();
+        let (decision, kept) = hop.decide_and_keep()?;
+        cache.insert(key, kept.unwrap());
+        Ok(decision)
+    };
+    bencher
+        .counter(ItemsCount::new(1_usize))
+        .bench(|| authorize_by(&WORLD, black_box(&request), NOW, &mut |hop| miss(hop)).unwrap());
+}
