@@ -272,3 +272,41 @@ fn whatever_happens_what_is_served_is_what_a_model_says() {
         panic!("{error}");
     }
 }
+
+#[test]
+fn what_is_written_while_files_load_is_in_what_they_publish() {
+    let mut bench = Bench::new();
+    let log = bench.running().handle.log.clone();
+    let written = std::sync::atomic::AtomicI64::new(0);
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (written, ended) = (&written, &ended);
+        scope.spawn(move || {
+            // Fewer than take forever, should the test fail.
+            for level in 1..5_000 {
+                if ended.load(std::sync::atomic::Ordering::SeqCst) {
+                    return;
+                }
+                let write = Write::Put(vec![doc(5, level, None).to_string()]);
+                log.write_blocking(Order { write, if_revision: String::new(), by: "law".into() }).unwrap();
+                written.store(level, std::sync::atomic::Ordering::SeqCst);
+            }
+        });
+        for round in 0..12 {
+            // The files change, so that the whole world is made anew.
+            assert!(bench.act(&Step::Files(BTreeMap::from([(0, round)]))));
+            let acknowledged = written.load(std::sync::atomic::Ordering::SeqCst);
+            let served = bench.running().store.current();
+            let stored = served
+                .world
+                .entities
+                .get(&uid("Doc", 5))
+                .and_then(|entity| entity.attribute("level").cloned());
+            let least =
+                (acknowledged..acknowledged + 1_000).map(CedarValue::long).any(|level| stored == Some(level));
+            assert!(acknowledged == 0 || least, "round {round}: {stored:?} after {acknowledged}");
+        }
+        ended.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+    assert!(written.load(std::sync::atomic::Ordering::SeqCst) > 12, "writes went on");
+}
