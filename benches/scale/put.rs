@@ -61,7 +61,7 @@ fn put_one(store: &Store, uid: EntityUid, clearance: usize) -> Attempt<Duration>
     let others = before.attributes().iter().filter(|(name, _)| name != "clearance").cloned();
     let attributes: Vec<_> = others.chain([("clearance".into(), clearance)]).collect();
     let entity = StoredEntity::new(before.parents().iter().cloned(), attributes, []);
-    let version = entity.version();
+    let put = entity.clone();
     drop(published);
     let named = uid.clone();
     let start = Instant::now();
@@ -72,7 +72,7 @@ fn put_one(store: &Store, uid: EntityUid, clearance: usize) -> Attempt<Duration>
     drop(published);
     let took = start.elapsed();
     match store.current().world.entities.get(&named) {
-        Some(served) if served.version() == version => Ok(took),
+        Some(served) if served.holds_same(&put) => Ok(took),
         _ => Err("what was put is not what is served".into()),
     }
 }
