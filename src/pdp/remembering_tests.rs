@@ -66,7 +66,8 @@ pub(super) fn pdp_over(world: World) -> Pdp {
 }
 
 fn recording(world: World, audit: &AuditConfig) -> (Pdp, Writer) {
-    let store = Store::remembering(world, Some(8 * 1024 * 1024));
+    // As much as is remembered unless the configuration says otherwise.
+    let store = Store::remembering(world, Some(64 * 1024 * 1024));
     let (audit, writer) = AuditLog::open(audit).unwrap();
     let callers = Arc::new(Callers::anonymous(Caller::anonymous("test")));
     (Pdp::new(Arc::new(store), audit, Arc::new(Metrics::new().unwrap()), callers), writer)

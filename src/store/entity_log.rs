@@ -1,6 +1,6 @@
 //! The entity log: what callers write at run time, on disk before it counts (W3, W4, R).
 //!
-//! One thread writes ([`writer`]). Whoever writes is answered once what they wrote is synced and published; many that wait
+//! One thread writes (`writer`). Whoever writes is answered once what they wrote is synced and published; many that wait
 //! share one sync. Decisions read worlds, and never wait for any of this.
 
 mod backup;

@@ -31,7 +31,7 @@ pub(super) fn type_name(name: &EntityType) -> EntityType {
     bare
 }
 
-/// [`type_name`] of a type of Cedar's public interface.
+/// The name of a type of Cedar's public interface, sharing what it is made of like any other.
 pub fn shared_name(name: &EntityTypeName) -> EntityTypeName {
     type_name(name.as_ref()).into()
 }
