@@ -80,17 +80,18 @@ impl<'a> Converter<'a> {
     /// # Errors
     /// [`InvalidRequest`] naming the path of the first member that is undeclared, missing or of the wrong type.
     pub fn record(&mut self, members: &[(String, Datum)], ty: &RecordType) -> Converted<CedarRecord> {
-        let mut record = CedarRecord::default();
+        let mut converted = Vec::with_capacity(members.len());
         for (name, value) in members {
-            let Some(attribute) = ty.attributes.get(name.as_str()) else {
-                return self.within(name, |this| Err(this.undeclared(name, ty)));
+            let Some((declared, attribute)) = ty.attributes.get_key_value(name.as_str()) else {
+                return self.within(name.as_str(), |this| Err(this.undeclared(name, ty)));
             };
             // A null member is an absent one.
             if *value != Datum::Null {
-                let value = self.within(name, |this| this.value(value, &attribute.ty))?;
-                record.insert(name.as_str(), value);
+                let value = self.within(declared.clone(), |this| this.value(value, &attribute.ty))?;
+                converted.push((declared.clone(), value));
             }
         }
+        let record = CedarRecord::of(converted);
         self.check_complete(&record, ty)?;
         Ok(record)
     }
@@ -118,18 +119,26 @@ impl<'a> Converter<'a> {
         }
     }
 
-    fn within<T>(&mut self, name: &str, convert: impl FnOnce(&mut Self) -> Converted<T>) -> Converted<T> {
-        self.path.0.push(Step::Member(SmolStr::new(name)));
+    fn within<T>(
+        &mut self,
+        name: impl Into<SmolStr>,
+        convert: impl FnOnce(&mut Self) -> Converted<T>,
+    ) -> Converted<T> {
+        self.path.0.push(Step::Member(name.into()));
         let converted = convert(self);
         self.path.0.pop();
         converted
     }
 
     fn check_complete(&self, record: &CedarRecord, ty: &RecordType) -> Converted<()> {
+        // Each member is declared.
+        if record.count() == ty.attributes.len() {
+            return Ok(());
+        }
         let missing = ty
             .attributes
             .iter()
-            .find(|(name, Attribute { required, .. })| *required && record.get(name).is_none());
+            .find(|(name, Attribute { required, .. })| *required && record.value(name).is_none());
         match missing {
             Some((name, attribute)) => Err(InvalidRequest::field(
                 format!("{}.{name}", self.path),

@@ -245,6 +245,16 @@ impl CedarRecord {
         }
     }
 
+    /// The record of these members. Of two of a name the last is kept.
+    pub fn of(members: Vec<(SmolStr, CedarValue)>) -> Self {
+        Self(Arc::new(members.into_iter().map(|(name, value)| (name, value.0)).collect()))
+    }
+
+    /// How many members it has.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Sets a member.
     pub fn insert(&mut self, name: impl Into<SmolStr>, value: CedarValue) {
         Arc::make_mut(&mut self.0).insert(name.into(), value.0);
