@@ -6,39 +6,28 @@
 )]
 #![allow(clippy::print_stdout, reason = "what it found")]
 
-use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Instant;
 
 use cedar_policy::EntityUid;
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
-use mandate::engine::authorize::{Now, authorize};
+use mandate::engine::authorize::authorize;
 use mandate::engine::cedar::CedarValue;
-use mandate::engine::compile::{Options, compile};
 use mandate::engine::datum::{Datum, Reference};
 use mandate::engine::decision::Effect;
 use mandate::engine::entities::{EntityStore, StoredEntity};
 use mandate::engine::request::AuthzRequest;
 use mandate::engine::world::World;
-use mandate::store::directory::{self, Folders};
 use smol_str::SmolStr;
+
+#[path = "shipped/world.rs"]
+mod shipped;
+
+use shipped::{NOW, WORLD};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
-
-static WORLD: LazyLock<World> = LazyLock::new(|| {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let folders = Folders {
-        policies: root.join("policies"),
-        schemas: root.join("schemas"),
-        entities: root.join("entities"),
-    };
-    compile(&directory::read(&folders).unwrap(), &Options::default()).unwrap().world
-});
-
-/// 2026-11-22T10:00:00Z
-const NOW: Now = Now(1_795_341_600_000);
 
 fn main() {
     divan::main();

@@ -1,36 +1,24 @@
 //! What an answer from memory costs, in process, over the shipped world.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot start should say so at once")]
 
-use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
-use mandate::engine::authorize::{Now, authorize, authorize_by};
-use mandate::engine::compile::{Options, compile};
+use mandate::engine::authorize::{authorize, authorize_by};
 use mandate::engine::datum::{Datum, Reference};
 use mandate::engine::decision::{Decision, Effect};
 use mandate::engine::hop_question::HopQuestion;
 use mandate::engine::request::{AuthzRequest, InvalidRequest};
-use mandate::engine::world::World;
 use mandate::store::cache::DecisionCache;
-use mandate::store::directory::{self, Folders};
+
+#[path = "shipped/world.rs"]
+mod shipped;
+
+use shipped::{NOW, WORLD};
 
 #[global_allocator]
 static ALLOCATOR: AllocProfiler = AllocProfiler::system();
-
-static WORLD: LazyLock<World> = LazyLock::new(|| {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let folders = Folders {
-        policies: root.join("policies"),
-        schemas: root.join("schemas"),
-        entities: root.join("entities"),
-    };
-    compile(&directory::read(&folders).unwrap(), &Options::default()).unwrap().world
-});
-
-/// 2026-11-22T10:00:00Z
-const NOW: Now = Now(1_795_341_600_000);
 
 fn main() {
     divan::main();

@@ -18,9 +18,8 @@ use cedar_policy::EntityUid;
 use super::cedar::BuiltEntity;
 use super::entities::{EntityStore, StoredEntity};
 use super::index::{PartyKeys, ScopeIndex};
-use super::version::AtomicVersion;
 use lineage::Lineage;
-use slots::{Budget, Kept, Origin, Room, Slots};
+use slots::{Budget, Kept, Made, Slots};
 
 /// How many entities are kept, at most, and how many lineages.
 const MOST: usize = 128 * 1024;
@@ -38,10 +37,7 @@ const MOST_MISSING: u8 = 32;
 /// A stored entity, ready to decide with.
 #[derive(Debug)]
 pub struct Prepared {
-    of: Origin,
-    /// A store in which the entity and everybody's ancestors are those that it was made from.
-    holds_in: AtomicVersion,
-    room: Option<Room>,
+    made: Made,
     /// The entity and everything it is in.
     pub built: BuiltEntity,
     lineages: Box<[Arc<Lineage>]>,
@@ -68,16 +64,8 @@ impl Kept for Prepared {
         self.built.uid()
     }
 
-    fn of(&self) -> &Origin {
-        &self.of
-    }
-
-    fn holds_in(&self) -> &AtomicVersion {
-        &self.holds_in
-    }
-
-    fn room(&self) -> Option<&Room> {
-        self.room.as_ref()
+    fn made(&self) -> &Made {
+        &self.made
     }
 }
 
@@ -123,11 +111,10 @@ impl PreparedEntities {
             let room = |bytes| self.budget.room(bytes);
             [Arc::new(Lineage::walked(from.store, from.index, uid, entity.parents(), room))].into()
         });
-        let are_kept = lineages.iter().all(|lineage| lineage.room().is_some());
+        let are_kept = lineages.iter().all(|lineage| lineage.made().is_kept());
+        let room = are_kept.then(|| self.budget.room(ENTITY_BYTES)).flatten();
         Prepared {
-            of: Origin::of(from.store, from.index, uid),
-            holds_in: AtomicVersion::new(from.store.version()),
-            room: are_kept.then(|| self.budget.room(ENTITY_BYTES)).flatten(),
+            made: Made::now(from.store, from.index, uid, room),
             built: BuiltEntity::below(
                 uid,
                 Arc::clone(entity.members()),

@@ -4,11 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use cedar_policy::EntityUid;
 
-use super::slots::{Kept, Origin, Room};
+use super::slots::{Kept, Made, Room};
 use crate::engine::cedar::Ancestors;
 use crate::engine::entities::EntityStore;
 use crate::engine::index::{ScopeIndex, WithinKeys};
-use crate::engine::version::AtomicVersion;
 
 /// What a lineage is taken to weigh besides its entities.
 const LINEAGE_BYTES: usize = 512;
@@ -18,9 +17,7 @@ const ANCESTOR_BYTES: usize = 192;
 /// A parent, and everything it is in. It need not be stored.
 #[derive(Debug)]
 pub(super) struct Lineage {
-    of: Origin,
-    holds_in: AtomicVersion,
-    room: Option<Room>,
+    made: Made,
     parent: EntityUid,
     /// Those of its parents, which together with itself are all of it; none if they were not looked at one by one.
     above: Option<Box<[Arc<Self>]>>,
@@ -39,9 +36,10 @@ impl Lineage {
         room: impl FnOnce(usize) -> Option<Room>,
     ) -> Self {
         let uids = Ancestors::under(parent, above.iter().map(|above| &*above.uids));
-        let are_kept = above.iter().all(|above| above.room.is_some());
+        let are_kept = above.iter().all(|above| above.made.is_kept());
         let room = are_kept.then(|| room(bytes(&uids))).flatten();
-        Self { above: Some(above), room, ..Self::new(store, index, parent, uids) }
+        let made = Made::now(store, index, parent, room);
+        Self { above: Some(above), ..Self::new(made, parent, uids) }
     }
 
     /// Of what is at and above `from`, the parents of an entity, walked: nobody else's.
@@ -53,14 +51,12 @@ impl Lineage {
         room: impl FnOnce(usize) -> Option<Room>,
     ) -> Self {
         let uids = Ancestors::of(store.above(from));
-        Self { room: room(bytes(&uids)), ..Self::new(store, index, child, uids) }
+        Self::new(Made::now(store, index, child, room(bytes(&uids))), child, uids)
     }
 
-    fn new(store: &EntityStore, index: &ScopeIndex, parent: &EntityUid, uids: Ancestors) -> Self {
+    fn new(made: Made, parent: &EntityUid, uids: Ancestors) -> Self {
         Self {
-            of: Origin::of(store, index, parent),
-            holds_in: AtomicVersion::new(store.version()),
-            room: None,
+            made,
             parent: parent.clone(),
             above: None,
             uids: Arc::new(uids),
@@ -105,15 +101,7 @@ impl Kept for Lineage {
         &self.parent
     }
 
-    fn of(&self) -> &Origin {
-        &self.of
-    }
-
-    fn holds_in(&self) -> &AtomicVersion {
-        &self.holds_in
-    }
-
-    fn room(&self) -> Option<&Room> {
-        self.room.as_ref()
+    fn made(&self) -> &Made {
+        &self.made
     }
 }

@@ -18,17 +18,34 @@ use crate::engine::version::{AtomicVersion, Version};
 pub(super) trait Kept {
     /// The entity.
     fn uid(&self) -> &EntityUid;
-    /// Everything it was made from.
-    fn of(&self) -> &Origin;
+    /// What it was made from, and what it takes.
+    fn made(&self) -> &Made;
+}
+
+/// What something was made from, and what it takes to keep it.
+#[derive(Debug)]
+pub(super) struct Made {
+    of: Origin,
     /// A store in which all of that is as it was.
-    fn holds_in(&self) -> &AtomicVersion;
-    /// The room it takes; none if there is not enough.
-    fn room(&self) -> Option<&Room>;
+    holds_in: AtomicVersion,
+    /// None if there is not enough.
+    room: Option<Room>,
+}
+
+impl Made {
+    /// Made now, from an entity of that name, with this room.
+    pub(super) fn now(store: &EntityStore, index: &ScopeIndex, uid: &EntityUid, room: Option<Room>) -> Self {
+        Self { of: Origin::of(store, index, uid), holds_in: AtomicVersion::new(store.version()), room }
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
+        self.room.is_some()
+    }
 }
 
 /// The state of what something was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Origin {
+struct Origin {
     /// None if the entity is not stored, and only named as a parent.
     entity: Option<Version>,
     edges: Version,
@@ -36,7 +53,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    pub(super) fn of(store: &EntityStore, index: &ScopeIndex, uid: &EntityUid) -> Self {
+    fn of(store: &EntityStore, index: &ScopeIndex, uid: &EntityUid) -> Self {
         let entity = store.get(uid).map(StoredEntity::version);
         Self { entity, edges: store.edges(), index: index.version() }
     }
@@ -106,21 +123,21 @@ impl<T: Kept> Slots<T> {
     ) -> Option<Arc<T>> {
         let Some(slot) = self.slot(uid) else { return make().map(Arc::new) };
         let kept = slot.load();
-        if let Some(kept) =
-            kept.as_ref().filter(|kept| kept.of().index == index.version() && kept.uid() == uid)
-        {
+        let is_it = |kept: &&Arc<T>| kept.made().of.index == index.version() && kept.uid() == uid;
+        if let Some(kept) = kept.as_ref().filter(is_it) {
+            let Made { of, holds_in, .. } = kept.made();
             // Where nothing has changed, nobody has to look whether the entity has.
-            if kept.holds_in().get() == store.version() {
+            if holds_in.get() == store.version() {
                 return Some(Arc::clone(kept));
             }
-            if *kept.of() == Origin::of(store, index, uid) {
-                kept.holds_in().set(store.version());
+            if *of == Origin::of(store, index, uid) {
+                holds_in.set(store.version());
                 return Some(Arc::clone(kept));
             }
         }
         let made = Arc::new(make()?);
         // What finds no room makes some for the next.
-        slot.store(made.room().map(|_| Arc::clone(&made)));
+        slot.store(made.made().is_kept().then(|| Arc::clone(&made)));
         Some(made)
     }
 
