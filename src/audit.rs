@@ -18,6 +18,7 @@ pub mod record;
 pub mod sink;
 pub mod spool;
 pub mod stdout;
+pub mod tree;
 pub mod writer;
 
 #[cfg(test)]
