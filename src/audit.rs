@@ -16,6 +16,7 @@ mod lines;
 pub mod queue;
 pub mod record;
 pub mod sink;
+pub mod sinks;
 pub mod spool;
 pub mod stdout;
 pub mod tree;

@@ -7,6 +7,9 @@ mod callers;
 #[cfg(test)]
 mod config_tests;
 mod issuers;
+mod sinks;
+#[cfg(test)]
+mod sinks_tests;
 mod written;
 
 use std::net::SocketAddr;
@@ -17,6 +20,7 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 
+use crate::audit::sinks::config::SinkConfig;
 use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
 use crate::store::directory::Folders;
@@ -107,6 +111,8 @@ pub struct Log {
     pub overflow: LogOverflow,
     /// Whether raw arguments are recorded, not only their digest.
     pub arguments: bool,
+    /// Where records are delivered to.
+    pub sinks: Vec<SinkConfig>,
 }
 
 /// Where records go.
@@ -224,6 +230,16 @@ pub enum ConfigError {
         list: &'static str,
         /// Its place in the list, from 0.
         place: usize,
+        /// The key.
+        key: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// A sink of the decision log cannot be used as it is written.
+    #[error("`log.sinks.{sink}.{key}` {problem}")]
+    Sink {
+        /// The sink's name.
+        sink: String,
         /// The key.
         key: &'static str,
         /// What is wrong, and what would be right.

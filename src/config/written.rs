@@ -1,5 +1,6 @@
 //! What was written, before defaults and flags say what it means.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::callers::{self, TlsFiles};
 use super::issuers::{self, WrittenIssuer};
+use super::sinks::{self, WrittenSink};
 use super::{Config, ConfigError, Listen, Log, LogFormat, LogOverflow, LogSink, Overrides};
 use super::{Reload, Shutdown, Telemetry};
 use crate::engine::catalog::Domain;
@@ -104,6 +106,7 @@ struct DecisionLog {
     queue: Option<usize>,
     overflow: LogOverflow,
     arguments: bool,
+    sinks: BTreeMap<String, WrittenSink>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -211,7 +214,7 @@ impl Written {
             cache_bytes: self.cache.bytes(),
             verify_one_in: NonZeroU64::new(self.cache.verify_one_in.unwrap_or(1_000)),
             check_one_in: NonZeroU64::new(self.decisions.check_one_in.unwrap_or(10_000)),
-            log: self.log.meaning(data_directory.join("decisions")),
+            log: self.log.meaning(data_directory.join("decisions"))?,
             telemetry: Telemetry {
                 format: self.telemetry.format,
                 level: self.telemetry.level.unwrap_or_else(|| "info".to_owned()),
@@ -245,8 +248,9 @@ impl Cache {
 }
 
 impl DecisionLog {
-    fn meaning(self, default_directory: PathBuf) -> Log {
-        Log {
+    fn meaning(self, default_directory: PathBuf) -> Result<Log, ConfigError> {
+        Ok(Log {
+            sinks: sinks::meaning(self.sinks, &default_directory)?,
             sink: self.sink,
             directory: named(self.directory).unwrap_or(default_directory),
             rotate_bytes: self.rotate_bytes.unwrap_or(64 * 1024 * 1024),
@@ -254,7 +258,7 @@ impl DecisionLog {
             queue: self.queue.unwrap_or(65_536),
             overflow: self.overflow,
             arguments: self.arguments,
-        }
+        })
     }
 }
 
