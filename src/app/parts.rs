@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::sinks::Accounts;
 use crate::audit::{AuditConfig, AuditLog, FileConfig, Overflow, SinkConfig};
 use crate::config::{Config, Listen, Log, LogOverflow, LogSink};
 use crate::engine::progress::Progress;
@@ -86,6 +87,7 @@ pub(super) fn report(
             LogSink::Stdout => "stdout",
             LogSink::Off => "off",
         },
+        sinks: Accounts::default(),
         listeners: Listeners {
             data: data.to_string(),
             http: http.to_string(),

@@ -249,6 +249,11 @@ impl Drop for End {
 }
 
 impl Feeding {
+    /// What is counted.
+    pub fn accounts(&self) -> Accounts {
+        self.accounts.clone()
+    }
+
     /// Resolves when a thread has ended; never if there are none. Before [`stop`](Self::stop) that is a defect.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static {
         let (mut ended, threads) = (self.ended.clone(), self.threads);
