@@ -16,7 +16,9 @@ mod lines;
 pub mod queue;
 pub mod record;
 pub mod sink;
+pub mod spool;
 pub mod stdout;
+pub mod tree;
 pub mod writer;
 
 #[cfg(test)]

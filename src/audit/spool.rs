@@ -1,0 +1,8 @@
+//! The decision log on disk: segments of framed records, numbered without a gap over the life of the log.
+//!
+//! In reading order: [`frame`] (one record as bytes that tell whether they are whole), [`segment`] (a file of them),
+//! [`reader`] (all of them, in order). The format is described in `docs/decision-log-format.md`.
+
+pub mod frame;
+pub mod reader;
+pub mod segment;
