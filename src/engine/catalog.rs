@@ -130,18 +130,10 @@ pub struct ActionType {
     pub supplied: RecordType,
     /// Types of the members that Mandate fills, where declared.
     pub filled: RecordType,
+    /// What of a chain Mandate tells, where the action's context declares it. Of equal ones there is one.
+    pub delegation: Option<Arc<RecordType>>,
     /// The tool this action types, and how its arguments are checked.
     pub tool: Option<TypedTool>,
-}
-
-impl ActionType {
-    /// The chain that Mandate tells, where the action's context declares it.
-    pub fn delegation(&self) -> Option<&RecordType> {
-        match &self.filled.attributes.get("delegation")?.ty {
-            Type::Record(chain) => Some(chain),
-            _ => None,
-        }
-    }
 }
 
 /// What makes an action a tool's own (C7).
@@ -175,6 +167,7 @@ impl ActionType {
             has_children: false,
             supplied: RecordType::default(),
             filled: RecordType::default(),
+            delegation: None,
             tool: None,
         }
     }

@@ -151,11 +151,7 @@ impl LoadedSchema {
     /// Refuses a `context.delegation` that Mandate could not fill: every request would fail, blaming the caller.
     fn check_chains(&self, catalog: &Catalog, report: &mut Report) {
         for action in catalog.actions.values() {
-            let Some(Type::Record(chain)) =
-                action.filled.attributes.get("delegation").map(|attribute| &attribute.ty)
-            else {
-                continue;
-            };
+            let Some(chain) = &action.delegation else { continue };
             if let Err(message) = try_chain(catalog, chain) {
                 let message = format!("{} cannot be given its delegation: {message}", action.uid);
                 report.push(Problem::error(self.place_of_action(&action.uid), message));
@@ -216,6 +212,7 @@ impl LoadedSchema {
             ancestors,
             has_children,
             supplied,
+            delegation: delegation(catalog, &filled),
             filled,
             tool,
         })
@@ -332,6 +329,13 @@ fn try_chain(catalog: &Catalog, chain: &RecordType) -> Result<(), String> {
         let mut converter = Converter::new(catalog, Form::Typed, "context.delegation");
         converter.record(&members, chain).map(drop).map_err(|error| error.to_string())
     })
+}
+
+/// What of a chain is told where this is filled in: most actions have the same, which is kept once.
+fn delegation(catalog: &Catalog, filled: &RecordType) -> Option<Arc<RecordType>> {
+    let Type::Record(declared) = &filled.attributes.get("delegation")?.ty else { return None };
+    let mut known = catalog.actions.values().filter_map(|action| action.delegation.as_ref());
+    Some(known.find(|known| ***known == *declared).map_or_else(|| Arc::new(declared.clone()), Arc::clone))
 }
 
 fn domain_call(catalog: &Catalog) -> String {
