@@ -8,13 +8,16 @@
 mod canonical;
 mod chain;
 pub mod counts;
+mod fields;
 pub mod file;
 mod first_seen;
 mod json;
 mod line;
 mod lines;
+mod masking;
 pub mod queue;
 pub mod record;
+mod salts;
 pub mod sink;
 pub mod spool;
 pub mod stdout;
@@ -38,12 +41,14 @@ use stdout::StdoutSink;
 use writer::Worker;
 
 pub use counts::{Counts, DropReason};
+pub use fields::{Disclose, Facts, Fields};
 pub use queue::{Room, WriterGone};
 pub use record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord};
+pub use salts::Salts;
 pub use writer::Writer;
 
 /// How decisions are recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct AuditConfig {
     /// Where to.
     pub sink: SinkConfig,
@@ -51,8 +56,8 @@ pub struct AuditConfig {
     pub queue: u32,
     /// What happens to a record that finds the queue full.
     pub overflow: Overflow,
-    /// Whether the raw arguments of tool calls are written, not only their digest.
-    pub arguments: bool,
+    /// What of callers' words is written.
+    pub fields: Fields,
 }
 
 /// Where decisions are recorded.
@@ -111,8 +116,8 @@ impl AuditLog {
     /// # Errors
     /// The system gives no thread.
     pub fn with_sink(config: &AuditConfig, sink: Box<dyn Sink + Send>) -> std::io::Result<(Self, Writer)> {
-        let (queue, receiver) = Queue::new(config.queue, config.overflow);
-        let writer = Worker::spawn(queue.clone(), receiver, sink, config.arguments)?;
+        let (queue, receiver) = Queue::new(config.queue, config.overflow, config.fields.clone());
+        let writer = Worker::spawn(queue.clone(), receiver, sink)?;
         Ok((Self { queue: Some(queue) }, writer))
     }
 

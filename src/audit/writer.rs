@@ -122,7 +122,6 @@ impl Worker {
         queue: Queue,
         receiver: UnboundedReceiver<Message>,
         sink: Box<dyn Sink + Send>,
-        arguments: bool,
     ) -> io::Result<Writer> {
         let (ended_sender, ended) = watch::channel(());
         let (finished_sender, finished) = mpsc::channel();
@@ -130,7 +129,7 @@ impl Worker {
             queue: queue.clone(),
             receiver,
             sink,
-            encoder: Encoder::new(instance()?, arguments),
+            encoder: Encoder::new(instance()?),
             lines: Vec::new(),
             batch: Batch::default(),
             failing: false,

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 use super::cedar::{EntityKind, RecordType, Type};
 use super::datum::Reference;
 use super::delegation::names::DelegationNames;
+use super::disclosure::Disclosures;
 use super::generation::Strictness;
 use super::map::{Map, Set};
 use super::request::InvalidRequest;
@@ -132,6 +133,8 @@ pub struct ActionType {
     pub filled: RecordType,
     /// The tool this action types, and how its arguments are checked.
     pub tool: Option<TypedTool>,
+    /// What of its context the decision log may tell.
+    pub disclosures: Disclosures,
 }
 
 impl ActionType {
@@ -176,6 +179,7 @@ impl ActionType {
             supplied: RecordType::default(),
             filled: RecordType::default(),
             tool: None,
+            disclosures: Disclosures::default(),
         }
     }
 

@@ -45,6 +45,7 @@ pub(super) fn keep_to(catalog: &mut Catalog, strictness: Strictness) {
             supplied,
             filled: RecordType::default(),
             tool: None,
+            disclosures: action.disclosures.clone(),
         });
     }
 }
