@@ -21,6 +21,7 @@ mod salts;
 pub mod sink;
 pub mod spool;
 pub mod stdout;
+pub mod tree;
 pub mod writer;
 
 #[cfg(test)]

@@ -1,0 +1,10 @@
+//! What makes the log evidence: a Merkle tree over all records, and signed checkpoints of it.
+//!
+//! The tree is RFC 6962's, a checkpoint is a signed note as C2SP describes them (tlog-checkpoint, signed-note), the
+//! signature Ed25519. In reading order: [`hash`], [`frontier`] (the tree, as far as it must be remembered), [`keys`] (who
+//! signs, and who is believed), [`checkpoint`]. The format is described in `docs/decision-log-format.md`.
+
+pub mod checkpoint;
+pub mod frontier;
+pub mod hash;
+pub mod keys;
