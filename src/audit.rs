@@ -15,7 +15,9 @@ mod json;
 mod line;
 mod lines;
 mod masking;
+pub mod outcome;
 pub mod queue;
+mod recent;
 pub mod record;
 mod salts;
 pub mod sink;
@@ -39,11 +41,13 @@ use file::FileSink;
 use queue::Queue;
 use sink::Sink;
 use stdout::StdoutSink;
+use uuid::Uuid;
 use writer::Worker;
 
 pub use counts::{Counts, DropReason};
 pub use fields::{Disclose, Facts, Fields};
 pub use queue::{Room, WriterGone};
+pub use recent::ReportedBy;
 pub use record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord};
 pub use salts::Salts;
 pub use writer::Writer;
@@ -137,6 +141,17 @@ impl AuditLog {
     /// Room for a record that nobody waited to make: of a call that is refused.
     pub fn room_at_once(&self) -> Room {
         self.queue.as_ref().map_or_else(Room::off, Queue::room)
+    }
+
+    /// The decision that this caller reports an outcome of, if it asked for it and it was written of late.
+    pub fn report(&self, decision: Uuid, caller: &str) -> ReportedBy {
+        self.queue.as_ref().map_or(ReportedBy::Unknown, |queue| queue.recent().report(decision, caller))
+    }
+
+    /// Whether what was recorded as a digest is this one, as it is or under this month's key.
+    pub fn is_digest_of(&self, recorded: &str, digest: &str) -> bool {
+        recorded == digest
+            || self.queue.as_ref().is_some_and(|queue| queue.fields().is_keyed(recorded, digest))
     }
 
     /// Whether no answer can be given until the sink takes records again.

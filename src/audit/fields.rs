@@ -139,6 +139,15 @@ impl Fields {
         }
     }
 
+    /// Whether a keyed digest that was recorded of a digest is of this one. One of an earlier month cannot be told from others.
+    pub(super) fn is_keyed(&self, recorded: &str, digest: &str) -> bool {
+        let keyed = |salt: Arc<Salt>| {
+            let same_month = recorded.starts_with(&salt.prefix());
+            !same_month || salt.digest(digest.as_bytes()).is_some_and(|keyed| keyed == recorded)
+        };
+        recorded.starts_with("hmac:") && self.salt(SystemTime::now()).is_none_or(keyed)
+    }
+
     /// What the configuration says nearest to a path.
     fn said(&self, path: &[&str]) -> Option<Disclosure> {
         let mut value = &*self.rules;

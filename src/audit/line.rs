@@ -12,6 +12,7 @@ use super::chain;
 use super::fields::Facts;
 use super::first_seen::FirstSeen;
 use super::json::{Capped, Each, MAX_TEXT_BYTES, Object, Uid};
+use super::outcome::OutcomeRecord;
 use super::record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord, Surface};
 use crate::engine::authorize::Now;
 use crate::engine::cedar::{Annotations, CompiledPolicy, PolicyEffect};
@@ -49,6 +50,7 @@ impl Encoder {
             Record::Decision(record) => self.decision(record, out),
             Record::Refusal(record) => self.refusal(record, out),
             Record::Change(record) => self.change(record, out),
+            Record::Outcome(record) => self.outcome(record, out),
         };
         if encoded.is_err() {
             out.truncate(start);
@@ -113,6 +115,26 @@ impl Encoder {
             line.member("reason", &Capped(reason, MAX_TEXT_BYTES))?;
         }
         line.member("entities", &Each(changes.iter().map(Changed::of)))?;
+        left_out(&mut line, masked)?;
+        line.end_line();
+        Ok(())
+    }
+
+    fn outcome(&mut self, record: &OutcomeRecord, out: &mut Vec<u8>) -> Result<()> {
+        let mut line = Object::begin(out);
+        let OutcomeRecord { id, at, surface, caller, report, effect, findings, masked } = record;
+        let head = Head { kind: "outcome", id: *id, at: *at, surface: *surface, caller, request_id: "" };
+        self.head(&mut line, &head)?;
+        let mut buffer = Uuid::encode_buffer();
+        line.plain("of", report.of.hyphenated().encode_lower(&mut buffer));
+        line.member("outcome", &report.outcome)?;
+        line.plain("decision", chain::effect(*effect));
+        line.text("input_digest", &report.input_digest)?;
+        line.text("result_digest", &report.result_digest)?;
+        line.text("detail", &report.detail)?;
+        if !findings.is_empty() {
+            line.member("findings", findings)?;
+        }
         left_out(&mut line, masked)?;
         line.end_line();
         Ok(())

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use cedar_policy::{EntityId, EntityUid};
 
 use super::fields::{Fields, Told};
+use super::outcome::OutcomeRecord;
 use super::record::{ChangeRecord, DecisionRecord, Evidence, Record, RefusalRecord};
 use crate::engine::decision::{Decision, GrantName};
 use crate::engine::disclosure::{Disclosure, Disclosures};
@@ -23,6 +24,7 @@ impl Record {
             Self::Decision(record) => record.mask(fields),
             Self::Refusal(record) => record.mask(fields),
             Self::Change(record) => record.mask(fields),
+            Self::Outcome(record) => record.mask(fields),
         }
     }
 }
@@ -84,6 +86,15 @@ impl ChangeRecord {
         for change in &mut self.changes {
             ids.uid(&mut change.uid);
         }
+    }
+}
+
+impl OutcomeRecord {
+    fn mask(&mut self, fields: &Fields) {
+        let (at, masked) = (self.at, &mut self.masked);
+        text(fields, &["detail"], &mut self.report.detail, at, masked);
+        text(fields, &["arguments_digest"], &mut self.report.input_digest, at, masked);
+        text(fields, &["result_digest"], &mut self.report.result_digest, at, masked);
     }
 }
 

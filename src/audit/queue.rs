@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, TryAcquireError};
 use super::Overflow;
 use super::counts::{Counts, DropReason, Tally};
 use super::fields::Fields;
+use super::recent::Recent;
 use super::record::Record;
 
 /// Bytes of a caller's values that one place in the queue stands for: a larger record takes more places, so that large
@@ -44,6 +45,8 @@ struct Shared {
     stop: OnceLock<Instant>,
     /// What of a record may be written down.
     fields: Fields,
+    /// What was written of late.
+    recent: Recent,
 }
 
 /// What the writer is told.
@@ -72,7 +75,17 @@ impl Queue {
         let (tally, failing, stop) = (Tally::default(), AtomicBool::new(false), OnceLock::new());
         (
             Self {
-                shared: Arc::new(Shared { sender, places, capacity, overflow, tally, failing, stop, fields }),
+                shared: Arc::new(Shared {
+                    sender,
+                    places,
+                    capacity,
+                    overflow,
+                    tally,
+                    failing,
+                    stop,
+                    fields,
+                    recent: Recent::default(),
+                }),
             },
             receiver,
         )
@@ -97,6 +110,14 @@ impl Queue {
 
     pub(super) fn counts(&self) -> Counts {
         self.shared.tally.read()
+    }
+
+    pub(super) fn fields(&self) -> &Fields {
+        &self.shared.fields
+    }
+
+    pub(super) fn recent(&self) -> &Recent {
+        &self.shared.recent
     }
 
     pub(super) fn tally(&self) -> &Tally {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::fields::Facts;
 use super::json::{Capped, MAX_TEXT_BYTES};
+use super::outcome::OutcomeRecord;
 use crate::engine::authorize::Now;
 use crate::engine::catalog::ActionType;
 use crate::engine::datum::Reference;
@@ -24,6 +25,8 @@ pub enum Record {
     Refusal(Box<RefusalRecord>),
     /// Something that decisions read was changed at run time.
     Change(Box<ChangeRecord>),
+    /// Something became of a decision.
+    Outcome(Box<OutcomeRecord>),
 }
 
 /// A change of what decisions read: who made it, and of what.
@@ -245,6 +248,7 @@ impl Record {
         match self {
             Self::Decision(record) => size(record),
             Self::Refusal(_) => 0,
+            Self::Outcome(record) => record.report.detail.len(),
             Self::Change(record) => {
                 let size = |change: &EntityChange| 200 + change.uid.id().unescaped().len();
                 record.reason.len() + record.changes.iter().map(size).sum::<usize>()

@@ -46,7 +46,12 @@ impl Salt {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).ok()?;
         mac.update(bytes);
         let sum = mac.finalize().into_bytes();
-        Some(format!("hmac:{}:{}", self.id, digest::hex(sum.get(..16)?)))
+        Some(self.prefix() + &digest::hex(sum.get(..16)?))
+    }
+
+    /// What its digests begin with.
+    pub(super) fn prefix(&self) -> String {
+        format!("hmac:{}:", self.id)
     }
 }
 

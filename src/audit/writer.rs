@@ -16,6 +16,7 @@ use super::Overflow;
 use super::counts::{Counts, DropReason};
 use super::line::Encoder;
 use super::queue::{Message, Queue};
+use super::record::Record;
 use super::sink::Sink;
 use crate::engine::guard::WORKER_STACK_BYTES;
 
@@ -184,6 +185,9 @@ impl Worker {
             self.queue.tally().dropped(DropReason::IoError, 1);
             tracing::error!(%error, "a decision record cannot be written as JSON");
         }
+        if let Record::Decision(record) = &record {
+            self.queue.recent().add(record);
+        }
     }
 
     /// Writes what was taken. Where answers wait for their records it tries until it succeeds or is to end.
@@ -262,9 +266,9 @@ fn instance() -> io::Result<Uuid> {
 
 /// Panics where a defect of the encoder would.
 #[cfg(test)]
-fn fault(record: &super::Record) {
-    use super::Record;
+fn fault(record: &Record) {
     let id = match record {
+        Record::Outcome(record) => &record.report.detail,
         Record::Decision(record) => &record.request_id,
         Record::Refusal(record) => &record.request_id,
         Record::Change(record) => &record.reason,

@@ -9,8 +9,18 @@ use super::ConfigError;
 use crate::engine::disclosure::Disclosure;
 
 /// What a path may begin with.
-const ROOTS: [&str; 8] =
-    ["context", "arguments", "evidence", "ids", "request_id", "reason", "context_digest", "arguments_digest"];
+const ROOTS: [&str; 10] = [
+    "context",
+    "arguments",
+    "evidence",
+    "ids",
+    "request_id",
+    "reason",
+    "detail",
+    "context_digest",
+    "arguments_digest",
+    "result_digest",
+];
 
 /// How much of what callers send is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

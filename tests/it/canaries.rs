@@ -93,6 +93,7 @@ fn everywhere() -> pb::AuthorizeRequest {
 
 /// Asks through every door, rightly and wrongly.
 fn ask(process: &Process) {
+    let headers = [("content-type", "application/json")];
     let client = process.client();
     client.authorize(everywhere()).unwrap();
     client.authorize(everywhere().explained()).unwrap();
