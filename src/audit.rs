@@ -15,6 +15,7 @@ mod line;
 mod lines;
 pub mod queue;
 pub mod record;
+mod replace;
 pub mod sink;
 pub mod spool;
 pub mod stdout;

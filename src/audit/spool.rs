@@ -6,3 +6,6 @@
 pub mod frame;
 pub mod reader;
 pub mod segment;
+
+#[cfg(test)]
+mod segment_tests;

@@ -2,9 +2,19 @@
 //!
 //! The tree is RFC 6962's, a checkpoint is a signed note as C2SP describes them (tlog-checkpoint, signed-note), the
 //! signature Ed25519. In reading order: [`hash`], [`frontier`] (the tree, as far as it must be remembered), [`keys`] (who
-//! signs, and who is believed), [`checkpoint`]. The format is described in `docs/decision-log-format.md`.
+//! signs, and who is believed), [`checkpoint`]; for the process that writes, [`retrace`] (is the log still what was signed?),
+//! [`notary`] (signs it again and again) and [`witness`] (shows it to others). The format is described in
+//! `docs/decision-log-format.md`.
 
 pub mod checkpoint;
 pub mod frontier;
 pub mod hash;
 pub mod keys;
+pub mod notary;
+pub mod retrace;
+pub mod witness;
+
+#[cfg(test)]
+pub(crate) mod example_log_for_tests;
+#[cfg(test)]
+mod notary_tests;
