@@ -16,6 +16,7 @@ use super::sources::SourceArgs;
 use super::tls::{self, TlsArgs};
 use crate::app;
 use crate::engine::datum::Datum;
+use crate::outbound;
 use crate::pdp::{self, Refused};
 use crate::server::pb::authorization_service_client::AuthorizationServiceClient;
 use crate::server::{answer, pb, structs, wire};
@@ -125,8 +126,9 @@ impl Ask {
     ) -> Result<pb::AuthorizeResponse, String> {
         let runtime = app::runtime().map_err(|error| error.to_string())?;
         let tls = self.tls.config()?;
-        let unreachable =
-            |error: tonic::transport::Error| format!("cannot reach {server}: {}", output::innermost(&error));
+        let unreachable = |error: tonic::transport::Error| {
+            format!("cannot reach {server}: {}", outbound::innermost(&error))
+        };
         runtime.block_on(async {
             let channel = tls::connect(server, tls).await.map_err(unreachable)?;
             let answered = AuthorizationServiceClient::new(channel).authorize(request).await;

@@ -14,6 +14,7 @@ use super::output;
 use super::tls::{self, TlsArgs};
 use crate::app;
 use crate::config::{Config, Overrides};
+use crate::outbound;
 use crate::server::control_token::Token;
 use crate::server::pb;
 use crate::server::pb::admin_service_client::AdminServiceClient;
@@ -80,7 +81,7 @@ impl ControlArgs {
         let runtime = app::runtime().map_err(|error| error.to_string())?;
         runtime.block_on(async {
             let unreachable = |error: tonic::transport::Error| {
-                format!("cannot reach {address}: {}", output::innermost(&error))
+                format!("cannot reach {address}: {}", outbound::innermost(&error))
             };
             let channel = tls::connect(&format!("{scheme}://{address}"), tls).await.map_err(unreachable)?;
             let client = AdminServiceClient::new(channel.clone());

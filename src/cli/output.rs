@@ -86,8 +86,3 @@ pub fn json(value: &Value) {
 pub fn failure(error: &dyn std::fmt::Display) {
     anstream::eprintln!("{BAD}error{BAD:#}: {error}");
 }
-
-/// What an error comes down to: the last of its causes.
-pub fn innermost(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |error| error.source()).last().unwrap_or(error).to_string()
-}

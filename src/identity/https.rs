@@ -1,22 +1,19 @@
 //! Fetching a document of keys over HTTPS. Redirects are not followed, and no proxy is asked: keys come from the address
 //! that was configured, or not at all.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 
 use super::jwks::MAX_JWKS_BYTES;
+use crate::outbound::{self, TrustError, innermost};
 
 /// Longest time one fetch may take.
 const MAX_FETCH: Duration = Duration::from_secs(5);
@@ -39,36 +36,13 @@ pub struct Fetched {
     pub max_age: Option<Duration>,
 }
 
-/// Why no key can ever come from an address.
-#[derive(Debug, thiserror::Error)]
-pub enum EndpointError {
-    /// The authorities cannot be read.
-    #[error("`ca_file` {0} cannot be read as PEM certificates: {1}")]
-    Authorities(PathBuf, String),
-    /// The system trusts nobody.
-    #[error("this system has no trusted certificates: set `ca_file` for {0}")]
-    Untrusting(Uri),
-}
-
 impl Endpoint {
     /// A client of one address. `authorities` is a PEM file of those whose word for the server counts; none: the system's.
     ///
     /// # Errors
-    /// [`EndpointError`].
-    pub fn new(url: Uri, authorities: Option<&Path>) -> Result<Self, EndpointError> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_connect_timeout(Some(MAX_CONNECT));
-        let builder = HttpsConnectorBuilder::new();
-        let builder = match authorities {
-            Some(file) => builder.with_tls_config(trusting(file)?),
-            // Nobody is asked for a certificate in the clear, which is for loopback.
-            None if url.scheme_str() == Some("http") => builder.with_tls_config(trusting_nobody()),
-            None => builder
-                .with_provider_and_native_roots(aws_lc_rs::default_provider())
-                .map_err(|_error| EndpointError::Untrusting(url.clone()))?,
-        };
-        let connector = builder.https_or_http().enable_http1().wrap_connector(connector);
+    /// [`TrustError`].
+    pub fn new(url: Uri, authorities: Option<&Path>) -> Result<Self, TrustError> {
+        let connector = outbound::connector(&url, authorities, MAX_CONNECT)?;
         Ok(Self { url, client: Client::builder(TokioExecutor::new()).build(connector) })
     }
 
@@ -102,32 +76,6 @@ impl Endpoint {
     }
 }
 
-/// A TLS client that trusts the certificates of one file.
-fn trusting(file: &Path) -> Result<ClientConfig, EndpointError> {
-    let wrong = |error: String| EndpointError::Authorities(file.to_owned(), error);
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))? {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(wrong("it holds none".to_owned()));
-    }
-    Ok(config(roots))
-}
-
-fn trusting_nobody() -> ClientConfig {
-    config(RootCertStore::empty())
-}
-
-fn config(roots: RootCertStore) -> ClientConfig {
-    let provider = std::sync::Arc::new(aws_lc_rs::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    // The provider has both versions that are asked of it.
-    let builder = versions.unwrap_or_else(|_error| ClientConfig::builder());
-    builder.with_root_certificates(roots).with_no_client_auth()
-}
-
 /// `max-age` of `Cache-Control`; nought if the document must not be kept.
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let said = headers.get_all(header::CACHE_CONTROL).into_iter().filter_map(|value| value.to_str().ok());
@@ -143,32 +91,18 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     seconds.map(Duration::from_secs)
 }
 
-/// What an error comes down to: the last of its causes.
-fn innermost(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |error| error.source()).last().unwrap_or(error).to_string()
-}
-
 /// An address that keys may come from: HTTPS, or plain HTTP on this host.
 ///
 /// # Errors
 /// What is wrong with it, and what would be right.
 pub fn address(text: &str) -> Result<Uri, &'static str> {
-    let url: Uri = text.parse().map_err(|_error| "is no URL")?;
-    let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
-        return Err("must be a whole URL, such as https://idp.example/jwks");
-    };
-    if authority.as_str().contains('@') {
-        return Err("must not hold a user name or password");
+    let url = outbound::url(text)?;
+    if !outbound::is_private(&url) {
+        return Err(
+            "must be https; plain http is for loopback alone, for whoever can change keys can be anybody",
+        );
     }
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let local = host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
-    match scheme {
-        "https" => Ok(url),
-        "http" if local => Ok(url),
-        _ => {
-            Err("must be https; plain http is for loopback alone, for whoever can change keys can be anybody")
-        }
-    }
+    Ok(url)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::compact::{self, Compact, Members};
 use super::credentials::Credentials;
-use super::https::{Endpoint, EndpointError};
+use super::https::Endpoint;
 use super::issuer::{Issuer, IssuerConfig, KeyOrigin, named};
 use super::keys::{Keys, Source};
 use super::rejection::{Check, Rejection};
@@ -15,6 +15,7 @@ use super::steps::{Step, Steps};
 use super::verified::{Entry, Verified};
 use crate::engine::authorize::Now;
 use crate::engine::subject::Subject;
+use crate::outbound::TrustError;
 
 /// The issuers whose tokens are believed, and what was verified of late.
 #[derive(Debug, Default)]
@@ -37,7 +38,7 @@ pub struct Believed {
 pub enum IssuerError {
     /// Its keys' address cannot be reached by anybody.
     #[error("issuer `{0}`: {1}")]
-    Endpoint(String, EndpointError),
+    Endpoint(String, TrustError),
     /// Its file of keys cannot be used.
     #[error("issuer `{0}`: `jwks_file` {1}")]
     File(String, String),

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 const MAX_LINES: usize = 400;
 
 /// Modules in the order of dependency, and what none of their files may name.
-const FORBIDDEN: [(&str, &[&str]); 9] = [
+const FORBIDDEN: [(&str, &[&str]); 10] = [
+    ("outbound", &["tonic", "axum", "crate::"]),
     (
         "engine",
         &[
