@@ -16,8 +16,11 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use mandate::audit::record::{CacheUse, Mode, Surface};
 use mandate::audit::sink::Sink;
-use mandate::audit::{AuditConfig, AuditLog, DecisionRecord, FileConfig, Overflow, Record, Room, SinkConfig};
+use mandate::audit::{
+    AuditConfig, AuditLog, DecisionRecord, Facts, Fields, FileConfig, Overflow, Record, Room, SinkConfig,
+};
 use mandate::engine::authorize::{Now, authorize};
+use mandate::engine::catalog::ActionType;
 use mandate::engine::compile::{Options, compile};
 use mandate::engine::datum::{Datum, Reference};
 use mandate::engine::decision::Decision;
@@ -47,6 +50,7 @@ impl Sink for Nowhere {
 /// A tool call, decided over the shipped world; and texts that stay the same from call to call.
 struct Asked {
     request: AuthzRequest,
+    action: Option<Arc<ActionType>>,
     decision: Arc<Decision>,
     text: Arc<str>,
 }
@@ -73,7 +77,8 @@ impl Asked {
         }
         request.arguments = Some(serde_json::from_str(r#"{"url":"https://docs.rs/mandate"}"#).unwrap());
         let decision = Arc::new(authorize(&world, &request, Now(1_795_341_600_000)).unwrap());
-        Self { request, decision, text: "0123456789abcdef0123456789abcdef".into() }
+        let action = world.generation.catalog.action(&decision.action).cloned();
+        Self { request, action, decision, text: "0123456789abcdef0123456789abcdef".into() }
     }
 
     /// What the decision point does beyond deciding; the request it owns already.
@@ -87,6 +92,9 @@ impl Asked {
             revision: Arc::clone(&self.text),
             generation: Arc::clone(&self.text),
             request,
+            action: self.action.clone(),
+            facts: Facts::default(),
+            token_digest: None,
             valid_until: None,
             reuse_seconds: None,
             decision: Arc::clone(&self.decision),
@@ -108,7 +116,7 @@ fn reserve(log: &AuditLog) -> Room {
 }
 
 fn config(sink: SinkConfig) -> AuditConfig {
-    AuditConfig { sink, queue: RECORDS, overflow: Overflow::Drop, arguments: false }
+    AuditConfig { sink, queue: RECORDS, overflow: Overflow::Drop, fields: Fields::default() }
 }
 
 /// CPU time of the whole process so far.

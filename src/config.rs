@@ -6,6 +6,7 @@
 mod callers;
 #[cfg(test)]
 mod config_tests;
+mod fields;
 mod issuers;
 mod written;
 
@@ -21,6 +22,7 @@ use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
 use crate::store::directory::Folders;
 pub use callers::{CallersConfig, SpiffeTrust, TlsFiles};
+pub use fields::{LogDisclose, LogFields};
 use written::Written;
 
 /// A validated configuration.
@@ -105,8 +107,8 @@ pub struct Log {
     pub queue: usize,
     /// What happens when that many wait.
     pub overflow: LogOverflow,
-    /// Whether raw arguments are recorded, not only their digest.
-    pub arguments: bool,
+    /// What of callers' words is recorded.
+    pub fields: LogFields,
 }
 
 /// Where records go.
@@ -232,6 +234,14 @@ pub enum ConfigError {
     /// What is written of callers contradicts itself, or cannot work.
     #[error("{0}")]
     Callers(String),
+    /// What is said of a field of the decision log cannot be.
+    #[error("`log.fields.{path}`: {problem}")]
+    Field {
+        /// The path.
+        path: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
     /// A value is out of its range.
     #[error("`{key}` is {value}: {limit}")]
     OutOfRange {

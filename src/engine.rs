@@ -17,6 +17,7 @@ pub mod datum;
 pub mod decision;
 pub mod delegation;
 pub mod digest;
+pub mod disclosure;
 pub mod edits;
 pub mod entities;
 pub mod explain;

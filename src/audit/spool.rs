@@ -6,6 +6,3 @@
 pub mod frame;
 pub mod reader;
 pub mod segment;
-
-#[cfg(test)]
-mod segment_tests;

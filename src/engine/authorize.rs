@@ -1,11 +1,9 @@
 //! Deciding one question in one world.
 
-use std::sync::Arc;
-
-use super::cedar::{CedarRecord, CedarValue, RecordType};
+use super::cedar::CedarValue;
 use super::decision::{Decision, Denial};
 use super::delegation::chain::Chain;
-use super::delegation::{Hop, along};
+use super::delegation::{Hop, Seen, along};
 use super::hop_question::HopQuestion;
 use super::parties::Parties;
 use super::presence;
@@ -73,7 +71,10 @@ fn alone(
     }
     match Hop::alone(&world.generation.catalog, &question.principal, parties.principal()) {
         Ok(hop) => {
-            fill_chain(&mut question, &hop);
+            let declared = question.action.delegation.as_ref();
+            if let Some(seen) = declared.map(|declared| parties.seen(&hop, declared)) {
+                fill_place(&mut question, seen);
+            }
             decide(world, &mut question, &parties, now, explain, by)
         }
         // What does not exist is named before what is not allowed.
@@ -128,16 +129,15 @@ pub(super) fn decide(
 
 /// Adds what Mandate vouches for: the chain.
 pub(super) fn fill_chain(question: &mut Question, hop: &Hop) {
-    let action = Arc::clone(&question.action);
-    if let Some(declared) = action.delegation() {
-        fill_place(question, hop, declared, hop.record(declared));
+    if let Some(seen) = question.action.delegation.as_ref().map(|declared| hop.seen(declared)) {
+        fill_place(question, seen);
     }
 }
 
 /// Adds the chain as one of its principals sees it, where it is made already.
-pub(super) fn fill_place(question: &mut Question, hop: &Hop, declared: &RecordType, delegation: CedarRecord) {
-    question.context.insert("delegation", CedarValue::record(delegation));
-    question.role = hop.role_entity(declared);
+pub(super) fn fill_place(question: &mut Question, Seen { record, role }: Seen) {
+    question.context.insert("delegation", CedarValue::record(record));
+    question.role = role;
 }
 
 /// Adds the time, if the action's context declares it. A hop before this one may have been told already: it is the same.

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 use super::cedar::{EntityKind, RecordType, Type};
 use super::datum::Reference;
 use super::delegation::names::DelegationNames;
+use super::disclosure::Disclosures;
 use super::generation::Strictness;
 use super::map::{Map, Set};
 use super::request::InvalidRequest;
@@ -130,18 +131,12 @@ pub struct ActionType {
     pub supplied: RecordType,
     /// Types of the members that Mandate fills, where declared.
     pub filled: RecordType,
+    /// What of a chain Mandate tells, where the action's context declares it. Of equal ones there is one.
+    pub delegation: Option<Arc<RecordType>>,
     /// The tool this action types, and how its arguments are checked.
     pub tool: Option<TypedTool>,
-}
-
-impl ActionType {
-    /// The chain that Mandate tells, where the action's context declares it.
-    pub fn delegation(&self) -> Option<&RecordType> {
-        match &self.filled.attributes.get("delegation")?.ty {
-            Type::Record(chain) => Some(chain),
-            _ => None,
-        }
-    }
+    /// What of its context the decision log may tell.
+    pub disclosures: Disclosures,
 }
 
 /// What makes an action a tool's own (C7).
@@ -175,7 +170,9 @@ impl ActionType {
             has_children: false,
             supplied: RecordType::default(),
             filled: RecordType::default(),
+            delegation: None,
             tool: None,
+            disclosures: Disclosures::default(),
         }
     }
 

@@ -4,8 +4,7 @@
 //! nothing undeclared passes, so a converted context always fits its action.
 
 mod extension;
-
-use std::fmt;
+mod place;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use smol_str::SmolStr;
@@ -17,6 +16,7 @@ use super::guard::MAX_VALUE_DEPTH;
 use super::request::InvalidRequest;
 
 pub use extension::datetime;
+use place::Place;
 
 /// What form a value came in, and so what it may say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,32 +36,9 @@ pub enum Form {
 pub struct Converter<'a> {
     catalog: &'a Catalog,
     form: Form,
-    path: Path,
+    root: Place<'a>,
     /// Entities the converted values refer to, except members of closed sets and actions.
     pub references: Vec<EntityUid>,
-}
-
-/// Where in the request a value stands: `context.session.calls`.
-#[derive(Debug, Default)]
-struct Path(Vec<Step>);
-
-#[derive(Debug)]
-enum Step {
-    Member(SmolStr),
-    Element(usize),
-}
-
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, step) in self.0.iter().enumerate() {
-            match step {
-                Step::Member(name) if at == 0 => write!(f, "{name}")?,
-                Step::Member(name) => write!(f, ".{name}")?,
-                Step::Element(index) => write!(f, "[{index}]")?,
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Why a whole number is refused that a double may have rounded.
@@ -71,8 +48,8 @@ type Converted<T> = Result<T, InvalidRequest>;
 
 impl<'a> Converter<'a> {
     /// A converter for values that stand at `root` (`context`, `arguments`, `entities[0].attributes`).
-    pub fn new(catalog: &'a Catalog, form: Form, root: impl Into<SmolStr>) -> Self {
-        Self { catalog, form, path: Path(vec![Step::Member(root.into())]), references: Vec::new() }
+    pub fn new(catalog: &'a Catalog, form: Form, root: &'a str) -> Self {
+        Self { catalog, form, root: Place::root(root), references: Vec::new() }
     }
 
     /// Converts members to a record of the declared type.
@@ -80,20 +57,8 @@ impl<'a> Converter<'a> {
     /// # Errors
     /// [`InvalidRequest`] naming the path of the first member that is undeclared, missing or of the wrong type.
     pub fn record(&mut self, members: &[(String, Datum)], ty: &RecordType) -> Converted<CedarRecord> {
-        let mut converted = Vec::with_capacity(members.len());
-        for (name, value) in members {
-            let Some((declared, attribute)) = ty.attributes.get_key_value(name.as_str()) else {
-                return self.within(name.as_str(), |this| Err(this.undeclared(name, ty)));
-            };
-            // A null member is an absent one.
-            if *value != Datum::Null {
-                let value = self.within(declared.clone(), |this| this.value(value, &attribute.ty))?;
-                converted.push((declared.clone(), value));
-            }
-        }
-        let record = CedarRecord::of(converted);
-        self.check_complete(&record, ty)?;
-        Ok(record)
+        let root = self.root;
+        self.record_at(&root, members, ty)
     }
 
     /// Converts one value.
@@ -101,54 +66,54 @@ impl<'a> Converter<'a> {
     /// # Errors
     /// [`InvalidRequest`] naming the path.
     pub fn value(&mut self, datum: &Datum, ty: &Type) -> Converted<CedarValue> {
-        if self.path.0.len() > MAX_VALUE_DEPTH + 1 {
-            return Err(self.invalid(format!("is nested deeper than {MAX_VALUE_DEPTH} levels")));
+        let root = self.root;
+        self.value_at(&root, datum, ty)
+    }
+
+    fn record_at(
+        &mut self,
+        at: &Place<'_>,
+        members: &[(String, Datum)],
+        ty: &RecordType,
+    ) -> Converted<CedarRecord> {
+        let mut converted = Vec::with_capacity(members.len());
+        for (name, value) in members {
+            let at = at.member(name);
+            let Some((declared, attribute)) = ty.attributes.get_key_value(name.as_str()) else {
+                return Err(undeclared(&at, name, ty));
+            };
+            // A null member is an absent one.
+            if *value != Datum::Null {
+                converted.push((declared.clone(), self.value_at(&at, value, &attribute.ty)?));
+            }
         }
-        self.refuse_escapes(datum)?;
+        let record = CedarRecord::of(converted);
+        check_complete(at, &record, ty)?;
+        Ok(record)
+    }
+
+    fn value_at(&mut self, at: &Place<'_>, datum: &Datum, ty: &Type) -> Converted<CedarValue> {
+        if at.depth() > MAX_VALUE_DEPTH {
+            return Err(at.invalid(format!("is nested deeper than {MAX_VALUE_DEPTH} levels")));
+        }
+        self.refuse_escapes(at, datum)?;
         match (ty, datum) {
-            (Type::Json, _) => self.json(datum),
-            (Type::Union(parts), _) => self.union(datum, parts),
+            (Type::Json, _) => self.json(at, datum),
+            (Type::Union(parts), _) => self.union(at, datum, parts),
             (Type::Bool, Datum::Bool(value)) => Ok(CedarValue::boolean(*value)),
             (Type::String, Datum::String(text)) => Ok(CedarValue::string(text)),
-            (Type::Long, Datum::Long(_) | Datum::Number(_)) => self.long(datum),
-            (Type::Set(element), Datum::List(elements)) => self.set(elements, element),
-            (Type::Entity(name), _) => self.entity(datum, name),
-            (Type::Record(ty), Datum::Record(members)) => Ok(CedarValue::record(self.record(members, ty)?)),
-            (Type::Decimal | Type::Ip | Type::Datetime | Type::Duration, _) => self.extension(datum, ty),
-            _ => Err(self.mismatch(datum, ty)),
+            (Type::Long, Datum::Long(_) | Datum::Number(_)) => self.long(at, datum),
+            (Type::Set(element), Datum::List(elements)) => self.set(at, elements, element),
+            (Type::Entity(name), _) => self.entity(at, datum, name),
+            (Type::Record(ty), Datum::Record(members)) => {
+                Ok(CedarValue::record(self.record_at(at, members, ty)?))
+            }
+            (Type::Decimal | Type::Ip | Type::Datetime | Type::Duration, _) => self.extension(at, datum, ty),
+            _ => Err(mismatch(at, datum, ty)),
         }
     }
 
-    fn within<T>(
-        &mut self,
-        name: impl Into<SmolStr>,
-        convert: impl FnOnce(&mut Self) -> Converted<T>,
-    ) -> Converted<T> {
-        self.path.0.push(Step::Member(name.into()));
-        let converted = convert(self);
-        self.path.0.pop();
-        converted
-    }
-
-    fn check_complete(&self, record: &CedarRecord, ty: &RecordType) -> Converted<()> {
-        // Each member is declared.
-        if record.count() == ty.attributes.len() {
-            return Ok(());
-        }
-        let missing = ty
-            .attributes
-            .iter()
-            .find(|(name, Attribute { required, .. })| *required && record.value(name).is_none());
-        match missing {
-            Some((name, attribute)) => Err(InvalidRequest::field(
-                format!("{}.{name}", self.path),
-                format!("is required: the schema declares it as {}", attribute.ty.describe()),
-            )),
-            None => Ok(()),
-        }
-    }
-
-    fn long(&self, datum: &Datum) -> Converted<CedarValue> {
+    fn long(&self, at: &Place<'_>, datum: &Datum) -> Converted<CedarValue> {
         let exact = matches!(self.form, Form::CedarJson | Form::Typed);
         let value = match datum {
             Datum::Long(value) if exact || value.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() => {
@@ -158,7 +123,7 @@ impl<'a> Converter<'a> {
             _ => None,
         };
         value.map(CedarValue::long).ok_or_else(|| {
-            self.invalid(if exact {
+            at.invalid(if exact {
                 "must be a whole number of 64 bits"
             } else {
                 "must be a whole number within ±(2^53−1), which is what JSON can say exactly"
@@ -166,35 +131,36 @@ impl<'a> Converter<'a> {
         })
     }
 
-    fn set(&mut self, elements: &[Datum], ty: &Type) -> Converted<CedarValue> {
+    fn set(&mut self, at: &Place<'_>, elements: &[Datum], ty: &Type) -> Converted<CedarValue> {
         let mut values = Vec::with_capacity(elements.len());
         for (index, element) in elements.iter().enumerate() {
-            self.path.0.push(Step::Element(index));
+            let at = at.element(index);
             if *element == Datum::Null {
-                return Err(self.invalid("is null: a set has no absent elements"));
+                return Err(at.invalid("is null: a set has no absent elements"));
             }
-            values.push(self.value(element, ty)?);
-            self.path.0.pop();
+            values.push(self.value_at(&at, element, ty)?);
         }
         Ok(CedarValue::set(values))
     }
 
-    fn entity(&mut self, datum: &Datum, name: &EntityTypeName) -> Converted<CedarValue> {
-        let Some(reference) = self.reference(datum) else { return Err(self.not_a_reference(datum, name)) };
+    fn entity(&mut self, at: &Place<'_>, datum: &Datum, name: &EntityTypeName) -> Converted<CedarValue> {
+        let Some(reference) = self.reference(datum) else {
+            return Err(self.not_a_reference(at, datum, name));
+        };
         if self.catalog.entity_type(&reference.type_name) != Some(name) {
             let got = &reference.type_name;
-            return Err(self.invalid(format!("refers to a `{got}`, but the schema declares `{name}`")));
+            return Err(at.invalid(format!("refers to a `{got}`, but the schema declares `{name}`")));
         }
-        check_length(&reference.id, MAX_ID_BYTES, &self.path)?;
+        check_length(&reference.id, MAX_ID_BYTES, at)?;
         let uid = EntityUid::from_type_name_and_id(name.clone(), EntityId::new(&reference.id));
         match self.catalog.entity_kind(name) {
             Some(EntityKind::Enum(ids)) if !ids.contains(reference.id.as_str()) => {
                 let mut known: Vec<_> = ids.iter().map(SmolStr::as_str).collect();
                 known.sort_unstable();
-                return Err(self.invalid(format!("`{name}` is one of {}", known.join(", "))));
+                return Err(at.invalid(format!("`{name}` is one of {}", known.join(", "))));
             }
             Some(EntityKind::Action) if self.catalog.action(&uid).is_none() => {
-                return Err(self.invalid(format!("the schema declares no action {uid}")));
+                return Err(at.invalid(format!("the schema declares no action {uid}")));
             }
             Some(EntityKind::Enum(_) | EntityKind::Action) => {}
             Some(EntityKind::Standard(..)) | None => self.references.push(uid.clone()),
@@ -215,27 +181,27 @@ impl<'a> Converter<'a> {
         }
     }
 
-    fn not_a_reference(&self, datum: &Datum, name: &EntityTypeName) -> InvalidRequest {
+    fn not_a_reference(&self, at: &Place<'_>, datum: &Datum, name: &EntityTypeName) -> InvalidRequest {
         match self.form {
-            Form::Arguments => self.invalid(format!(
+            Form::Arguments => at.invalid(format!(
                 "the schema declares entity `{name}`, but a tool's arguments never become entity references"
             )),
-            _ => self.invalid(format!(
+            _ => at.invalid(format!(
                 "must be a reference to a `{name}`, written {{\"type\": \"{name}\", \"id\": …}}; it is {}",
                 datum.kind()
             )),
         }
     }
 
-    fn json(&mut self, datum: &Datum) -> Converted<CedarValue> {
-        self.check_plain(datum, 0, MAX_VALUE_DEPTH)?;
+    fn json(&self, at: &Place<'_>, datum: &Datum) -> Converted<CedarValue> {
+        self.check_plain(at, datum, 0, MAX_VALUE_DEPTH)?;
         let text = serde_json_canonicalizer::to_string(&datum.to_json())
-            .map_err(|error| self.invalid(error.to_string()))?;
+            .map_err(|error| at.invalid(error.to_string()))?;
         Ok(CedarValue::string(&text))
     }
 
     /// Fills every part the value fits: a policy that tests one part cannot be evaded by another.
-    fn union(&mut self, datum: &Datum, parts: &RecordType) -> Converted<CedarValue> {
+    fn union(&mut self, at: &Place<'_>, datum: &Datum, parts: &RecordType) -> Converted<CedarValue> {
         let mut record = CedarRecord::default();
         let mut misfit = None;
         for (name, part) in &parts.attributes {
@@ -243,12 +209,11 @@ impl<'a> Converter<'a> {
             if part.ty == Type::Json && !structured {
                 continue;
             }
-            // A part that fails half way through leaves no trace in the path or the references.
-            let (depth, references) = (self.path.0.len(), self.references.len());
-            match self.value(datum, &part.ty) {
+            // A part that fails half way through leaves no trace in the references.
+            let references = self.references.len();
+            match self.value_at(at, datum, &part.ty) {
                 Ok(value) => record.insert(name.clone(), value),
                 Err(error) => {
-                    self.path.0.truncate(depth);
                     self.references.truncate(references);
                     misfit = Some(error);
                 }
@@ -258,17 +223,15 @@ impl<'a> Converter<'a> {
             Some(error) if record == CedarRecord::default() => Err(if parts.attributes.len() == 1 {
                 error
             } else {
-                self.mismatch(datum, &Type::Union(parts.clone()))
+                mismatch(at, datum, &Type::Union(parts.clone()))
             }),
-            None if record == CedarRecord::default() => {
-                Err(self.mismatch(datum, &Type::Union(parts.clone())))
-            }
+            None if record == CedarRecord::default() => Err(mismatch(at, datum, &Type::Union(parts.clone()))),
             _ => Ok(CedarValue::record(record)),
         }
     }
 
     /// Cedar JSON's escapes mean nothing outside Cedar JSON, and must not look as if they did.
-    fn refuse_escapes(&self, datum: &Datum) -> Converted<()> {
+    fn refuse_escapes(&self, at: &Place<'_>, datum: &Datum) -> Converted<()> {
         let Datum::Record(members) = datum else { return Ok(()) };
         let refused: &[&str] = match self.form {
             Form::Plain | Form::Arguments => &["__entity", "__extn", "__expr"],
@@ -276,38 +239,32 @@ impl<'a> Converter<'a> {
             Form::Typed => &[],
         };
         match members.iter().find(|(key, _)| refused.contains(&key.as_str())) {
-            Some((key, _)) => Err(InvalidRequest::field(
-                format!("{}.{key}", self.path),
-                "is an escape of Cedar JSON, which is accepted in `context_json` only",
-            )),
+            Some((key, _)) => Err(at
+                .member(key)
+                .invalid("is an escape of Cedar JSON, which is accepted in `context_json` only")),
             None => Ok(()),
         }
     }
 
     /// Refuses what no plain value may hold at any depth: escapes, numbers JSON cannot say exactly, too much nesting.
-    fn check_plain(&mut self, datum: &Datum, depth: usize, limit: usize) -> Converted<()> {
+    fn check_plain(&self, at: &Place<'_>, datum: &Datum, depth: usize, limit: usize) -> Converted<()> {
         if depth > limit {
-            return Err(self.invalid(format!("is nested deeper than {limit} levels")));
+            return Err(at.invalid(format!("is nested deeper than {limit} levels")));
         }
-        self.refuse_escapes(datum)?;
+        self.refuse_escapes(at, datum)?;
         match datum {
-            Datum::Number(number) if !number.is_finite() => {
-                Err(self.invalid("is a number that is not finite"))
-            }
+            Datum::Number(number) if !number.is_finite() => Err(at.invalid("is a number that is not finite")),
             Datum::Number(number) if number.fract() == 0.0 && whole(*number).is_none() => {
-                Err(self.invalid(BEYOND_JSON))
+                Err(at.invalid(BEYOND_JSON))
             }
             Datum::Long(number) if number.unsigned_abs() > MAX_SAFE_INTEGER.unsigned_abs() => {
-                Err(self.invalid(BEYOND_JSON))
+                Err(at.invalid(BEYOND_JSON))
             }
-            Datum::Record(members) => members.iter().try_for_each(|(name, value)| {
-                self.within(name, |this| this.check_plain(value, depth + 1, limit))
-            }),
+            Datum::Record(members) => members
+                .iter()
+                .try_for_each(|(name, value)| self.check_plain(&at.member(name), value, depth + 1, limit)),
             Datum::List(elements) => elements.iter().enumerate().try_for_each(|(index, element)| {
-                self.path.0.push(Step::Element(index));
-                self.check_plain(element, depth + 1, limit)?;
-                self.path.0.pop();
-                Ok(())
+                self.check_plain(&at.element(index), element, depth + 1, limit)
             }),
             _ => Ok(()),
         }
@@ -319,29 +276,43 @@ impl<'a> Converter<'a> {
     /// # Errors
     /// [`InvalidRequest`] for anything but an object, for escapes, for numbers JSON cannot say exactly, and for nesting
     /// deeper than `limit`.
-    pub fn check_arguments(&mut self, arguments: &Datum, limit: usize) -> Converted<()> {
+    pub fn check_arguments(&self, arguments: &Datum, limit: usize) -> Converted<()> {
         match arguments {
-            Datum::Record(_) => self.check_plain(arguments, 0, limit),
-            other => Err(self.invalid(format!("must be an object; it is {}", other.kind()))),
+            Datum::Record(_) => self.check_plain(&self.root, arguments, 0, limit),
+            other => Err(self.root.invalid(format!("must be an object; it is {}", other.kind()))),
         }
     }
+}
 
-    fn undeclared(&self, name: &str, ty: &RecordType) -> InvalidRequest {
-        let known: Vec<_> = ty.attributes.keys().map(SmolStr::as_str).collect();
-        let hint = match known.as_slice() {
-            [] => "nothing is declared here".to_owned(),
-            known => format!("declared are {}", known.join(", ")),
-        };
-        self.invalid(format!("`{name}` is not declared by the schema; {hint}"))
+fn check_complete(at: &Place<'_>, record: &CedarRecord, ty: &RecordType) -> Converted<()> {
+    // Each member is declared.
+    if record.count() == ty.attributes.len() {
+        return Ok(());
     }
+    let missing = ty
+        .attributes
+        .iter()
+        .find(|(name, Attribute { required, .. })| *required && record.value(name).is_none());
+    match missing {
+        Some((name, attribute)) => {
+            let declared = attribute.ty.describe();
+            Err(at.member(name).invalid(format!("is required: the schema declares it as {declared}")))
+        }
+        None => Ok(()),
+    }
+}
 
-    fn mismatch(&self, datum: &Datum, ty: &Type) -> InvalidRequest {
-        self.invalid(format!("must be {}; it is {}", ty.describe(), datum.kind()))
-    }
+fn undeclared(at: &Place<'_>, name: &str, ty: &RecordType) -> InvalidRequest {
+    let known: Vec<_> = ty.attributes.keys().map(SmolStr::as_str).collect();
+    let hint = match known.as_slice() {
+        [] => "nothing is declared here".to_owned(),
+        known => format!("declared are {}", known.join(", ")),
+    };
+    at.invalid(format!("`{name}` is not declared by the schema; {hint}"))
+}
 
-    fn invalid(&self, message: impl Into<String>) -> InvalidRequest {
-        InvalidRequest::field(self.path.to_string(), message)
-    }
+fn mismatch(at: &Place<'_>, datum: &Datum, ty: &Type) -> InvalidRequest {
+    at.invalid(format!("must be {}; it is {}", ty.describe(), datum.kind()))
 }
 
 fn type_and_id(datum: &Datum) -> Option<Reference> {

@@ -25,4 +25,4 @@ mod token_tests;
 
 #[cfg(test)]
 use super::mutants;
-pub use hop::{Hop, Role};
+pub use hop::{Hop, Role, Seen};

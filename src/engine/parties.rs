@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use cedar_policy::EntityUid;
 
-use super::cedar::{BuiltEntity, Scoped};
+use super::cedar::{BuiltEntity, RecordType, Scoped};
+use super::delegation::{Hop, Seen};
 use super::prepared::Prepared;
 use super::question::Question;
 use super::world::World;
@@ -92,6 +93,14 @@ impl Parties {
             principal: (&question.principal, self.principal.built()),
             action: (&question.action.uid, self.action.as_ref()),
             resource: (&question.resource, self.resource.built()),
+        }
+    }
+
+    /// What policies see of the principal in its place.
+    pub fn seen(&self, hop: &Hop, declared: &Arc<RecordType>) -> Seen {
+        match &self.principal {
+            Party::Stored(prepared) => prepared.seen(hop, declared),
+            Party::Other(_) | Party::Absent => hop.seen(declared),
         }
     }
 

@@ -57,6 +57,9 @@ pub fn build(world: &World, supplied: &[RequestEntity]) -> Result<Supplied, Inva
         let message = format!("has {} entities; the limit is {MAX_REQUEST_ENTITIES}", supplied.len());
         return Err(InvalidRequest::field("entities", message));
     }
+    if supplied.is_empty() {
+        return Ok(Supplied::default());
+    }
     let names = names(world, supplied)?;
     let family = Family::of(world, supplied, &names)?;
     let mut references = Vec::new();
@@ -115,12 +118,12 @@ fn convert(
         return Err(InvalidRequest::field(format!("{field}.uid"), "has no attributes to supply"));
     };
     let root = format!("{field}.attributes");
-    let mut converter = Converter::new(catalog, entity.form, root);
+    let mut converter = Converter::new(catalog, entity.form, &root);
     let attributes = converter.record(&entity.attributes, declared)?;
     references.append(&mut converter.references);
     let mut tags = CedarRecord::default();
     let field = format!("{field}.tags");
-    let mut converter = Converter::new(catalog, entity.form, field.as_str());
+    let mut converter = Converter::new(catalog, entity.form, &field);
     for (name, value) in &entity.tags {
         let Some(ty) = tag_type else {
             return Err(InvalidRequest::field(field, "the schema declares no tags for this type"));

@@ -5,7 +5,7 @@
 //! the one that names the generation has one value at a time.
 
 mod cache;
-
+mod outcomes;
 mod subjects;
 
 use std::sync::{Mutex, PoisonError};
@@ -22,6 +22,7 @@ use crate::audit::record::{CacheUse, Surface};
 use crate::engine::decision::Effect;
 use cache::CacheMetrics;
 pub use cache::{Bypass, Verification};
+pub use outcomes::OutcomeMetrics;
 use subjects::SubjectMetrics;
 
 /// Upper bounds of the latency buckets, in seconds: a hit takes about a microsecond.
@@ -65,6 +66,7 @@ pub struct Metrics {
     panics: IntCounter,
     subjects: SubjectMetrics,
     cache: CacheMetrics,
+    outcomes: OutcomeMetrics,
     checks: Vec<IntCounter>,
     observed: Mutex<ObservedMetrics>,
 }
@@ -123,6 +125,7 @@ impl Metrics {
             )?,
             subjects: SubjectMetrics::new(&registry)?,
             cache: CacheMetrics::new(&registry)?,
+            outcomes: OutcomeMetrics::new(&registry)?,
             panics: counter(&registry, "pdp_panics_total", "Requests that met a defect.")?,
             observed: Mutex::new(ObservedMetrics::new(&registry)?),
             registry,
@@ -164,6 +167,11 @@ impl Metrics {
     /// What the decision cache counts.
     pub fn cache(&self) -> &CacheMetrics {
         &self.cache
+    }
+
+    /// What outcomes of decisions count.
+    pub fn outcomes(&self) -> &OutcomeMetrics {
+        &self.outcomes
     }
 
     /// Counts a decision of the sample.

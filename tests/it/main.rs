@@ -33,6 +33,10 @@ mod stream;
 mod cache_law;
 // The decision log: one line for every answer, and what stands in it.
 mod decision_log;
+// A word in every field that callers fill, and where it may not be found again.
+mod canaries;
+// What became of decisions, as whoever enforces them says.
+mod outcomes;
 // Chains of delegations through every door: what they answer, explain and record.
 mod delegation;
 // The account of the decision log, and what happens to answers when it cannot keep up.

@@ -308,3 +308,7 @@ fn header(payload: &[u8]) -> Result<Header, SegmentError> {
     }
     serde_json::from_slice(payload).map_err(unread)
 }
+
+#[cfg(test)]
+#[path = "segment_tests.rs"]
+mod tests;

@@ -1,14 +1,7 @@
-use std::fs;
+//! Segments that are whole, cut short, damaged, foreign.
+
+use super::*;
 use std::io::Write as _;
-use std::path::PathBuf;
-
-use uuid::Uuid;
-
-use super::frame;
-use super::segment::*;
-
-/// More than is read at once, in bytes.
-const LONG: usize = 3 * 256 * 1024;
 
 fn header(first: u64) -> Header {
     Header {
@@ -47,7 +40,7 @@ fn all(segment: &mut Segment) -> Result<Vec<(u64, String)>, SegmentError> {
 
 #[test]
 fn records_come_back_numbered_from_the_headers_first() {
-    let long = "x".repeat(LONG);
+    let long = "x".repeat(3 * READ_BYTES);
     let (_folder, path) = written(&segment(7, &["a", &long, "c"]));
     let mut segment = Segment::open(&path).unwrap();
     assert_eq!(segment.header(), &header(7));

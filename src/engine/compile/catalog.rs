@@ -7,11 +7,13 @@ use serde_json::Value;
 use smol_str::SmolStr;
 
 use super::definitions::Definitions;
+use super::disclosures::{self, Unknown};
 use super::schema::{EMPTY, Fragment, LoadedSchema};
 use crate::engine::catalog::{ActionType, Catalog, Domain, RESERVED, TypedTool};
 use crate::engine::cedar::{RecordType, Type, shared_name, types};
 use crate::engine::convert::{Converter, Form};
 use crate::engine::delegation::Hop;
+use crate::engine::disclosure::Disclosures;
 use crate::engine::generation::Strictness;
 use crate::engine::guard::MAX_VALUE_DEPTH;
 use crate::engine::map::{Map, Set};
@@ -151,11 +153,7 @@ impl LoadedSchema {
     /// Refuses a `context.delegation` that Mandate could not fill: every request would fail, blaming the caller.
     fn check_chains(&self, catalog: &Catalog, report: &mut Report) {
         for action in catalog.actions.values() {
-            let Some(Type::Record(chain)) =
-                action.filled.attributes.get("delegation").map(|attribute| &attribute.ty)
-            else {
-                continue;
-            };
+            let Some(chain) = &action.delegation else { continue };
             if let Err(message) = try_chain(catalog, chain) {
                 let message = format!("{} cannot be given its delegation: {message}", action.uid);
                 report.push(Problem::error(self.place_of_action(&action.uid), message));
@@ -208,6 +206,7 @@ impl LoadedSchema {
             .and_then(|id| self.typed_tool(catalog, uid, &id, definitions, report));
         self.mark_input(uid, &mut filled, report);
         self.check_filled(uid, &filled, tool.is_some(), report);
+        let disclosures = self.disclosures(uid, report);
         let applies = |types: Option<Vec<EntityTypeName>>| types.into_iter().flatten().collect();
         Some(ActionType {
             principals: applies(self.schema.principals_for_action(uid).map(|types| types.cloned().collect())),
@@ -216,8 +215,10 @@ impl LoadedSchema {
             ancestors,
             has_children,
             supplied,
+            delegation: delegation(catalog, &filled),
             filled,
             tool,
+            disclosures,
         })
     }
 
@@ -263,6 +264,24 @@ impl LoadedSchema {
                 report.push(Problem::error(self.place_of_action(uid), message));
             }
         }
+    }
+
+    /// What the action's context says of what may be told of it.
+    fn disclosures(&self, uid: &EntityUid, report: &mut Report) -> Disclosures {
+        let namespace = uid.type_name().namespace();
+        let resolve = |declared| self.resolve(&namespace, declared);
+        let context = self.declaration(uid).and_then(|action| action.pointer("/appliesTo/context"));
+        let Some(context) = context else { return Disclosures::default() };
+        let mut unknown = Vec::new();
+        let found = disclosures::of_type(context, &resolve, &mut unknown);
+        for Unknown { path, value } in unknown {
+            let message = format!("`@log` of `{path}` of {uid} is \"{value}\"");
+            report.push(
+                Problem::error(self.place_of_action(uid), message)
+                    .help("write `@log(\"clear\")`, `@log(\"masked\")` or `@log(\"hmac\")`"),
+            );
+        }
+        found
     }
 
     /// What a declaration stands for, if it names common types of its namespace: in any of the files, any times over.
@@ -332,6 +351,13 @@ fn try_chain(catalog: &Catalog, chain: &RecordType) -> Result<(), String> {
         let mut converter = Converter::new(catalog, Form::Typed, "context.delegation");
         converter.record(&members, chain).map(drop).map_err(|error| error.to_string())
     })
+}
+
+/// What of a chain is told where this is filled in: most actions have the same, which is kept once.
+fn delegation(catalog: &Catalog, filled: &RecordType) -> Option<Arc<RecordType>> {
+    let Type::Record(declared) = &filled.attributes.get("delegation")?.ty else { return None };
+    let mut known = catalog.actions.values().filter_map(|action| action.delegation.as_ref());
+    Some(known.find(|known| ***known == *declared).map_or_else(|| Arc::new(declared.clone()), Arc::clone))
 }
 
 fn domain_call(catalog: &Catalog) -> String {

@@ -44,7 +44,9 @@ pub(super) fn keep_to(catalog: &mut Catalog, strictness: Strictness) {
             has_children: action.has_children,
             supplied,
             filled: RecordType::default(),
+            delegation: None,
             tool: None,
+            disclosures: action.disclosures.clone(),
         });
     }
 }

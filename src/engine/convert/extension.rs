@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Converted, Converter, Form};
+use super::place::Place;
+use super::{Converted, Converter, Form, mismatch};
 use crate::engine::cedar::value::Extension;
 use crate::engine::cedar::{CedarValue, Type};
 use crate::engine::datum::{Datum, MAX_SAFE_INTEGER, whole};
@@ -11,14 +12,14 @@ use crate::engine::datum::{Datum, MAX_SAFE_INTEGER, whole};
 const MAX_EXACT_DECIMAL: f64 = 549_755_813_888.0;
 
 impl Converter<'_> {
-    pub(super) fn extension(&self, datum: &Datum, ty: &Type) -> Converted<CedarValue> {
+    pub(super) fn extension(&self, at: &Place<'_>, datum: &Datum, ty: &Type) -> Converted<CedarValue> {
         if let (Form::CedarJson, Type::Datetime, Some([instant, by])) = (self.form, ty, offset(datum)) {
-            let instant = self.extension(instant, &Type::Datetime)?;
-            let by = self.extension(by, &Type::Duration)?;
-            return instant.offset(by).map_err(|message| self.invalid(message));
+            let instant = self.extension(at, instant, &Type::Datetime)?;
+            let by = self.extension(at, by, &Type::Duration)?;
+            return instant.offset(by).map_err(|message| at.invalid(message));
         }
-        if let Some(millis) = self.instant(datum, ty)? {
-            let beyond = || self.invalid(format!("{millis} ms is not a datetime in years 0000 to 9999"));
+        if let Some(millis) = self.instant(at, datum, ty)? {
+            let beyond = || at.invalid(format!("{millis} ms is not a datetime in years 0000 to 9999"));
             return CedarValue::datetime(millis).ok_or_else(beyond);
         }
         let (extension, text) = match (ty, datum) {
@@ -28,7 +29,7 @@ impl Converter<'_> {
             (Type::Decimal, Datum::Long(_) | Datum::Number(_))
                 if matches!(self.form, Form::Plain | Form::Arguments) =>
             {
-                (Extension::Decimal, self.decimal_text(datum)?)
+                (Extension::Decimal, decimal_text(at, datum)?)
             }
             (Type::Decimal, Datum::String(text)) if self.form == Form::CedarJson => {
                 (Extension::Decimal, text.clone())
@@ -40,59 +41,17 @@ impl Converter<'_> {
             (Type::Datetime, Datum::String(text)) if self.form != Form::Typed => {
                 (Extension::Datetime, text.clone())
             }
-            (_, Datum::Record(_)) if self.form == Form::CedarJson => self.extension_escape(datum, ty)?,
-            _ => return Err(self.mismatch(datum, ty)),
+            (_, Datum::Record(_)) if self.form == Form::CedarJson => extension_escape(at, datum, ty)?,
+            _ => return Err(mismatch(at, datum, ty)),
         };
-        CedarValue::extension(extension, &text).map_err(|message| self.invalid(message))
-    }
-
-    /// `{"__extn": {"fn": "decimal", "arg": "1.0"}}`
-    fn extension_escape(&self, datum: &Datum, ty: &Type) -> Converted<(Extension, String)> {
-        let alone =
-            |datum: &Datum, members: usize| matches!(datum, Datum::Record(own) if own.len() == members);
-        let call = datum.member("__extn").filter(|call| alone(datum, 1) && alone(call, 2));
-        let part = |name| match call.and_then(|call| call.member(name)) {
-            Some(Datum::String(text)) => Some(text.as_str()),
-            _ => None,
-        };
-        match (part("fn").and_then(Extension::named), part("arg")) {
-            (Some(extension), Some(text)) if builds(extension, ty) => Ok((extension, text.to_owned())),
-            _ => Err(self.mismatch(datum, ty)),
-        }
-    }
-
-    /// A JSON number as a decimal, if four places hold it exactly.
-    fn decimal_text(&self, datum: &Datum) -> Converted<String> {
-        let text = match datum {
-            Datum::Long(value) if value.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() => {
-                value.to_string()
-            }
-            Datum::Number(value) => match whole(*value) {
-                Some(whole) => whole.to_string(),
-                // The shortest text that reads back as the same double, if what was written cannot have been another.
-                None if value.abs() < MAX_EXACT_DECIMAL => value.to_string(),
-                None => {
-                    return Err(
-                        self.invalid(format!("`{value}` has more digits than a JSON number holds exactly"))
-                    );
-                }
-            },
-            _ => return Err(self.invalid("is beyond ±(2^53−1), which is what JSON can say exactly")),
-        };
-        match text.split_once('.') {
-            None => Ok(format!("{text}.0")),
-            Some((_, places)) if places.len() <= 4 => Ok(text),
-            Some(_) => {
-                Err(self.invalid(format!("`{text}` has more than the four decimal places a decimal holds")))
-            }
-        }
+        CedarValue::extension(extension, &text).map_err(|message| at.invalid(message))
     }
 
     /// The instant that a datetime tells, in milliseconds after 1970-01-01T00:00:00Z; none if only Cedar can read it.
     ///
     /// RFC 3339 says more than Cedar's constructor reads (an offset with a colon, digits beyond milliseconds): what is exact in
     /// milliseconds is read here, what is not Cedar judges.
-    fn instant(&self, datum: &Datum, ty: &Type) -> Converted<Option<i64>> {
+    fn instant(&self, at: &Place<'_>, datum: &Datum, ty: &Type) -> Converted<Option<i64>> {
         let text = match (ty, datum) {
             (Type::Datetime, Datum::Datetime(millis)) => return Ok(Some(*millis)),
             (Type::Datetime, Datum::String(text)) if self.form != Form::Typed && is_rfc3339(text) => text,
@@ -100,9 +59,44 @@ impl Converter<'_> {
         };
         match text.parse::<Timestamp>() {
             Ok(instant) if instant.subsec_nanosecond() % 1_000_000 == 0 => Ok(Some(instant.as_millisecond())),
-            Ok(_) => Err(self.invalid("a datetime is exact to the millisecond; drop the digits after it")),
+            Ok(_) => Err(at.invalid("a datetime is exact to the millisecond; drop the digits after it")),
             Err(_) => Ok(None),
         }
+    }
+}
+
+/// `{"__extn": {"fn": "decimal", "arg": "1.0"}}`
+fn extension_escape(at: &Place<'_>, datum: &Datum, ty: &Type) -> Converted<(Extension, String)> {
+    let alone = |datum: &Datum, members: usize| matches!(datum, Datum::Record(own) if own.len() == members);
+    let call = datum.member("__extn").filter(|call| alone(datum, 1) && alone(call, 2));
+    let part = |name| match call.and_then(|call| call.member(name)) {
+        Some(Datum::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    match (part("fn").and_then(Extension::named), part("arg")) {
+        (Some(extension), Some(text)) if builds(extension, ty) => Ok((extension, text.to_owned())),
+        _ => Err(mismatch(at, datum, ty)),
+    }
+}
+
+/// A JSON number as a decimal, if four places hold it exactly.
+fn decimal_text(at: &Place<'_>, datum: &Datum) -> Converted<String> {
+    let text = match datum {
+        Datum::Long(value) if value.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() => value.to_string(),
+        Datum::Number(value) => match whole(*value) {
+            Some(whole) => whole.to_string(),
+            // The shortest text that reads back as the same double, if what was written cannot have been another.
+            None if value.abs() < MAX_EXACT_DECIMAL => value.to_string(),
+            None => {
+                return Err(at.invalid(format!("`{value}` has more digits than a JSON number holds exactly")));
+            }
+        },
+        _ => return Err(at.invalid("is beyond ±(2^53−1), which is what JSON can say exactly")),
+    };
+    match text.split_once('.') {
+        None => Ok(format!("{text}.0")),
+        Some((_, places)) if places.len() <= 4 => Ok(text),
+        Some(_) => Err(at.invalid(format!("`{text}` has more than the four decimal places a decimal holds"))),
     }
 }
 

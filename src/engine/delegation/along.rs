@@ -40,7 +40,7 @@ pub fn decide(
     let links = check_links(world, &question, &of_actor, chain, now);
     let along = Along { world, chain, now, explain };
     let mut hop = chain.first(&world.generation.catalog);
-    let declared = action.delegation().map(|declared| (declared, hop.record(declared)));
+    let declared = action.delegation.as_ref().map(|declared| (declared, hop.record(declared)));
     let mut hops = Vec::with_capacity(chain.links.len() + 1);
     // The root is who no grant leads to.
     for (place, link) in [None].into_iter().chain(links.into_iter().map(Some)).enumerate() {
@@ -50,9 +50,7 @@ pub fn decide(
         }
         chain.go_to(place, &mut hop);
         if let Some((declared, of_chain)) = &declared {
-            let mut delegation = of_chain.clone();
-            hop.put_in(&mut delegation, declared);
-            authorize::fill_place(&mut question, &hop, declared, delegation);
+            authorize::fill_place(&mut question, hop.seen_in(of_chain, declared));
         }
         let (link, held) = link.unzip();
         let principal = link.map_or(&chain.root, |link| &link.to);

@@ -59,6 +59,15 @@ pub struct Hop {
     pub purposes: Vec<SmolStr>,
 }
 
+/// What policies see of a hop. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// `context.delegation`.
+    pub record: CedarRecord,
+    /// The role in it, which must exist like anything that is referred to.
+    pub role: Option<EntityUid>,
+}
+
 impl Hop {
     /// The only hop of a request that shows no chain.
     ///
@@ -119,14 +128,21 @@ impl Hop {
         record
     }
 
-    /// Puts this place into the record of another place of the same chain, of which the rest is the same.
-    pub fn put_in(&self, record: &mut CedarRecord, declared: &RecordType) {
+    /// What policies see of a request's only hop.
+    pub fn seen(&self, declared: &RecordType) -> Seen {
+        Seen { record: self.record(declared), role: self.role_entity(declared) }
+    }
+
+    /// What policies see of this place, made from the record of another place of the same chain, of which the rest is the same.
+    pub fn seen_in(&self, other: &CedarRecord, declared: &RecordType) -> Seen {
+        let mut record = other.clone();
         for name in Self::OF_PLACE {
             let attribute = declared.attributes.get(name);
             if let Some(value) = attribute.and_then(|attribute| self.value(name, &attribute.ty)) {
                 record.insert(name, value);
             }
         }
+        Seen { record, role: self.role_entity(declared) }
     }
 
     /// What differs from place to place.
@@ -152,7 +168,7 @@ impl Hop {
     }
 
     /// The role is an entity: usually of a closed set, but a schema may store roles, and policies follow them.
-    pub fn role_entity(&self, declared: &RecordType) -> Option<EntityUid> {
+    fn role_entity(&self, declared: &RecordType) -> Option<EntityUid> {
         declared.attributes.get("role").and_then(|role| self.role_of(&role.ty))
     }
 

@@ -17,7 +17,7 @@ use super::scene_for_tests::{HOUR, NOW, Scene, WORLD, Written, uid};
 use super::{Hop, Role};
 use crate::engine::authorize::{Now, authorize, fill_now};
 use crate::engine::cedar::plain::PlainAuthorizer;
-use crate::engine::cedar::{CedarValue, CompiledPolicy, Type};
+use crate::engine::cedar::{CedarValue, CompiledPolicy};
 use crate::engine::check::{Checked, Checker};
 use crate::engine::convert::{Converter, Form};
 use crate::engine::decision::{Decision, Effect};
@@ -186,11 +186,7 @@ impl Case {
         principals.iter().enumerate().all(|(place, principal)| {
             let mut question = Question::of(&world, &self.scene.request()).unwrap();
             question.principal.clone_from(principal);
-            let Some(Type::Record(declared)) =
-                question.action.filled.attributes.get("delegation").map(|delegation| delegation.ty.clone())
-            else {
-                panic!("the action declares its delegation");
-            };
+            let declared = question.action.delegation.clone().expect("the action declares its delegation");
             let agents = principals.iter().filter(|uid| uid.type_name().basename() == "Agent");
             let hop = Hop {
                 role: if place == chain.len() { Role::Actor } else { Role::Delegator },
