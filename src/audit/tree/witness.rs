@@ -12,12 +12,23 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
+use http::{Request, Uri, header};
+use http_body_util::Full;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 use super::notary::NotaryError;
+use crate::outbound::{self, innermost};
 
 /// The first pause after a failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Longest time for a server to be connected to, and to answer.
+const MAX_ANSWER: Duration = Duration::from_secs(10);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -26,6 +37,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub enum WitnessConfig {
     /// A folder, on another disk or host: notes are appended to `<log id>.checkpoints` there.
     Directory(PathBuf),
+    /// A server: each note is posted there as it is, and counts as seen once it is answered with success.
+    Url {
+        /// Where.
+        url: Uri,
+        /// Whose word for the server counts (PEM); none: the system's authorities.
+        ca_file: Option<PathBuf>,
+    },
 }
 
 impl WitnessConfig {
@@ -33,6 +51,7 @@ impl WitnessConfig {
     fn kind(&self) -> &'static str {
         match self {
             Self::Directory(_) => "directory",
+            Self::Url { .. } => "url",
         }
     }
 
@@ -40,6 +59,8 @@ impl WitnessConfig {
     fn place(&self) -> String {
         match self {
             Self::Directory(path) => path.display().to_string(),
+            // What follows a question mark may be secret.
+            Self::Url { url, .. } => url.to_string().split('?').next().unwrap_or_default().to_owned(),
         }
     }
 }
@@ -119,7 +140,7 @@ impl Witnesses {
         self.threads.iter().map(|(slot, _)| WitnessState { slot: slot.clone() }).collect()
     }
 
-    pub(super) fn finish(self, until: Instant) {
+    pub(super) fn finish(&self, until: Instant) {
         self.end();
         for (_, thread) in &self.threads {
             // A thread that hangs is left to the end of the process.
@@ -214,7 +235,18 @@ fn seconds() -> u64 {
 #[derive(Debug)]
 enum Witness {
     Directory { path: PathBuf },
+    Server(Box<Server>),
 }
+
+/// A server, and what it is called with.
+#[derive(Debug)]
+struct Server {
+    url: Uri,
+    client: HttpClient,
+    runtime: Runtime,
+}
+
+type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 impl Witness {
     fn open(config: &WitnessConfig, log: Uuid) -> io::Result<Self> {
@@ -223,13 +255,41 @@ impl Witness {
                 DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
                 Ok(Self::Directory { path: directory.join(format!("{log}.checkpoints")) })
             }
+            WitnessConfig::Url { url, ca_file } => {
+                Ok(Self::Server(Box::new(Server::open(url, ca_file.as_deref())?)))
+            }
         }
     }
 
     fn show(&mut self, note: &str) -> io::Result<()> {
         match self {
             Self::Directory { path } => append(path, note),
+            Self::Server(server) => server.post(note),
         }
+    }
+}
+
+impl Server {
+    fn open(url: &Uri, ca_file: Option<&Path>) -> io::Result<Self> {
+        let connector = outbound::connector(url, ca_file, MAX_ANSWER).map_err(io::Error::other)?;
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { url: url.clone(), client, runtime })
+    }
+
+    /// Posts a note as it is. What is answered besides a status is nobody's business; redirects are not followed.
+    fn post(&self, note: &str) -> io::Result<()> {
+        let request = Request::post(self.url.clone())
+            .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
+            .header(header::USER_AGENT, concat!("mandate/", env!("CARGO_PKG_VERSION")))
+            .body(Full::new(Bytes::copy_from_slice(note.as_bytes())))
+            .map_err(io::Error::other)?;
+        let answered = self
+            .runtime
+            .block_on(async { tokio::time::timeout(MAX_ANSWER, self.client.request(request)).await });
+        let answered = answered.map_err(|_late| io::Error::other("no answer in time"))?;
+        let status = answered.map_err(|error| io::Error::other(innermost(&error)))?.status();
+        if status.is_success() { Ok(()) } else { Err(io::Error::other(format!("it answered {status}"))) }
     }
 }
 
@@ -252,6 +312,57 @@ mod tests {
 
     fn note(number: u64) -> String {
         format!("mandate/{LOG}\n{number}\nroot\n\n\u{2014} name c2ln\n")
+    }
+
+    /// Answers every request with this status, and tells what was posted.
+    fn server(status: &'static str) -> (WitnessConfig, std::sync::mpsc::Receiver<String>) {
+        use std::io::Read as _;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/checkpoints?token=secret", listener.local_addr().unwrap());
+        let (sender, posted) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            for connection in listener.incoming() {
+                let mut connection = connection.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"c2ln\n") {
+                    let mut some = [0; 1024];
+                    let read = connection.read(&mut some).unwrap();
+                    request.extend_from_slice(&some[..read]);
+                }
+                write!(connection, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").unwrap();
+                if sender.send(String::from_utf8(request).unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        (WitnessConfig::Url { url: url.parse().unwrap(), ca_file: None }, posted)
+    }
+
+    #[test]
+    fn notes_are_posted_to_a_server_as_they_are() {
+        let (config, posted) = server("204 No Content");
+        let witnesses = Witnesses::start(&[config], LOG).unwrap();
+        witnesses.show(&note(1));
+        let request = posted.recv_timeout(Duration::from_secs(120)).unwrap();
+        assert!(request.starts_with("POST /checkpoints?token=secret HTTP/1.1\r\n"), "{request}");
+        assert!(request.ends_with(&format!("\r\n\r\n{}", note(1))), "{request}");
+        let state = witnesses.states().remove(0);
+        assert_eq!(state.name(), "0-url");
+        witnesses.finish(Instant::now() + Duration::from_secs(120));
+        assert_eq!(state.failures(), 0);
+    }
+
+    #[test]
+    fn only_success_counts_as_seen() {
+        for status in ["302 Found", "403 Forbidden", "500 Internal Server Error"] {
+            let (config, posted) = server(status);
+            assert!(!config.place().contains("secret"));
+            let witnesses = Witnesses::start(&[config], LOG).unwrap();
+            witnesses.show(&note(1));
+            posted.recv_timeout(Duration::from_secs(120)).unwrap();
+            let state = witnesses.states().remove(0);
+            until("the failure is counted", || state.failures() > 0);
+        }
     }
 
     fn start(directory: &Path) -> Witnesses {

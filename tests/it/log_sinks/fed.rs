@@ -83,7 +83,10 @@ impl Log {
         let config = Config::load(Some(&file), Overrides::default()).unwrap();
         let sinks = Sinks::open(&config.log.sinks, self.folder.path()).unwrap();
         let progress = self.progress.subscribe();
-        Fed { feeding: sinks.start(LOG, self.folder.path().to_owned(), &progress).unwrap(), runtime: runtime() }
+        Fed {
+            feeding: sinks.start(LOG, self.folder.path().to_owned(), &progress).unwrap(),
+            runtime: runtime(),
+        }
     }
 }
 

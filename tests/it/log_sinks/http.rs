@@ -34,7 +34,10 @@ fn batches_arrive_whole_with_what_tells_them_apart() {
         let first = batch.sequences[0];
         assert_eq!(batch.header("authorization"), "Bearer canary-token");
         assert_eq!(batch.header("x-tenant"), "a");
-        assert_eq!((batch.header("content-type"), batch.header("content-encoding")), ("application/json", "gzip"));
+        assert_eq!(
+            (batch.header("content-type"), batch.header("content-encoding")),
+            ("application/json", "gzip")
+        );
         assert_eq!(batch.header("mandate-first-sequence"), first.to_string());
         let key = format!("{}:{first}:{}", super::fed::LOG, batch.sequences.len());
         assert_eq!(batch.header("idempotency-key"), key);
@@ -44,10 +47,14 @@ fn batches_arrive_whole_with_what_tells_them_apart() {
 #[test]
 fn lines_are_sent_where_lines_are_wanted() {
     let (log, receiver) = (Log::of(10), Receiver::start());
-    let fed = log.feed(&format!("kind = 'http'\nurl = '{}'\nformat = 'ndjson'\ngzip = false\n", receiver.url()));
+    let fed =
+        log.feed(&format!("kind = 'http'\nurl = '{}'\nformat = 'ndjson'\ngzip = false\n", receiver.url()));
     fed.delivered(10);
     let posted = receiver.posted().remove(0);
-    assert_eq!((posted.header("content-type"), posted.header("content-encoding")), ("application/x-ndjson", ""));
+    assert_eq!(
+        (posted.header("content-type"), posted.header("content-encoding")),
+        ("application/x-ndjson", "")
+    );
     check_all(&receiver.taken(), 0..10);
 }
 
@@ -143,18 +150,18 @@ fn server_config(shown: &Shown) -> ServerConfig {
     let chain = CertificateDer::pem_slice_iter(shown.chain.as_bytes()).map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_slice(shown.key.as_bytes()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     builder.with_no_client_auth().with_single_cert(chain, key).unwrap()
 }
 
 #[test]
 fn only_a_server_that_the_authorities_vouch_for_has_records() {
     let papers = Papers::new();
-    let receiver = Receiver::at(
-        ([127, 0, 0, 1], 0).into(),
-        Some(server_config(&papers.authority.server())),
-        |_| Answer::Take,
-    );
+    let receiver =
+        Receiver::at(([127, 0, 0, 1], 0).into(), Some(server_config(&papers.authority.server())), |_| {
+            Answer::Take
+        });
     let sink = |host: &str, authority: &Authority| {
         papers.put("ca.pem", &authority.pem);
         let (port, ca) = (receiver.address.port(), papers.path("ca.pem"));

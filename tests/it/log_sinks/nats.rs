@@ -76,7 +76,10 @@ impl Broker {
     }
 
     fn sink(&self) -> String {
-        format!("kind = 'nats'\nservers = ['nats://{}']\nsubject = '{SUBJECT}'\ntimeout = '1s'\n", self.address)
+        format!(
+            "kind = 'nats'\nservers = ['nats://{}']\nsubject = '{SUBJECT}'\ntimeout = '1s'\n",
+            self.address
+        )
     }
 
     fn client(&self) -> async_nats::Client {
@@ -251,7 +254,8 @@ fn who_may_publish_says_who_it_is_and_a_wrong_word_costs_nothing() {
     let fed = log.feed(&sink);
     let problem = fed.problem("authorization");
     assert!(!problem.contains("canary"), "{problem}");
-    let options = async_nats::ConnectOptions::with_user_and_password("mandate".to_owned(), "right".to_owned());
+    let options =
+        async_nats::ConnectOptions::with_user_and_password("mandate".to_owned(), "right".to_owned());
     let client = broker.runtime.block_on(options.connect(broker.address.to_string())).unwrap();
     let config =
         Config { name: "MANDATE".to_owned(), subjects: vec![SUBJECT.to_owned()], ..Config::default() };

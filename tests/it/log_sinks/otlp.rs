@@ -39,7 +39,8 @@ fn what_a_collector_rejects_of_a_batch_is_lost_and_the_batch_not_sent_again() {
     let collector = Collector::answering(None, |sequences| {
         let rejected = i64::from(sequences.contains(&5)) * 3;
         let error_message = "too old".to_owned();
-        let partial_success = Some(ExportLogsPartialSuccess { rejected_log_records: rejected, error_message });
+        let partial_success =
+            Some(ExportLogsPartialSuccess { rejected_log_records: rejected, error_message });
         Some(Ok(ExportLogsServiceResponse { partial_success }))
     });
     let fed = Log::of(1000).feed(&sink(&collector));
