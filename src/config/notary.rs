@@ -127,7 +127,7 @@ mod tests {
             assert!(refused.to_string().starts_with("`log.witnesses[0]` "), "{wrong}: {refused}");
             assert!(!refused.to_string().contains("secret"));
         }
-        assert!(written(&format!("[{}]", vec![r#"{"directory":"w"}"#; 9].join(","))).is_err());
+        assert!(written(&format!("[{}]", [r#"{"directory":"w"}"#; 9].join(","))).is_err());
     }
 
     #[test]

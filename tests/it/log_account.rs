@@ -7,8 +7,7 @@ use mandate::server::pb;
 use serde_json::Value;
 
 use crate::support::{
-    Client, Numbers, Process, Sources, StopOnDrop, TestServer, get_status,
-    is_allow, lines, question,
+    Client, Numbers, Process, Sources, StopOnDrop, TestServer, get_status, is_allow, lines, question,
 };
 
 fn view(user: &str) -> pb::AuthorizeRequest {
