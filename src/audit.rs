@@ -20,6 +20,7 @@ pub mod outcome;
 pub mod queue;
 mod recent;
 pub mod record;
+mod replace;
 mod salts;
 pub mod sink;
 pub mod spool;
