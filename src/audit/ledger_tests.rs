@@ -22,6 +22,9 @@ const FIRST: Uuid = Uuid::from_u128(1);
 const SECOND: Uuid = Uuid::from_u128(2);
 const FULL: Counter = Counter::Dropped(DropReason::QueueFull);
 
+/// What is done to the file, and a part of what is said of it.
+type Spoil<'s> = (&'s str, &'s dyn Fn(&Path));
+
 fn memory() -> TempDir {
     tempfile::tempdir_in(FOLDER).unwrap()
 }
@@ -112,7 +115,7 @@ fn only_this_log_since_the_machine_started_counts() {
 
 #[test]
 fn what_others_may_have_written_is_refused() {
-    let spoil: [(&str, &dyn Fn(&Path)); 7] = [
+    let spoil: [Spoil<'_>; 7] = [
         ("not 8320", &|path| fs::File::options().write(true).open(path).unwrap().set_len(8_319).unwrap()),
         ("not 8320", &|path| fs::File::options().append(true).open(path).unwrap().write_all(b"x").unwrap()),
         ("no file of counters", &|path| fs::write(path, [b'x'; 8_320]).unwrap()),
