@@ -8,6 +8,7 @@ mod callers;
 mod config_tests;
 mod fields;
 mod issuers;
+mod notary;
 mod written;
 
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 
+use crate::audit::tree::notary::NotaryConfig;
 use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
 use crate::store::directory::Folders;
@@ -109,6 +111,8 @@ pub struct Log {
     pub overflow: LogOverflow,
     /// What of callers' words is recorded.
     pub fields: LogFields,
+    /// Who signs what is recorded.
+    pub notary: NotaryConfig,
 }
 
 /// Where records go.
@@ -228,6 +232,14 @@ pub enum ConfigError {
         place: usize,
         /// The key.
         key: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// A witness of the decision log cannot be used as it is written.
+    #[error("`log.witnesses[{place}]` {problem}")]
+    Witness {
+        /// Its place in the list, from 0.
+        place: usize,
         /// What is wrong, and what would be right.
         problem: String,
     },
