@@ -12,6 +12,7 @@ mod fields;
 pub mod file;
 mod first_seen;
 mod json;
+pub mod ledger;
 mod line;
 mod lines;
 mod masking;
@@ -31,6 +32,8 @@ pub mod writer;
 pub(crate) mod examples_for_tests;
 #[cfg(test)]
 mod file_tests;
+#[cfg(test)]
+mod ledger_tests;
 #[cfg(test)]
 mod line_tests;
 #[cfg(test)]
