@@ -9,7 +9,8 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self, Context, ErrorCode};
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::runtime::Runtime;
 
 use super::config::{NatsConfig, NatsCredentials};
@@ -49,7 +50,7 @@ impl NatsSink {
         let stream = self.stream.insert(stream).clone();
         self.acknowledged.retain(|sequence| *sequence >= batch.first());
         let mut outcome = Ok(());
-        let mut under_way = Vec::new();
+        let mut under_way = FuturesUnordered::new();
         for entry in batch.entries.iter().filter(|entry| !self.acknowledged.contains(&entry.sequence)) {
             let message = self.message(batch, entry);
             match stream.send_publish(self.config.subject.clone(), message).await {
@@ -60,7 +61,8 @@ impl NatsSink {
                 }
             }
         }
-        for (sequence, answer) in join_all(under_way).await {
+        // Each is noted as it comes: the others may never.
+        while let Some((sequence, answer)) = under_way.next().await {
             match answer {
                 Ok(_acknowledgement) => {
                     self.acknowledged.insert(sequence);

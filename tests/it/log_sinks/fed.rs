@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mandate::audit::sinks::account::SinkStatus;
@@ -22,14 +23,14 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A log's folder, and how far it is synced.
 pub(super) struct Log {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     progress: watch::Sender<Progress>,
 }
 
 impl Log {
     /// One segment of so many records, all synced.
     pub(super) fn of(records: u64) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         fs::create_dir(folder.path().join(segment::FOLDER)).unwrap();
         let log = Self { folder, progress: watch::channel(Progress::default()).0 };
         log.add(0..records);
@@ -82,8 +83,8 @@ impl Log {
         let file = self.file("mandate.toml", &format!("[log.sinks.test]\n{sink}"));
         let config = Config::load(Some(&file), Overrides::default()).unwrap();
         let sinks = Sinks::open(&config.log.sinks, self.folder.path()).unwrap();
-        let progress = self.progress.subscribe();
-        Fed { feeding: sinks.start(LOG, self.folder.path().to_owned(), &progress).unwrap(), runtime: runtime() }
+        let feeding = sinks.start(LOG, self.folder.path().to_owned(), &self.progress.subscribe()).unwrap();
+        Fed { feeding, runtime: runtime(), _folder: Arc::clone(&self.folder) }
     }
 }
 
@@ -105,6 +106,7 @@ pub(super) fn runtime() -> Runtime {
 pub(super) struct Fed {
     feeding: Feeding,
     runtime: Runtime,
+    _folder: Arc<TempDir>,
 }
 
 impl Fed {
