@@ -19,6 +19,7 @@ pub mod outcome;
 pub mod queue;
 mod recent;
 pub mod record;
+mod replace;
 mod salts;
 pub mod sink;
 pub mod sinks;

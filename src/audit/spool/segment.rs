@@ -5,9 +5,11 @@ use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::frame::{self, Found};
+use crate::engine::digest;
 
 /// What every segment begins with.
 pub const MAGIC: [u8; 8] = *b"MANDLOG1";
@@ -36,6 +38,16 @@ pub struct Header {
     /// Hashes of the perfect subtrees over all records before the first one here, largest first, in lower-case
     /// hexadecimal: what the tree needs of segments that are kept no longer (RFC 6962 §2.1).
     pub frontier: Vec<String>,
+}
+
+impl Header {
+    /// SHA-256 of its bytes as they stand in a segment that [`begin`] began, in hexadecimal.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON: a defect.
+    pub fn digest(&self) -> io::Result<String> {
+        Ok(digest::hex(&Sha256::digest(serde_json::to_vec(self)?)))
+    }
 }
 
 /// A segment of a folder.
@@ -92,6 +104,7 @@ pub struct Framed<'a> {
 pub struct Segment {
     file: File,
     header: Header,
+    header_digest: String,
     /// What was read of the file and not returned yet begins at `start`.
     buffer: Vec<u8>,
     start: usize,
@@ -174,9 +187,19 @@ impl Segment {
             opened: String::new(),
             frontier: Vec::new(),
         };
-        let mut segment = Self { file, header: none, buffer: Vec::new(), start: 0, offset, sequence: 0 };
+        let mut segment = Self {
+            file,
+            header: none,
+            header_digest: String::new(),
+            buffer: Vec::new(),
+            start: 0,
+            offset,
+            sequence: 0,
+        };
         let Some((_at, length)) = segment.advance()? else { return Err(SegmentError::Torn { offset }) };
-        segment.header = header(segment.payload(length))?;
+        let payload = segment.payload(length);
+        let (header, digest) = (header(payload)?, digest::hex(&Sha256::digest(payload)));
+        (segment.header, segment.header_digest) = (header, digest);
         segment.sequence = segment.header.first;
         Ok(segment)
     }
@@ -184,6 +207,11 @@ impl Segment {
     /// What it begins with.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// SHA-256 of the bytes of that header, in hexadecimal: what checkpoints say of it.
+    pub fn header_digest(&self) -> &str {
+        &self.header_digest
     }
 
     /// Sequence of the record that [`next`](Self::next) returns next.

@@ -44,6 +44,7 @@ fn records_come_back_numbered_from_the_headers_first() {
     let (_folder, path) = written(&segment(7, &["a", &long, "c"]));
     let mut segment = Segment::open(&path).unwrap();
     assert_eq!(segment.header(), &header(7));
+    assert_eq!(segment.header_digest(), header(7).digest().unwrap());
     let found = all(&mut segment).unwrap();
     assert_eq!(found, [(7, "a".to_owned()), (8, long), (9, "c".to_owned())]);
 }
