@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
-use std::sync::Arc;
 
 use async_nats::ConnectOptions;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
@@ -23,7 +22,6 @@ use crate::outbound;
 #[derive(Debug)]
 pub(super) struct NatsSink {
     config: NatsConfig,
-    runtime: Arc<Runtime>,
     /// None before the first delivery and after one that failed: a connection that hangs is not believed.
     stream: Option<Context>,
     /// Of a batch that was acknowledged in part: these were.
@@ -35,11 +33,11 @@ impl NatsSink {
     ///
     /// # Errors
     /// The file of authorities cannot be used.
-    pub(super) fn open(config: &NatsConfig, runtime: Arc<Runtime>) -> Result<Self, OpenError> {
+    pub(super) fn open(config: &NatsConfig) -> Result<Self, OpenError> {
         if let Some(file) = &config.ca_file {
             outbound::authorities(Some(file))?;
         }
-        Ok(Self { config: config.clone(), runtime, stream: None, acknowledged: BTreeSet::new() })
+        Ok(Self { config: config.clone(), stream: None, acknowledged: BTreeSet::new() })
     }
 
     async fn publish(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
@@ -85,8 +83,8 @@ impl NatsSink {
 }
 
 impl Sink for NatsSink {
-    fn deliver(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
-        let (runtime, limit) = (Arc::clone(&self.runtime), self.config.timeout);
+    fn deliver(&mut self, batch: &Batch<'_>, runtime: &Runtime) -> Result<(), SinkError> {
+        let limit = self.config.timeout;
         let published = runtime.block_on(async { tokio::time::timeout(limit, self.publish(batch)).await });
         let late =
             |_late| SinkError::later(format!("not all was acknowledged within {} s", limit.as_secs_f64()));

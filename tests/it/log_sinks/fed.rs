@@ -21,6 +21,12 @@ pub(super) const LOG: Uuid = Uuid::from_u128(0x0192_b1a2_7c3d_7e4f_8a5b_6c7d_8e9
 /// Longest time for something to happen on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a sink is down: moments, or in a soak what the variable says.
+pub(super) fn outage() -> Duration {
+    let seconds = std::env::var("MANDATE_SINK_DOWN").map(|seconds| seconds.parse().expect("seconds"));
+    seconds.map_or(Duration::from_secs(2), Duration::from_secs)
+}
+
 /// A log's folder, and how far it is synced.
 pub(super) struct Log {
     folder: Arc<TempDir>,
@@ -125,7 +131,7 @@ impl Fed {
             if what(&status) {
                 return status;
             }
-            assert!(begun.elapsed() < PATIENCE, "it does not come: {status:?}");
+            assert!(begun.elapsed() < PATIENCE + outage(), "it does not come: {status:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::fed::{LOG, Log, PATIENCE, check_all, runtime};
+use super::fed::{LOG, Log, PATIENCE, check_all, outage, runtime};
 use super::receiver::free_address;
 use crate::support::{Authority, Papers, repository};
 
@@ -182,7 +182,8 @@ fn a_server_that_stands_still_has_everything_once_it_moves() {
     fed.delivered(500);
     broker.signal(Signal::SIGSTOP);
     log.add(500..1500);
-    let status = fed.until(|status| status.failures >= 2);
+    let stopped = Instant::now();
+    let status = fed.until(|status| status.failures >= 2 && stopped.elapsed() >= outage());
     assert_eq!((status.next, status.lag_records), (500, 1000));
     broker.signal(Signal::SIGCONT);
     fed.delivered(1500);
