@@ -8,6 +8,7 @@ mod callers;
 mod config_tests;
 mod fields;
 mod issuers;
+mod notary;
 mod sinks;
 #[cfg(test)]
 mod sinks_tests;
@@ -22,6 +23,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 
 use crate::audit::sinks::config::SinkConfig;
+use crate::audit::tree::notary::NotaryConfig;
 use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
 use crate::store::directory::Folders;
@@ -115,6 +117,8 @@ pub struct Log {
     pub sinks: Vec<SinkConfig>,
     /// What of callers' words is recorded.
     pub fields: LogFields,
+    /// Who signs what is recorded.
+    pub notary: NotaryConfig,
 }
 
 /// Where records go.
@@ -244,6 +248,14 @@ pub enum ConfigError {
         sink: String,
         /// The key.
         key: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// A witness of the decision log cannot be used as it is written.
+    #[error("`log.witnesses[{place}]` {problem}")]
+    Witness {
+        /// Its place in the list, from 0.
+        place: usize,
         /// What is wrong, and what would be right.
         problem: String,
     },
