@@ -23,6 +23,7 @@ pub mod record;
 mod replace;
 mod salts;
 pub mod sink;
+pub mod sinks;
 pub mod spool;
 pub mod stdout;
 pub mod tree;

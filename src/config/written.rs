@@ -1,5 +1,6 @@
 //! What was written, before defaults and flags say what it means.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use super::callers::{self, TlsFiles};
 use super::fields::{Fields, LogDisclose, LogFields};
 use super::issuers::{self, WrittenIssuer};
 use super::notary::{WrittenNotary, WrittenWitness};
+use super::sinks::{self, WrittenSink};
 use super::{Config, ConfigError, Listen, Log, LogFormat, LogOverflow, LogSink, Overrides};
 use super::{Reload, Shutdown, Telemetry};
 use crate::engine::catalog::Domain;
@@ -105,6 +107,7 @@ struct DecisionLog {
     keep: Option<usize>,
     queue: Option<usize>,
     overflow: LogOverflow,
+    sinks: BTreeMap<String, WrittenSink>,
     disclose: LogDisclose,
     fields: Fields,
     salts: Option<PathBuf>,
@@ -263,6 +266,7 @@ impl DecisionLog {
             witnesses: self.witnesses,
         };
         Ok(Log {
+            sinks: sinks::meaning(self.sinks, &data_directory.join("decisions"))?,
             notary: notary.meaning(data_directory)?,
             sink: self.sink,
             directory: named(self.directory).unwrap_or_else(|| data_directory.join("decisions")),
