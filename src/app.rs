@@ -170,7 +170,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     };
     let check =
         config.check_one_in.map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics))).transpose()?;
-    let loader = loader.spawn()?;
+    let loader = loader.telling(parts::recorded(&audit)).spawn()?;
     let gates = parts::gates(&callers, tls.as_ref(), &follower);
     let report = parts::report(config, &addresses, &store, &loader, &audit, &subjects, gates);
     let pdp = Pdp::new(store, audit, Arc::clone(&metrics), callers);

@@ -10,6 +10,7 @@ mod chain;
 pub mod counts;
 mod fields;
 mod first_seen;
+mod generation;
 mod journal;
 mod json;
 pub mod ledger;
@@ -57,6 +58,7 @@ use writer::Worker;
 
 pub use counts::{Counts, DropReason};
 pub use fields::{Disclose, Facts, Fields};
+pub use generation::GenerationRecord;
 pub use queue::{NotRecorded, Recording, Room, WriterGone};
 pub use recent::ReportedBy;
 pub use record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord};
@@ -232,6 +234,13 @@ impl AuditLog {
     pub fn is_digest_of(&self, recorded: &str, digest: &str) -> bool {
         recorded == digest
             || self.queue.as_ref().is_some_and(|queue| queue.fields().is_keyed(recorded, digest))
+    }
+
+    /// Records what became of what decisions are made with.
+    pub fn tell(&self, record: GenerationRecord) {
+        if let Some(queue) = &self.queue {
+            queue.tell(record);
+        }
     }
 
     /// Whether no answer, or none but a denial, can be given until the disk takes records again.

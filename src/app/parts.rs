@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, Mode, Overflow, Salts};
+use crate::audit::{
+    AuditConfig, AuditLog, Disclose, Fields, GenerationRecord, Mode, Overflow, Record, Salts,
+};
 use crate::config::{Config, Listen, Log, LogDisclose, LogFields, LogMode, LogOverflow};
 use crate::engine::progress::Progress;
 use crate::identity::caller::Caller;
@@ -13,7 +15,7 @@ use crate::server::tls::Tls;
 use crate::store::Store;
 use crate::store::entity_log::EntityLogConfig;
 use crate::store::follow::Follower;
-use crate::store::loader::{LoaderConfig, LoaderHandle};
+use crate::store::loader::{LoadEvent, LoadWhat, LoaderConfig, LoaderHandle, Source};
 
 /// What the loader is told.
 pub(super) fn loader(config: &Config, progress: Arc<Progress>) -> LoaderConfig {
@@ -67,6 +69,27 @@ fn fields(config: &LogFields) -> std::io::Result<Fields> {
     };
     let rules = config.rules.iter().map(|(path, disclosure)| (path.as_str(), *disclosure));
     Ok(Fields::new(disclose, rules, Some(Salts::open(&config.salts)?)))
+}
+
+/// What the loader tells, for the decision log.
+pub(super) fn recorded(audit: &AuditLog) -> impl Fn(LoadEvent) + Send + use<> {
+    let audit = audit.clone();
+    move |event| {
+        let LoadEvent { at, what, source, generation, revision, files, policies, problems } = event;
+        let event = match what {
+            LoadWhat::Published => "published",
+            LoadWhat::Rejected => "rejected",
+            LoadWhat::RolledBack => "rolled_back",
+        };
+        let source = match source {
+            Source::Files => "files",
+            Source::LastKnownGood => "last_known_good",
+            Source::Rollback => "rollback",
+        };
+        let record = GenerationRecord { at, event, source, generation, revision, files, policies, problems };
+        // What finds no room is counted, and told of in a gap.
+        let _queued = audit.room_at_once().record(false, || Record::Generation(Box::new(record)));
+    }
 }
 
 /// What everybody who asks is called, until callers authenticate (C2).

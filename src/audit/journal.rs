@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::generation::GenerationRecord;
 use super::lifecycle::Lifecycle;
 use super::line::{Encoder, NotEncoded};
 use super::record::Record;
@@ -95,6 +96,14 @@ impl Journal {
     /// It cannot be written as JSON, or is too long for a frame; nothing is added.
     pub(super) fn add(&mut self, record: &Record) -> Result<(), NotEncoded> {
         self.frame(|encoder, sequence, frames| encoder.encode(record, sequence, frames))
+    }
+
+    /// Adds what became of a generation to what waits to be written.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub(super) fn add_generation(&mut self, record: &GenerationRecord) -> Result<(), NotEncoded> {
+        self.frame(|encoder, sequence, frames| encoder.generation(record, sequence, frames))
     }
 
     fn add_own(&mut self, record: &Lifecycle) -> Result<(), NotEncoded> {

@@ -67,7 +67,7 @@ impl<'a> Object<'a> {
     }
 
     /// Adds a text of ours that needs no escapes.
-    pub(super) fn plain(&mut self, name: &'static str, text: &str) {
+    pub(super) fn plain(&mut self, name: &str, text: &str) {
         self.name(name);
         self.out.push(b'"');
         self.out.extend_from_slice(text.as_bytes());

@@ -12,7 +12,7 @@ use super::spool::opened::Traces;
 
 /// A record that no answer made.
 #[derive(Debug, Clone, Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+#[serde(untagged)]
 pub(super) enum Lifecycle {
     /// A process begins.
     Start(Start),
@@ -32,6 +32,19 @@ pub(super) enum Lifecycle {
         /// How many records were deleted.
         count: u64,
     },
+}
+
+impl Lifecycle {
+    /// Its name among the kinds of record.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Start(_) => "start",
+            Self::Stop(_) => "stop",
+            Self::Gap(_) => "gap",
+            Self::Checkpoint { .. } => "checkpoint",
+            Self::Retention { .. } => "retention",
+        }
+    }
 }
 
 /// The beginning of a process.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::chain;
 use super::fields::Facts;
 use super::first_seen::FirstSeen;
+use super::generation::GenerationRecord;
 use super::json::{Capped, Each, MAX_TEXT_BYTES, Object, Uid};
 use super::lifecycle::Lifecycle;
 use super::outcome::OutcomeRecord;
@@ -182,14 +183,31 @@ impl Encoder {
         out: &mut Vec<u8>,
     ) -> Result<()> {
         self.sequence = sequence;
-        let mut members = match serde_json::to_value(record)? {
-            serde_json::Value::Object(members) => members,
-            _ => serde_json::Map::new(),
-        };
+        self.told(record.kind(), record, at, out)
+    }
+
+    /// Appends what became of a generation.
+    ///
+    /// # Errors
+    /// It cannot be JSON: a defect.
+    pub(super) fn generation(
+        &mut self,
+        record: &GenerationRecord,
+        sequence: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        self.sequence = sequence;
+        self.told("generation", record, record.at, out)
+    }
+
+    /// A record of nobody's call: its members are what it is made of.
+    fn told(&self, kind: &str, record: &impl Serialize, at: SystemTime, out: &mut Vec<u8>) -> Result<()> {
+        let serde_json::Value::Object(mut members) = serde_json::to_value(record)? else { return Ok(()) };
+        members.remove("kind");
         let mut line = Object::begin(out);
         line.member("v", &VERSION)?;
-        line.member("kind", &members.remove("kind"))?;
-        line.member("sequence", &sequence)?;
+        line.plain("kind", kind);
+        line.member("sequence", &self.sequence)?;
         line.member("time", &Time(at))?;
         let mut buffer = Uuid::encode_buffer();
         line.plain("instance", self.instance.hyphenated().encode_lower(&mut buffer));

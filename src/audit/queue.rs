@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, TryAcquireError, oneshot};
 
 use super::counts::{Counts, DropReason, Tally};
 use super::fields::Fields;
+use super::generation::GenerationRecord;
 use super::ledger::Ledger;
 use super::recent::Recent;
 use super::record::Record;
@@ -100,6 +101,8 @@ pub(super) enum Message {
         /// Who is to hear when it lasts.
         waiter: Option<oneshot::Sender<()>>,
     },
+    /// Write this, which no answer made and nobody waits for.
+    Own(Box<GenerationRecord>),
     /// Take nothing more, write what is queued, end.
     Close,
 }
@@ -206,6 +209,11 @@ impl Queue {
     /// Lets nobody in any more.
     pub(super) fn close(&self) {
         self.shared.places.close();
+    }
+
+    /// Has the writer write what no answer made. It takes no room: there is little of it.
+    pub(super) fn tell(&self, record: GenerationRecord) {
+        let _gone = self.shared.sender.send(Message::Own(Box::new(record)));
     }
 
     /// Tells the writer to end, and until when to try.

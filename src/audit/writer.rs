@@ -235,10 +235,19 @@ impl Worker {
     }
 
     fn take(&mut self, message: Message) {
-        let Message::Record { record, places, waiter } = message else {
-            self.queue.close();
-            self.receiver.close();
-            return;
+        let (record, places, waiter) = match message {
+            Message::Record { record, places, waiter } => (record, places, waiter),
+            Message::Own(record) => {
+                if let Err(error) = self.journal.add_generation(&record) {
+                    tracing::error!(%error, "what became of a generation cannot be written to the decision log");
+                }
+                return;
+            }
+            Message::Close => {
+                self.queue.close();
+                self.receiver.close();
+                return;
+            }
         };
         self.batch.records += 1;
         self.batch.places += usize::try_from(places).unwrap_or(0);

@@ -13,6 +13,7 @@ mod emergency;
 mod fit;
 mod heartbeat;
 mod inbox;
+mod listener;
 mod load;
 mod meanwhile;
 mod retired;
@@ -62,6 +63,8 @@ use crate::engine::progress::Progress;
 pub use command::{Command, CommandError, Commands, Served};
 pub use heartbeat::Heartbeat;
 use inbox::{Inbox, Told};
+use listener::Listener;
+pub use listener::{LoadEvent, LoadWhat};
 use retired::Retired;
 pub use start::{KeptSets, OpenError};
 pub use status::{
@@ -115,6 +118,7 @@ pub struct Loader {
     config: LoaderConfig,
     compiler: Compiler,
     store: Arc<Store>,
+    listener: Option<Listener>,
     /// What the served world was compiled from.
     served: Set,
     source: Source,

@@ -9,6 +9,7 @@ use super::super::pin::Verdict;
 use super::adopt::NotServed;
 use super::background::discard;
 use super::fit::Fitted;
+use super::listener::LoadWhat;
 use super::status::{
     EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, RevocationStatus, Source, texts,
 };
@@ -150,6 +151,7 @@ impl Loader {
             problems.text = %self.last_load.problems.join("\n"),
             "the files are rejected: what was served before is served on"
         );
+        self.tell(LoadWhat::Rejected);
         outcome
     }
 
@@ -180,6 +182,7 @@ impl Loader {
             source = ?source,
             "published"
         );
+        self.tell(if source == Source::Rollback { LoadWhat::RolledBack } else { LoadWhat::Published });
         // Writing it to disk takes longer than anybody who is answered from it should have to wait for the status.
         self.refresh_status();
         Ok(())

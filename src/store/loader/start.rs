@@ -182,6 +182,7 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
         config,
         compiler,
         store: Arc::clone(&store),
+        listener: None,
         served: first.set,
         source: first.source,
         history,
