@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::audit::{
-    AuditConfig, AuditLog, Disclose, Fields, GenerationRecord, Mode, Overflow, Record, Salts,
-};
+use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, GenerationRecord, Mode, Overflow, Salts};
 use crate::config::{Config, Listen, Log, LogDisclose, LogFields, LogMode, LogOverflow};
 use crate::engine::progress::Progress;
 use crate::identity::caller::Caller;

@@ -166,7 +166,7 @@ fn is_followed(file: &File, damaged: u64, length: u64) -> io::Result<bool> {
 }
 
 /// The kinds of record that the writer makes by itself: no answer made them.
-const OF_THE_WRITER: [&str; 5] = ["start", "stop", "gap", "checkpoint", "retention"];
+const OF_THE_WRITER: [&str; 6] = ["start", "stop", "gap", "checkpoint", "retention", "generation"];
 
 /// What is read of a record.
 #[derive(Deserialize)]

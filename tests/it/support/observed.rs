@@ -36,7 +36,7 @@ pub(crate) fn all_records(folder: &Path) -> Vec<Value> {
 /// Whether the writer made a record by itself.
 fn is_of_the_writer(record: &Value) -> bool {
     let kind = record["kind"].as_str().unwrap_or_default();
-    ["start", "stop", "gap", "checkpoint", "retention"].contains(&kind)
+    ["start", "stop", "gap", "checkpoint", "retention", "generation"].contains(&kind)
 }
 
 /// Lines of JSON.
