@@ -286,22 +286,28 @@ impl Worker {
         self.journal.write()
     }
 
-    /// Does whatever else is due: syncs, tells of what is missing, signs, begins another segment.
+    /// Does whatever else is due. A disk is believed to take records again once it has taken one: while answers are denied
+    /// for its sake nobody else writes any.
     fn attend(&mut self) {
-        let mut attended = Ok(());
+        let before = self.journal.written();
+        match self.do_what_is_due() {
+            Err(error) => self.failed(&error),
+            Ok(()) if self.journal.written() > before => self.recovered(),
+            Ok(()) => {}
+        }
+    }
+
+    /// Syncs, tells of what is missing, signs, begins another segment.
+    fn do_what_is_due(&mut self) -> io::Result<()> {
         if !self.unsynced.is_empty() || self.journal.sync_due().is_some_and(|due| Instant::now() >= due) {
-            attended = self.sync();
+            self.sync()?;
         }
         let counts = self.queue.counts();
-        attended = attended.and_then(|()| self.tell_gaps(&counts));
-        if self.journal.is_checkpoint_due(counts.issued) {
-            attended = attended.and_then(|()| self.journal.checkpoint(account(&counts)));
+        self.tell_gaps(&counts)?;
+        if self.failing || self.journal.is_checkpoint_due(counts.issued) {
+            self.journal.checkpoint(account(&counts))?;
         }
-        let needed = self.accounts.floor();
-        attended = attended.and_then(|()| self.journal.turn(account(&counts), needed));
-        if let Err(error) = attended {
-            self.failed(&error);
-        }
+        self.journal.turn(account(&counts), self.accounts.floor())
     }
 
     fn sync(&mut self) -> io::Result<()> {
