@@ -12,6 +12,7 @@ mod fields;
 mod first_seen;
 mod journal;
 mod json;
+pub mod ledger;
 mod lifecycle;
 mod line;
 mod masking;
@@ -30,6 +31,8 @@ pub mod writer;
 pub(crate) mod examples_for_tests;
 #[cfg(test)]
 pub(crate) mod faults_for_tests;
+#[cfg(test)]
+mod ledger_tests;
 #[cfg(test)]
 mod line_tests;
 #[cfg(test)]
