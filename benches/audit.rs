@@ -18,7 +18,8 @@ use mandate::audit::record::{CacheUse, Mode, Surface};
 use mandate::audit::spool::retention::Limits;
 use mandate::audit::tree::notary::NotaryConfig;
 use mandate::audit::{
-    AuditConfig, AuditLog, DecisionRecord, Facts, Fields, Mode as LogMode, OpenLog, Overflow, Record, Room, Writer,
+    AuditConfig, AuditLog, DecisionRecord, Facts, Fields, Mode as LogMode, OpenLog, Overflow, Record, Room,
+    Writer,
 };
 use mandate::engine::authorize::{Now, authorize};
 use mandate::engine::catalog::ActionType;

@@ -42,6 +42,7 @@ use std::io;
 use std::path::PathBuf;
 
 use journal::Journal;
+use ledger::Ledger;
 use lifecycle::{Previous, Start};
 use queue::Queue;
 use sinks::config::SinkConfig;
@@ -75,6 +76,8 @@ pub struct AuditConfig {
     pub overflow: Overflow,
     /// How large segments grow, and how long they are kept.
     pub limits: Limits,
+    /// Folder of the counters that outlive the process ([`ledger`]); usually [`ledger::FOLDER`].
+    pub counters: PathBuf,
     /// What of callers' words is written.
     pub fields: Fields,
     /// Who signs the log.
@@ -115,6 +118,9 @@ pub enum LogError {
     /// Where it is delivered to.
     #[error(transparent)]
     Sinks(#[from] SinksError),
+    /// Its counters.
+    #[error("{0}")]
+    Counters(io::Error),
     /// The system refuses.
     #[error("the decision log cannot be written: {0}")]
     Io(#[from] io::Error),
@@ -183,8 +189,10 @@ impl AuditLog {
         };
         let journal = Journal::new(parts);
         let progress = journal.progress();
-        let (queue, receiver) = Queue::new(config.queue, config.overflow, config.mode, config.fields.clone());
-        let previous = Previous::of(&traces, None);
+        let (ledger, left) = Ledger::open(&config.counters, log, instance).map_err(LogError::Counters)?;
+        let fields = config.fields.clone();
+        let (queue, receiver) = Queue::new(config.queue, config.overflow, config.mode, fields, ledger);
+        let previous = Previous::of(&traces, &left);
         let start = config.start(torn_bytes, previous);
         let writer = Worker::spawn(writer::Parts {
             queue: queue.clone(),

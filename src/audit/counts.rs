@@ -1,6 +1,9 @@
 //! The account: every record that was issued was written, is queued, or was dropped for a reason.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::ledger::{Counter, Ledger};
 
 /// How often a reading is taken before one that others have overtaken is good enough.
 const MAX_READINGS: usize = 100;
@@ -69,9 +72,11 @@ impl Counts {
     }
 }
 
-/// The counters. A record is counted as issued before it can be counted as anything else.
-#[derive(Debug, Default)]
+/// The counters. A record is counted as issued before it can be counted as anything else. What is issued and dropped is
+/// counted where it outlives the process first, so that no answer leaves uncounted.
+#[derive(Debug)]
 pub(super) struct Tally {
+    ledger: Ledger,
     issued: AtomicU64,
     written: AtomicU64,
     queue_full: AtomicU64,
@@ -81,7 +86,37 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    pub(super) fn new(ledger: Ledger) -> Self {
+        let nought = AtomicU64::default;
+        Self {
+            ledger,
+            issued: nought(),
+            written: nought(),
+            queue_full: nought(),
+            io_error: nought(),
+            writer_gone: nought(),
+            unwritable: nought(),
+        }
+    }
+
+    /// The process before has been accounted for, and this one is counted in its place.
+    ///
+    /// # Errors
+    /// The folder of the counters refuses.
+    pub(super) fn begin(&self) -> io::Result<()> {
+        self.ledger.begin()
+    }
+
+    /// The log says all there is to say: nothing need outlive the process.
+    ///
+    /// # Errors
+    /// The folder of the counters refuses.
+    pub(super) fn close(&self) -> io::Result<()> {
+        self.ledger.close_clean()
+    }
+
     pub(super) fn issued(&self) {
+        self.ledger.add(Counter::Issued, 1);
         self.issued.fetch_add(1, Ordering::Release);
     }
 
@@ -96,6 +131,7 @@ impl Tally {
             DropReason::WriterGone => &self.writer_gone,
             DropReason::Unwritable => &self.unwritable,
         };
+        self.ledger.add(Counter::Dropped(reason), records);
         counter.fetch_add(records, Ordering::Release);
     }
 

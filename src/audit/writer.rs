@@ -155,6 +155,7 @@ impl Worker {
         let Parts { queue, receiver, mut journal, accounts, start, .. } = parts;
         journal.say(&Lifecycle::Start(start))?;
         journal.checkpoint(Account::default())?;
+        queue.tally().begin()?;
         let (ended_sender, ended) = watch::channel(());
         let (finished_sender, finished) = mpsc::channel();
         let worker = Self {
@@ -341,7 +342,8 @@ impl Worker {
             .tell_gaps(&counts)
             .and_then(|()| self.journal.say(&Lifecycle::Stop(Told::of(&counts))))
             .and_then(|()| self.journal.checkpoint(account(&counts)))
-            .and_then(|()| self.sync());
+            .and_then(|()| self.sync())
+            .and_then(|()| self.queue.tally().close());
         let until = self.queue.stops().unwrap_or_else(Instant::now);
         self.journal.finish(until.min(Instant::now() + WITNESSED));
         if let Err(error) = ended {

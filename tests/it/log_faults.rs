@@ -3,15 +3,19 @@
 
 mod frozen;
 mod full;
+mod killed;
+mod torn;
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mandate::server::pb;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Numbers, Process, Sources, all_records, mandate, question};
+use crate::support::{Client, Numbers, Process, Sources, all_records, mandate, question};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,6 +44,13 @@ struct Site {
 }
 
 impl Site {
+    /// A log in the sources' own folder, with settings of `[log]`.
+    fn new(settings: &[&str]) -> Self {
+        let sources = Sources::small();
+        let log = sources.path("data/log");
+        Self::of(sources, log, settings)
+    }
+
     /// A log in a folder of its own.
     fn at(log: &Path, settings: &[&str]) -> Self {
         Self::of(Sources::small(), log.to_owned(), settings)
@@ -83,7 +94,8 @@ impl Site {
 /// The records that answers made, of one process.
 fn of_answers<'r>(records: &'r [Value], instance: &Value) -> Vec<&'r Value> {
     let is_of_the_writer = |record: &Value| {
-        ["start", "stop", "gap", "checkpoint", "retention", "generation"].contains(&record["kind"].as_str().unwrap())
+        ["start", "stop", "gap", "checkpoint", "retention", "generation"]
+            .contains(&record["kind"].as_str().unwrap())
     };
     records.iter().filter(|record| record["instance"] == *instance && !is_of_the_writer(record)).collect()
 }
@@ -98,12 +110,63 @@ fn dropped(account: &Value) -> u64 {
     account["dropped"].as_object().map_or(0, |reasons| reasons.values().map(number).sum())
 }
 
+/// What clients saw of one process.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The decisions that they were told.
+    answered: Mutex<Vec<String>>,
+    /// The questions that they asked.
+    asked: AtomicU64,
+}
+
+impl Seen {
+    /// Asks, one question after another, until no answer comes.
+    fn ask(&self, client: &Client) {
+        loop {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            match client.authorize(view()) {
+                Ok(answer) => self.answered.lock().unwrap().push(answer.decision_id),
+                Err(_none) => return,
+            }
+        }
+    }
+
+    /// As [`ask`](Self::ask), many questions at once.
+    fn ask_many(&self, client: &Client) {
+        const MANY: usize = 40;
+        let batch = pb::AuthorizeBatchRequest {
+            defaults: Some(view()),
+            requests: vec![pb::AuthorizeRequest::default(); MANY],
+        };
+        loop {
+            self.asked.fetch_add(MANY as u64, Ordering::SeqCst);
+            let Ok(results) = client.batch(batch.clone()) else { return };
+            let mut answered = self.answered.lock().unwrap();
+            for result in results {
+                match result.outcome {
+                    Some(pb::authorize_result::Outcome::Response(answer)) => {
+                        answered.push(answer.decision_id)
+                    }
+                    _ => return,
+                }
+            }
+        }
+    }
+
+    fn answers(&self) -> u64 {
+        self.answered.lock().unwrap().len() as u64
+    }
+}
+
 /// The account of a process, as its metrics give it: issued, written, on their way, dropped.
 fn account(process: &Process) -> [u64; 4] {
     let numbers = Numbers::read(&process.ops);
     let records = |written: bool| {
         let records = numbers.named("pdp_audit_records_total");
-        records.filter(move |(series, _)| series.contains("outcome=\"written\"") == written).map(|(_, count)| count).sum()
+        records
+            .filter(move |(series, _)| series.contains("outcome=\"written\"") == written)
+            .map(|(_, count)| count)
+            .sum()
     };
     let issued = numbers.sum("pdp_audit_records_issued_total");
     let account = [issued, records(true), numbers.sum("pdp_audit_queue_depth"), records(false)];
@@ -122,7 +185,8 @@ fn check_orderly_end(site: &Site) -> Value {
     let written = of_answers(&records, &stop["instance"]).len() as u64;
     assert_eq!(number(&stop["written"]), written, "{stop}");
     assert_eq!(number(&stop["issued"]), written + dropped(&stop), "{stop}");
-    let gaps = records.iter().filter(|record| record["kind"] == "gap" && record["instance"] == stop["instance"]);
+    let gaps =
+        records.iter().filter(|record| record["kind"] == "gap" && record["instance"] == stop["instance"]);
     assert_eq!(gaps.map(|gap| number(&gap["count"])).sum::<u64>(), dropped(&stop), "{stop}");
     site.verify();
     stop

@@ -101,6 +101,7 @@ fn nothing_is_lost_where_answers_wait() {
     // Only refusals, for which nobody waits, found no room.
     assert!(stop["dropped"]["io_error"].is_null(), "{stop}");
     let records = site.records();
-    let allows = records.iter().filter(|record| record["kind"] == "decision" && record["decision"] == "allow");
+    let allows =
+        records.iter().filter(|record| record["kind"] == "decision" && record["decision"] == "allow");
     assert!(allows.count() as u64 > allowed, "{allowed} and one");
 }

@@ -67,7 +67,9 @@ impl Disk {
     fn mount(&self) -> bool {
         let (at, image) = (self.path().display().to_string(), self.image().display().to_string());
         match self.kind {
-            Kind::Memory(size) => run("mount", &["-t", "tmpfs", "-o", &format!("size={size}k"), "tmpfs", &at]),
+            Kind::Memory(size) => {
+                run("mount", &["-t", "tmpfs", "-o", &format!("size={size}k"), "tmpfs", &at])
+            }
             Kind::Image => run("mount", &["-o", "loop", &image, &at]),
         }
     }
@@ -87,7 +89,8 @@ impl Disk {
         let at = self.path();
         // It thaws though the test may be killed: nobody could end a process that waits for it.
         let thaws = format!("sleep {LONGEST_FREEZE}; exec fsfreeze -u \"$0\"");
-        let guard = Command::new("sh").args(["-c", &thaws]).arg(&at).stderr(Stdio::null()).spawn().expect("a shell");
+        let guard =
+            Command::new("sh").args(["-c", &thaws]).arg(&at).stderr(Stdio::null()).spawn().expect("a shell");
         assert!(run("fsfreeze", &["-f", &at.display().to_string()]), "it does not freeze");
         Frozen { at, guard }
     }
@@ -99,7 +102,10 @@ impl Disk {
 
     /// The power is back. Nobody may have a file open on it.
     pub(crate) fn restore_power(&self) {
-        assert!(run("umount", &[&self.path().display().to_string()]) && self.mount(), "it cannot be mounted again");
+        assert!(
+            run("umount", &[&self.path().display().to_string()]) && self.mount(),
+            "it cannot be mounted again"
+        );
     }
 }
 
