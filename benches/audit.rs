@@ -108,6 +108,7 @@ fn config(folder: &Path, mode: LogMode) -> AuditConfig {
     AuditConfig {
         mode,
         directory: folder.join("log"),
+        counters: None,
         queue: RECORDS,
         overflow: Overflow::Drop,
         limits: Limits {

@@ -25,6 +25,7 @@ mod salts;
 pub mod sinks;
 pub mod spool;
 pub mod tree;
+mod verdict;
 pub mod writer;
 
 #[cfg(test)]
@@ -42,8 +43,8 @@ use std::io;
 use std::path::PathBuf;
 
 use journal::Journal;
-use ledger::Ledger;
-use lifecycle::{Previous, Start};
+use ledger::{Ledger, Left};
+use lifecycle::{Counted, Previous, Start};
 use queue::Queue;
 use sinks::config::SinkConfig;
 use sinks::{Accounts, Sinks, SinksError};
@@ -76,8 +77,8 @@ pub struct AuditConfig {
     pub overflow: Overflow,
     /// How large segments grow, and how long they are kept.
     pub limits: Limits,
-    /// Folder of the counters that outlive the process ([`ledger`]); usually [`ledger::FOLDER`].
-    pub counters: PathBuf,
+    /// Folder of the counters that outlive the process; none: where there is one in memory.
+    pub counters: Option<PathBuf>,
     /// What of callers' words is written.
     pub fields: Fields,
     /// Who signs the log.
@@ -106,6 +107,17 @@ pub enum Overflow {
     Deny,
 }
 
+impl Overflow {
+    /// What comes of a disk that takes nothing.
+    fn consequence(self) -> &'static str {
+        match self {
+            Self::Drop => "records are dropped and counted",
+            Self::Block => "answers wait once the queue is full",
+            Self::Deny => "what is asked is denied",
+        }
+    }
+}
+
 /// Why the decision log cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -118,9 +130,6 @@ pub enum LogError {
     /// Where it is delivered to.
     #[error(transparent)]
     Sinks(#[from] SinksError),
-    /// Its counters.
-    #[error("{0}")]
-    Counters(io::Error),
     /// The system refuses.
     #[error("the decision log cannot be written: {0}")]
     Io(#[from] io::Error),
@@ -189,10 +198,11 @@ impl AuditLog {
         };
         let journal = Journal::new(parts);
         let progress = journal.progress();
-        let (ledger, left) = Ledger::open(&config.counters, log, instance).map_err(LogError::Counters)?;
-        let fields = config.fields.clone();
-        let (queue, receiver) = Queue::new(config.queue, config.overflow, config.mode, fields, ledger);
-        let previous = Previous::of(&traces, &left);
+        let (ledger, left) = config.ledger(log, instance);
+        let (queue, receiver) =
+            Queue::new(config.queue, config.overflow, config.mode, config.fields.clone(), ledger);
+        let counted = left.filter(|left| Some(left.instance) == traces.instance).map(Counted::from);
+        let previous = Previous::of(&traces, counted);
         let start = config.start(torn_bytes, previous);
         let writer = Worker::spawn(writer::Parts {
             queue: queue.clone(),
@@ -252,6 +262,25 @@ impl AuditLog {
 }
 
 impl AuditConfig {
+    /// The counters that outlive the process, and what the one before left in theirs. A log without them is kept
+    /// all the same: what a crash costs is bounded then, and not counted.
+    fn ledger(&self, log: Uuid, instance: Uuid) -> (Option<Ledger>, Option<Left>) {
+        let memory = PathBuf::from(ledger::FOLDER);
+        let folder = match &self.counters {
+            Some(folder) => folder,
+            None if memory.is_dir() => &memory,
+            // A disk that stands still holds up answers there.
+            None => &self.directory,
+        };
+        match Ledger::open(folder, log, instance) {
+            Ok((ledger, left)) => (Some(ledger), left),
+            Err(error) => {
+                tracing::warn!(%error, "what is issued is counted in this process only: after a crash, losses are bounded and not counted");
+                (None, None)
+            }
+        }
+    }
+
     fn start(&self, torn_bytes: u64, previous: Option<Previous>) -> Start {
         Start {
             version: env!("CARGO_PKG_VERSION"),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::audit::ledger;
 use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, Mode, Overflow, Salts};
 use crate::config::{Config, Listen, Log, LogDisclose, LogFields, LogMode, LogOverflow};
 use crate::engine::progress::Progress;
@@ -53,7 +52,7 @@ pub(super) fn audit(log: &Log) -> std::io::Result<Option<AuditConfig>> {
             LogOverflow::Deny => Overflow::Deny,
         },
         limits: log.limits.clone(),
-        counters: log.counters.clone().unwrap_or_else(|| ledger::FOLDER.into()),
+        counters: log.counters.clone(),
         fields: fields(&log.fields)?,
         notary: log.notary.clone(),
         sinks: log.sinks.clone(),

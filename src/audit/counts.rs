@@ -1,9 +1,9 @@
 //! The account: every record that was issued was written, is queued, or was dropped for a reason.
 
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ledger::{Counter, Ledger};
+use super::tree::notary::Account;
 
 /// How often a reading is taken before one that others have overtaken is good enough.
 const MAX_READINGS: usize = 100;
@@ -70,13 +70,18 @@ impl Counts {
     pub fn dropped(&self) -> u64 {
         DropReason::ALL.into_iter().map(|reason| self.dropped_for(reason)).sum()
     }
+
+    /// What a checkpoint says of them.
+    pub(super) fn account(&self) -> Account {
+        Account { issued: self.issued, written: self.written, dropped: self.dropped(), reserved: 0 }
+    }
 }
 
-/// The counters. A record is counted as issued before it can be counted as anything else. What is issued and dropped is
-/// counted where it outlives the process first, so that no answer leaves uncounted.
+/// The counters. A record is counted as issued before it can be counted as anything else.
 #[derive(Debug)]
 pub(super) struct Tally {
-    ledger: Ledger,
+    /// The same, where it outlives the process.
+    ledger: Option<Ledger>,
     issued: AtomicU64,
     written: AtomicU64,
     queue_full: AtomicU64,
@@ -86,38 +91,30 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn new(ledger: Ledger) -> Self {
-        let nought = AtomicU64::default;
+    /// All at nought; counted in a ledger too, if there is one.
+    pub(super) fn new(ledger: Option<Ledger>) -> Self {
+        let none = AtomicU64::default;
         Self {
             ledger,
-            issued: nought(),
-            written: nought(),
-            queue_full: nought(),
-            io_error: nought(),
-            writer_gone: nought(),
-            unwritable: nought(),
+            issued: none(),
+            written: none(),
+            queue_full: none(),
+            io_error: none(),
+            writer_gone: none(),
+            unwritable: none(),
         }
     }
 
-    /// The process before has been accounted for, and this one is counted in its place.
-    ///
-    /// # Errors
-    /// The folder of the counters refuses.
-    pub(super) fn begin(&self) -> io::Result<()> {
-        self.ledger.begin()
-    }
-
-    /// The log says all there is to say: nothing need outlive the process.
-    ///
-    /// # Errors
-    /// The folder of the counters refuses.
-    pub(super) fn close(&self) -> io::Result<()> {
-        self.ledger.close_clean()
+    /// The counters that outlive the process.
+    pub(super) fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
     }
 
     pub(super) fn issued(&self) {
-        self.ledger.add(Counter::Issued, 1);
         self.issued.fetch_add(1, Ordering::Release);
+        if let Some(ledger) = &self.ledger {
+            ledger.add(Counter::Issued, 1);
+        }
     }
 
     pub(super) fn written(&self, records: u64) {
@@ -131,8 +128,10 @@ impl Tally {
             DropReason::WriterGone => &self.writer_gone,
             DropReason::Unwritable => &self.unwritable,
         };
-        self.ledger.add(Counter::Dropped(reason), records);
         counter.fetch_add(records, Ordering::Release);
+        if let Some(ledger) = self.ledger.as_ref().filter(|_| records > 0) {
+            ledger.add(Counter::Dropped(reason), records);
+        }
     }
 
     /// One reading. What is settled is read before what was issued, so that nothing settled is missing from it. If more

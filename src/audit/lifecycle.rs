@@ -73,11 +73,25 @@ pub(super) struct Previous {
     pub(super) lost_at_most: Option<u64>,
 }
 
+/// What the counters of the process before say, where they outlived it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counted {
+    /// Records it had issued.
+    pub(super) issued: u64,
+    /// Records it had dropped.
+    pub(super) dropped: u64,
+}
+
+impl From<Left> for Counted {
+    fn from(left: Left) -> Self {
+        Self { issued: left.issued, dropped: left.dropped.iter().map(|(_, count)| count).sum() }
+    }
+}
+
 impl Previous {
-    /// Puts together what the records say and what counters say that outlived their processes.
-    pub(super) fn of(traces: &Traces, left: &[Left]) -> Option<Self> {
+    /// Puts together what the records say and what the counters say.
+    pub(super) fn of(traces: &Traces, counted: Option<Counted>) -> Option<Self> {
         let instance = traces.instance?;
-        let counted = left.iter().find(|left| left.instance == instance);
         let facts = traces.facts.as_ref();
         let written = facts.map_or(0, |facts| facts.written) + traces.since;
         let dropped = facts.map_or(0, |facts| facts.dropped);
@@ -96,8 +110,7 @@ impl Previous {
                 let issued = facts.map_or(0, |facts| facts.issued);
                 Self { issued: Some(issued), lost: Some(missing(issued, dropped)), ..known }
             }
-            Some(left) => {
-                let (issued, dropped) = (left.issued, left.all_dropped());
+            Some(Counted { issued, dropped }) => {
                 Self { issued: Some(issued), dropped, lost: Some(missing(issued, dropped)), ..known }
             }
             None => {
@@ -196,14 +209,10 @@ mod tests {
 
     #[test]
     fn what_is_lost_is_exact_where_the_counters_are_there_and_bounded_where_not() {
-        let left = |number, issued| {
-            let dropped = vec![(DropReason::QueueFull, 4), (DropReason::IoError, 3)];
-            Left { instance: Uuid::from_u128(number), issued, dropped }
-        };
-        let exact = Previous::of(&traces(false, 30), &[left(2, 5), left(1, 120)]).unwrap();
+        let exact = Previous::of(&traces(false, 30), Some(Counted { issued: 120, dropped: 7 })).unwrap();
         assert_eq!((exact.written, exact.issued, exact.dropped, exact.lost), (110, Some(120), 7, Some(3)));
-        let bounded = Previous::of(&traces(false, 30), &[left(2, 5)]).unwrap();
+        let bounded = Previous::of(&traces(false, 30), None).unwrap();
         assert_eq!((bounded.lost, bounded.lost_at_most), (None, Some(1_000 - 110 - 5)));
-        assert_eq!(Previous::of(&Traces::default(), &[]), None);
+        assert_eq!(Previous::of(&Traces::default(), None), None);
     }
 }

@@ -110,7 +110,7 @@ impl Queue {
         overflow: Overflow,
         mode: Mode,
         fields: Fields,
-        ledger: Ledger,
+        ledger: Option<Ledger>,
     ) -> (Self, UnboundedReceiver<Message>) {
         let (sender, receiver) = unbounded_channel();
         let capacity = capacity.max(1);

@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 use super::Overflow;
 use super::counts::{Counts, DropReason};
 use super::journal::Journal;
+use super::ledger::Ledger;
 use super::lifecycle::{Gaps, Lifecycle, Start, Told};
 use super::queue::{Message, Queue};
 use super::record::Record;
@@ -155,7 +156,8 @@ impl Worker {
         let Parts { queue, receiver, mut journal, accounts, start, .. } = parts;
         journal.say(&Lifecycle::Start(start))?;
         journal.checkpoint(Account::default())?;
-        queue.tally().begin()?;
+        // What the counters of the process before said is on disk now.
+        queue.tally().ledger().map_or(Ok(()), Ledger::begin)?;
         let (ended_sender, ended) = watch::channel(());
         let (finished_sender, finished) = mpsc::channel();
         let worker = Self {
@@ -306,9 +308,9 @@ impl Worker {
         let counts = self.queue.counts();
         self.tell_gaps(&counts)?;
         if self.failing || self.journal.is_checkpoint_due(counts.issued) {
-            self.journal.checkpoint(account(&counts))?;
+            self.journal.checkpoint(counts.account())?;
         }
-        self.journal.turn(account(&counts), self.accounts.floor())
+        self.journal.turn(counts.account(), self.accounts.floor())
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -341,11 +343,12 @@ impl Worker {
         let ended = self
             .tell_gaps(&counts)
             .and_then(|()| self.journal.say(&Lifecycle::Stop(Told::of(&counts))))
-            .and_then(|()| self.journal.checkpoint(account(&counts)))
-            .and_then(|()| self.sync())
-            .and_then(|()| self.queue.tally().close());
+            .and_then(|()| self.journal.checkpoint(counts.account()))
+            .and_then(|()| self.sync());
         let until = self.queue.stops().unwrap_or_else(Instant::now);
         self.journal.finish(until.min(Instant::now() + WITNESSED));
+        let ledger = self.queue.tally().ledger();
+        let ended = ended.and_then(|()| ledger.map_or(Ok(()), Ledger::close_clean));
         if let Err(error) = ended {
             tracing::error!(%error, "the decision log may not survive a crash of the machine");
         }
@@ -362,11 +365,7 @@ impl Worker {
         }
         self.failing = true;
         self.queue.set_failing(true);
-        let then = match self.queue.overflow() {
-            Overflow::Drop => "records are dropped and counted",
-            Overflow::Block => "answers wait once the queue is full",
-            Overflow::Deny => "what is asked is denied",
-        };
+        let then = self.queue.overflow().consequence();
         tracing::error!(%error, "the decision log cannot be written: {then}");
     }
 
@@ -384,11 +383,6 @@ enum Next {
     Message(Message),
     Nothing,
     End,
-}
-
-fn account(counts: &Counts) -> Account {
-    let Counts { issued, written, .. } = *counts;
-    Account { issued, written, dropped: counts.dropped(), reserved: 0 }
 }
 
 impl Drop for Worker {
