@@ -31,6 +31,7 @@ fn what_a_crash_tore_is_cut_off_wherever_it_ends() {
         assert_eq!(opened.torn_bytes, (end - start) as u64);
         assert_eq!((opened.traces.since, opened.traces.stopped), (1, false));
         assert_eq!(fs::read(&segment).unwrap(), whole[..start]);
+        drop(opened);
         // A file grows before its bytes are there.
         let mut zeros = whole[..end].to_vec();
         zeros[start..].fill(0);
