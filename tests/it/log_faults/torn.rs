@@ -52,7 +52,7 @@ fn config(folder: &Path) -> AuditConfig {
             retain_bytes: None,
             retain_age: None,
         },
-        counters: folder.to_owned(),
+        counters: Some(folder.to_owned()),
         fields: Fields::default(),
         notary: NotaryConfig {
             key: folder.join("log.key"),
