@@ -14,11 +14,13 @@ pub enum DropReason {
     IoError,
     /// The thread that writes has ended.
     WriterGone,
+    /// It cannot be written as JSON, or no frame holds it.
+    Unwritable,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::QueueFull, Self::IoError, Self::WriterGone];
+    pub const ALL: [Self; 4] = [Self::QueueFull, Self::IoError, Self::WriterGone, Self::Unwritable];
 
     /// The reason's name, as in the metric's label.
     pub fn as_str(self) -> &'static str {
@@ -26,6 +28,7 @@ impl DropReason {
             Self::QueueFull => "queue_full",
             Self::IoError => "io_error",
             Self::WriterGone => "writer_gone",
+            Self::Unwritable => "unwritable",
         }
     }
 }
@@ -45,6 +48,8 @@ pub struct Counts {
     pub io_error: u64,
     /// Dropped: the thread that writes has ended.
     pub writer_gone: u64,
+    /// Dropped: no line of JSON, or no frame, holds it.
+    pub unwritable: u64,
 }
 
 impl Counts {
@@ -54,6 +59,7 @@ impl Counts {
             DropReason::QueueFull => self.queue_full,
             DropReason::IoError => self.io_error,
             DropReason::WriterGone => self.writer_gone,
+            DropReason::Unwritable => self.unwritable,
         }
     }
 
@@ -71,6 +77,7 @@ pub(super) struct Tally {
     queue_full: AtomicU64,
     io_error: AtomicU64,
     writer_gone: AtomicU64,
+    unwritable: AtomicU64,
 }
 
 impl Tally {
@@ -87,6 +94,7 @@ impl Tally {
             DropReason::QueueFull => &self.queue_full,
             DropReason::IoError => &self.io_error,
             DropReason::WriterGone => &self.writer_gone,
+            DropReason::Unwritable => &self.unwritable,
         };
         counter.fetch_add(records, Ordering::Release);
     }
@@ -112,6 +120,7 @@ impl Tally {
             queue_full: read(&self.queue_full),
             io_error: read(&self.io_error),
             writer_gone: read(&self.writer_gone),
+            unwritable: read(&self.unwritable),
             ..Counts::default()
         }
     }

@@ -12,8 +12,10 @@ use super::chain;
 use super::fields::Facts;
 use super::first_seen::FirstSeen;
 use super::json::{Capped, Each, MAX_TEXT_BYTES, Object, Uid};
+use super::lifecycle::Lifecycle;
 use super::outcome::OutcomeRecord;
 use super::record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord, Surface};
+use super::spool::frame::TooLong;
 use crate::engine::authorize::Now;
 use crate::engine::cedar::{Annotations, CompiledPolicy, PolicyEffect};
 use crate::engine::convert::datetime;
@@ -31,20 +33,22 @@ const MAX_FIELD_BYTES: usize = 256;
 #[derive(Debug)]
 pub(super) struct Encoder {
     instance: Uuid,
+    sequence: u64,
     seen: FirstSeen,
 }
 
 impl Encoder {
     /// An encoder for one process named `instance`.
     pub(super) fn new(instance: Uuid) -> Self {
-        Self { instance, seen: FirstSeen::new() }
+        Self { instance, sequence: 0, seen: FirstSeen::new() }
     }
 
-    /// Appends one line, or nothing.
+    /// Appends one line without its end, or nothing. `sequence` is its number in the log.
     ///
     /// # Errors
     /// A value cannot be JSON: a defect, for every value of a record can.
-    pub(super) fn encode(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<()> {
+    pub(super) fn encode(&mut self, record: &Record, sequence: u64, out: &mut Vec<u8>) -> Result<()> {
+        self.sequence = sequence;
         let start = out.len();
         let encoded = match record {
             Record::Decision(record) => self.decision(record, out),
@@ -88,7 +92,7 @@ impl Encoder {
             line.member("reuse_seconds", &seconds)?;
         }
         self.substance(record, &mut line)?;
-        line.end_line();
+        line.end();
         Ok(())
     }
 
@@ -116,7 +120,7 @@ impl Encoder {
         }
         line.member("entities", &Each(changes.iter().map(Changed::of)))?;
         left_out(&mut line, masked)?;
-        line.end_line();
+        line.end();
         Ok(())
     }
 
@@ -136,7 +140,7 @@ impl Encoder {
             line.member("findings", findings)?;
         }
         left_out(&mut line, masked)?;
-        line.end_line();
+        line.end();
         Ok(())
     }
 
@@ -164,13 +168,42 @@ impl Encoder {
             }
         }
         left_out(&mut line, &record.masked)?;
-        line.end_line();
+        line.end();
+        Ok(())
+    }
+
+    /// Appends a record that the writer makes by itself.
+    ///
+    /// # Errors
+    /// It cannot be JSON: a defect.
+    pub(super) fn lifecycle(
+        &mut self,
+        record: &Lifecycle,
+        at: SystemTime,
+        sequence: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        self.sequence = sequence;
+        let mut members = match serde_json::to_value(record)? {
+            serde_json::Value::Object(members) => members,
+            _ => serde_json::Map::new(),
+        };
+        let mut line = Object::begin(out);
+        line.member("v", &VERSION)?;
+        line.member("kind", &members.remove("kind"))?;
+        line.member("sequence", &sequence)?;
+        line.member("time", &Time(at))?;
+        let mut buffer = Uuid::encode_buffer();
+        line.plain("instance", self.instance.hyphenated().encode_lower(&mut buffer));
+        members.iter().try_for_each(|(name, value)| line.member(name, value))?;
+        line.end();
         Ok(())
     }
 
     fn head(&self, line: &mut Object<'_>, head: &Head<'_>) -> Result<()> {
         line.member("v", &VERSION)?;
         line.plain("kind", head.kind);
+        line.member("sequence", &self.sequence)?;
         let mut buffer = Uuid::encode_buffer();
         line.plain("decision_id", head.id.hyphenated().encode_lower(&mut buffer));
         line.member("time", &Time(head.at))?;
@@ -323,6 +356,22 @@ impl<'a> Reason<'a> {
         let message = Capped(&denial.message, MAX_TEXT_BYTES);
         Self { code: denial.code.as_str(), message, policy: denial.policy.as_deref() }
     }
+}
+
+/// Why a record is not written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotEncoded {
+    /// It cannot be JSON: a defect.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// No frame holds it.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+}
+
+/// A time as every record has it.
+pub(super) fn time<S: Serializer>(at: &SystemTime, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    Time(*at).serialize(serializer)
 }
 
 /// RFC 3339 in UTC, to the microsecond. A clock beyond what calendars hold reads 1970.

@@ -22,7 +22,7 @@ const CANARY: &str = "canary-7f3a";
 fn text_of(mut record: Record, arguments: bool) -> String {
     let mut out = Vec::new();
     record.mask(&fields(arguments));
-    Encoder::new(Uuid::from_u128(9)).encode(&record, &mut out).unwrap();
+    Encoder::new(Uuid::from_u128(9)).encode(&record, 7, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -247,7 +247,7 @@ fn a_combination_is_first_seen_once() {
     let mut encoder = Encoder::new(Uuid::from_u128(9));
     let mut first = |record: DecisionRecord| {
         let mut out = Vec::new();
-        encoder.encode(&Record::Decision(Box::new(record)), &mut out).unwrap();
+        encoder.encode(&Record::Decision(Box::new(record)), 0, &mut out).unwrap();
         String::from_utf8(out).unwrap().contains("\"first_seen\":true")
     };
     assert!(first(decision()));

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
-use super::lines::{Lines, Target};
-use super::sink::Sink;
+use super::lines::{self, Lines, Target};
+use super::{Batch, Sink, SinkError};
 
 /// Writes to standard output, past its buffer, so that what a pipe took is known.
 #[derive(Debug)]
@@ -32,15 +32,11 @@ impl StdoutSink {
 }
 
 impl Sink for StdoutSink {
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn deliver(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
         // Whoever else prints waits, so that lines stay whole.
         let mut others = io::stdout().lock();
-        others.flush()?;
-        self.lines.append(lines)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        let written = others.flush().and_then(|()| self.lines.append(&lines::of(batch)));
+        written.map_err(|error| SinkError::later(format!("standard output: {error}")))
     }
 }
 

@@ -3,6 +3,18 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 
+use super::Batch;
+
+/// The lines of a batch, each with its end.
+pub(super) fn of(batch: &Batch<'_>) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(batch.bytes() + batch.entries.len());
+    for entry in batch.entries {
+        lines.extend_from_slice(&entry.line);
+        lines.push(b'\n');
+    }
+    lines
+}
+
 /// Something that lines are appended to.
 pub(super) trait Target: Write {
     /// Where its end is now.

@@ -8,12 +8,20 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::examples_for_tests::{config, refusal};
+use uuid::Uuid;
+
+use super::config::FileConfig;
 use super::file::{FILE_NAME, FileSink};
-use super::sink::Sink;
-use super::{AuditConfig, AuditLog, FileConfig, Overflow, SinkConfig};
+use super::{Batch, Sink as _};
+use crate::audit::spool::reader::Entry;
 
 const LINE: &[u8] = b"{\"a\":\"a line of some 34 bytes\"}\n";
+
+/// Delivers one line, which is written with its end.
+fn put(sink: &mut FileSink, line: &[u8]) {
+    let line = line.strip_suffix(b"\n").unwrap().to_vec();
+    sink.deliver(&Batch { log: Uuid::nil(), entries: &[Entry { sequence: 0, line }] }).unwrap();
+}
 
 fn sink(folder: &Path, rotate_bytes: u64, keep: usize) -> FileSink {
     FileSink::open(&FileConfig { directory: folder.to_owned(), rotate_bytes, keep }).unwrap()
@@ -50,7 +58,7 @@ fn a_file_that_would_grow_too_large_is_moved_aside_and_the_last_ones_are_kept() 
     for number in 0..13 {
         let line = format!("{{\"number\":{number:020}}}\n");
         assert_eq!(line.len(), LINE.len());
-        sink.write(line.as_bytes()).unwrap();
+        put(&mut sink, line.as_bytes());
     }
     let names: Vec<_> = rotated(&folder).into_iter().filter(|name| !name.contains("somebody")).collect();
     assert_eq!(names.len(), 3, "{names:?}");
@@ -72,7 +80,7 @@ fn more_than_ten_rotations_in_a_second_are_kept_in_order() {
     let folder = TempDir::new().unwrap();
     let mut sink = sink(folder.path(), 1, 2);
     for number in 0..15 {
-        sink.write(format!("{number}\n").as_bytes()).unwrap();
+        put(&mut sink, format!("{number}\n").as_bytes());
     }
     let texts =
         rotated(&folder).into_iter().map(|name| fs::read_to_string(folder.path().join(name)).unwrap());
@@ -87,8 +95,8 @@ fn a_clock_that_went_back_does_not_make_the_latest_the_oldest() {
     let later = folder.path().join("decisions-29990101T000000Z-7.jsonl");
     fs::write(&later, "later").unwrap();
     let mut sink = sink(folder.path(), 1, 2);
-    sink.write(b"first\n").unwrap();
-    sink.write(b"second\n").unwrap();
+    put(&mut sink, b"first\n");
+    put(&mut sink, b"second\n");
     assert_eq!(
         rotated(&folder),
         ["decisions-29990101T000000Z-7.jsonl", "decisions-29990101T000000Z-8.jsonl"]
@@ -101,7 +109,7 @@ fn a_line_that_a_crash_left_unfinished_is_ended_first() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join(FILE_NAME), "{\"whole\":1}\n{\"hal").unwrap();
     let mut sink = sink(folder.path(), 1000, 1);
-    sink.write(LINE).unwrap();
+    put(&mut sink, LINE);
     let line = std::str::from_utf8(LINE).unwrap();
     assert_eq!(current(&folder), format!("{{\"whole\":1}}\n{{\"hal\n{line}"));
 }
@@ -109,8 +117,8 @@ fn a_line_that_a_crash_left_unfinished_is_ended_first() {
 #[test]
 fn a_whole_file_is_continued_as_it_is() {
     let folder = TempDir::new().unwrap();
-    sink(folder.path(), 1000, 1).write(LINE).unwrap();
-    sink(folder.path(), 1000, 1).write(LINE).unwrap();
+    put(&mut sink(folder.path(), 1000, 1), LINE);
+    put(&mut sink(folder.path(), 1000, 1), LINE);
     assert_eq!(current(&folder).into_bytes(), LINE.repeat(2));
 }
 
@@ -118,16 +126,16 @@ fn a_whole_file_is_continued_as_it_is() {
 fn a_file_that_somebody_moved_or_deleted_begins_anew() {
     let folder = TempDir::new().unwrap();
     let mut sink = sink(folder.path(), 1000, 1);
-    sink.write(LINE).unwrap();
+    put(&mut sink, LINE);
     let moved = folder.path().join("moved");
     fs::rename(folder.path().join(FILE_NAME), &moved).unwrap();
     thread::sleep(Duration::from_millis(1100));
-    sink.write(LINE).unwrap();
+    put(&mut sink, LINE);
     assert_eq!(current(&folder).as_bytes(), LINE);
     assert_eq!(fs::read(&moved).unwrap(), LINE);
     fs::remove_file(folder.path().join(FILE_NAME)).unwrap();
     thread::sleep(Duration::from_millis(1100));
-    sink.write(LINE).unwrap();
+    put(&mut sink, LINE);
     assert_eq!(current(&folder).as_bytes(), LINE);
     assert_eq!(fs::metadata(folder.path().join(FILE_NAME)).unwrap().nlink(), 1);
 }
@@ -136,12 +144,12 @@ fn a_file_that_somebody_moved_or_deleted_begins_anew() {
 fn a_rotation_that_fails_loses_nothing() {
     let folder = TempDir::new().unwrap();
     let mut sink = sink(folder.path(), 1, 1);
-    sink.write(LINE).unwrap();
+    put(&mut sink, LINE);
     // What cannot be renamed: a file that is gone, and not missed yet.
     fs::remove_file(folder.path().join(FILE_NAME)).unwrap();
-    sink.write(LINE).unwrap();
+    put(&mut sink, LINE);
     thread::sleep(Duration::from_millis(1100));
-    sink.write(LINE).unwrap();
+    put(&mut sink, LINE);
     assert_eq!(current(&folder).as_bytes(), LINE);
 }
 
@@ -158,26 +166,12 @@ fn what_is_no_file_is_refused_by_its_path() {
     assert!(error.contains("/dev/null/decisions"), "{error}");
 }
 
-#[tokio::test]
-async fn a_log_in_a_file_ends_with_every_record_in_it() {
+#[test]
+fn a_batch_is_one_line_for_each_record() {
     let folder = TempDir::new().unwrap();
-    let file = FileConfig { directory: folder.path().join("decisions"), rotate_bytes: 100_000, keep: 100 };
-    let config = AuditConfig { sink: SinkConfig::File(file), ..config(10_000, Overflow::Drop) };
-    let (log, writer) = AuditLog::open(&config).unwrap();
-    for number in 0..3_000 {
-        log.reserve(1).await.unwrap().record(|| refusal(&format!("r-{number}"))).unwrap();
-        if number % 1_000 == 0 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-    let counts = tokio::task::spawn_blocking(|| writer.shutdown(Duration::from_secs(10))).await.unwrap();
-    assert_eq!((counts.written, counts.dropped(), counts.queued), (3_000, 0, 0));
-    let texts = fs::read_dir(folder.path().join("decisions")).unwrap();
-    let texts: Vec<_> = texts.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
-    assert!(texts.len() > 1, "it rotated");
-    let lines: Vec<_> = texts.iter().flat_map(|text| text.lines()).collect();
-    assert_eq!(lines.len(), 3_000);
-    for line in lines {
-        serde_json::from_str::<serde_json::Value>(line).unwrap();
-    }
+    let mut sink = sink(folder.path(), 1000, 1);
+    let entries = [0, 1, 2].map(|sequence| Entry { sequence, line: sequence.to_string().into_bytes() });
+    sink.deliver(&Batch { log: Uuid::nil(), entries: &entries }).unwrap();
+    sink.settle().unwrap();
+    assert_eq!(current(&folder), "0\n1\n2\n");
 }

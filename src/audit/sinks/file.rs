@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::FileConfig;
-use super::lines::{Lines, Target};
-use super::sink::Sink;
+use super::config::FileConfig;
+use super::lines::{self, Lines, Target};
+use super::{Batch, Sink, SinkError};
 
 /// The file that lines go to.
 pub const FILE_NAME: &str = "decisions.jsonl";
@@ -82,7 +82,10 @@ impl FileSink {
         if self.rotation_failed.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
             return;
         }
-        let moved = free_name(&self.config.directory).and_then(|name| fs::rename(&self.path, name));
+        let synced = self.file.as_ref().map_or(Ok(()), |file| file.target().sync_data());
+        let moved = synced
+            .and_then(|()| free_name(&self.config.directory))
+            .and_then(|name| fs::rename(&self.path, name));
         match moved {
             Ok(()) => {
                 self.file = None;
@@ -112,15 +115,15 @@ impl FileSink {
 }
 
 impl Sink for FileSink {
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        let written = self.file(lines.len()).and_then(|file| file.append(lines));
-        written.map_err(|error| {
-            io::Error::new(error.kind(), format!("decision log `{}`: {error}", self.path.display()))
-        })
+    fn deliver(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
+        let lines = lines::of(batch);
+        let written = self.file(lines.len()).and_then(|file| file.append(&lines));
+        written.map_err(|error| SinkError::later(format!("`{}`: {error}", self.path.display())))
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.as_ref().map_or(Ok(()), |file| file.target().sync_data())
+    fn settle(&mut self) -> Result<(), SinkError> {
+        let synced = self.file.as_ref().map_or(Ok(()), |file| file.target().sync_data());
+        synced.map_err(|error| SinkError::later(format!("`{}`: {error}", self.path.display())))
     }
 }
 
