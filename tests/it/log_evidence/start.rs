@@ -58,8 +58,6 @@ fn a_key_is_replaced_by_naming_the_one_before_and_others_may_not_read_it() {
     fs::rename(site.key(), &kept).unwrap();
     let ended = site.try_start().expect_err("it must not start");
     assert!(ended.stderr.contains("log.previous_key"), "{ended:?}");
-    let new = site.public_key();
-    assert_ne!(old, new);
     site.configure(&format!("previous_key = {:?}", kept.display().to_string()));
     fs::set_permissions(&kept, fs::Permissions::from_mode(0o644)).unwrap();
     let ended = site.try_start().expect_err("it must not start");
@@ -68,6 +66,8 @@ fn a_key_is_replaced_by_naming_the_one_before_and_others_may_not_read_it() {
     let process = site.start();
     decide(&process, 5, "after");
     process.terminate().check_code(0);
+    let new = site.public_key();
+    assert_ne!(old, new);
     let both = format!("{old}\n{new}");
     for keys in [&both, &new] {
         let report = verified(&site.log(), &files(&site.witness()), keys);
