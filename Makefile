@@ -69,6 +69,7 @@ soak: ## The laws of the engine and of the cache, on many fresh cases; `MANDATE_
 	MANDATE_SOAK=$(or $(MANDATE_SOAK),20000) cargo test --release --locked --lib -- --show-output law_tests validity_tests swift_tests
 	MANDATE_SOAK=1 cargo test --release --locked --lib -- --show-output --skip memory_is_bounded pdp::
 	MANDATE_SOAK=1 cargo test --release --locked --lib -- --show-output memory_is_bounded
+	MANDATE_SINK_DOWN=$(or $(MANDATE_SINK_DOWN),300) cargo test --release --locked --test it -- log_sinks
 	MANDATE_KILLS=$(or $(MANDATE_KILLS),500) cargo test --release --locked --test it -- entity_log::durability
 
 cases: ## The shipped policies: every case passes, and every policy is needed by one.

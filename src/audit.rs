@@ -12,6 +12,7 @@ mod fields;
 mod first_seen;
 mod journal;
 mod json;
+pub mod ledger;
 mod lifecycle;
 mod line;
 mod masking;
@@ -24,12 +25,15 @@ mod salts;
 pub mod sinks;
 pub mod spool;
 pub mod tree;
+mod verdict;
 pub mod writer;
 
 #[cfg(test)]
 pub(crate) mod examples_for_tests;
 #[cfg(test)]
 pub(crate) mod faults_for_tests;
+#[cfg(test)]
+mod ledger_tests;
 #[cfg(test)]
 mod line_tests;
 #[cfg(test)]
@@ -39,7 +43,8 @@ use std::io;
 use std::path::PathBuf;
 
 use journal::Journal;
-use lifecycle::{Previous, Start};
+use ledger::{Ledger, Left};
+use lifecycle::{Counted, Previous, Start};
 use queue::Queue;
 use sinks::config::SinkConfig;
 use sinks::{Accounts, Sinks, SinksError};
@@ -72,6 +77,8 @@ pub struct AuditConfig {
     pub overflow: Overflow,
     /// How large segments grow, and how long they are kept.
     pub limits: Limits,
+    /// Folder of the counters that outlive the process; none: where there is one in memory.
+    pub counters: Option<PathBuf>,
     /// What of callers' words is written.
     pub fields: Fields,
     /// Who signs the log.
@@ -180,8 +187,11 @@ impl AuditLog {
         };
         let journal = Journal::new(parts);
         let progress = journal.progress();
-        let (queue, receiver) = Queue::new(config.queue, config.overflow, config.mode, config.fields.clone());
-        let previous = Previous::of(&traces, None);
+        let (ledger, left) = config.ledger(log, instance);
+        let (queue, receiver) =
+            Queue::new(config.queue, config.overflow, config.mode, config.fields.clone(), ledger);
+        let counted = left.filter(|left| Some(left.instance) == traces.instance).map(Counted::from);
+        let previous = Previous::of(&traces, counted);
         let start = config.start(torn_bytes, previous);
         let writer = Worker::spawn(writer::Parts {
             queue: queue.clone(),
@@ -241,6 +251,25 @@ impl AuditLog {
 }
 
 impl AuditConfig {
+    /// The counters that outlive the process, and what the one before left in theirs. A log without them is kept
+    /// all the same: what a crash costs is bounded then, and not counted.
+    fn ledger(&self, log: Uuid, instance: Uuid) -> (Option<Ledger>, Option<Left>) {
+        let memory = PathBuf::from(ledger::FOLDER);
+        let folder = match &self.counters {
+            Some(folder) => folder,
+            None if memory.is_dir() => &memory,
+            // A disk that stands still holds up answers there.
+            None => &self.directory,
+        };
+        match Ledger::open(folder, log, instance) {
+            Ok((ledger, left)) => (Some(ledger), left),
+            Err(error) => {
+                tracing::warn!(%error, "what is issued is counted in this process only: after a crash, losses are bounded and not counted");
+                (None, None)
+            }
+        }
+    }
+
     fn start(&self, torn_bytes: u64, previous: Option<Previous>) -> Start {
         Start {
             version: env!("CARGO_PKG_VERSION"),

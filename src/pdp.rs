@@ -341,9 +341,10 @@ impl Pdp {
         match outcome {
             Ok(Decided { mut answer, asked, latency }) => {
                 self.policies_failed(&answer);
+                let required = answer.decision.needs_record();
                 let record =
                     || Record::Decision(Box::new(self.decision_record(call, &answer, asked, latency)));
-                let recording = match room.record(false, record) {
+                let recording = match room.record(required, record) {
                     Ok(recording) => recording,
                     Err(NotRecorded::Refuse) => return Err(Refused::Unrecorded),
                     Err(NotRecorded::Deny) => {

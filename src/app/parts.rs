@@ -52,6 +52,7 @@ pub(super) fn audit(log: &Log) -> std::io::Result<Option<AuditConfig>> {
             LogOverflow::Deny => Overflow::Deny,
         },
         limits: log.limits.clone(),
+        counters: log.counters.clone(),
         fields: fields(&log.fields)?,
         notary: log.notary.clone(),
         sinks: log.sinks.clone(),

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::ledger::{Counter, Ledger};
+
 /// How often a reading is taken before one that others have overtaken is good enough.
 const MAX_READINGS: usize = 100;
 
@@ -70,8 +72,10 @@ impl Counts {
 }
 
 /// The counters. A record is counted as issued before it can be counted as anything else.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tally {
+    /// The same, where it outlives the process.
+    ledger: Option<Ledger>,
     issued: AtomicU64,
     written: AtomicU64,
     queue_full: AtomicU64,
@@ -81,8 +85,30 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// All at nought; counted in a ledger too, if there is one.
+    pub(super) fn new(ledger: Option<Ledger>) -> Self {
+        let none = AtomicU64::default;
+        Self {
+            ledger,
+            issued: none(),
+            written: none(),
+            queue_full: none(),
+            io_error: none(),
+            writer_gone: none(),
+            unwritable: none(),
+        }
+    }
+
+    /// The counters that outlive the process.
+    pub(super) fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
     pub(super) fn issued(&self) {
         self.issued.fetch_add(1, Ordering::Release);
+        if let Some(ledger) = &self.ledger {
+            ledger.add(Counter::Issued, 1);
+        }
     }
 
     pub(super) fn written(&self, records: u64) {
@@ -97,6 +123,9 @@ impl Tally {
             DropReason::Unwritable => &self.unwritable,
         };
         counter.fetch_add(records, Ordering::Release);
+        if let Some(ledger) = self.ledger.as_ref().filter(|_| records > 0) {
+            ledger.add(Counter::Dropped(reason), records);
+        }
     }
 
     /// One reading. What is settled is read before what was issued, so that nothing settled is missing from it. If more

@@ -35,6 +35,7 @@ pub(crate) fn config(folder: &Path, queue: u32, overflow: Overflow) -> AuditConf
             retain_bytes: None,
             retain_age: None,
         },
+        counters: Some(folder.to_owned()),
         fields: fields(true),
         notary: NotaryConfig {
             key: folder.join("log.key"),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::counts::{Counts, DropReason};
+use super::ledger::Left;
 use super::spool::opened::Traces;
 
 /// A record that no answer made.
@@ -79,6 +80,12 @@ pub(super) struct Counted {
     pub(super) issued: u64,
     /// Records it had dropped.
     pub(super) dropped: u64,
+}
+
+impl From<Left> for Counted {
+    fn from(left: Left) -> Self {
+        Self { issued: left.issued, dropped: left.dropped.iter().map(|(_, count)| count).sum() }
+    }
 }
 
 impl Previous {

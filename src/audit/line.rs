@@ -5,7 +5,6 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::Result;
-use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::chain;
@@ -16,13 +15,12 @@ use super::lifecycle::Lifecycle;
 use super::outcome::OutcomeRecord;
 use super::record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord, Surface};
 use super::spool::frame::TooLong;
+use super::verdict;
 use crate::engine::authorize::Now;
-use crate::engine::cedar::{Annotations, CompiledPolicy, PolicyEffect};
 use crate::engine::convert::datetime;
 use crate::engine::datum::Reference;
-use crate::engine::decision::{Decision, Denial, PolicyError};
+use crate::engine::decision::Decision;
 use crate::engine::request::AuthzRequest;
-use crate::engine::terms::Obligation;
 
 /// Version of the lines.
 const VERSION: u8 = 1;
@@ -101,7 +99,7 @@ impl Encoder {
         let DecisionRecord { request, decision, .. } = record;
         parties(line, request, decision)?;
         facts(line, record)?;
-        outcome(line, decision)?;
+        verdict::write(line, decision)?;
         if self.seen.first((&decision.principal, &decision.action, &request.resource)) {
             line.member("first_seen", &true)?;
         }
@@ -276,86 +274,6 @@ fn is_named(name: &cedar_policy::EntityTypeName, text: &str) -> bool {
     name.namespace_components().all(|part| take(part) && take("::"))
         && take(name.basename())
         && rest.is_empty()
-}
-
-fn outcome(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
-    line.plain("decision", chain::effect(decision.effect));
-    if !decision.determining.is_empty() {
-        line.member("determining", &Each(decision.determining.iter().map(|policy| Determining::of(policy))))?;
-    }
-    let mut obligations = decision.obligations().peekable();
-    if obligations.peek().is_some() {
-        let obligations: Vec<_> = obligations.map(Obliged::of).collect();
-        line.member("obligations", &obligations)?;
-    }
-    if !decision.errors.is_empty() {
-        line.member("errors", &Each(decision.errors.iter().map(Failed::of)))?;
-    }
-    match &decision.denial {
-        Some(denial) => line.member("reason", &Reason::of(denial)),
-        None => Ok(()),
-    }
-}
-
-#[derive(Serialize)]
-struct Determining<'a> {
-    id: &'a SmolStr,
-    effect: &'static str,
-    annotations: &'a Annotations,
-}
-
-impl<'a> Determining<'a> {
-    fn of(policy: &'a CompiledPolicy) -> Self {
-        let effect = match policy.effect {
-            PolicyEffect::Permit => "permit",
-            PolicyEffect::Forbid => "forbid",
-        };
-        Self { id: &policy.id, effect, annotations: &policy.annotations }
-    }
-}
-
-/// An obligation; its properties are among its policy's annotations.
-#[derive(Serialize)]
-struct Obliged<'a> {
-    id: &'a SmolStr,
-    #[serde(rename = "type")]
-    kind: &'a SmolStr,
-    policy: &'a SmolStr,
-}
-
-impl<'a> Obliged<'a> {
-    fn of((policy, Obligation { id, kind, .. }): (&'a CompiledPolicy, &'a Obligation)) -> Self {
-        Self { id, kind, policy: &policy.id }
-    }
-}
-
-/// A policy that could not be evaluated, without Cedar's message, which may quote data.
-#[derive(Serialize)]
-struct Failed<'a> {
-    id: &'a SmolStr,
-    kind: &'static str,
-}
-
-impl<'a> Failed<'a> {
-    fn of(error: &'a PolicyError) -> Self {
-        Self { id: &error.policy.id, kind: error.failure.summary }
-    }
-}
-
-/// The message is a policy's `@reason`, or the engine's, which names entities and policies and no other value.
-#[derive(Serialize)]
-pub(super) struct Reason<'a> {
-    code: &'static str,
-    message: Capped<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<&'a str>,
-}
-
-impl<'a> Reason<'a> {
-    pub(super) fn of(denial: &'a Denial) -> Self {
-        let message = Capped(&denial.message, MAX_TEXT_BYTES);
-        Self { code: denial.code.as_str(), message, policy: denial.policy.as_deref() }
-    }
 }
 
 /// Why a record is not written.

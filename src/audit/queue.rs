@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, TryAcquireError, oneshot};
 
 use super::counts::{Counts, DropReason, Tally};
 use super::fields::Fields;
+use super::ledger::Ledger;
 use super::recent::Recent;
 use super::record::Record;
 use super::{Mode, Overflow};
@@ -109,11 +110,12 @@ impl Queue {
         overflow: Overflow,
         mode: Mode,
         fields: Fields,
+        ledger: Option<Ledger>,
     ) -> (Self, UnboundedReceiver<Message>) {
         let (sender, receiver) = unbounded_channel();
         let capacity = capacity.max(1);
         let places = Semaphore::new(usize::try_from(capacity).unwrap_or(Semaphore::MAX_PERMITS));
-        let (tally, failing, stop) = (Tally::default(), AtomicBool::new(false), OnceLock::new());
+        let (tally, failing, stop) = (Tally::new(ledger), AtomicBool::new(false), OnceLock::new());
         (
             Self {
                 shared: Arc::new(Shared {

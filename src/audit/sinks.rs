@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -45,11 +45,12 @@ use feeder::{Feed, Feeder};
 
 /// Takes records. Called by one thread, which may wait, but no longer than the sink's own limit of time.
 pub trait Sink: Debug + Send {
-    /// Delivers all of these, in order. Ok only when the other side has taken them, as far as it can tell.
+    /// Delivers all of these, in order. Ok only when the other side has taken them, as far as it can tell. Connections live
+    /// on `runtime`, which is the thread's own.
     ///
     /// # Errors
     /// [`SinkError`].
-    fn deliver(&mut self, batch: &Batch<'_>) -> Result<(), SinkError>;
+    fn deliver(&mut self, batch: &Batch<'_>, runtime: &Runtime) -> Result<(), SinkError>;
 
     /// Makes what was delivered last: called before a cursor says so for good.
     ///
@@ -212,19 +213,18 @@ impl Sinks {
 }
 
 fn open_one(config: &SinkConfig, directory: &Path) -> Result<Feeder, OpenError> {
-    let runtime = Arc::new(Builder::new_current_thread().enable_all().build()?);
-    let sink = sink(config, &runtime)?;
+    let sink = sink(config)?;
     let cursor = CursorFile::open(directory, &config.name)?;
-    Ok(Feeder::new(config, sink, cursor, runtime))
+    Ok(Feeder::new(config, sink, cursor))
 }
 
-fn sink(config: &SinkConfig, runtime: &Arc<Runtime>) -> Result<Box<dyn Sink>, OpenError> {
+fn sink(config: &SinkConfig) -> Result<Box<dyn Sink>, OpenError> {
     Ok(match &config.kind {
         SinkKind::Stdout => Box::new(stdout::StdoutSink::open()?),
         SinkKind::File(file) => Box::new(file::FileSink::open(file)?),
-        SinkKind::Http(http) => Box::new(http::HttpSink::open(http, Arc::clone(runtime))?),
-        SinkKind::Otlp(otlp) => Box::new(otlp::OtlpSink::open(otlp, Arc::clone(runtime))?),
-        SinkKind::Nats(nats) => Box::new(nats::NatsSink::open(nats, Arc::clone(runtime))?),
+        SinkKind::Http(http) => Box::new(http::HttpSink::open(http)?),
+        SinkKind::Otlp(otlp) => Box::new(otlp::OtlpSink::open(otlp)?),
+        SinkKind::Nats(nats) => Box::new(nats::NatsSink::open(nats)?),
     })
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 use super::Overflow;
 use super::counts::{Counts, DropReason};
 use super::journal::Journal;
+use super::ledger::Ledger;
 use super::lifecycle::{Gaps, Lifecycle, Start, Told};
 use super::queue::{Message, Queue};
 use super::record::Record;
@@ -155,6 +156,8 @@ impl Worker {
         let Parts { queue, receiver, mut journal, accounts, start, .. } = parts;
         journal.say(&Lifecycle::Start(start))?;
         journal.checkpoint(Account::default())?;
+        // What the counters of the process before said is on disk now.
+        queue.tally().ledger().map_or(Ok(()), Ledger::begin)?;
         let (ended_sender, ended) = watch::channel(());
         let (finished_sender, finished) = mpsc::channel();
         let worker = Self {
@@ -338,6 +341,8 @@ impl Worker {
             .and_then(|()| self.sync());
         let until = self.queue.stops().unwrap_or_else(Instant::now);
         self.journal.finish(until.min(Instant::now() + WITNESSED));
+        let ledger = self.queue.tally().ledger();
+        let ended = ended.and_then(|()| ledger.map_or(Ok(()), Ledger::close_clean));
         if let Err(error) = ended {
             tracing::error!(%error, "the decision log may not survive a crash of the machine");
         }

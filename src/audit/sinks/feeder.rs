@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -47,23 +47,17 @@ pub(super) struct Feeder {
     sink: Box<dyn Sink>,
     cursor: CursorFile,
     account: Arc<Account>,
-    runtime: Arc<Runtime>,
     batch_records: usize,
     batch_bytes: usize,
 }
 
 impl Feeder {
-    /// A feeder of this sink. Whatever the sink does in the background it does on `runtime`.
-    pub(super) fn new(
-        config: &SinkConfig,
-        sink: Box<dyn Sink>,
-        cursor: CursorFile,
-        runtime: Arc<Runtime>,
-    ) -> Self {
+    /// A feeder of this sink.
+    pub(super) fn new(config: &SinkConfig, sink: Box<dyn Sink>, cursor: CursorFile) -> Self {
         let tally = cursor.found().map(|cursor| cursor.tally()).unwrap_or_default();
         let account = Arc::new(Account::new(&config.name, config.kind.as_str(), tally));
         let (batch_records, batch_bytes) = (config.batch_records, config.batch_bytes);
-        Self { sink, cursor, account, runtime, batch_records, batch_bytes }
+        Self { sink, cursor, account, batch_records, batch_bytes }
     }
 
     pub(super) fn account(&self) -> Arc<Account> {
@@ -76,7 +70,11 @@ impl Feeder {
         let name = format!("mandate-sink-{}", self.account.name());
         let spawned = thread::Builder::new().name(name).spawn(move || {
             let _end = end;
-            Feeding::begin(self, feed).run();
+            // Made here, and dropped here: it must not be dropped where others wait.
+            match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => Feeding::begin(self, feed, runtime).run(),
+                Err(error) => tracing::error!(%error, "a sink of the decision log cannot be fed"),
+            }
         });
         spawned.map(drop)
     }
@@ -97,6 +95,7 @@ enum Step {
 struct Feeding {
     feeder: Feeder,
     feed: Feed,
+    runtime: Runtime,
     reader: LogReader,
     tally: Tally,
     /// What was read. The sink has what is before `start`; what is before `end` it is offered next.
@@ -117,7 +116,7 @@ struct Feeding {
 }
 
 impl Feeding {
-    fn begin(feeder: Feeder, feed: Feed) -> Self {
+    fn begin(feeder: Feeder, feed: Feed, runtime: Runtime) -> Self {
         let tally = begin(&feeder, &feed);
         feeder.account.set(tally);
         feeder.account.set_settled(tally.next);
@@ -125,6 +124,7 @@ impl Feeding {
             reader: LogReader::new(&feed.directory, tally.next),
             settled: (Instant::now(), tally.next),
             most: feeder.batch_records,
+            runtime,
             feeder,
             feed,
             tally,
@@ -179,7 +179,7 @@ impl Feeding {
         let entries = self.entries.get(self.start..self.end).unwrap_or_default();
         let offered = entries.len();
         let batch = Batch { log: self.feed.log, entries };
-        match self.feeder.sink.deliver(&batch) {
+        match self.feeder.sink.deliver(&batch, &self.runtime) {
             Ok(()) => self.taken(offered, 0),
             Err(SinkError::Partly { rejected, why }) => {
                 self.lost(Loss::Rejected, rejected, &why);
@@ -320,7 +320,7 @@ impl Feeding {
         let unsettled = self.settled.1 != self.tally.next;
         let longest = if unsettled { longest.min(SETTLE) } else { longest };
         let (progress, stops) = (&mut self.feed.progress, &mut self.feed.stops);
-        self.feeder.runtime.block_on(async {
+        self.runtime.block_on(async {
             let more = async {
                 match progress.changed().await {
                     Ok(()) if for_more => {}

@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::account::{Lost, SinkStatus};
-use super::config::{SinkConfig, SinkKind};
+use super::config::{HeaderConfig, NatsConfig, NatsCredentials, OtlpConfig, SinkConfig, SinkKind};
 use super::cursor::CursorFile;
 use super::feeder::Feeder;
 use super::{Accounts, Batch, Feeding, Sink, SinkError, Sinks};
@@ -31,14 +31,12 @@ struct Log {
 }
 
 impl Log {
-    /// Segments of these records, all synced.
-    fn of(segments: &[Range<u64>]) -> Self {
+    /// A segment of these records, all synced.
+    fn of(records: Range<u64>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join(segment::FOLDER)).unwrap();
         let log = Self { folder, progress: watch::channel(Progress::default()).0 };
-        for records in segments {
-            log.add(records.clone());
-        }
+        log.add(records);
         log
     }
 
@@ -65,7 +63,8 @@ impl Log {
     }
 
     fn sync(&self, synced: u64) {
-        self.progress.send_replace(Progress { written: synced, synced });
+        // Much more is written than is synced: that is nobody's yet.
+        self.progress.send_replace(Progress { written: synced + 1000, synced });
     }
 
     /// Feeds a sink that takes batches or not, as `answers` says.
@@ -87,8 +86,7 @@ impl Log {
             kind: SinkKind::Stdout,
         };
         let cursor = CursorFile::open(self.folder.path(), "test").unwrap();
-        let runtime = Arc::new(Builder::new_current_thread().enable_all().build().unwrap());
-        let feeder = Feeder::new(&config, sink, cursor, runtime);
+        let feeder = Feeder::new(&config, sink, cursor);
         let accounts = Accounts([feeder.account()].into());
         let sinks = Sinks { feeders: vec![feeder], accounts };
         let feeding = sinks.start(log, self.folder.path().to_owned(), &self.progress.subscribe()).unwrap();
@@ -99,8 +97,11 @@ impl Log {
 /// A sink of the test's.
 struct Scripted {
     taken: Arc<Mutex<Vec<u64>>>,
-    answers: Box<dyn FnMut(&[u64]) -> Result<(), SinkError> + Send>,
+    answers: Box<Script>,
 }
+
+/// What to answer to records with these sequences.
+type Script = dyn FnMut(&[u64]) -> Result<(), SinkError> + Send;
 
 impl fmt::Debug for Scripted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,7 +110,7 @@ impl fmt::Debug for Scripted {
 }
 
 impl Sink for Scripted {
-    fn deliver(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
+    fn deliver(&mut self, batch: &Batch<'_>, _runtime: &Runtime) -> Result<(), SinkError> {
         let sequences: Vec<_> = batch.entries.iter().map(|entry| entry.sequence).collect();
         for entry in batch.entries {
             assert_eq!(entry.line, format!("{{\"sequence\":{}}}", entry.sequence).into_bytes());
@@ -173,7 +174,8 @@ fn refused() -> Result<(), SinkError> {
 
 #[test]
 fn all_that_is_synced_is_delivered_once_in_order_and_nothing_else() {
-    let log = Log::of(&[0..40, 40..100]);
+    let log = Log::of(0..40);
+    log.add(40..100);
     log.sync(70);
     let fed = log.feed(|batch| {
         assert!(!batch.is_empty() && batch.len() <= 16, "{batch:?}");
@@ -192,7 +194,7 @@ fn all_that_is_synced_is_delivered_once_in_order_and_nothing_else() {
 
 #[test]
 fn a_restart_goes_on_at_the_cursor_and_the_floor_is_what_is_on_disk() {
-    let log = Log::of(&[0..100]);
+    let log = Log::of(0..100);
     log.sync(50);
     let fed = log.feed(|_| Ok(()));
     fed.until(|status| status.next == 50);
@@ -210,7 +212,7 @@ fn a_restart_goes_on_at_the_cursor_and_the_floor_is_what_is_on_disk() {
 
 #[test]
 fn a_sink_that_is_down_misses_nothing_and_is_offered_less() {
-    let log = Log::of(&[0..200]);
+    let log = Log::of(0..200);
     let mut failures = 0;
     let mut offered = Vec::new();
     let fed = log.feed(move |batch| {
@@ -231,7 +233,7 @@ fn a_sink_that_is_down_misses_nothing_and_is_offered_less() {
 
 #[test]
 fn what_is_refused_for_good_is_given_up_alone() {
-    let log = Log::of(&[0..100]);
+    let log = Log::of(0..100);
     let poison = [3, 40, 41, 64, 99];
     let fed =
         log.feed(move |batch| if batch.iter().any(|one| poison.contains(one)) { refused() } else { Ok(()) });
@@ -244,7 +246,7 @@ fn what_is_refused_for_good_is_given_up_alone() {
 
 #[test]
 fn a_sink_that_refuses_everything_does_not_use_up_the_log() {
-    let log = Log::of(&[0..1000]);
+    let log = Log::of(0..1000);
     let fed = log.feed(|_| refused());
     let status = fed.until(|status| status.failures >= 4);
     assert!(status.lost.refused >= 32 && status.lost.refused < 40, "{status:?}");
@@ -254,7 +256,7 @@ fn a_sink_that_refuses_everything_does_not_use_up_the_log() {
 
 #[test]
 fn what_a_batch_was_taken_without_is_counted() {
-    let log = Log::of(&[0..16]);
+    let log = Log::of(0..16);
     let fed = log.feed(|_| Err(SinkError::Partly { rejected: 3, why: "too old".to_owned() }));
     let status = fed.until(|status| status.next == 16);
     assert_eq!((status.delivered, status.lost.rejected, fed.taken().len()), (13, 3, 16));
@@ -262,7 +264,9 @@ fn what_a_batch_was_taken_without_is_counted() {
 
 #[test]
 fn what_retention_took_before_the_sink_had_it_is_counted() {
-    let log = Log::of(&[0..10, 10..20, 20..30]);
+    let log = Log::of(0..10);
+    log.add(10..20);
+    log.add(20..30);
     log.sync(5);
     let fed = log.feed(|_| Ok(()));
     fed.until(|status| status.next == 5);
@@ -279,14 +283,16 @@ fn what_retention_took_before_the_sink_had_it_is_counted() {
 
 #[test]
 fn a_new_sink_misses_nothing_that_was_gone_before_it() {
-    let log = Log::of(&[20..30]);
+    let log = Log::of(20..30);
     let status = log.feed(|_| Ok(())).until(|status| status.next == 30);
     assert_eq!((status.begun, status.delivered, total(status.lost)), (20, 10, 0));
 }
 
 #[test]
 fn what_cannot_be_read_is_counted_and_the_next_segment_is_delivered() {
-    let log = Log::of(&[0..10, 10..20, 20..30]);
+    let log = Log::of(0..10);
+    log.add(10..20);
+    log.add(20..30);
     let path = log.segment(0);
     let mut bytes = fs::read(&path).unwrap();
     let at = bytes.len() - 3;
@@ -301,7 +307,7 @@ fn what_cannot_be_read_is_counted_and_the_next_segment_is_delivered() {
 
 #[test]
 fn damage_in_the_segment_that_is_written_is_no_loss_yet() {
-    let log = Log::of(&[0..10]);
+    let log = Log::of(0..10);
     let path = log.segment(0);
     let whole = fs::read(&path).unwrap();
     let mut bytes = whole.clone();
@@ -319,7 +325,7 @@ fn damage_in_the_segment_that_is_written_is_no_loss_yet() {
 #[test]
 fn a_cursor_of_another_log_or_beyond_this_one_begins_anew() {
     for (other, synced) in [(Uuid::from_u128(8), 10), (LOG, 6)] {
-        let log = Log::of(&[0..10]);
+        let log = Log::of(0..10);
         let fed = log.feed_log(other, |_| Ok(()));
         fed.until(|status| status.next == 10);
         fed.stop(PATIENCE);
@@ -333,7 +339,7 @@ fn a_cursor_of_another_log_or_beyond_this_one_begins_anew() {
 
 #[test]
 fn the_end_is_prompt_after_one_more_try() {
-    let log = Log::of(&[0..100]);
+    let log = Log::of(0..100);
     let tries = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&tries);
     let fed = log.feed(move |_| {
@@ -349,7 +355,7 @@ fn the_end_is_prompt_after_one_more_try() {
 
 #[test]
 fn the_end_delivers_what_is_left_and_leaves_a_sink_that_hangs() {
-    let log = Log::of(&[0..1000]);
+    let log = Log::of(0..1000);
     let fed = log.feed(|_| Ok(()));
     assert_eq!(fed.stop(PATIENCE).lag_records, 0, "as long as it takes records");
     log.add(1000..1016);
@@ -367,9 +373,32 @@ fn the_end_delivers_what_is_left_and_leaves_a_sink_that_hangs() {
 
 #[test]
 fn a_thread_that_panics_is_noticed() {
-    let log = Log::of(&[0..10]);
+    let log = Log::of(0..10);
     let fed = log.feed(|_| panic!("as the test wants"));
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     let ended = fed.feeding.ended();
     runtime.block_on(async { tokio::time::timeout(PATIENCE, ended).await }).expect("its end is noticed");
+}
+
+#[tokio::test]
+async fn sinks_are_opened_and_dropped_where_nothing_may_block() {
+    let log = Log::of(0..1);
+    let network =
+        |name: &str, kind| SinkConfig { name: name.to_owned(), batch_records: 1, batch_bytes: 1, kind };
+    let url: ::http::Uri = "http://127.0.0.1:1/".parse().unwrap();
+    let (headers, timeout) = (HeaderConfig::default(), Duration::from_secs(1));
+    let otlp = OtlpConfig { url, headers, ca_file: None, timeout };
+    let nats = NatsConfig {
+        servers: vec!["nats://127.0.0.1:1".to_owned()],
+        subject: "a".to_owned(),
+        stream: None,
+        credentials: NatsCredentials::None,
+        tls: false,
+        ca_file: Some(log.folder.path().join("absent")),
+        timeout,
+    };
+    let configs = [network("first", SinkKind::Otlp(otlp)), network("second", SinkKind::Nats(nats))];
+    let error = Sinks::open(&configs, log.folder.path()).unwrap_err().to_string();
+    assert!(error.contains("`log.sinks.second`") && error.contains("absent"), "{error}");
+    drop(Sinks::open(&configs[..1], log.folder.path()).unwrap());
 }

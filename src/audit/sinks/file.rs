@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::runtime::Runtime;
 
 use super::config::FileConfig;
 use super::lines::{self, Lines, Target};
@@ -115,7 +116,7 @@ impl FileSink {
 }
 
 impl Sink for FileSink {
-    fn deliver(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
+    fn deliver(&mut self, batch: &Batch<'_>, _runtime: &Runtime) -> Result<(), SinkError> {
         let lines = lines::of(batch);
         let written = self.file(lines.len()).and_then(|file| file.append(&lines));
         written.map_err(|error| SinkError::later(format!("`{}`: {error}", self.path.display())))

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::runtime::Builder;
 
 use uuid::Uuid;
 
@@ -17,10 +18,15 @@ use crate::audit::spool::reader::Entry;
 
 const LINE: &[u8] = b"{\"a\":\"a line of some 34 bytes\"}\n";
 
+fn deliver(sink: &mut FileSink, entries: &[Entry]) {
+    let runtime = Builder::new_current_thread().build().unwrap();
+    sink.deliver(&Batch { log: Uuid::nil(), entries }, &runtime).unwrap();
+}
+
 /// Delivers one line, which is written with its end.
 fn put(sink: &mut FileSink, line: &[u8]) {
     let line = line.strip_suffix(b"\n").unwrap().to_vec();
-    sink.deliver(&Batch { log: Uuid::nil(), entries: &[Entry { sequence: 0, line }] }).unwrap();
+    deliver(sink, &[Entry { sequence: 0, line }]);
 }
 
 fn sink(folder: &Path, rotate_bytes: u64, keep: usize) -> FileSink {
@@ -171,7 +177,7 @@ fn a_batch_is_one_line_for_each_record() {
     let folder = TempDir::new().unwrap();
     let mut sink = sink(folder.path(), 1000, 1);
     let entries = [0, 1, 2].map(|sequence| Entry { sequence, line: sequence.to_string().into_bytes() });
-    sink.deliver(&Batch { log: Uuid::nil(), entries: &entries }).unwrap();
+    deliver(&mut sink, &entries);
     sink.settle().unwrap();
     assert_eq!(current(&folder), "0\n1\n2\n");
 }

@@ -1,7 +1,6 @@
 //! Batches to an HTTP server. Redirects are not followed: records go where the configuration says, or nowhere.
 
 use std::io::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
@@ -33,7 +32,6 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(super) struct HttpSink {
     config: HttpConfig,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    runtime: Arc<Runtime>,
 }
 
 impl HttpSink {
@@ -41,14 +39,14 @@ impl HttpSink {
     ///
     /// # Errors
     /// Nobody could vouch for the server.
-    pub(super) fn open(config: &HttpConfig, runtime: Arc<Runtime>) -> Result<Self, OpenError> {
+    pub(super) fn open(config: &HttpConfig) -> Result<Self, OpenError> {
         let connector = outbound::connector(&config.url, config.ca_file.as_deref(), MAX_CONNECT)?;
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(1)
             .build(connector);
-        Ok(Self { config: config.clone(), client, runtime })
+        Ok(Self { config: config.clone(), client })
     }
 
     fn request(&self, batch: &Batch<'_>) -> Result<Request<Full<Bytes>>, SinkError> {
@@ -108,11 +106,10 @@ impl HttpSink {
 }
 
 impl Sink for HttpSink {
-    fn deliver(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
+    fn deliver(&mut self, batch: &Batch<'_>, runtime: &Runtime) -> Result<(), SinkError> {
         let request = self.request(batch)?;
         let limit = self.config.timeout;
-        let exchanged =
-            self.runtime.block_on(async { tokio::time::timeout(limit, self.exchange(request)).await });
+        let exchanged = runtime.block_on(async { tokio::time::timeout(limit, self.exchange(request)).await });
         exchanged.map_err(|_late| SinkError::later(format!("no answer within {} s", limit.as_secs_f64())))?
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
-use std::sync::Arc;
 
 use async_nats::ConnectOptions;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self, Context, ErrorCode};
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::runtime::Runtime;
 
 use super::config::{NatsConfig, NatsCredentials};
@@ -22,7 +22,6 @@ use crate::outbound;
 #[derive(Debug)]
 pub(super) struct NatsSink {
     config: NatsConfig,
-    runtime: Arc<Runtime>,
     /// None before the first delivery and after one that failed: a connection that hangs is not believed.
     stream: Option<Context>,
     /// Of a batch that was acknowledged in part: these were.
@@ -34,11 +33,11 @@ impl NatsSink {
     ///
     /// # Errors
     /// The file of authorities cannot be used.
-    pub(super) fn open(config: &NatsConfig, runtime: Arc<Runtime>) -> Result<Self, OpenError> {
+    pub(super) fn open(config: &NatsConfig) -> Result<Self, OpenError> {
         if let Some(file) = &config.ca_file {
             outbound::authorities(Some(file))?;
         }
-        Ok(Self { config: config.clone(), runtime, stream: None, acknowledged: BTreeSet::new() })
+        Ok(Self { config: config.clone(), stream: None, acknowledged: BTreeSet::new() })
     }
 
     async fn publish(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
@@ -49,7 +48,7 @@ impl NatsSink {
         let stream = self.stream.insert(stream).clone();
         self.acknowledged.retain(|sequence| *sequence >= batch.first());
         let mut outcome = Ok(());
-        let mut under_way = Vec::new();
+        let mut under_way = FuturesUnordered::new();
         for entry in batch.entries.iter().filter(|entry| !self.acknowledged.contains(&entry.sequence)) {
             let message = self.message(batch, entry);
             match stream.send_publish(self.config.subject.clone(), message).await {
@@ -60,7 +59,8 @@ impl NatsSink {
                 }
             }
         }
-        for (sequence, answer) in join_all(under_way).await {
+        // Each is noted as it comes: the others may never.
+        while let Some((sequence, answer)) = under_way.next().await {
             match answer {
                 Ok(_acknowledgement) => {
                     self.acknowledged.insert(sequence);
@@ -83,8 +83,8 @@ impl NatsSink {
 }
 
 impl Sink for NatsSink {
-    fn deliver(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
-        let (runtime, limit) = (Arc::clone(&self.runtime), self.config.timeout);
+    fn deliver(&mut self, batch: &Batch<'_>, runtime: &Runtime) -> Result<(), SinkError> {
+        let limit = self.config.timeout;
         let published = runtime.block_on(async { tokio::time::timeout(limit, self.publish(batch)).await });
         let late =
             |_late| SinkError::later(format!("not all was acknowledged within {} s", limit.as_secs_f64()));

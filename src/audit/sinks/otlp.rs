@@ -1,6 +1,5 @@
 //! Batches to an OpenTelemetry collector, over gRPC: one log record for each, its body the record's text.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::Uri;
@@ -35,8 +34,9 @@ const USUAL_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct OtlpSink {
     config: OtlpConfig,
-    client: LogsServiceClient<Channel>,
-    runtime: Arc<Runtime>,
+    endpoint: Endpoint,
+    /// None before the first delivery.
+    client: Option<LogsServiceClient<Channel>>,
 }
 
 impl OtlpSink {
@@ -44,11 +44,9 @@ impl OtlpSink {
     ///
     /// # Errors
     /// Nobody could vouch for the collector.
-    pub(super) fn open(config: &OtlpConfig, runtime: Arc<Runtime>) -> Result<Self, OpenError> {
+    pub(super) fn open(config: &OtlpConfig) -> Result<Self, OpenError> {
         let endpoint = endpoint(&config.url, config)?;
-        let _entered = runtime.enter();
-        let client = LogsServiceClient::new(endpoint.connect_lazy());
-        Ok(Self { config: config.clone(), client, runtime: Arc::clone(&runtime) })
+        Ok(Self { config: config.clone(), endpoint, client: None })
     }
 
     fn request(&self, batch: &Batch<'_>) -> Result<Request<ExportLogsServiceRequest>, SinkError> {
@@ -60,11 +58,11 @@ impl OtlpSink {
 }
 
 impl Sink for OtlpSink {
-    fn deliver(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
+    fn deliver(&mut self, batch: &Batch<'_>, runtime: &Runtime) -> Result<(), SinkError> {
         let (request, limit) = (self.request(batch)?, self.config.timeout);
-        let client = &mut self.client;
-        let exported =
-            self.runtime.block_on(async { tokio::time::timeout(limit, client.export(request)).await });
+        let _entered = runtime.enter();
+        let client = self.client.get_or_insert_with(|| LogsServiceClient::new(self.endpoint.connect_lazy()));
+        let exported = runtime.block_on(async { tokio::time::timeout(limit, client.export(request)).await });
         let late = |_late| SinkError::later(format!("no answer within {} s", limit.as_secs_f64()));
         match exported.map_err(late)? {
             Ok(answer) => accepted(answer.into_inner()),

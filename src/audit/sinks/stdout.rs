@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
+use tokio::runtime::Runtime;
+
 use super::lines::{self, Lines, Target};
 use super::{Batch, Sink, SinkError};
 
@@ -32,7 +34,7 @@ impl StdoutSink {
 }
 
 impl Sink for StdoutSink {
-    fn deliver(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
+    fn deliver(&mut self, batch: &Batch<'_>, _runtime: &Runtime) -> Result<(), SinkError> {
         // Whoever else prints waits, so that lines stay whole.
         let mut others = io::stdout().lock();
         let written = others.flush().and_then(|()| self.lines.append(&lines::of(batch)));

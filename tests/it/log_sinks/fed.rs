@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mandate::audit::sinks::account::SinkStatus;
@@ -20,16 +21,22 @@ pub(super) const LOG: Uuid = Uuid::from_u128(0x0192_b1a2_7c3d_7e4f_8a5b_6c7d_8e9
 /// Longest time for something to happen on a busy machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a sink is down: moments, or in a soak what the variable says.
+pub(super) fn outage() -> Duration {
+    let seconds = std::env::var("MANDATE_SINK_DOWN").map(|seconds| seconds.parse().expect("seconds"));
+    seconds.map_or(Duration::from_secs(2), Duration::from_secs)
+}
+
 /// A log's folder, and how far it is synced.
 pub(super) struct Log {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     progress: watch::Sender<Progress>,
 }
 
 impl Log {
     /// One segment of so many records, all synced.
     pub(super) fn of(records: u64) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         fs::create_dir(folder.path().join(segment::FOLDER)).unwrap();
         let log = Self { folder, progress: watch::channel(Progress::default()).0 };
         log.add(0..records);
@@ -82,11 +89,8 @@ impl Log {
         let file = self.file("mandate.toml", &format!("[log.sinks.test]\n{sink}"));
         let config = Config::load(Some(&file), Overrides::default()).unwrap();
         let sinks = Sinks::open(&config.log.sinks, self.folder.path()).unwrap();
-        let progress = self.progress.subscribe();
-        Fed {
-            feeding: sinks.start(LOG, self.folder.path().to_owned(), &progress).unwrap(),
-            runtime: runtime(),
-        }
+        let feeding = sinks.start(LOG, self.folder.path().to_owned(), &self.progress.subscribe()).unwrap();
+        Fed { feeding, runtime: runtime(), _folder: Arc::clone(&self.folder) }
     }
 }
 
@@ -108,6 +112,7 @@ pub(super) fn runtime() -> Runtime {
 pub(super) struct Fed {
     feeding: Feeding,
     runtime: Runtime,
+    _folder: Arc<TempDir>,
 }
 
 impl Fed {
@@ -126,7 +131,7 @@ impl Fed {
             if what(&status) {
                 return status;
             }
-            assert!(begun.elapsed() < PATIENCE, "it does not come: {status:?}");
+            assert!(begun.elapsed() < PATIENCE + outage(), "it does not come: {status:?}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

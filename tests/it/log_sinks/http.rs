@@ -158,24 +158,20 @@ fn server_config(shown: &Shown) -> ServerConfig {
 #[test]
 fn only_a_server_that_the_authorities_vouch_for_has_records() {
     let papers = Papers::new();
-    let receiver =
-        Receiver::at(([127, 0, 0, 1], 0).into(), Some(server_config(&papers.authority.server())), |_| {
-            Answer::Take
-        });
-    let sink = |host: &str, authority: &Authority| {
+    let receiver = |shown: &Shown| {
+        Receiver::at(([127, 0, 0, 1], 0).into(), Some(server_config(shown)), |_| Answer::Take)
+    };
+    let sink = |receiver: &Receiver, authority: &Authority| {
         papers.put("ca.pem", &authority.pem);
         let (port, ca) = (receiver.address.port(), papers.path("ca.pem"));
-        format!("kind = 'http'\nurl = 'https://{host}:{port}/'\nca_file = '{}'\n", ca.display())
+        format!("kind = 'http'\nurl = 'https://localhost:{port}/'\nca_file = '{}'\n", ca.display())
     };
-    let log = Log::of(10);
-    let strangers = log.feed(&sink("localhost", &Authority::root("somebody else")));
-    strangers.problem("certificate");
-    // A name of this host that the certificate does not have.
-    let misnamed = Log::of(10).feed(&sink("127.0.0.2", &papers.authority));
-    misnamed.until(|status| status.failures > 1);
-    assert!(receiver.posted().is_empty());
-    drop((strangers, misnamed));
-    Log::of(10).feed(&sink("localhost", &papers.authority)).delivered(10);
+    let named = receiver(&papers.authority.server());
+    Log::of(10).feed(&sink(&named, &Authority::root("somebody else"))).problem("certificate");
+    let misnamed = receiver(&papers.authority.server_named(&["elsewhere.example"]));
+    Log::of(10).feed(&sink(&misnamed, &papers.authority)).problem("certificate");
+    assert!(named.posted().is_empty() && misnamed.posted().is_empty());
+    Log::of(10).feed(&sink(&named, &papers.authority)).delivered(10);
 }
 
 #[test]

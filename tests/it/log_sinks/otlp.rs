@@ -97,15 +97,16 @@ fn a_record_that_is_refused_for_good_is_given_up_alone() {
 #[test]
 fn only_a_collector_that_the_authorities_vouch_for_has_records() {
     let papers = Papers::new();
-    let collector = Collector::answering(Some(&papers.authority.server()), |_| accepted());
-    let sink = |authority: &Authority| {
+    let sink = |collector: &Collector, authority: &Authority| {
         papers.put("ca.pem", &authority.pem);
         let (port, ca) = (collector.address.port(), papers.path("ca.pem"));
         format!("kind = 'otlp'\nurl = 'https://localhost:{port}'\nca_file = '{}'\n", ca.display())
     };
-    let strangers = Log::of(10).feed(&sink(&Authority::root("somebody else")));
-    strangers.until(|status| status.failures > 1);
-    assert!(collector.taken().is_empty());
-    drop(strangers);
-    Log::of(10).feed(&sink(&papers.authority)).delivered(10);
+    let named = Collector::answering(Some(&papers.authority.server()), |_| accepted());
+    Log::of(10).feed(&sink(&named, &Authority::root("somebody else"))).problem("certificate");
+    let shown = papers.authority.server_named(&["elsewhere.example"]);
+    let misnamed = Collector::answering(Some(&shown), |_| accepted());
+    Log::of(10).feed(&sink(&misnamed, &papers.authority)).problem("certificate");
+    assert!(named.taken().is_empty() && misnamed.taken().is_empty());
+    Log::of(10).feed(&sink(&named, &papers.authority)).delivered(10);
 }
