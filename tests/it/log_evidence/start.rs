@@ -94,3 +94,11 @@ fn the_private_key_is_in_no_output() {
         assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{}", file.display());
     }
 }
+
+#[test]
+fn how_a_witness_is_stands_in_the_metrics() {
+    let site = Site::new();
+    let process = site.start();
+    assert!(process.metric("pdp_log_witness_seen_timestamp_seconds{witness=\"0-directory\"}") > 1.7e9);
+    assert_eq!(process.metric("pdp_log_witness_failures_total{witness=\"0-directory\"}"), 0.0);
+}
