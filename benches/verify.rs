@@ -53,7 +53,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let (records, bytes) = (u32::try_from(records)?, u32::try_from(bytes / 1_000_000)?);
     let [per_second, megabytes] = [records, bytes].map(|number| f64::from(number) / used.as_secs_f64());
-    println!("{records} records, {bytes} MB: {per_second:.0} records/s, {megabytes:.0} MB/s of processor time ({used:.2?}; {took:.2?} in all)");
+    println!(
+        "{records} records, {bytes} MB: {per_second:.0} records/s, {megabytes:.0} MB/s of processor time ({used:.2?}; {took:.2?} in all)"
+    );
     Ok(())
 }
 

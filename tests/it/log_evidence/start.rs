@@ -24,7 +24,12 @@ fn a_log_whose_end_was_cut_off_or_changed_stops_the_start_and_is_not_touched() {
     let cut = whole[..third.from].to_vec();
     copy.change(0, |lines| lines[2] = lines[2].replacen('"', " \"", 1));
     let changed = fs::read(copy.segment(0)).unwrap();
-    for (bytes, said) in [(cut, "missing from its end"), (changed, "they were changed")] {
+    // A length that reaches beyond the end of the file looks like a torn end, but for what is behind it.
+    let mut longer = whole.clone();
+    longer[third.from + 2] ^= 0x10;
+    let changes =
+        [(cut, "missing from its end"), (changed, "they were changed"), (longer, "records behind it")];
+    for (bytes, said) in changes {
         fs::write(&path, &bytes).unwrap();
         let ended = site.try_start().expect_err("it must not start");
         ended.check_code(1);
