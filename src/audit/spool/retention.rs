@@ -54,7 +54,7 @@ pub(in crate::audit) fn enforce(
         let modified = fs::metadata(&old.path)?.modified()?;
         let age = now.duration_since(modified).unwrap_or_default();
         let aged = limits.retain_age.is_some_and(|most| age > most);
-        if !over_budget && !(aged && delivered) {
+        if !(over_budget || aged && delivered) {
             break;
         }
         fs::remove_file(&old.path)?;
