@@ -42,6 +42,7 @@ mod queue_tests;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use journal::Journal;
 use ledger::{Ledger, Left};
@@ -53,6 +54,7 @@ use spool::appender::Appender;
 use spool::opened::{self, OpenError, Opened};
 use spool::retention::Limits;
 use tree::notary::{Notary, NotaryConfig, NotaryError};
+use tree::witness::WitnessState;
 use uuid::Uuid;
 use writer::Worker;
 
@@ -142,6 +144,7 @@ pub enum LogError {
 pub struct AuditLog {
     queue: Option<Queue>,
     accounts: Accounts,
+    witnesses: Arc<[WitnessState]>,
 }
 
 /// A log that is open, the thread that writes it, and those that deliver it.
@@ -159,7 +162,7 @@ impl AuditLog {
     /// A log that is off: no thread, no queue, nothing counted.
     pub fn off() -> OpenLog {
         OpenLog {
-            log: Self { queue: None, accounts: Accounts::default() },
+            log: Self { queue: None, accounts: Accounts::default(), witnesses: Arc::default() },
             writer: Writer::off(),
             feeding: None,
         }
@@ -188,6 +191,7 @@ impl AuditLog {
         let notary = Notary::open(&config.notary, directory, log, instance, traces.has_checkpoints)?;
         let sinks = Sinks::open(&config.sinks, directory)?;
         let accounts = sinks.accounts();
+        let witnesses = notary.witnesses().into();
         let appender = Appender::new(directory, last);
         let parts = journal::Parts {
             directory: directory.clone(),
@@ -216,7 +220,7 @@ impl AuditLog {
             faults,
         })?;
         let feeding = sinks.start(log, directory.clone(), &progress)?;
-        Ok(OpenLog { log: Self { queue: Some(queue), accounts }, writer, feeding: Some(feeding) })
+        Ok(OpenLog { log: Self { queue: Some(queue), accounts, witnesses }, writer, feeding: Some(feeding) })
     }
 
     /// Room for this many records: under [`Overflow::Block`] it waits until there is, otherwise never. Dropping the
@@ -262,6 +266,11 @@ impl AuditLog {
     /// What became of every record so far.
     pub fn counts(&self) -> Counts {
         self.queue.as_ref().map(Queue::counts).unwrap_or_default()
+    }
+
+    /// To whom checkpoints are shown, and how they are.
+    pub fn witnesses(&self) -> &[WitnessState] {
+        &self.witnesses
     }
 
     /// What became of them at the sinks.

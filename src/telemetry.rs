@@ -5,3 +5,4 @@ pub mod lines;
 pub mod metrics;
 mod registered;
 mod sinks;
+mod witnesses;

@@ -239,6 +239,7 @@ impl ServiceReport {
             insecure: self.insecure,
             callers: self.gates.observed(),
             sinks: self.audit.accounts().statuses(),
+            witnesses: self.audit.witnesses().to_vec(),
         }
     }
 

@@ -19,8 +19,10 @@ use prometheus::{
 use super::callers::{CallerMetrics, ObservedCallers};
 use super::registered::{counter, counters, gauge, gauges, raise, signed};
 use super::sinks::SinkMetrics;
+use super::witnesses::WitnessMetrics;
 use crate::audit::record::{CacheUse, Surface};
 use crate::audit::sinks::account::SinkStatus;
+use crate::audit::tree::witness::WitnessState;
 use crate::engine::decision::Effect;
 use cache::CacheMetrics;
 pub use cache::{Bypass, Verification};
@@ -257,6 +259,8 @@ pub struct Observed {
     pub callers: ObservedCallers,
     /// Where the decision log is delivered to.
     pub sinks: Vec<SinkStatus>,
+    /// To whom its checkpoints are shown.
+    pub witnesses: Vec<WitnessState>,
 }
 
 /// The metrics that are set from [`Observed`].
@@ -284,6 +288,7 @@ struct ObservedMetrics {
     insecure: IntGauge,
     callers: CallerMetrics,
     sinks: SinkMetrics,
+    witnesses: WitnessMetrics,
 }
 
 impl ObservedMetrics {
@@ -342,6 +347,7 @@ impl ObservedMetrics {
             queued: gauge("pdp_audit_queue_depth", "Records that wait to be written.")?,
             callers: CallerMetrics::new(registry)?,
             sinks: SinkMetrics::new(registry)?,
+            witnesses: WitnessMetrics::new(registry)?,
             insecure: gauge(
                 "pdp_insecure_unauthenticated_callers",
                 "1 if other hosts may ask without saying who they are.",
@@ -371,6 +377,7 @@ impl ObservedMetrics {
         self.insecure.set(i64::from(observed.insecure));
         self.callers.set(&observed.callers);
         self.sinks.set(&observed.sinks);
+        self.witnesses.set(&observed.witnesses);
         raise(&self.issued, observed.records_issued);
         for (outcome, count) in &observed.reloads {
             raise(&self.reloads.with_label_values(&[*outcome]), *count);

@@ -39,6 +39,8 @@ mod canaries;
 mod outcomes;
 // Chains of delegations through every door: what they answer, explain and record.
 mod delegation;
+// The decision log as evidence: verified, proven, and changed in every way that comes to mind.
+mod log_evidence;
 // The account of the decision log, and what happens to answers when it cannot keep up.
 mod log_account;
 // The decision log where processes are killed, power is cut, and disks are full or stand still.

@@ -171,7 +171,8 @@ fn cut(last: &SegmentFile, covered: u64) -> Result<u64, OpenError> {
     let file = OpenOptions::new().read(true).write(true).open(&last.path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let offset = segment.offset();
-    if matches!(error, SegmentError::Damaged { .. }) && is_followed(&file, offset, length).map_err(failed)? {
+    // Also where the file seems to end within a frame: a length that was changed reaches beyond everything behind it.
+    if is_followed(&file, offset, length).map_err(failed)? {
         return Err(OpenError::Damaged { path: path(), error });
     }
     if whole < covered {

@@ -81,23 +81,26 @@ impl Processes {
 
     fn start(&mut self, head: &Head<'_>, start: Start) -> Result<(), Fault> {
         let before = self.current.replace(Process { instance: head.instance, stopped: false });
-        let unclean = start.previous.filter(|previous| !previous.clean);
-        let Some(before) = before else { return Ok(()) };
-        if !before.stopped
-            && unclean.as_ref().is_none_or(|unclean| unclean.instance.is_some_and(|of| of != before.instance))
-        {
+        let (Some(before), previous) = (before, start.previous) else { return Ok(()) };
+        let told = previous.as_ref().is_some_and(|previous| {
+            !previous.clean && previous.instance.is_none_or(|instance| instance == before.instance)
+        });
+        if !before.stopped && !told {
             return Err(Fault::Undeclared);
         }
-        let Some(previous) = unclean else { return Ok(()) };
-        let instance = before.instance;
-        self.remarks.push(Remark::UncleanEnd(instance));
-        if let Some(count) = previous.lost.filter(|lost| *lost > 0) {
-            self.remarks.push(Remark::Lost { count, instance });
-        }
-        if let Some(count) = previous.lost_at_most {
-            self.remarks.push(Remark::LostAtMost { count, instance });
+        if let Some(previous) = previous {
+            self.told(before.instance, &previous);
         }
         Ok(())
+    }
+
+    /// What a start says of the process before is remarked.
+    fn told(&mut self, instance: Uuid, previous: &Previous) {
+        let Previous { clean, lost, lost_at_most, .. } = *previous;
+        self.remarks.extend((!clean).then_some(Remark::UncleanEnd(instance)));
+        let lost = lost.filter(|count| *count > 0).map(|count| Remark::Lost { count, instance });
+        self.remarks.extend(lost);
+        self.remarks.extend(lost_at_most.map(|count| Remark::LostAtMost { count, instance }));
     }
 
     /// What is left to say at the end of the log.
