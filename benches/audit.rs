@@ -14,10 +14,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use mandate::audit::ledger::{self, Counter, Ledger};
 use mandate::audit::record::{CacheUse, Mode, Surface};
 use mandate::audit::sink::Sink;
-use mandate::audit::{AuditConfig, AuditLog, DecisionRecord, FileConfig, Overflow, Record, Room, SinkConfig};
+use mandate::audit::{
+    AuditConfig, AuditLog, DecisionRecord, Facts, Fields, FileConfig, Overflow, Record, Room, SinkConfig,
+};
 use mandate::engine::authorize::{Now, authorize};
+use mandate::engine::catalog::ActionType;
 use mandate::engine::compile::{Options, compile};
 use mandate::engine::datum::{Datum, Reference};
 use mandate::engine::decision::Decision;
@@ -47,6 +51,7 @@ impl Sink for Nowhere {
 /// A tool call, decided over the shipped world; and texts that stay the same from call to call.
 struct Asked {
     request: AuthzRequest,
+    action: Option<Arc<ActionType>>,
     decision: Arc<Decision>,
     text: Arc<str>,
 }
@@ -73,7 +78,8 @@ impl Asked {
         }
         request.arguments = Some(serde_json::from_str(r#"{"url":"https://docs.rs/mandate"}"#).unwrap());
         let decision = Arc::new(authorize(&world, &request, Now(1_795_341_600_000)).unwrap());
-        Self { request, decision, text: "0123456789abcdef0123456789abcdef".into() }
+        let action = world.generation.catalog.action(&decision.action).cloned();
+        Self { request, action, decision, text: "0123456789abcdef0123456789abcdef".into() }
     }
 
     /// What the decision point does beyond deciding; the request it owns already.
@@ -87,6 +93,9 @@ impl Asked {
             revision: Arc::clone(&self.text),
             generation: Arc::clone(&self.text),
             request,
+            action: self.action.clone(),
+            facts: Facts::default(),
+            token_digest: None,
             valid_until: None,
             reuse_seconds: None,
             decision: Arc::clone(&self.decision),
@@ -108,7 +117,7 @@ fn reserve(log: &AuditLog) -> Room {
 }
 
 fn config(sink: SinkConfig) -> AuditConfig {
-    AuditConfig { sink, queue: RECORDS, overflow: Overflow::Drop, arguments: false }
+    AuditConfig { sink, queue: RECORDS, overflow: Overflow::Drop, fields: Fields::default() }
 }
 
 /// CPU time of the whole process so far.
@@ -186,4 +195,12 @@ fn digest_of_300_bytes(bencher: Bencher<'_, '_>) {
 fn clone_of_the_request(bencher: Bencher<'_, '_>) {
     let asked = Asked::new();
     bencher.bench(|| black_box(&asked.request).clone());
+}
+
+/// A count that outlives the process, on one thread and on two at once.
+#[divan::bench(threads = [1, 2], sample_count = 50, sample_size = 20_000)]
+fn ledger_add(bencher: Bencher<'_, '_>) {
+    let folder = tempfile::tempdir_in(ledger::FOLDER).unwrap();
+    let (ledger, _) = Ledger::open(folder.path(), Uuid::from_u128(7), Uuid::from_u128(1)).unwrap();
+    bencher.bench(|| ledger.add(Counter::Issued, 1));
 }

@@ -163,7 +163,8 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     let addresses =
         Listen { data: data_address, http: http_address, ops: ops_address, control: control_address };
     // From here on threads run: nothing below may fail and leave one behind.
-    let (audit, writer) = AuditLog::open(&parts::audit(&config.log)).map_err(StartError::Log)?;
+    let opened = parts::audit(&config.log).and_then(|config| AuditLog::open(&config));
+    let (audit, writer) = opened.map_err(StartError::Log)?;
     let check =
         config.check_one_in.map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics))).transpose()?;
     let loader = loader.spawn()?;

@@ -8,14 +8,22 @@
 mod canonical;
 mod chain;
 pub mod counts;
+mod fields;
 pub mod file;
 mod first_seen;
 mod json;
+pub mod ledger;
 mod line;
 mod lines;
+mod masking;
+pub mod outcome;
 pub mod queue;
+mod recent;
 pub mod record;
+mod replace;
+mod salts;
 pub mod sink;
+pub mod sinks;
 pub mod spool;
 pub mod stdout;
 pub mod tree;
@@ -25,6 +33,8 @@ pub mod writer;
 pub(crate) mod examples_for_tests;
 #[cfg(test)]
 mod file_tests;
+#[cfg(test)]
+mod ledger_tests;
 #[cfg(test)]
 mod line_tests;
 #[cfg(test)]
@@ -36,15 +46,19 @@ use file::FileSink;
 use queue::Queue;
 use sink::Sink;
 use stdout::StdoutSink;
+use uuid::Uuid;
 use writer::Worker;
 
 pub use counts::{Counts, DropReason};
+pub use fields::{Disclose, Facts, Fields};
 pub use queue::{Room, WriterGone};
+pub use recent::ReportedBy;
 pub use record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord};
+pub use salts::Salts;
 pub use writer::Writer;
 
 /// How decisions are recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct AuditConfig {
     /// Where to.
     pub sink: SinkConfig,
@@ -52,8 +66,8 @@ pub struct AuditConfig {
     pub queue: u32,
     /// What happens to a record that finds the queue full.
     pub overflow: Overflow,
-    /// Whether the raw arguments of tool calls are written, not only their digest.
-    pub arguments: bool,
+    /// What of callers' words is written.
+    pub fields: Fields,
 }
 
 /// Where decisions are recorded.
@@ -112,8 +126,8 @@ impl AuditLog {
     /// # Errors
     /// The system gives no thread.
     pub fn with_sink(config: &AuditConfig, sink: Box<dyn Sink + Send>) -> std::io::Result<(Self, Writer)> {
-        let (queue, receiver) = Queue::new(config.queue, config.overflow);
-        let writer = Worker::spawn(queue.clone(), receiver, sink, config.arguments)?;
+        let (queue, receiver) = Queue::new(config.queue, config.overflow, config.fields.clone());
+        let writer = Worker::spawn(queue.clone(), receiver, sink)?;
         Ok((Self { queue: Some(queue) }, writer))
     }
 
@@ -132,6 +146,17 @@ impl AuditLog {
     /// Room for a record that nobody waited to make: of a call that is refused.
     pub fn room_at_once(&self) -> Room {
         self.queue.as_ref().map_or_else(Room::off, Queue::room)
+    }
+
+    /// The decision that this caller reports an outcome of, if it asked for it and it was written of late.
+    pub fn report(&self, decision: Uuid, caller: &str) -> ReportedBy {
+        self.queue.as_ref().map_or(ReportedBy::Unknown, |queue| queue.recent().report(decision, caller))
+    }
+
+    /// Whether what was recorded as a digest is this one, as it is or under this month's key.
+    pub fn is_digest_of(&self, recorded: &str, digest: &str) -> bool {
+        recorded == digest
+            || self.queue.as_ref().is_some_and(|queue| queue.fields().is_keyed(recorded, digest))
     }
 
     /// Whether no answer can be given until the sink takes records again.

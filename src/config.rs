@@ -6,7 +6,12 @@
 mod callers;
 #[cfg(test)]
 mod config_tests;
+mod fields;
 mod issuers;
+mod notary;
+mod sinks;
+#[cfg(test)]
+mod sinks_tests;
 mod written;
 
 use std::net::SocketAddr;
@@ -17,10 +22,13 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 
+use crate::audit::sinks::config::SinkConfig;
+use crate::audit::tree::notary::NotaryConfig;
 use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
 use crate::store::directory::Folders;
 pub use callers::{CallersConfig, SpiffeTrust, TlsFiles};
+pub use fields::{LogDisclose, LogFields};
 use written::Written;
 
 /// A validated configuration.
@@ -105,8 +113,12 @@ pub struct Log {
     pub queue: usize,
     /// What happens when that many wait.
     pub overflow: LogOverflow,
-    /// Whether raw arguments are recorded, not only their digest.
-    pub arguments: bool,
+    /// Where records are delivered to.
+    pub sinks: Vec<SinkConfig>,
+    /// What of callers' words is recorded.
+    pub fields: LogFields,
+    /// Who signs what is recorded.
+    pub notary: NotaryConfig,
 }
 
 /// Where records go.
@@ -229,9 +241,35 @@ pub enum ConfigError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// A sink of the decision log cannot be used as it is written.
+    #[error("`log.sinks.{sink}.{key}` {problem}")]
+    Sink {
+        /// The sink's name.
+        sink: String,
+        /// The key.
+        key: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// A witness of the decision log cannot be used as it is written.
+    #[error("`log.witnesses[{place}]` {problem}")]
+    Witness {
+        /// Its place in the list, from 0.
+        place: usize,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
     /// What is written of callers contradicts itself, or cannot work.
     #[error("{0}")]
     Callers(String),
+    /// What is said of a field of the decision log cannot be.
+    #[error("`log.fields.{path}`: {problem}")]
+    Field {
+        /// The path.
+        path: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
     /// A value is out of its range.
     #[error("`{key}` is {value}: {limit}")]
     OutOfRange {

@@ -17,6 +17,7 @@ pub mod datum;
 pub mod decision;
 pub mod delegation;
 pub mod digest;
+pub mod disclosure;
 pub mod edits;
 pub mod entities;
 pub mod explain;
@@ -57,6 +58,8 @@ pub mod written;
 mod chain_tests;
 #[cfg(test)]
 mod convert_tests;
+#[cfg(test)]
+mod decision_tests;
 #[cfg(test)]
 mod grants_tests;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod asking;
 mod check;
+mod outcomes;
 mod recall;
 mod recording;
 mod refused;

@@ -15,6 +15,7 @@ pub mod grpc;
 pub mod identified;
 mod listing;
 pub mod ops;
+mod outcomes;
 pub mod pb;
 pub mod protocol;
 pub mod report;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::audit::{AuditConfig, AuditLog, FileConfig, Overflow, SinkConfig};
-use crate::config::{Config, Listen, Log, LogOverflow, LogSink};
+use crate::audit::sinks::Accounts;
+use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, FileConfig, Overflow, Salts, SinkConfig};
+use crate::config::{Config, Listen, Log, LogDisclose, LogFields, LogOverflow, LogSink};
 use crate::engine::progress::Progress;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
@@ -33,8 +34,11 @@ pub(super) fn loader(config: &Config, progress: Arc<Progress>) -> LoaderConfig {
 }
 
 /// What the decision log is told.
-pub(super) fn audit(log: &Log) -> AuditConfig {
-    AuditConfig {
+///
+/// # Errors
+/// The keys for digests cannot be read or made.
+pub(super) fn audit(log: &Log) -> std::io::Result<AuditConfig> {
+    Ok(AuditConfig {
         sink: match log.sink {
             LogSink::File => SinkConfig::File(FileConfig {
                 directory: log.directory.clone(),
@@ -49,8 +53,18 @@ pub(super) fn audit(log: &Log) -> AuditConfig {
             LogOverflow::Drop => Overflow::Drop,
             LogOverflow::Block => Overflow::Block,
         },
-        arguments: log.arguments,
-    }
+        fields: fields(&log.fields)?,
+    })
+}
+
+fn fields(config: &LogFields) -> std::io::Result<Fields> {
+    let disclose = match config.disclose {
+        LogDisclose::Listed => Disclose::Listed,
+        LogDisclose::Nothing => Disclose::Nothing,
+        LogDisclose::Everything => Disclose::Everything,
+    };
+    let rules = config.rules.iter().map(|(path, disclosure)| (path.as_str(), *disclosure));
+    Ok(Fields::new(disclose, rules, Some(Salts::open(&config.salts)?)))
 }
 
 /// What everybody who asks is called, until callers authenticate (C2).
@@ -86,6 +100,7 @@ pub(super) fn report(
             LogSink::Stdout => "stdout",
             LogSink::Off => "off",
         },
+        sinks: Accounts::default(),
         listeners: Listeners {
             data: data.to_string(),
             http: http.to_string(),

@@ -10,12 +10,17 @@ use crate::engine::digest;
 
 /// `sha256:` and 64 hex digits over the canonical form; `scratch` holds it on the way.
 pub(super) fn digest(value: Value<'_>, scratch: &mut Vec<u8>) -> serde_json::Result<String> {
+    write_value(value, scratch)?;
+    Ok(digest::of_bytes(scratch))
+}
+
+/// Replaces what `scratch` holds by the canonical form.
+pub(super) fn write_value(value: Value<'_>, scratch: &mut Vec<u8>) -> serde_json::Result<()> {
     scratch.clear();
     match value {
-        Value::Datum(datum) => write(scratch, datum)?,
-        Value::Members(members) => write_members(scratch, members)?,
+        Value::Datum(datum) => write(scratch, datum),
+        Value::Members(members) => write_members(scratch, members),
     }
-    Ok(digest::of_bytes(scratch))
 }
 
 /// What a digest is of.

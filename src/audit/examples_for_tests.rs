@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use super::record::{CacheUse, DecisionRecord, Mode, Record, RefusalRecord, Surface};
 use super::sink::Sink;
-use super::{AuditConfig, Overflow, SinkConfig};
+use super::{AuditConfig, Disclose, Facts, Fields, Overflow, SinkConfig};
 use crate::engine::cedar::CompiledPolicy;
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::{Decision, Effect};
+use crate::engine::disclosure::Disclosure;
 use crate::engine::request::AuthzRequest;
 use crate::engine::validity::Validity;
 
@@ -24,7 +25,13 @@ pub(crate) const POISON: &str = "poison for the encoder";
 pub(super) const AT: Duration = Duration::from_micros(1_795_341_600_000_123);
 
 pub(super) fn config(queue: u32, overflow: Overflow) -> AuditConfig {
-    AuditConfig { sink: SinkConfig::Off, queue, overflow, arguments: false }
+    AuditConfig { sink: SinkConfig::Off, queue, overflow, fields: fields(true) }
+}
+
+/// Contexts are told, and `arguments` or not.
+pub(super) fn fields(arguments: bool) -> Fields {
+    let told = if arguments { Disclosure::Clear } else { Disclosure::Masked };
+    Fields::new(Disclose::Listed, [("context", Disclosure::Clear), ("arguments", told)], None)
 }
 
 pub(super) fn policy(text: &str) -> Arc<CompiledPolicy> {
@@ -60,6 +67,9 @@ pub(super) fn decision() -> DecisionRecord {
         revision: "rev".into(),
         generation: "gen".into(),
         request,
+        action: None,
+        facts: Facts::default(),
+        token_digest: None,
         decision: Arc::new(decision),
         valid_until: None,
         reuse_seconds: None,
@@ -83,6 +93,7 @@ pub(super) fn refusal(request_id: &str) -> Record {
         principal: None,
         action: None,
         resource: None,
+        masked: Vec::new(),
     }))
 }
 

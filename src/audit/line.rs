@@ -8,10 +8,11 @@ use serde_json::Result;
 use smol_str::SmolStr;
 use uuid::Uuid;
 
-use super::canonical::{self, Value as Canonical};
 use super::chain;
+use super::fields::Facts;
 use super::first_seen::FirstSeen;
-use super::json::{self, Capped, Each, MAX_TEXT_BYTES, Members, Object, Uid, Value};
+use super::json::{Capped, Each, MAX_TEXT_BYTES, Object, Uid};
+use super::outcome::OutcomeRecord;
 use super::record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord, Surface};
 use crate::engine::authorize::Now;
 use crate::engine::cedar::{Annotations, CompiledPolicy, PolicyEffect};
@@ -23,8 +24,6 @@ use crate::engine::terms::Obligation;
 
 /// Version of the lines.
 const VERSION: u8 = 1;
-/// Largest context that is written, in bytes of JSON.
-const MAX_CONTEXT_BYTES: usize = 4096;
 /// Longest path of a field that is written, in bytes.
 const MAX_FIELD_BYTES: usize = 256;
 
@@ -32,15 +31,13 @@ const MAX_FIELD_BYTES: usize = 256;
 #[derive(Debug)]
 pub(super) struct Encoder {
     instance: Uuid,
-    arguments: bool,
     seen: FirstSeen,
-    scratch: Vec<u8>,
 }
 
 impl Encoder {
-    /// An encoder that writes raw arguments if `arguments`, for one process named `instance`.
-    pub(super) fn new(instance: Uuid, arguments: bool) -> Self {
-        Self { instance, arguments, seen: FirstSeen::new(), scratch: Vec::new() }
+    /// An encoder for one process named `instance`.
+    pub(super) fn new(instance: Uuid) -> Self {
+        Self { instance, seen: FirstSeen::new() }
     }
 
     /// Appends one line, or nothing.
@@ -53,6 +50,7 @@ impl Encoder {
             Record::Decision(record) => self.decision(record, out),
             Record::Refusal(record) => self.refusal(record, out),
             Record::Change(record) => self.change(record, out),
+            Record::Outcome(record) => self.outcome(record, out),
         };
         if encoded.is_err() {
             out.truncate(start);
@@ -98,7 +96,7 @@ impl Encoder {
     fn substance(&mut self, record: &DecisionRecord, line: &mut Object<'_>) -> Result<()> {
         let DecisionRecord { request, decision, .. } = record;
         parties(line, request, decision)?;
-        self.facts(line, request)?;
+        facts(line, record)?;
         outcome(line, decision)?;
         if self.seen.first((&decision.principal, &decision.action, &request.resource)) {
             line.member("first_seen", &true)?;
@@ -108,7 +106,7 @@ impl Encoder {
 
     fn change(&mut self, record: &ChangeRecord, out: &mut Vec<u8>) -> Result<()> {
         let mut line = Object::begin(out);
-        let ChangeRecord { id, at, surface, caller, what, reason, revision, changes } = record;
+        let ChangeRecord { id, at, surface, caller, what, reason, revision, changes, masked } = record;
         let head = Head { kind: "change", id: *id, at: *at, surface: *surface, caller, request_id: "" };
         self.head(&mut line, &head)?;
         line.text("change", what)?;
@@ -117,7 +115,28 @@ impl Encoder {
             line.member("reason", &Capped(reason, MAX_TEXT_BYTES))?;
         }
         line.member("entities", &Each(changes.iter().map(Changed::of)))?;
-        out.extend_from_slice(b"}\n");
+        left_out(&mut line, masked)?;
+        line.end_line();
+        Ok(())
+    }
+
+    fn outcome(&mut self, record: &OutcomeRecord, out: &mut Vec<u8>) -> Result<()> {
+        let mut line = Object::begin(out);
+        let OutcomeRecord { id, at, surface, caller, report, effect, findings, masked } = record;
+        let head = Head { kind: "outcome", id: *id, at: *at, surface: *surface, caller, request_id: "" };
+        self.head(&mut line, &head)?;
+        let mut buffer = Uuid::encode_buffer();
+        line.plain("of", report.of.hyphenated().encode_lower(&mut buffer));
+        line.member("outcome", &report.outcome)?;
+        line.plain("decision", chain::effect(*effect));
+        line.text("input_digest", &report.input_digest)?;
+        line.text("result_digest", &report.result_digest)?;
+        line.text("detail", &report.detail)?;
+        if !findings.is_empty() {
+            line.member("findings", findings)?;
+        }
+        left_out(&mut line, masked)?;
+        line.end_line();
         Ok(())
     }
 
@@ -144,6 +163,7 @@ impl Encoder {
                 line.member(name, &Uid::Asked(party))?;
             }
         }
+        left_out(&mut line, &record.masked)?;
         line.end_line();
         Ok(())
     }
@@ -159,36 +179,35 @@ impl Encoder {
         line.text("caller", head.caller)?;
         line.text("request_id", head.request_id)
     }
+}
 
-    /// What the caller asserted: the context, the tool's arguments, the names of its own entities.
-    fn facts(&mut self, line: &mut Object<'_>, request: &AuthzRequest) -> Result<()> {
-        let AuthzRequest { context, arguments, entities, subject, .. } = request;
-        if let Some(subject) = subject {
-            line.text("token_digest", &subject.digest)?;
-        }
-        if !context.is_empty() {
-            self.scratch.clear();
-            json::write(&mut self.scratch, &Members(context))?;
-            if self.scratch.len() <= MAX_CONTEXT_BYTES {
-                line.written("context", &self.scratch);
-            } else {
-                line.member("context_truncated", &true)?;
-            }
-            let digest = canonical::digest(Canonical::Members(context), &mut self.scratch)?;
-            line.plain("context_digest", &digest);
-        }
-        if let Some(arguments) = arguments {
-            let digest = canonical::digest(Canonical::Datum(arguments), &mut self.scratch)?;
-            line.plain("arguments_digest", &digest);
-            if self.arguments {
-                line.member("arguments", &Value(arguments))?;
-            }
-        }
-        if entities.is_empty() {
-            return Ok(());
-        }
-        line.member("request_entities", &Each(entities.iter().map(|entity| Uid::Asked(&entity.uid))))
+/// What the caller asserted: the context, the tool's arguments, the names of its own entities.
+fn facts(line: &mut Object<'_>, record: &DecisionRecord) -> Result<()> {
+    let Facts { context, context_truncated, context_digest, arguments, arguments_digest, masked } =
+        &record.facts;
+    line.text("token_digest", record.token_digest.as_deref().unwrap_or_default())?;
+    if let Some(context) = context {
+        line.written("context", context);
     }
+    if *context_truncated {
+        line.member("context_truncated", &true)?;
+    }
+    line.text("context_digest", context_digest.as_deref().unwrap_or_default())?;
+    line.text("arguments_digest", arguments_digest.as_deref().unwrap_or_default())?;
+    if let Some(arguments) = arguments {
+        line.written("arguments", arguments);
+    }
+    left_out(line, masked)?;
+    let entities = &record.request.entities;
+    if entities.is_empty() {
+        return Ok(());
+    }
+    line.member("request_entities", &Each(entities.iter().map(|entity| Uid::Asked(&entity.uid))))
+}
+
+/// Paths of what is not told.
+fn left_out(line: &mut Object<'_>, masked: &[String]) -> Result<()> {
+    if masked.is_empty() { Ok(()) } else { line.member("masked", &masked) }
 }
 
 /// What every line begins with.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::examples_for_tests::{asked, decision, policy, refusal};
+use super::examples_for_tests::{asked, decision, fields, policy, refusal};
 use super::line::Encoder;
 use super::record::{DecisionRecord, Evidence, EvidenceRef, Mode, Record};
 use crate::engine::cedar::{PolicyFailure, PolicyFailureKind};
@@ -19,9 +19,10 @@ use crate::engine::request::RequestEntity;
 const HOSTILE: &str = "\u{1b}[2J\r\n\u{2028}\u{2029}\u{85}\u{9b}\0\u{7f}\u{202e}\"\\ok 😀 é";
 const CANARY: &str = "canary-7f3a";
 
-fn text_of(record: Record, arguments: bool) -> String {
+fn text_of(mut record: Record, arguments: bool) -> String {
     let mut out = Vec::new();
-    Encoder::new(Uuid::from_u128(9), arguments).encode(&record, &mut out).unwrap();
+    record.mask(&fields(arguments));
+    Encoder::new(Uuid::from_u128(9)).encode(&record, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -243,7 +244,7 @@ fn evidence_and_its_trace_are_written() {
 
 #[test]
 fn a_combination_is_first_seen_once() {
-    let mut encoder = Encoder::new(Uuid::from_u128(9), false);
+    let mut encoder = Encoder::new(Uuid::from_u128(9));
     let mut first = |record: DecisionRecord| {
         let mut out = Vec::new();
         encoder.encode(&Record::Decision(Box::new(record)), &mut out).unwrap();

@@ -13,6 +13,8 @@ use tokio::sync::{Semaphore, TryAcquireError};
 
 use super::Overflow;
 use super::counts::{Counts, DropReason, Tally};
+use super::fields::Fields;
+use super::recent::Recent;
 use super::record::Record;
 
 /// Bytes of a caller's values that one place in the queue stands for: a larger record takes more places, so that large
@@ -41,6 +43,10 @@ struct Shared {
     failing: AtomicBool,
     /// When the writer gives up on a sink that fails, once it is to end.
     stop: OnceLock<Instant>,
+    /// What of a record may be written down.
+    fields: Fields,
+    /// What was written of late.
+    recent: Recent,
 }
 
 /// What the writer is told.
@@ -58,13 +64,29 @@ pub(super) enum Message {
 }
 
 impl Queue {
-    pub(super) fn new(capacity: u32, overflow: Overflow) -> (Self, UnboundedReceiver<Message>) {
+    pub(super) fn new(
+        capacity: u32,
+        overflow: Overflow,
+        fields: Fields,
+    ) -> (Self, UnboundedReceiver<Message>) {
         let (sender, receiver) = unbounded_channel();
         let capacity = capacity.max(1);
         let places = Semaphore::new(usize::try_from(capacity).unwrap_or(Semaphore::MAX_PERMITS));
         let (tally, failing, stop) = (Tally::default(), AtomicBool::new(false), OnceLock::new());
         (
-            Self { shared: Arc::new(Shared { sender, places, capacity, overflow, tally, failing, stop }) },
+            Self {
+                shared: Arc::new(Shared {
+                    sender,
+                    places,
+                    capacity,
+                    overflow,
+                    tally,
+                    failing,
+                    stop,
+                    fields,
+                    recent: Recent::default(),
+                }),
+            },
             receiver,
         )
     }
@@ -88,6 +110,14 @@ impl Queue {
 
     pub(super) fn counts(&self) -> Counts {
         self.shared.tally.read()
+    }
+
+    pub(super) fn fields(&self) -> &Fields {
+        &self.shared.fields
+    }
+
+    pub(super) fn recent(&self) -> &Recent {
+        &self.shared.recent
     }
 
     pub(super) fn tally(&self) -> &Tally {
@@ -193,7 +223,8 @@ impl Room {
 
     fn put(&mut self, queue: &Queue, record: impl FnOnce() -> Record) -> Result<(), DropReason> {
         let first = self.place(queue)?;
-        let record = record();
+        let mut record = record();
+        record.mask(&queue.shared.fields);
         let more = u32::try_from(record.size() / RECORD_BYTES).unwrap_or(u32::MAX).min(queue.capacity() - 1);
         let places = match queue.take(more) {
             Ok(()) => first + more,

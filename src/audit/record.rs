@@ -7,9 +7,12 @@ use cedar_policy::EntityUid;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use super::fields::Facts;
 use super::json::{Capped, MAX_TEXT_BYTES};
+use super::outcome::OutcomeRecord;
 use crate::engine::authorize::Now;
-use crate::engine::datum::{Datum, Reference};
+use crate::engine::catalog::ActionType;
+use crate::engine::datum::Reference;
 use crate::engine::decision::Decision;
 use crate::engine::request::{AuthzRequest, RequestEntity};
 
@@ -22,6 +25,8 @@ pub enum Record {
     Refusal(Box<RefusalRecord>),
     /// Something that decisions read was changed at run time.
     Change(Box<ChangeRecord>),
+    /// Something became of a decision.
+    Outcome(Box<OutcomeRecord>),
 }
 
 /// A change of what decisions read: who made it, and of what.
@@ -43,6 +48,8 @@ pub struct ChangeRecord {
     pub revision: Arc<str>,
     /// What was changed; none where everybody is meant.
     pub changes: Vec<EntityChange>,
+    /// Of what is queued: what is left out.
+    pub masked: Vec<String>,
 }
 
 /// What became of one name.
@@ -73,8 +80,14 @@ pub struct DecisionRecord {
     pub revision: Arc<str>,
     /// Hash of the generation that decided.
     pub generation: Arc<str>,
-    /// What was asked.
+    /// What was asked; of what is queued, less what [`facts`](Self::facts) tell.
     pub request: AuthzRequest,
+    /// The action that was decided, as the schema declares it: it says what may be told. None of it is queued.
+    pub action: Option<Arc<ActionType>>,
+    /// Of what is queued: what the question brought, as it is written down.
+    pub facts: Facts,
+    /// Of what is queued: digest of the subject's token.
+    pub token_digest: Option<String>,
     /// What was decided.
     pub decision: Arc<Decision>,
     /// Until when it holds, if that was promised.
@@ -117,6 +130,8 @@ pub struct RefusalRecord {
     pub action: Option<Reference>,
     /// To what.
     pub resource: Option<Reference>,
+    /// Of what is queued: what is left out.
+    pub masked: Vec<String>,
 }
 
 /// How a question came.
@@ -228,11 +243,12 @@ impl Evidence {
 }
 
 impl Record {
-    /// About how much the caller sent, in bytes: what a waiting record holds beyond a small one.
+    /// About how much of what the caller sent a waiting record holds, in bytes, beyond a small one.
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Decision(record) => size(&record.request),
+            Self::Decision(record) => size(record),
             Self::Refusal(_) => 0,
+            Self::Outcome(record) => record.report.detail.len(),
             Self::Change(record) => {
                 let size = |change: &EntityChange| 200 + change.uid.id().unescaped().len();
                 record.reason.len() + record.changes.iter().map(size).sum::<usize>()
@@ -241,16 +257,7 @@ impl Record {
     }
 }
 
-fn size(request: &AuthzRequest) -> usize {
-    let members = |members: &[(String, Datum)]| -> usize {
-        members.iter().map(|(name, value)| name.len() + value.size()).sum()
-    };
-    let entity = |entity: &RequestEntity| {
-        let names = entity.parents.iter().chain([&entity.uid]);
-        let names: usize = names.map(|name| 8 + name.type_name.len() + name.id.len()).sum();
-        names + members(&entity.attributes) + members(&entity.tags)
-    };
-    members(&request.context)
-        + request.arguments.as_ref().map_or(0, Datum::size)
-        + request.entities.iter().map(entity).sum::<usize>()
+fn size(record: &DecisionRecord) -> usize {
+    let name = |entity: &RequestEntity| 8 + entity.uid.type_name.len() + entity.uid.id.len();
+    record.facts.size() + record.request.entities.iter().map(name).sum::<usize>()
 }

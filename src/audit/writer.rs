@@ -16,6 +16,7 @@ use super::Overflow;
 use super::counts::{Counts, DropReason};
 use super::line::Encoder;
 use super::queue::{Message, Queue};
+use super::record::Record;
 use super::sink::Sink;
 use crate::engine::guard::WORKER_STACK_BYTES;
 
@@ -122,7 +123,6 @@ impl Worker {
         queue: Queue,
         receiver: UnboundedReceiver<Message>,
         sink: Box<dyn Sink + Send>,
-        arguments: bool,
     ) -> io::Result<Writer> {
         let (ended_sender, ended) = watch::channel(());
         let (finished_sender, finished) = mpsc::channel();
@@ -130,7 +130,7 @@ impl Worker {
             queue: queue.clone(),
             receiver,
             sink,
-            encoder: Encoder::new(instance()?, arguments),
+            encoder: Encoder::new(instance()?),
             lines: Vec::new(),
             batch: Batch::default(),
             failing: false,
@@ -184,6 +184,9 @@ impl Worker {
             self.batch.records -= 1;
             self.queue.tally().dropped(DropReason::IoError, 1);
             tracing::error!(%error, "a decision record cannot be written as JSON");
+        }
+        if let Record::Decision(record) = &record {
+            self.queue.recent().add(record);
         }
     }
 
@@ -263,9 +266,9 @@ fn instance() -> io::Result<Uuid> {
 
 /// Panics where a defect of the encoder would.
 #[cfg(test)]
-fn fault(record: &super::Record) {
-    use super::Record;
+fn fault(record: &Record) {
     let id = match record {
+        Record::Outcome(record) => &record.report.detail,
         Record::Decision(record) => &record.request_id,
         Record::Refusal(record) => &record.request_id,
         Record::Change(record) => &record.reason,

@@ -1,14 +1,18 @@
 //! What was written, before defaults and flags say what it means.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
 use super::callers::{self, TlsFiles};
+use super::fields::{Fields, LogDisclose, LogFields};
 use super::issuers::{self, WrittenIssuer};
+use super::notary::{WrittenNotary, WrittenWitness};
+use super::sinks::{self, WrittenSink};
 use super::{Config, ConfigError, Listen, Log, LogFormat, LogOverflow, LogSink, Overrides};
 use super::{Reload, Shutdown, Telemetry};
 use crate::engine::catalog::Domain;
@@ -103,7 +107,15 @@ struct DecisionLog {
     keep: Option<usize>,
     queue: Option<usize>,
     overflow: LogOverflow,
-    arguments: bool,
+    sinks: BTreeMap<String, WrittenSink>,
+    disclose: LogDisclose,
+    fields: Fields,
+    salts: Option<PathBuf>,
+    key: Option<PathBuf>,
+    previous_key: Option<PathBuf>,
+    name: Option<String>,
+    checkpoint_seconds: Option<u64>,
+    witnesses: Vec<WrittenWitness>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -211,7 +223,7 @@ impl Written {
             cache_bytes: self.cache.bytes(),
             verify_one_in: NonZeroU64::new(self.cache.verify_one_in.unwrap_or(1_000)),
             check_one_in: NonZeroU64::new(self.decisions.check_one_in.unwrap_or(10_000)),
-            log: self.log.meaning(data_directory.join("decisions")),
+            log: self.log.meaning(&data_directory)?,
             telemetry: Telemetry {
                 format: self.telemetry.format,
                 level: self.telemetry.level.unwrap_or_else(|| "info".to_owned()),
@@ -245,16 +257,29 @@ impl Cache {
 }
 
 impl DecisionLog {
-    fn meaning(self, default_directory: PathBuf) -> Log {
-        Log {
+    fn meaning(self, data_directory: &Path) -> Result<Log, ConfigError> {
+        let notary = WrittenNotary {
+            key: named(self.key),
+            previous_key: named(self.previous_key),
+            name: self.name,
+            checkpoint_seconds: self.checkpoint_seconds,
+            witnesses: self.witnesses,
+        };
+        Ok(Log {
+            sinks: sinks::meaning(self.sinks, &data_directory.join("decisions"))?,
+            notary: notary.meaning(data_directory)?,
             sink: self.sink,
-            directory: named(self.directory).unwrap_or(default_directory),
+            directory: named(self.directory).unwrap_or_else(|| data_directory.join("decisions")),
             rotate_bytes: self.rotate_bytes.unwrap_or(64 * 1024 * 1024),
             keep: self.keep.unwrap_or(10),
             queue: self.queue.unwrap_or(65_536),
             overflow: self.overflow,
-            arguments: self.arguments,
-        }
+            fields: LogFields {
+                disclose: self.disclose,
+                rules: self.fields.rules()?,
+                salts: named(self.salts).unwrap_or_else(|| data_directory.join("salts")),
+            },
+        })
     }
 }
 

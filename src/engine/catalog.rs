@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 use super::cedar::{EntityKind, RecordType, Type};
 use super::datum::Reference;
 use super::delegation::names::DelegationNames;
+use super::disclosure::Disclosures;
 use super::generation::Strictness;
 use super::map::{Map, Set};
 use super::request::InvalidRequest;
@@ -134,6 +135,8 @@ pub struct ActionType {
     pub delegation: Option<Arc<RecordType>>,
     /// The tool this action types, and how its arguments are checked.
     pub tool: Option<TypedTool>,
+    /// What of its context the decision log may tell.
+    pub disclosures: Disclosures,
 }
 
 /// What makes an action a tool's own (C7).
@@ -169,6 +172,7 @@ impl ActionType {
             filled: RecordType::default(),
             delegation: None,
             tool: None,
+            disclosures: Disclosures::default(),
         }
     }
 

@@ -9,6 +9,7 @@ mod common_types;
 mod compiler;
 mod definitions;
 mod delegations;
+mod disclosures;
 mod emergency;
 pub mod entities;
 mod known;

@@ -65,8 +65,8 @@ impl SchemaText {
         self.line("token?: Token,");
         self.line("approval?: Approval,");
         self.line("session: Session,");
-        self.line("digest: String,");
-        self.line("touches: Set<Data>,");
+        self.line("@log(\"clear\") digest: String,");
+        self.line("@log(\"clear\") touches: Set<Data>,");
         self.record("input: ", &action.input, "");
         self.line("},");
         self.line("};");

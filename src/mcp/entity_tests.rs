@@ -71,8 +71,8 @@ fn a_typed_tool_becomes_an_action() {
       token?: Token,
       approval?: Approval,
       session: Session,
-      digest: String,
-      touches: Set<Data>,
+      @log("clear") digest: String,
+      @log("clear") touches: Set<Data>,
       input: {
         amount_cents: Long,
         note?: String,

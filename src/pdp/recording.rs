@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{Answer, Asked, Call, Pdp, Refused, name};
-use crate::audit::{DecisionRecord, RefusalRecord};
+use crate::audit::{DecisionRecord, Facts, RefusalRecord};
 use crate::engine::request::AuthzRequest;
 
 impl Pdp {
@@ -15,15 +15,19 @@ impl Pdp {
         asked: Asked,
         latency: Duration,
     ) -> DecisionRecord {
+        let published = &answer.published;
         DecisionRecord {
             id: answer.id,
             at: SystemTime::now(),
             surface: call.surface,
             caller: Arc::clone(call.caller.name()),
             request_id: call.request_id.clone(),
-            revision: Arc::clone(&answer.published.revision),
-            generation: Arc::clone(&answer.published.world.generation.hash),
+            revision: Arc::clone(&published.revision),
+            generation: Arc::clone(&published.world.generation.hash),
+            action: published.world.generation.catalog.action(&answer.decision.action).cloned(),
             request: asked.question,
+            facts: Facts::default(),
+            token_digest: None,
             decision: Arc::clone(&answer.decision),
             valid_until: answer.decision.validity.ends_after(answer.now),
             reuse_seconds: answer.decision.reuse_seconds(answer.now),
@@ -59,6 +63,7 @@ impl Pdp {
             principal,
             action,
             resource,
+            masked: Vec::new(),
         }
     }
 }

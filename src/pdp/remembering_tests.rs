@@ -12,7 +12,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::*;
 use crate::audit::record::Surface;
-use crate::audit::{AuditConfig, AuditLog, FileConfig, Overflow, SinkConfig, Writer};
+use crate::audit::{AuditConfig, AuditLog, Fields, FileConfig, Overflow, SinkConfig, Writer};
 use crate::engine::cedar::{CedarValue, CompiledPolicy};
 use crate::engine::compile::{Options, Sources, compile};
 use crate::engine::datum::{Datum, Reference};
@@ -62,7 +62,7 @@ fn world() -> World {
 }
 
 pub(super) fn pdp_over(world: World) -> Pdp {
-    recording(world, &NO_LOG).0
+    recording(world, &no_log()).0
 }
 
 fn recording(world: World, audit: &AuditConfig) -> (Pdp, Writer) {
@@ -73,8 +73,9 @@ fn recording(world: World, audit: &AuditConfig) -> (Pdp, Writer) {
     (Pdp::new(Arc::new(store), audit, Arc::new(Metrics::new().unwrap()), callers), writer)
 }
 
-const NO_LOG: AuditConfig =
-    AuditConfig { sink: SinkConfig::Off, queue: 1, overflow: Overflow::Drop, arguments: false };
+fn no_log() -> AuditConfig {
+    AuditConfig { sink: SinkConfig::Off, queue: 1, overflow: Overflow::Drop, fields: Fields::default() }
+}
 
 impl Pdp {
     fn count(&self, series: &str) -> u64 {
@@ -396,8 +397,12 @@ fn answered_by() -> (u64, u64) {
     let folder = tempfile::tempdir().unwrap();
     let directory = folder.path().join("decisions");
     let file = FileConfig { directory, rotate_bytes: 1 << 20, keep: 1 };
-    let log =
-        AuditConfig { sink: SinkConfig::File(file), queue: 1, overflow: Overflow::Block, arguments: false };
+    let log = AuditConfig {
+        sink: SinkConfig::File(file),
+        queue: 1,
+        overflow: Overflow::Block,
+        fields: Fields::default(),
+    };
     let (pdp, _writer) = recording(world(), &log);
     let mut context = Context::from_waker(Waker::noop());
     let Poll::Ready(Ok(room)) = pin!(pdp.audit.reserve(1)).poll(&mut context) else {

@@ -95,6 +95,7 @@ fn change_record(call: &Call, what: &'static str, reason: String, written: &Writ
         reason,
         revision: Arc::clone(&written.published.revision),
         changes: written.changes.iter().filter_map(change).collect(),
+        masked: Vec::new(),
     }
 }
 

@@ -27,6 +27,8 @@ const MAX_CALL: Duration = Duration::from_secs(30);
 
 /// Where `AuthorizationService` answers.
 const AUTHORIZATION: &str = "/mandate.v1.AuthorizationService/";
+/// Where outcomes are reported.
+const REPORT_OUTCOME: &str = "/mandate.v1.DecisionLogService/ReportOutcome";
 /// What is answered whoever asks: balancers and the kubelet show nothing of themselves.
 const OPEN: &str = "/grpc.health.v1.Health/";
 
@@ -80,8 +82,9 @@ impl Underway {
             (Some(asked), Some(limit)) => Some(asked.min(limit)),
             (asked, limit) => asked.or(limit),
         };
-        // What asks for no decision leaves no record.
-        let silent = !matches!(method, Some("Authorize" | "AuthorizeBatch" | "AuthorizeStream"));
+        // What neither asks for a decision nor tells of one leaves no record.
+        let decides = matches!(method, Some("Authorize" | "AuthorizeBatch" | "AuthorizeStream"));
+        let silent = !decides && request.uri().path() != REPORT_OUTCOME;
         let deadline = span.map(|span| Instant::now() + span);
         Self { deadline, caller: nobody(), identified: None, surface, recorded: AtomicBool::new(silent) }
     }

@@ -10,7 +10,9 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_health::server::HealthReporter;
 
 use super::call::{self, Underway};
+use super::outcomes::Outcomes;
 use super::pb::authorization_service_server::{AuthorizationService, AuthorizationServiceServer};
+use super::pb::decision_log_service_server::DecisionLogServiceServer;
 use super::stream::Answers;
 use super::{answer, pb, status, wire};
 use crate::engine::request::InvalidRequest;
@@ -21,8 +23,11 @@ use crate::pdp::{Call, MAX_BATCH, MAX_BATCH_BYTES, Pdp, Refused};
 /// Largest request message, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
+/// Largest message that reports an outcome, in bytes.
+const MAX_OUTCOME_BYTES: usize = 16 * 1024;
+
 /// What this build does beyond the least of the contract.
-const FEATURES: [&str; 10] = [
+const FEATURES: [&str; 11] = [
     "authorize",
     "authorize-batch",
     "authorize-stream",
@@ -31,6 +36,7 @@ const FEATURES: [&str; 10] = [
     "explain",
     "minimum-revision",
     "observe",
+    "outcomes",
     "request-entities",
     "subject-tokens",
 ];
@@ -59,9 +65,13 @@ pub async fn router(
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("mandate.v1.AuthorizationService")
+            .with_service_name("mandate.v1.DecisionLogService")
             .with_service_name("grpc.health.v1.Health")
     };
+    let outcomes = DecisionLogServiceServer::new(Outcomes { pdp: Arc::clone(&pdp) })
+        .max_decoding_message_size(MAX_OUTCOME_BYTES);
     let routes = Routes::new(service)
+        .add_service(outcomes)
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
@@ -190,7 +200,7 @@ fn traceparent<T>(request: &Request<T>) -> Option<String> {
 }
 
 /// The call that brought a request.
-fn underway<T>(request: &Request<T>) -> Result<Arc<Underway>, Status> {
+pub(super) fn underway<T>(request: &Request<T>) -> Result<Arc<Underway>, Status> {
     let underway = request.extensions().get::<Arc<Underway>>();
     underway.cloned().ok_or_else(|| Status::internal("the call has no deadline"))
 }

@@ -5,7 +5,7 @@
 //! the one that names the generation has one value at a time.
 
 mod cache;
-
+mod outcomes;
 mod subjects;
 
 use std::sync::{Mutex, PoisonError};
@@ -18,10 +18,13 @@ use prometheus::{
 
 use super::callers::{CallerMetrics, ObservedCallers};
 use super::registered::{counter, counters, gauge, gauges, raise, signed};
+use super::sinks::SinkMetrics;
 use crate::audit::record::{CacheUse, Surface};
+use crate::audit::sinks::account::SinkStatus;
 use crate::engine::decision::Effect;
 use cache::CacheMetrics;
 pub use cache::{Bypass, Verification};
+pub use outcomes::OutcomeMetrics;
 use subjects::SubjectMetrics;
 
 /// Upper bounds of the latency buckets, in seconds: a hit takes about a microsecond.
@@ -65,6 +68,7 @@ pub struct Metrics {
     panics: IntCounter,
     subjects: SubjectMetrics,
     cache: CacheMetrics,
+    outcomes: OutcomeMetrics,
     checks: Vec<IntCounter>,
     observed: Mutex<ObservedMetrics>,
 }
@@ -123,6 +127,7 @@ impl Metrics {
             )?,
             subjects: SubjectMetrics::new(&registry)?,
             cache: CacheMetrics::new(&registry)?,
+            outcomes: OutcomeMetrics::new(&registry)?,
             panics: counter(&registry, "pdp_panics_total", "Requests that met a defect.")?,
             observed: Mutex::new(ObservedMetrics::new(&registry)?),
             registry,
@@ -164,6 +169,11 @@ impl Metrics {
     /// What the decision cache counts.
     pub fn cache(&self) -> &CacheMetrics {
         &self.cache
+    }
+
+    /// What outcomes of decisions count.
+    pub fn outcomes(&self) -> &OutcomeMetrics {
+        &self.outcomes
     }
 
     /// Counts a decision of the sample.
@@ -245,6 +255,8 @@ pub struct Observed {
     pub insecure: bool,
     /// Who asks.
     pub callers: ObservedCallers,
+    /// Where the decision log is delivered to.
+    pub sinks: Vec<SinkStatus>,
 }
 
 /// The metrics that are set from [`Observed`].
@@ -271,6 +283,7 @@ struct ObservedMetrics {
     queued: IntGauge,
     insecure: IntGauge,
     callers: CallerMetrics,
+    sinks: SinkMetrics,
 }
 
 impl ObservedMetrics {
@@ -328,6 +341,7 @@ impl ObservedMetrics {
             )?,
             queued: gauge("pdp_audit_queue_depth", "Records that wait to be written.")?,
             callers: CallerMetrics::new(registry)?,
+            sinks: SinkMetrics::new(registry)?,
             insecure: gauge(
                 "pdp_insecure_unauthenticated_callers",
                 "1 if other hosts may ask without saying who they are.",
@@ -356,6 +370,7 @@ impl ObservedMetrics {
         self.queued.set(signed(observed.records_queued));
         self.insecure.set(i64::from(observed.insecure));
         self.callers.set(&observed.callers);
+        self.sinks.set(&observed.sinks);
         raise(&self.issued, observed.records_issued);
         for (outcome, count) in &observed.reloads {
             raise(&self.reloads.with_label_values(&[*outcome]), *count);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use mandate::engine::disclosure::Disclosure;
 use mandate::server::pb;
 use pb::authorize_result::Outcome;
 use prost::Message as _;
@@ -270,7 +271,7 @@ fn arguments_are_a_digest_unless_asked_for() {
     let value: Value = serde_json::from_str(ARGUMENTS).unwrap();
     for raw in [false, true] {
         let mut config = repository_config();
-        config.log.arguments = raw;
+        config.log.fields.rules.extend(raw.then(|| ("arguments".to_owned(), Disclosure::Clear)));
         let server = TestServer::with_config(&config);
         assert!(is_allow(&server.authorize(tool_call(&value)).unwrap()));
         let text = pb::AuthorizeRequest { arguments_form: None, ..tool_call(&json!({})) };
@@ -290,7 +291,7 @@ fn arguments_are_a_digest_unless_asked_for() {
 #[test]
 fn the_environment_turns_arguments_on() {
     let sources = Sources::small();
-    let process = Process::try_start_with(&sources, &["MANDATE__LOG__ARGUMENTS=true"]).unwrap();
+    let process = Process::try_start_with(&sources, &["MANDATE__LOG__FIELDS__ARGUMENTS=clear"]).unwrap();
     // The small schema has no tools; what counts is that the key is known.
     assert!(is_allow(&process.client().authorize(view("ana")).unwrap()));
     process.terminate().check_code(0);
@@ -299,7 +300,7 @@ fn the_environment_turns_arguments_on() {
 #[test]
 fn no_credential_is_ever_written() {
     let sources = Sources::small();
-    let variables = ["MANDATE__LOG__ARGUMENTS=true", "MANDATE__TELEMETRY__LEVEL=trace"];
+    let variables = ["MANDATE__LOG__DISCLOSE=everything", "MANDATE__TELEMETRY__LEVEL=trace"];
     let process = Process::try_start_with(&sources, &variables).unwrap();
     let client = process.client();
     let credentials = pb::AuthorizeRequest { credentials: "canary-subject".to_owned(), ..view("ana") };

@@ -33,10 +33,16 @@ mod stream;
 mod cache_law;
 // The decision log: one line for every answer, and what stands in it.
 mod decision_log;
+// A word in every field that callers fill, and where it may not be found again.
+mod canaries;
+// What became of decisions, as whoever enforces them says.
+mod outcomes;
 // Chains of delegations through every door: what they answer, explain and record.
 mod delegation;
 // The account of the decision log, and what happens to answers when it cannot keep up.
 mod log_account;
+// Where the decision log is delivered to, and what a sink has whatever it does.
+mod log_sinks;
 // What callers want remembered, and whether they will enforce: for the record, never for the decision.
 mod evidence;
 // Probes and metrics.

@@ -168,21 +168,25 @@ fn written<T: std::str::FromStr>(text: &str, write: impl Fn(&T) -> String) -> Op
     text.parse().ok().filter(|value| write(value) == text)
 }
 
-/// The notes in a text of several, one after the other, as witnesses keep them. A last one that is not whole, for its
-/// writer was cut short, is left out.
+/// The notes in a text of several, as witnesses keep them: each followed by an empty line, or by the end. What is not
+/// whole, for its writer was cut short, is left out.
 pub fn notes(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let (mut start, mut at, mut signed) = (0, 0, false);
     for line in text.split_inclusive('\n') {
-        let is_signature = line.starts_with(SIGNATURE);
-        if signed && !is_signature {
-            found.extend(text.get(start..at).map(|note| note.trim_start_matches('\n')));
-            start = at;
+        let end = at + line.len();
+        if line.starts_with(ORIGIN) {
+            (start, signed) = (at, false);
+        } else if line == "\n" && signed {
+            found.extend(text.get(start..at));
+            (start, signed) = (end, false);
+        } else {
+            signed = line.starts_with(SIGNATURE) && line.ends_with('\n');
         }
-        (at, signed) = (at + line.len(), is_signature);
+        at = end;
     }
-    if signed && text.ends_with('\n') {
-        found.extend(text.get(start..).map(|note| note.trim_start_matches('\n')));
+    if signed {
+        found.extend(text.get(start..));
     }
     found
 }
@@ -285,14 +289,21 @@ mod tests {
 
     #[test]
     fn notes_come_out_of_a_file_of_them_whole() {
-        let (key, other) = (key("one"), key("two"));
-        let written: Vec<_> = (1..4).map(|size| checkpoint(size).sign([&key, &other]).unwrap()).collect();
-        let spaced: String = written.iter().map(|note| format!("{note}\n")).collect();
-        for text in [written.concat(), spaced.clone(), format!("{spaced}{}", written[0].get(..40).unwrap())] {
-            assert_eq!(notes(&text), written);
+        let key = key("one");
+        let written: Vec<_> = (1..4).map(|size| checkpoint(size).sign([&key]).unwrap()).collect();
+        let spaced: String = written.iter().map(|note| format!("\n{note}\n")).collect();
+        assert_eq!(notes(&spaced), written);
+        assert_eq!(notes(&written[0]), written[..1]);
+        // Whatever a crash left of the last one, it is not taken for a note, and the next one is found.
+        for end in 0..written[1].len() {
+            let torn = format!("{}\n{}", written[0], written[1].get(..end).unwrap_or_default());
+            assert_eq!(notes(&torn), written[..1], "cut at {end}");
+            assert_eq!(
+                notes(&format!("{torn}\n{}\n", written[2])),
+                [&*written[0], &*written[2]],
+                "cut at {end}"
+            );
         }
-        let torn = format!("{}{}", written[0], written[1].trim_end());
-        assert_eq!(notes(&torn), written[..1]);
         assert!(notes("").is_empty());
     }
 

@@ -5,9 +5,9 @@
 //! signed-note has them.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
@@ -17,6 +17,8 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use signed_note::{Note, NoteError, Signature, StandardVerifier, Verifier as _, VerifierList};
 use zeroize::Zeroizing;
+
+use crate::audit::replace::replace;
 
 /// How a signature says that it is Ed25519 (C2SP signed-note, "Signature types").
 const ED25519: u8 = 1;
@@ -161,15 +163,7 @@ fn make(path: &Path) -> Result<(), KeyError> {
     let text = Zeroizing::new(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", *body));
     let folder = path.parent().unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at)?;
-    // Beside its place first: a crash leaves no half key where a start would find it.
-    let beside = path.with_extension("new");
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(error)),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).map_err(at)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(at)?;
-    fs::rename(&beside, path).and_then(|()| File::open(folder)?.sync_all()).map_err(at)
+    replace(path, text.as_bytes()).map_err(at)
 }
 
 /// Public keys whose signatures are believed.
@@ -224,6 +218,13 @@ impl TrustedKeys {
     }
 }
 
+/// Nobody is believed.
+impl Default for TrustedKeys {
+    fn default() -> Self {
+        Self { verifiers: VerifierList::new(Vec::new()), names: Vec::new() }
+    }
+}
+
 impl fmt::Debug for TrustedKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("TrustedKeys").field(&self.names).finish()
@@ -232,6 +233,9 @@ impl fmt::Debug for TrustedKeys {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, OpenOptions};
+    use std::os::unix::fs::OpenOptionsExt as _;
+
     use super::*;
 
     fn folder() -> (tempfile::TempDir, PathBuf) {

@@ -7,11 +7,13 @@ use serde_json::Value;
 use smol_str::SmolStr;
 
 use super::definitions::Definitions;
+use super::disclosures::{self, Unknown};
 use super::schema::{EMPTY, Fragment, LoadedSchema};
 use crate::engine::catalog::{ActionType, Catalog, Domain, RESERVED, TypedTool};
 use crate::engine::cedar::{RecordType, Type, shared_name, types};
 use crate::engine::convert::{Converter, Form};
 use crate::engine::delegation::Hop;
+use crate::engine::disclosure::Disclosures;
 use crate::engine::generation::Strictness;
 use crate::engine::guard::MAX_VALUE_DEPTH;
 use crate::engine::map::{Map, Set};
@@ -204,6 +206,7 @@ impl LoadedSchema {
             .and_then(|id| self.typed_tool(catalog, uid, &id, definitions, report));
         self.mark_input(uid, &mut filled, report);
         self.check_filled(uid, &filled, tool.is_some(), report);
+        let disclosures = self.disclosures(uid, report);
         let applies = |types: Option<Vec<EntityTypeName>>| types.into_iter().flatten().collect();
         Some(ActionType {
             principals: applies(self.schema.principals_for_action(uid).map(|types| types.cloned().collect())),
@@ -215,6 +218,7 @@ impl LoadedSchema {
             delegation: delegation(catalog, &filled),
             filled,
             tool,
+            disclosures,
         })
     }
 
@@ -260,6 +264,24 @@ impl LoadedSchema {
                 report.push(Problem::error(self.place_of_action(uid), message));
             }
         }
+    }
+
+    /// What the action's context says of what may be told of it.
+    fn disclosures(&self, uid: &EntityUid, report: &mut Report) -> Disclosures {
+        let namespace = uid.type_name().namespace();
+        let resolve = |declared| self.resolve(&namespace, declared);
+        let context = self.declaration(uid).and_then(|action| action.pointer("/appliesTo/context"));
+        let Some(context) = context else { return Disclosures::default() };
+        let mut unknown = Vec::new();
+        let found = disclosures::of_type(context, &resolve, &mut unknown);
+        for Unknown { path, value } in unknown {
+            let message = format!("`@log` of `{path}` of {uid} is \"{value}\"");
+            report.push(
+                Problem::error(self.place_of_action(uid), message)
+                    .help("write `@log(\"clear\")`, `@log(\"masked\")` or `@log(\"hmac\")`"),
+            );
+        }
+        found
     }
 
     /// What a declaration stands for, if it names common types of its namespace: in any of the files, any times over.

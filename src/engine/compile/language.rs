@@ -46,6 +46,7 @@ pub(super) fn keep_to(catalog: &mut Catalog, strictness: Strictness) {
             filled: RecordType::default(),
             delegation: None,
             tool: None,
+            disclosures: action.disclosures.clone(),
         });
     }
 }

@@ -42,7 +42,7 @@ fn overrides_of(folder: &Path) -> Overrides {
 pub(crate) const SMALL_SCHEMA: &str = r#"namespace Mandate {
   entity User = { level: Long };
   entity Doc in [Doc] = { level: Long, next?: Doc };
-  action view appliesTo { principal: [User], resource: [Doc], context: { count?: Long, about?: Doc } };
+  action view appliesTo { principal: [User], resource: [Doc], context: { @log("clear") count?: Long, about?: Doc } };
 }
 "#;
 

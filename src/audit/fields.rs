@@ -1,0 +1,353 @@
+//! What of a caller's words is written down: nothing that is not listed, and everything before it is queued.
+//!
+//! A value is told if the schema says so at the member (`@log`), or the configuration does at its path; of both, what is
+//! said nearest to the value counts, and the configuration where both speak of the same. What is left out is named in `masked`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde_json::Result;
+
+use super::canonical::{self, Value as Canonical};
+use super::json::{self, Value};
+use super::salts::{Salt, Salts};
+use crate::engine::datum::Datum;
+use crate::engine::disclosure::{Disclosure, Disclosures};
+use crate::engine::request::AuthzRequest;
+
+/// Largest context that is written, in bytes of JSON.
+const MAX_CONTEXT_BYTES: usize = 4096;
+/// Most paths of masked values that a record names.
+const MAX_MASKED: usize = 64;
+/// Nothing is said here.
+static SILENT: Disclosures = Disclosures { here: None, members: std::collections::BTreeMap::new() };
+
+/// How much of what callers send is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Disclose {
+    /// What is listed.
+    #[default]
+    Listed,
+    /// Nothing, not even names of principals and resources.
+    Nothing,
+    /// All of it, tool arguments too.
+    Everything,
+}
+
+/// What of a caller's words is written down, and how. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Fields {
+    disclose: Disclose,
+    rules: Arc<Disclosures>,
+    salts: Option<Arc<Salts>>,
+}
+
+/// What a question brought besides its principal, action and resource, as it is written down.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The context, as JSON, less what is masked.
+    pub context: Option<Box<[u8]>>,
+    /// There was more of it than is written.
+    pub context_truncated: bool,
+    /// Digest of all of it.
+    pub context_digest: Option<String>,
+    /// The tool's arguments, as JSON, less what is masked.
+    pub arguments: Option<Box<[u8]>>,
+    /// Digest of all of them.
+    pub arguments_digest: Option<String>,
+    /// Paths of what is left out.
+    pub masked: Vec<String>,
+}
+
+impl Facts {
+    /// How much it holds, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let bytes = |json: &Option<Box<[u8]>>| json.as_ref().map_or(0, |json| json.len());
+        bytes(&self.context) + bytes(&self.arguments) + self.masked.iter().map(String::len).sum::<usize>()
+    }
+
+    /// What is told where telling failed: nothing.
+    fn untold() -> Self {
+        Self { masked: vec!["context".to_owned(), "arguments".to_owned()], ..Self::default() }
+    }
+}
+
+/// A text of a caller's, as it is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Told {
+    /// As it is.
+    Clear,
+    /// This instead.
+    Instead(String),
+    /// Not at all.
+    Masked,
+}
+
+impl Fields {
+    /// Rules of a configuration: paths such as `context.session.id`, `arguments`, `evidence.prompt_digest`, `request_id`,
+    /// `ids`, each with what is said of it; and where the keys for digests are.
+    pub fn new<'p>(
+        disclose: Disclose,
+        rules: impl IntoIterator<Item = (&'p str, Disclosure)>,
+        salts: Option<Arc<Salts>>,
+    ) -> Self {
+        let mut said = Disclosures::default();
+        for (path, disclosure) in rules {
+            said.say(path.split('.'), disclosure);
+        }
+        Self { disclose, rules: Arc::new(said), salts }
+    }
+
+    /// What is written down of a question whose action's context says this.
+    pub fn facts(&self, request: &AuthzRequest, annotated: &Disclosures, now: SystemTime) -> Facts {
+        // What fails in here must not take the answer with it, and nothing half masked may be left.
+        catch_unwind(AssertUnwindSafe(|| self.try_facts(request, annotated, now)))
+            .ok()
+            .and_then(|told| told.ok())
+            .unwrap_or_else(Facts::untold)
+    }
+
+    fn try_facts(&self, request: &AuthzRequest, annotated: &Disclosures, now: SystemTime) -> Result<Facts> {
+        let AuthzRequest { context, arguments, .. } = request;
+        let mut facts = Facts::default();
+        let mut telling =
+            Telling { fields: self, now, path: Vec::new(), facts: &mut facts, scratch: Vec::new() };
+        if !context.is_empty() {
+            telling.context(context, annotated)?;
+        }
+        if let Some(arguments) = arguments {
+            telling.arguments(arguments, annotated)?;
+        }
+        Ok(facts)
+    }
+
+    /// How a text at a path is written down, where nothing is said of it by a schema.
+    pub(super) fn text(&self, path: &[&str], default: Disclosure, text: &str, now: SystemTime) -> Told {
+        let disclosure = match self.disclose {
+            Disclose::Nothing => Disclosure::Masked,
+            Disclose::Everything => Disclosure::Clear,
+            Disclose::Listed => self.said(path).unwrap_or(default),
+        };
+        match disclosure {
+            Disclosure::Clear => Told::Clear,
+            Disclosure::Masked => Told::Masked,
+            Disclosure::Hmac => self
+                .salt(now)
+                .and_then(|salt| salt.digest(text.as_bytes()))
+                .map_or(Told::Masked, Told::Instead),
+        }
+    }
+
+    /// Whether a keyed digest that was recorded of a digest is of this one. One of an earlier month cannot be told from others.
+    pub(super) fn is_keyed(&self, recorded: &str, digest: &str) -> bool {
+        let keyed = |salt: Arc<Salt>| {
+            let same_month = recorded.starts_with(&salt.prefix());
+            !same_month || salt.digest(digest.as_bytes()).is_some_and(|keyed| keyed == recorded)
+        };
+        recorded.starts_with("hmac:") && self.salt(SystemTime::now()).is_none_or(keyed)
+    }
+
+    /// What the configuration says nearest to a path.
+    fn said(&self, path: &[&str]) -> Option<Disclosure> {
+        let mut value = &*self.rules;
+        let mut said = value.here;
+        for name in path {
+            let Some(member) = value.member(name) else { break };
+            value = member;
+            said = value.here.or(said);
+        }
+        said
+    }
+
+    fn salt(&self, now: SystemTime) -> Option<Arc<Salt>> {
+        self.salts.as_ref()?.at(now)
+    }
+}
+
+/// What is said of the value that is looked at, by the configuration and by the schema, and what follows for it.
+#[derive(Debug, Clone, Copy)]
+struct Said<'a> {
+    rules: &'a Disclosures,
+    annotated: &'a Disclosures,
+    now: Disclosure,
+}
+
+impl<'a> Said<'a> {
+    fn member(self, name: &str) -> Self {
+        let rules = self.rules.member(name).unwrap_or(&SILENT);
+        let annotated = self.annotated.member(name).unwrap_or(&SILENT);
+        let now = rules.here.or(annotated.here).unwrap_or(self.now);
+        Self { rules, annotated, now }
+    }
+
+    /// Whether the same holds of everything in it.
+    fn is_whole(self) -> bool {
+        let within = |said: &Disclosures| said.members.values().any(Disclosures::says_anything);
+        !within(self.rules) && !within(self.annotated)
+    }
+}
+
+/// Writing down what one question brought.
+struct Telling<'a> {
+    fields: &'a Fields,
+    now: SystemTime,
+    path: Vec<&'a str>,
+    facts: &'a mut Facts,
+    scratch: Vec<u8>,
+}
+
+impl<'a> Telling<'a> {
+    fn context(&mut self, context: &'a [(String, Datum)], annotated: &'a Disclosures) -> Result<()> {
+        self.facts.context_digest = self.digest("context_digest", Canonical::Members(context))?;
+        let Some(told) =
+            self.told("context", annotated, |telling, said, out| telling.members(context, said, out))?
+        else {
+            return Ok(());
+        };
+        if told.len() <= MAX_CONTEXT_BYTES {
+            self.facts.context = Some(told.into());
+        } else {
+            self.facts.context_truncated = true;
+        }
+        Ok(())
+    }
+
+    fn arguments(&mut self, arguments: &'a Datum, annotated: &'a Disclosures) -> Result<()> {
+        self.facts.arguments_digest = self.digest("arguments_digest", Canonical::Datum(arguments))?;
+        let annotated = annotated.member("input").unwrap_or(&SILENT);
+        let told =
+            self.told("arguments", annotated, |telling, said, out| telling.value(arguments, said, out))?;
+        self.facts.arguments = told.map(Into::into);
+        Ok(())
+    }
+
+    /// Writes what may be told of a part of the question; none if that is nothing.
+    fn told(
+        &mut self,
+        part: &'static str,
+        annotated: &'a Disclosures,
+        write: impl FnOnce(&mut Self, Said<'a>, &mut Vec<u8>) -> Result<bool>,
+    ) -> Result<Option<Vec<u8>>> {
+        let fields = self.fields;
+        let rules = fields.rules.member(part).unwrap_or(&SILENT);
+        let said = match fields.disclose {
+            Disclose::Listed => {
+                let here = rules.here.or(fields.rules.here);
+                Said { rules, annotated, now: here.or(annotated.here).unwrap_or(Disclosure::Masked) }
+            }
+            Disclose::Nothing => Said { rules: &SILENT, annotated: &SILENT, now: Disclosure::Masked },
+            Disclose::Everything => Said { rules: &SILENT, annotated: &SILENT, now: Disclosure::Clear },
+        };
+        self.path.push(part);
+        let mut out = Vec::with_capacity(256);
+        let written = write(self, said, &mut out)?;
+        self.path.pop();
+        Ok(written.then_some(out))
+    }
+
+    /// Appends a value, or what stands for it; false if nothing may be told of it.
+    fn value(&mut self, value: &'a Datum, said: Said<'a>, out: &mut Vec<u8>) -> Result<bool> {
+        match (value, said.now) {
+            (Datum::Record(members), _) if !said.is_whole() => self.members(members, said, out),
+            (Datum::List(elements), now) if now != Disclosure::Hmac && !said.is_whole() => {
+                self.elements(elements, said, out)
+            }
+            (_, Disclosure::Clear) => json::write(out, &Value(value)).map(|()| true),
+            (_, Disclosure::Masked) => Ok(self.masked()),
+            (_, Disclosure::Hmac) => self.hmac(Canonical::Datum(value), out),
+        }
+    }
+
+    fn members(&mut self, members: &'a [(String, Datum)], said: Said<'a>, out: &mut Vec<u8>) -> Result<bool> {
+        if said.is_whole() {
+            match said.now {
+                Disclosure::Clear => return json::write(out, &json::Members(members)).map(|()| true),
+                Disclosure::Masked => return Ok(self.masked()),
+                Disclosure::Hmac => return self.hmac(Canonical::Members(members), out),
+            }
+        }
+        let (start, mut any) = (out.len(), false);
+        out.push(b'{');
+        for (name, value) in members {
+            let known = said.rules.member(name).is_some() || said.annotated.member(name).is_some();
+            let before = out.len();
+            if any {
+                out.push(b',');
+            }
+            json::write(out, name.as_str())?;
+            out.push(b':');
+            // A name that nobody listed may be a caller's own word: it is told only with everything else.
+            let nameless = !known && said.now != Disclosure::Clear;
+            self.path.push(if nameless { "*" } else { name });
+            let told = if nameless { self.masked() } else { self.value(value, said.member(name), out)? };
+            self.path.pop();
+            any |= told;
+            if !told {
+                out.truncate(before);
+            }
+        }
+        out.push(b'}');
+        if !any {
+            out.truncate(start);
+        }
+        Ok(any)
+    }
+
+    fn elements(&mut self, elements: &'a [Datum], said: Said<'a>, out: &mut Vec<u8>) -> Result<bool> {
+        let (start, mut any) = (out.len(), false);
+        out.push(b'[');
+        for element in elements {
+            let before = out.len();
+            if any {
+                out.push(b',');
+            }
+            let told = self.value(element, said, out)?;
+            any |= told;
+            if !told {
+                out.truncate(before);
+            }
+        }
+        out.push(b']');
+        if !any {
+            out.truncate(start);
+        }
+        Ok(any)
+    }
+
+    /// A keyed digest over the canonical form; without a key, nothing.
+    fn hmac(&mut self, value: Canonical<'_>, out: &mut Vec<u8>) -> Result<bool> {
+        canonical::write_value(value, &mut self.scratch)?;
+        match self.fields.salt(self.now).and_then(|salt| salt.digest(&self.scratch)) {
+            Some(digest) => json::write(out, digest.as_str()).map(|()| true),
+            None => Ok(self.masked()),
+        }
+    }
+
+    /// Notes that what is looked at is left out.
+    fn masked(&mut self) -> bool {
+        let path = self.path.join(".");
+        let masked = &mut self.facts.masked;
+        if masked.len() < MAX_MASKED && !masked.contains(&path) {
+            masked.push(path);
+        }
+        false
+    }
+
+    /// The digest of a part of the question, as far as the configuration lets it be told.
+    fn digest(&mut self, part: &'static str, value: Canonical<'_>) -> Result<Option<String>> {
+        let digest = canonical::digest(value, &mut self.scratch)?;
+        Ok(match self.fields.text(&[part], Disclosure::Clear, &digest, self.now) {
+            Told::Clear => Some(digest),
+            Told::Instead(keyed) => Some(keyed),
+            Told::Masked => {
+                self.facts.masked.push(part.to_owned());
+                None
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "fields_tests.rs"]
+mod tests;
