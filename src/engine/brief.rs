@@ -83,7 +83,11 @@ impl Briefs {
 
     /// The briefs of the policies at these places; none if one of them is not there.
     pub fn all(&self, places: &[u32]) -> Option<Vec<&Brief>> {
-        places.iter().map(|place| self.get(*place)).collect()
+        let mut briefs = Vec::with_capacity(places.len());
+        for place in places {
+            briefs.push(self.get(*place)?);
+        }
+        Some(briefs)
     }
 
     /// Looks at the beginning of each of these policies' programs, one right after the other. Programs lie apart, and running one

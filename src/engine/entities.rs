@@ -7,25 +7,25 @@
 mod ancestry;
 mod edit;
 mod stored;
+mod table;
 
 #[cfg(test)]
 mod law_tests;
 
 use cedar_policy::EntityUid;
-use foldhash::fast::RandomState;
-use rpds::HashTrieMapSync;
 
 use super::version::Version;
 pub use ancestry::Heights;
 pub use edit::{Cycle, StillParent};
 pub use stored::StoredEntity;
+use table::Table;
 
 /// The stored entities of one world.
 #[derive(Debug, Clone)]
 pub struct EntityStore {
-    entities: HashTrieMapSync<EntityUid, StoredEntity, RandomState>,
+    entities: Table<StoredEntity>,
     /// How many entities name this one as a parent, for those that any does, stored or not.
-    children: HashTrieMapSync<EntityUid, u32, RandomState>,
+    children: Table<u32>,
     /// Changes whenever the ancestors of an entity change that was not itself put.
     edges: Version,
     /// Changes whenever anything does.
@@ -34,10 +34,9 @@ pub struct EntityStore {
 
 impl Default for EntityStore {
     fn default() -> Self {
-        let hasher = RandomState::default();
         Self {
-            entities: HashTrieMapSync::new_with_hasher_and_ptr_kind(hasher.clone()),
-            children: HashTrieMapSync::new_with_hasher_and_ptr_kind(hasher),
+            entities: Table::default(),
+            children: Table::default(),
             edges: Version::next(),
             version: Version::next(),
         }
@@ -47,17 +46,17 @@ impl Default for EntityStore {
 impl EntityStore {
     /// How many entities are stored.
     pub fn len(&self) -> usize {
-        self.entities.size()
+        self.entities.len()
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.entities.is_empty()
+        self.entities.len() == 0
     }
 
     /// Whether an entity of that name is stored.
     pub fn contains(&self, uid: &EntityUid) -> bool {
-        self.entities.contains_key(uid)
+        self.entities.get(uid).is_some()
     }
 
     /// The entity of that name.
@@ -67,7 +66,7 @@ impl EntityStore {
 
     /// The entity of that name, with the name as it is stored.
     pub(super) fn entry(&self, uid: &EntityUid) -> Option<(&EntityUid, &StoredEntity)> {
-        self.entities.get_key_value(uid)
+        self.entities.entry(uid)
     }
 
     /// Every entity with its name, in no order.
@@ -87,7 +86,7 @@ impl EntityStore {
 
     /// Whether any stored entity names this one as a parent.
     pub fn has_children(&self, uid: &EntityUid) -> bool {
-        self.children.contains_key(uid)
+        self.children.get(uid).is_some()
     }
 
     /// How many stored entities name this one as a parent.

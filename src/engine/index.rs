@@ -106,8 +106,8 @@ impl ScopeIndex {
     ) -> Vec<u32> {
         let actions: Vec<_> = self.keys.of_action(action).collect();
         // First all that has to be waited for, so that it is waited for at once.
-        let asking = principal.iter().filter_map(|key| self.asking(*key));
-        let asking: Vec<(&[Row], Key)> = asking.collect();
+        let mut asking: Vec<(&[Row], Key)> = Vec::with_capacity(principal.iter().len());
+        asking.extend(principal.iter().filter_map(|key| self.asking(*key)));
         let last = resource.iter().last();
         let mut found = Vec::with_capacity(16);
         for (rows, _) in asking.iter().filter(|(_, first)| Some(first) <= last) {

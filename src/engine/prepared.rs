@@ -25,7 +25,9 @@ use slots::{Budget, Kept, Made, Slots};
 /// How many entities are kept, at most, and how many lineages.
 const MOST: usize = 128 * 1024;
 /// How many there is room for, at least.
-const LEAST: usize = 256;
+const LEAST: usize = 1024;
+/// How many places there are for each that is stored: two that are asked for over and over are seldom in each other's.
+const PLACES: usize = 4;
 /// How many bytes all of them take, at most.
 const MAX_BYTES: usize = 192 * 1024 * 1024;
 /// What an entity is taken to weigh besides its lineages: some 600 bytes, a KiB more if it acts by itself, and five times as much if
@@ -108,9 +110,9 @@ struct From<'f> {
 }
 
 impl PreparedEntities {
-    /// With places for about so many entities as are stored, within limits.
+    /// With places for the entities that are stored, within limits.
     pub fn of(stored: usize) -> Self {
-        let count = stored.clamp(LEAST, MOST).next_power_of_two();
+        let count = stored.saturating_mul(PLACES).clamp(LEAST, MOST).next_power_of_two();
         Self { entities: Slots::new(count), lineages: Slots::new(count), budget: Budget::of(MAX_BYTES) }
     }
 

@@ -13,7 +13,7 @@ use super::members::Members;
 const FEW: usize = 12;
 
 /// Entities that were looked for, by name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sight<'w> {
     looked: Vec<(&'w EntityUid, Option<Look<'w>>)>,
     /// Places of all of them, once they are many.
@@ -34,6 +34,12 @@ impl<'w> Look<'w> {
     /// At an entity that is built.
     pub fn at(built: &'w BuiltEntity) -> Self {
         Self { members: built.members(), built: Some(Cow::Borrowed(built)) }
+    }
+}
+
+impl Default for Sight<'_> {
+    fn default() -> Self {
+        Self { looked: Vec::with_capacity(FEW), places: HashMap::default(), found: 0 }
     }
 }
 

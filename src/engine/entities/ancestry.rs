@@ -42,7 +42,7 @@ pub struct Heights<'s> {
 impl<'s> Heights<'s> {
     /// Measures a store. Only parents are remembered: of a million entities few are.
     pub fn of(store: &'s EntityStore) -> Self {
-        let stored = store.children.keys().filter_map(|uid| store.entry(uid));
+        let stored = store.children.iter().filter_map(|(uid, _)| store.entry(uid));
         let mut heights = Self { of_parents: stored.map(|(uid, _)| (uid, None)).collect() };
         let mut children: HashMap<&EntityUid, Vec<&EntityUid>, RandomState> = HashMap::default();
         let mut waiting: HashMap<&EntityUid, usize, RandomState> = HashMap::default();

@@ -56,7 +56,7 @@ impl EntityStore {
                 self.edges = Version::next();
             }
         }
-        self.entities.insert_mut(uid, entity);
+        self.entities.insert(uid, entity);
         self.version = Version::next();
     }
 
@@ -86,22 +86,19 @@ impl EntityStore {
             self.get(uid).map(|entity| entity.parents().into()).unwrap_or_default();
         parents.iter().for_each(|parent| self.loses_child(parent));
         self.version = Version::next();
-        self.entities.remove_mut(uid)
+        self.entities.remove(uid)
     }
 
     fn gains_child(&mut self, parent: &EntityUid) {
-        match self.children.get_mut(parent) {
-            Some(count) => *count = count.saturating_add(1),
-            None => self.children.insert_mut(parent.clone(), 1),
-        }
+        self.children.insert(parent.clone(), self.children_of(parent).saturating_add(1));
     }
 
     fn loses_child(&mut self, parent: &EntityUid) {
-        match self.children.get_mut(parent) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => {
-                self.children.remove_mut(parent);
+        match self.children_of(parent) {
+            0 | 1 => {
+                self.children.remove(parent);
             }
+            count => self.children.insert(parent.clone(), count - 1),
         }
     }
 }
