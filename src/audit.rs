@@ -18,6 +18,7 @@ mod masking;
 pub mod outcome;
 pub mod queue;
 mod recent;
+pub mod reading;
 pub mod record;
 mod replace;
 mod salts;
