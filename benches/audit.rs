@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use mandate::audit::ledger::{self, Counter, Ledger};
 use mandate::audit::record::{CacheUse, Mode, Surface};
 use mandate::audit::sink::Sink;
 use mandate::audit::{
@@ -194,4 +195,12 @@ fn digest_of_300_bytes(bencher: Bencher<'_, '_>) {
 fn clone_of_the_request(bencher: Bencher<'_, '_>) {
     let asked = Asked::new();
     bencher.bench(|| black_box(&asked.request).clone());
+}
+
+/// A count that outlives the process, on one thread and on two at once.
+#[divan::bench(threads = [1, 2], sample_count = 50, sample_size = 20_000)]
+fn ledger_add(bencher: Bencher<'_, '_>) {
+    let folder = tempfile::tempdir_in(ledger::FOLDER).unwrap();
+    let (ledger, _) = Ledger::open(folder.path(), Uuid::from_u128(7), Uuid::from_u128(1)).unwrap();
+    bencher.bench(|| ledger.add(Counter::Issued, 1));
 }

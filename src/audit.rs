@@ -12,6 +12,7 @@ mod fields;
 pub mod file;
 mod first_seen;
 mod json;
+pub mod ledger;
 mod line;
 mod lines;
 mod masking;
@@ -23,6 +24,7 @@ pub mod record;
 mod replace;
 mod salts;
 pub mod sink;
+pub mod sinks;
 pub mod spool;
 pub mod stdout;
 pub mod tree;
@@ -32,6 +34,8 @@ pub mod writer;
 pub(crate) mod examples_for_tests;
 #[cfg(test)]
 mod file_tests;
+#[cfg(test)]
+mod ledger_tests;
 #[cfg(test)]
 mod line_tests;
 #[cfg(test)]

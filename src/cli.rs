@@ -8,6 +8,7 @@ pub mod entity;
 pub mod example;
 pub mod explain;
 pub mod import_mcp;
+pub mod log;
 pub mod output;
 pub mod progress;
 pub mod revoke;
@@ -27,7 +28,7 @@ use clap::{Parser, Subcommand};
 
 use output::Format;
 
-const EXIT_CODES: &str = "Exit codes: 0 ok · 1 failure · 2 deny · 3 policies, schema, entities or a token rejected · 4 cases failed";
+const EXIT_CODES: &str = "Exit codes: 0 ok · 1 failure · 2 deny · 3 policies, schema, entities, a token or a log rejected · 4 cases failed";
 
 /// The policy decision point for AI agents.
 #[derive(Debug, Parser)]
@@ -70,6 +71,8 @@ pub enum Command {
     Quarantine(suspend::Quarantine),
     /// Deny everything to everybody, until it is lifted.
     Freeze(suspend::Freeze),
+    /// Read the decision log, and hold it to what was signed.
+    Log(log::Log),
     /// Show what is made of a subject's token.
     Token(token::Token),
     /// Print completions for a shell.
@@ -85,7 +88,7 @@ pub enum Exit {
     Failure,
     /// Denied.
     Deny,
-    /// Policies, schema, entities or a token are rejected.
+    /// Policies, schema, entities, a token, a log or a receipt are rejected.
     Rejected,
     /// Cases failed.
     CasesFailed,
@@ -129,6 +132,7 @@ pub fn run() -> Exit {
         Command::Revoke(command) => command.run(format),
         Command::Quarantine(command) => command.run(format),
         Command::Freeze(command) => command.run(format),
+        Command::Log(command) => command.run(format),
         Command::Token(command) => command.run(format),
         Command::Completions(command) => command.run(),
     }

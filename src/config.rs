@@ -8,6 +8,10 @@ mod callers;
 mod config_tests;
 mod fields;
 mod issuers;
+mod notary;
+mod sinks;
+#[cfg(test)]
+mod sinks_tests;
 mod written;
 
 use std::net::SocketAddr;
@@ -18,6 +22,8 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 
+use crate::audit::sinks::config::SinkConfig;
+use crate::audit::tree::notary::NotaryConfig;
 use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
 use crate::store::directory::Folders;
@@ -107,8 +113,12 @@ pub struct Log {
     pub queue: usize,
     /// What happens when that many wait.
     pub overflow: LogOverflow,
+    /// Where records are delivered to.
+    pub sinks: Vec<SinkConfig>,
     /// What of callers' words is recorded.
     pub fields: LogFields,
+    /// Who signs what is recorded.
+    pub notary: NotaryConfig,
 }
 
 /// Where records go.
@@ -228,6 +238,24 @@ pub enum ConfigError {
         place: usize,
         /// The key.
         key: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// A sink of the decision log cannot be used as it is written.
+    #[error("`log.sinks.{sink}.{key}` {problem}")]
+    Sink {
+        /// The sink's name.
+        sink: String,
+        /// The key.
+        key: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// A witness of the decision log cannot be used as it is written.
+    #[error("`log.witnesses[{place}]` {problem}")]
+    Witness {
+        /// Its place in the list, from 0.
+        place: usize,
         /// What is wrong, and what would be right.
         problem: String,
     },

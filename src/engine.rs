@@ -59,6 +59,8 @@ mod chain_tests;
 #[cfg(test)]
 mod convert_tests;
 #[cfg(test)]
+mod decision_tests;
+#[cfg(test)]
 mod grants_tests;
 #[cfg(test)]
 mod law_tests;

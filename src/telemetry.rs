@@ -4,3 +4,4 @@ pub mod callers;
 pub mod lines;
 pub mod metrics;
 mod registered;
+mod sinks;

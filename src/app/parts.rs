@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::sinks::Accounts;
 use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, FileConfig, Overflow, Salts, SinkConfig};
 use crate::config::{Config, Listen, Log, LogDisclose, LogFields, LogOverflow, LogSink};
 use crate::engine::progress::Progress;
@@ -99,6 +100,7 @@ pub(super) fn report(
             LogSink::Stdout => "stdout",
             LogSink::Off => "off",
         },
+        sinks: Accounts::default(),
         listeners: Listeners {
             data: data.to_string(),
             http: http.to_string(),

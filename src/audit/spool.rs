@@ -6,3 +6,12 @@
 pub mod frame;
 pub mod reader;
 pub mod segment;
+
+/// How far the log has come: sequences below which every record is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Written to the system.
+    pub written: u64,
+    /// Made to last.
+    pub synced: u64,
+}

@@ -1,5 +1,6 @@
 //! What was written, before defaults and flags say what it means.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,8 @@ use serde::{Deserialize, Deserializer, de};
 use super::callers::{self, TlsFiles};
 use super::fields::{Fields, LogDisclose, LogFields};
 use super::issuers::{self, WrittenIssuer};
+use super::notary::{WrittenNotary, WrittenWitness};
+use super::sinks::{self, WrittenSink};
 use super::{Config, ConfigError, Listen, Log, LogFormat, LogOverflow, LogSink, Overrides};
 use super::{Reload, Shutdown, Telemetry};
 use crate::engine::catalog::Domain;
@@ -104,9 +107,15 @@ struct DecisionLog {
     keep: Option<usize>,
     queue: Option<usize>,
     overflow: LogOverflow,
+    sinks: BTreeMap<String, WrittenSink>,
     disclose: LogDisclose,
     fields: Fields,
     salts: Option<PathBuf>,
+    key: Option<PathBuf>,
+    previous_key: Option<PathBuf>,
+    name: Option<String>,
+    checkpoint_seconds: Option<u64>,
+    witnesses: Vec<WrittenWitness>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -249,7 +258,16 @@ impl Cache {
 
 impl DecisionLog {
     fn meaning(self, data_directory: &Path) -> Result<Log, ConfigError> {
+        let notary = WrittenNotary {
+            key: named(self.key),
+            previous_key: named(self.previous_key),
+            name: self.name,
+            checkpoint_seconds: self.checkpoint_seconds,
+            witnesses: self.witnesses,
+        };
         Ok(Log {
+            sinks: sinks::meaning(self.sinks, &data_directory.join("decisions"))?,
+            notary: notary.meaning(data_directory)?,
             sink: self.sink,
             directory: named(self.directory).unwrap_or_else(|| data_directory.join("decisions")),
             rotate_bytes: self.rotate_bytes.unwrap_or(64 * 1024 * 1024),

@@ -315,6 +315,12 @@ impl Decision {
         each.flat_map(|policy| policy.terms.obligations.iter().map(move |obligation| (policy, obligation)))
     }
 
+    /// Whether it must not be given unless its record is safe: it allows, and a permit that it rests on says so, of any
+    /// hop. A denial waits for nothing.
+    pub fn needs_record(&self) -> bool {
+        self.effect == Effect::Allow && self.determining.iter().any(|policy| policy.terms.audited)
+    }
+
     /// For how many seconds from `now` it may be reused: the least that the permits it rests on grant, never longer than it
     /// holds. None if one of them grants nothing (C13).
     pub fn reuse_seconds(&self, now: Now) -> Option<u64> {

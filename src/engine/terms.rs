@@ -1,5 +1,5 @@
-//! The terms on which a permit allows: what the enforcement point must then do, and how long it may reuse the answer
-//! (C13, C15). Written as annotations, understood when policies load.
+//! The terms on which a permit allows: what the enforcement point must then do, how long it may reuse the answer, and
+//! whether there is an answer without a record (C13, C15). Written as annotations, understood when policies load.
 
 use smol_str::SmolStr;
 
@@ -10,6 +10,11 @@ use super::datum::{Datum, MAX_SAFE_INTEGER};
 pub const OBLIGATION: &str = "obligation";
 /// For how long an answer may be reused that rests on a permit.
 pub const REUSE: &str = "reuse";
+/// Whether an Allow that rests on a permit is given only once its record is safe.
+pub const AUDIT: &str = "audit";
+
+/// The one thing that `@audit` says.
+const REQUIRED: &str = "required";
 
 /// Longest text of an `@obligation`, in bytes.
 const MAX_TEXT_BYTES: usize = 4096;
@@ -40,6 +45,8 @@ pub struct Terms {
     pub obligations: Vec<Obligation>,
     /// For so many seconds an Allow that rests on this permit may be reused; none: not at all.
     pub reuse_seconds: Option<u32>,
+    /// An Allow that rests on this permit is given only once its record would survive a power cut.
+    pub audited: bool,
 }
 
 /// An annotation that does not say what it should.
@@ -66,16 +73,17 @@ impl Terms {
             let annotation = match name {
                 OBLIGATION => OBLIGATION,
                 REUSE => REUSE,
+                AUDIT => AUDIT,
                 _ => continue,
             };
             let error = |message| TermsError { annotation, message };
             if effect == PolicyEffect::Forbid {
                 return Err(error("is for permits: a forbid allows nothing".to_owned()));
             }
-            if annotation == OBLIGATION {
-                terms.obligations = obligations(text).map_err(error)?;
-            } else {
-                terms.reuse_seconds = Some(reuse_seconds(text).map_err(error)?);
+            match annotation {
+                OBLIGATION => terms.obligations = obligations(text).map_err(error)?,
+                REUSE => terms.reuse_seconds = Some(reuse_seconds(text).map_err(error)?),
+                _ => terms.audited = audited(text).map_err(error)?,
             }
         }
         Ok(terms)
@@ -87,6 +95,9 @@ impl TermsError {
     pub fn help(&self) -> &'static str {
         match self.annotation {
             REUSE => "write `@reuse(\"30s\")`: whole seconds from `1s` to `1h`",
+            AUDIT => {
+                "write `@audit(\"required\")`, on a permit; every other answer has its record without it"
+            }
             _ => {
                 "write `@obligation(\"{\\\"id\\\": \\\"tell-owner\\\", \\\"type\\\": \\\"notify\\\", \
                  \\\"properties\\\": {}}\")`, or a list of such objects"
@@ -183,6 +194,13 @@ fn reuse_seconds(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("`{}` is not whole seconds from 1 s to 1 h", text.escape_debug()))
 }
 
+fn audited(text: &str) -> Result<bool, String> {
+    if text == REQUIRED {
+        return Ok(true);
+    }
+    Err(format!("says `{}`; the only thing it can say is `{REQUIRED}`", text.escape_debug()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,8 +276,23 @@ mod tests {
     }
 
     #[test]
+    fn audit_says_required_or_is_refused() {
+        assert!(of(PolicyEffect::Permit, AUDIT, "required").unwrap().audited);
+        assert!(!of(PolicyEffect::Permit, REUSE, "30s").unwrap().audited);
+        for text in ["", "Required", "required ", "true", "none"] {
+            let error = Terms::of(PolicyEffect::Permit, [(AUDIT, text)]).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("`@audit` says `{text}`; the only thing it can say is `required`")
+            );
+            assert!(error.help().contains("`@audit(\"required\")`"), "{}", error.help());
+        }
+    }
+
+    #[test]
     fn a_forbid_has_no_terms() {
-        for (name, text) in [(OBLIGATION, r#"{"id": "a", "type": "b"}"#), (REUSE, "30s")] {
+        for (name, text) in [(OBLIGATION, r#"{"id": "a", "type": "b"}"#), (REUSE, "30s"), (AUDIT, "required")]
+        {
             let error = of(PolicyEffect::Forbid, name, text).unwrap_err();
             assert_eq!(error, format!("`@{name}` is for permits: a forbid allows nothing"));
         }

@@ -6,6 +6,8 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
+use crate::audit::sinks::Accounts;
+use crate::audit::sinks::account::SinkStatus;
 use crate::audit::{AuditLog, DropReason};
 use crate::engine::world::World;
 use crate::identity::callers::Callers;
@@ -35,6 +37,8 @@ pub struct ServiceReport {
     pub audit: AuditLog,
     /// Where to: `file`, `stdout` or `off`.
     pub sink: &'static str,
+    /// Where that is delivered to.
+    pub sinks: Accounts,
     /// The addresses that are listened on.
     pub listeners: Listeners,
     /// Whose tokens are believed.
@@ -137,6 +141,8 @@ struct DecisionLog {
     written: u64,
     queued: u64,
     dropped: u64,
+    /// How each sink stands.
+    sinks: Vec<SinkStatus>,
 }
 
 /// What was written at run time.
@@ -189,6 +195,7 @@ impl ServiceReport {
                 written: counts.written,
                 queued: counts.queued,
                 dropped: counts.dropped(),
+                sinks: self.sinks.statuses(),
             },
             listeners: self.listeners.clone(),
             insecure_unauthenticated_callers: self.insecure,
@@ -234,6 +241,7 @@ impl ServiceReport {
             key_ages: self.key_ages(),
             insecure: self.insecure,
             callers: self.gates.observed(),
+            sinks: self.sinks.statuses(),
         }
     }
 

@@ -18,7 +18,9 @@ use prometheus::{
 
 use super::callers::{CallerMetrics, ObservedCallers};
 use super::registered::{counter, counters, gauge, gauges, raise, signed};
+use super::sinks::SinkMetrics;
 use crate::audit::record::{CacheUse, Surface};
+use crate::audit::sinks::account::SinkStatus;
 use crate::engine::decision::Effect;
 use cache::CacheMetrics;
 pub use cache::{Bypass, Verification};
@@ -253,6 +255,8 @@ pub struct Observed {
     pub insecure: bool,
     /// Who asks.
     pub callers: ObservedCallers,
+    /// Where the decision log is delivered to.
+    pub sinks: Vec<SinkStatus>,
 }
 
 /// The metrics that are set from [`Observed`].
@@ -279,6 +283,7 @@ struct ObservedMetrics {
     queued: IntGauge,
     insecure: IntGauge,
     callers: CallerMetrics,
+    sinks: SinkMetrics,
 }
 
 impl ObservedMetrics {
@@ -336,6 +341,7 @@ impl ObservedMetrics {
             )?,
             queued: gauge("pdp_audit_queue_depth", "Records that wait to be written.")?,
             callers: CallerMetrics::new(registry)?,
+            sinks: SinkMetrics::new(registry)?,
             insecure: gauge(
                 "pdp_insecure_unauthenticated_callers",
                 "1 if other hosts may ask without saying who they are.",
@@ -364,6 +370,7 @@ impl ObservedMetrics {
         self.queued.set(signed(observed.records_queued));
         self.insecure.set(i64::from(observed.insecure));
         self.callers.set(&observed.callers);
+        self.sinks.set(&observed.sinks);
         raise(&self.issued, observed.records_issued);
         for (outcome, count) in &observed.reloads {
             raise(&self.reloads.with_label_values(&[*outcome]), *count);

@@ -218,6 +218,13 @@ impl TrustedKeys {
     }
 }
 
+/// Nobody is believed.
+impl Default for TrustedKeys {
+    fn default() -> Self {
+        Self { verifiers: VerifierList::new(Vec::new()), names: Vec::new() }
+    }
+}
+
 impl fmt::Debug for TrustedKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("TrustedKeys").field(&self.names).finish()

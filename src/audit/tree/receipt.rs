@@ -207,9 +207,8 @@ fn last_checkpoint(directory: &Path) -> Result<(String, Checkpoint), NoReceipt> 
     let path = directory.join(notary::FILE_NAME);
     let problem = |problem: String| NoReceipt::Checkpoint { path: path.clone(), problem };
     let note = fs::read_to_string(&path).map_err(|error| problem(error.to_string()))?;
-    let nobody = TrustedKeys::read("").map_err(|error| problem(error.to_string()))?;
-    let (checkpoint, _unjudged) =
-        Checkpoint::read(&note, &nobody).map_err(|error| problem(error.to_string()))?;
+    let read = Checkpoint::read(&note, &TrustedKeys::default());
+    let (checkpoint, _unjudged) = read.map_err(|error| problem(error.to_string()))?;
     Ok((note, checkpoint))
 }
 

@@ -145,7 +145,10 @@ fn compare_copies(logs: &mut [(LogReport, Vec<Kept>)], keys: &TrustedKeys) -> io
 }
 
 /// The id of the log in a folder, as its first readable segment says; none if there is none.
-fn id(folder: &Path) -> io::Result<Option<Uuid>> {
+///
+/// # Errors
+/// The folder cannot be read, with its path.
+pub fn id(folder: &Path) -> io::Result<Option<Uuid>> {
     let segments = segment::list(folder).map_err(|error| at(folder, &error))?;
     let mut readable = segments.iter().filter_map(|file| Segment::open(&file.path).ok());
     Ok(readable.next().map(|segment| segment.header().log))

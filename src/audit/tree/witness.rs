@@ -12,12 +12,23 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
+use http::{Request, Uri, header};
+use http_body_util::Full;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
 use super::notary::NotaryError;
+use crate::outbound::{self, innermost};
 
 /// The first pause after a failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Longest time for a server to be connected to, and to answer.
+const MAX_ANSWER: Duration = Duration::from_secs(10);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -26,6 +37,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 pub enum WitnessConfig {
     /// A folder, on another disk or host: notes are appended to `<log id>.checkpoints` there.
     Directory(PathBuf),
+    /// A server: each note is posted there as it is, and counts as seen once it is answered with success.
+    Url {
+        /// Where.
+        url: Uri,
+        /// Whose word for the server counts (PEM); none: the system's authorities.
+        ca_file: Option<PathBuf>,
+    },
 }
 
 impl WitnessConfig {
@@ -33,6 +51,7 @@ impl WitnessConfig {
     fn kind(&self) -> &'static str {
         match self {
             Self::Directory(_) => "directory",
+            Self::Url { .. } => "url",
         }
     }
 
@@ -40,6 +59,8 @@ impl WitnessConfig {
     fn place(&self) -> String {
         match self {
             Self::Directory(path) => path.display().to_string(),
+            // What follows a question mark may be secret.
+            Self::Url { url, .. } => url.to_string().split('?').next().unwrap_or_default().to_owned(),
         }
     }
 }
@@ -214,7 +235,18 @@ fn seconds() -> u64 {
 #[derive(Debug)]
 enum Witness {
     Directory { path: PathBuf },
+    Server(Box<Server>),
 }
+
+/// A server, and what it is called with.
+#[derive(Debug)]
+struct Server {
+    url: Uri,
+    client: HttpClient,
+    runtime: Runtime,
+}
+
+type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 impl Witness {
     fn open(config: &WitnessConfig, log: Uuid) -> io::Result<Self> {
@@ -223,13 +255,41 @@ impl Witness {
                 DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
                 Ok(Self::Directory { path: directory.join(format!("{log}.checkpoints")) })
             }
+            WitnessConfig::Url { url, ca_file } => {
+                Ok(Self::Server(Box::new(Server::open(url, ca_file.as_deref())?)))
+            }
         }
     }
 
     fn show(&mut self, note: &str) -> io::Result<()> {
         match self {
             Self::Directory { path } => append(path, note),
+            Self::Server(server) => server.post(note),
         }
+    }
+}
+
+impl Server {
+    fn open(url: &Uri, ca_file: Option<&Path>) -> io::Result<Self> {
+        let connector = outbound::connector(url, ca_file, MAX_ANSWER).map_err(io::Error::other)?;
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { url: url.clone(), client, runtime })
+    }
+
+    /// Posts a note as it is. What is answered besides a status is nobody's business; redirects are not followed.
+    fn post(&self, note: &str) -> io::Result<()> {
+        let request = Request::post(self.url.clone())
+            .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
+            .header(header::USER_AGENT, concat!("mandate/", env!("CARGO_PKG_VERSION")))
+            .body(Full::new(Bytes::copy_from_slice(note.as_bytes())))
+            .map_err(io::Error::other)?;
+        let answered = self
+            .runtime
+            .block_on(async { tokio::time::timeout(MAX_ANSWER, self.client.request(request)).await });
+        let answered = answered.map_err(|_late| io::Error::other("no answer in time"))?;
+        let status = answered.map_err(|error| io::Error::other(innermost(&error)))?.status();
+        if status.is_success() { Ok(()) } else { Err(io::Error::other(format!("it answered {status}"))) }
     }
 }
 
@@ -242,86 +302,5 @@ fn append(path: &Path, note: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-    use crate::audit::tree::checkpoint::notes;
-
-    const LOG: Uuid = Uuid::from_u128(7);
-
-    fn note(number: u64) -> String {
-        format!("mandate/{LOG}\n{number}\nroot\n\n\u{2014} name c2ln\n")
-    }
-
-    fn start(directory: &Path) -> Witnesses {
-        Witnesses::start(&[WitnessConfig::Directory(directory.to_owned())], LOG).unwrap()
-    }
-
-    fn kept(directory: &Path) -> Vec<String> {
-        let text = fs::read_to_string(directory.join(format!("{LOG}.checkpoints"))).unwrap_or_default();
-        notes(&text).into_iter().map(str::to_owned).collect()
-    }
-
-    fn until(what: &str, mut holds: impl FnMut() -> bool) {
-        let patience = Instant::now() + Duration::from_secs(120);
-        while !holds() {
-            assert!(Instant::now() < patience, "{what}");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    #[test]
-    fn notes_are_appended_one_after_the_other_over_restarts() {
-        let folder = tempfile::tempdir().unwrap();
-        let directory = folder.path().join("witness");
-        for number in 0..3 {
-            let witnesses = start(&directory);
-            witnesses.show(&note(number));
-            witnesses.finish(Instant::now() + Duration::from_secs(120));
-        }
-        assert_eq!(kept(&directory), [note(0), note(1), note(2)]);
-    }
-
-    #[test]
-    fn a_witness_that_fails_is_counted_delays_nobody_and_is_shown_the_latest_later() {
-        let folder = tempfile::tempdir().unwrap();
-        let directory = folder.path().join("witness");
-        let witnesses = start(&directory);
-        fs::remove_dir(&directory).unwrap();
-        let state = witnesses.states().remove(0);
-        witnesses.show(&note(0));
-        until("the failure is counted", || state.failures() > 0);
-        let begun = Instant::now();
-        for number in 1..100 {
-            witnesses.show(&note(number));
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60));
-        fs::create_dir(&directory).unwrap();
-        until("the latest is there", || kept(&directory).last() == Some(&note(99)));
-        assert_eq!(state.name(), "0-directory");
-        until("that is known", || state.seen() > 0);
-    }
-
-    #[test]
-    fn a_witness_that_never_answers_does_not_hold_up_the_end() {
-        let folder = tempfile::tempdir().unwrap();
-        let directory = folder.path().join("witness");
-        let witnesses = start(&directory);
-        fs::remove_dir(&directory).unwrap();
-        witnesses.show(&note(0));
-        let state = witnesses.states().remove(0);
-        until("the failure is counted", || state.failures() > 0);
-        witnesses.finish(Instant::now() + Duration::from_secs(120));
-        assert!(state.failures() >= 2, "one more attempt after the end");
-    }
-
-    #[test]
-    fn a_place_that_cannot_be_a_folder_stops_the_start() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        fs::write(&file, "").unwrap();
-        let refused = Witnesses::start(&[WitnessConfig::Directory(file.clone())], LOG).unwrap_err();
-        assert!(refused.to_string().contains(&file.display().to_string()), "{refused}");
-    }
-}
+#[path = "witness_tests.rs"]
+mod tests;

@@ -5,9 +5,6 @@ use crate::engine::guard::MAX_POLICY_DEPTH;
 use crate::engine::problem::{Place, Problem, Report};
 use crate::engine::terms::Terms;
 
-/// Annotations whose meaning this build does not honour yet: ignoring one would weaken the policy (C15).
-const NOT_HONOURED: [&str; 1] = ["audit"];
-
 /// Where a policy stands.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
@@ -32,17 +29,11 @@ impl Origin {
         false
     }
 
-    /// Refuses annotations that ask for what this build would not do, or do not say what they should (C15).
+    /// Refuses annotations that do not say what they should: ignoring one would weaken the policy (C15).
     pub(super) fn check_annotations(&self, heading: &Heading, report: &mut Report) {
         let Heading { effect, annotations } = heading;
         for WrittenAnnotation { name, text, offset } in annotations {
             let at = Self { place: self.place.clone(), offset: self.offset + offset };
-            if NOT_HONOURED.contains(&name.as_str()) {
-                let message = format!(
-                    "`@{name}` is not honoured by this build, and ignoring it would weaken the policy"
-                );
-                report.push(at.error(message));
-            }
             if let Err(error) = Terms::of(*effect, [(name.as_str(), text.as_str())]) {
                 report.push(at.error(error.to_string()).help(error.help()));
             }

@@ -84,9 +84,9 @@ fn an_id_used_twice_names_both_places() {
 }
 
 #[test]
-fn an_annotation_that_is_not_honoured_blocks_the_load() {
+fn an_annotation_that_does_not_say_what_it_should_blocks_the_load() {
     for (name, saying) in
-        [("obligation", "is not JSON"), ("reuse", "is no span"), ("audit", "is not honoured")]
+        [("obligation", "is not JSON"), ("reuse", "is no span"), ("audit", "can say is `required`")]
     {
         for scope in ["principal", "principal == ?principal"] {
             let text = format!("@id(\"odd\")\n@{name}(\"x\")\npermit ({scope}, action, resource);\n");
@@ -101,7 +101,9 @@ fn an_annotation_that_is_not_honoured_blocks_the_load() {
             check_rejected(name, &sources, &[("odd.cedar:2", saying)]);
         }
     }
-    for (name, value) in [("obligation", r#"{\"id\": \"a\", \"type\": \"b\"}"#), ("reuse", "30s")] {
+    for (name, value) in
+        [("obligation", r#"{\"id\": \"a\", \"type\": \"b\"}"#), ("reuse", "30s"), ("audit", "required")]
+    {
         let forbid = format!("@id(\"odd\")\n@{name}(\"{value}\")\nforbid (principal, action, resource);\n");
         check_rejected(
             name,
@@ -109,6 +111,8 @@ fn an_annotation_that_is_not_honoured_blocks_the_load() {
             &[("odd.cedar:2", "is for permits")],
         );
     }
+    let audited = "@id(\"odd\")\n@audit(\"required\")\npermit (principal, action, resource);\n";
+    check_clean("audited", &Sources::small().policy("odd.cedar", audited));
     let owned = "@id(\"odd\")\n@owner(\"iam\")\npermit (principal, action, resource);\n";
     check_clean("other annotations", &Sources::small().policy("odd.cedar", owned));
 }

@@ -55,8 +55,13 @@ impl Authority {
 
     /// What a server on this host shows.
     pub(crate) fn server(&self) -> Shown {
-        let mut params =
-            CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        self.server_named(&["localhost", "127.0.0.1"])
+    }
+
+    /// What a server with these names shows.
+    pub(crate) fn server_named(&self, names: &[&str]) -> Shown {
+        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(&params)
     }

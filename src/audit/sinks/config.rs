@@ -1,0 +1,154 @@
+//! What is configured of a sink.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ::http::{HeaderName, HeaderValue, Uri};
+
+/// A sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkConfig {
+    /// Its name: of its cursor, and in metrics.
+    pub name: String,
+    /// Most records of a batch.
+    pub batch_records: usize,
+    /// About how many bytes a batch has at most.
+    pub batch_bytes: usize,
+    /// Where it delivers to.
+    pub kind: SinkKind,
+}
+
+/// Where a sink delivers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkKind {
+    /// Lines to standard output.
+    Stdout,
+    /// Lines to files that rotate.
+    File(FileConfig),
+    /// Batches to an HTTP server.
+    Http(HttpConfig),
+    /// Batches to an OpenTelemetry collector.
+    Otlp(OtlpConfig),
+    /// Messages to a stream of NATS JetStream.
+    Nats(NatsConfig),
+}
+
+impl SinkKind {
+    /// Its name, as in the configuration.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::File(_) => "file",
+            Self::Http(_) => "http",
+            Self::Otlp(_) => "otlp",
+            Self::Nats(_) => "nats",
+        }
+    }
+}
+
+/// Files of lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileConfig {
+    /// The folder, which is created where it does not exist.
+    pub directory: PathBuf,
+    /// Size a file has at most before another begins, in bytes.
+    pub rotate_bytes: u64,
+    /// How many rotated files are kept.
+    pub keep: usize,
+}
+
+/// An HTTP server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Where to post to.
+    pub url: Uri,
+    /// How a batch is written.
+    pub format: BodyFormat,
+    /// Whether it is compressed.
+    pub gzip: bool,
+    /// What else is said with it.
+    pub headers: HeaderConfig,
+    /// Authorities whose word for the server counts, in PEM; none: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Longest time a delivery may take.
+    pub timeout: Duration,
+}
+
+/// How a batch is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BodyFormat {
+    /// One JSON array.
+    #[default]
+    Json,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+/// An OpenTelemetry collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtlpConfig {
+    /// Its gRPC endpoint.
+    pub url: Uri,
+    /// What else is said with a batch.
+    pub headers: HeaderConfig,
+    /// Authorities whose word for the server counts, in PEM; none: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Longest time a delivery may take.
+    pub timeout: Duration,
+}
+
+/// A stream of NATS JetStream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NatsConfig {
+    /// Servers of the cluster: `nats://host:4222`, or `tls://host:4222`.
+    pub servers: Vec<String>,
+    /// What records are published to.
+    pub subject: String,
+    /// The stream that must take them; none: any that does.
+    pub stream: Option<String>,
+    /// How this process says who it is.
+    pub credentials: NatsCredentials,
+    /// Whether connections must be encrypted.
+    pub tls: bool,
+    /// Authorities whose word for the server counts, in PEM; none: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Longest time a delivery may take.
+    pub timeout: Duration,
+}
+
+/// How this process says who it is to NATS. Secrets are in files, which are read for every connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NatsCredentials {
+    /// Not at all.
+    None,
+    /// A user's JWT and the seed of its key, as `nsc` writes them.
+    File(PathBuf),
+    /// A token.
+    Token(PathBuf),
+    /// A name, and its password.
+    Password(String, PathBuf),
+}
+
+/// Headers, or gRPC metadata. Values that are secret are in files, which are read for every delivery.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct HeaderConfig {
+    /// Headers that are no secret.
+    pub plain: Vec<(HeaderName, HeaderValue)>,
+    /// Headers whose values are in files.
+    pub files: Vec<(HeaderName, PathBuf)>,
+    /// File of a bearer token.
+    pub token_file: Option<PathBuf>,
+}
+
+impl fmt::Debug for HeaderConfig {
+    /// Names only: somebody may have taken a secret for none.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeaderConfig")
+            .field("plain", &self.plain.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("files", &self.files)
+            .field("token_file", &self.token_file)
+            .finish()
+    }
+}
