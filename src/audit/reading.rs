@@ -16,6 +16,7 @@ pub mod query;
 pub mod reconcile;
 pub mod search;
 pub mod seen;
+pub mod source;
 pub mod story;
 
 #[cfg(test)]

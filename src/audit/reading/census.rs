@@ -183,6 +183,13 @@ fn note(processes: &mut BTreeMap<u64, Process>, sequence: u64, seen: &Seen<'_>) 
     }
 }
 
+impl Missing {
+    /// Whether it is missing because somebody expected it.
+    pub fn is_of_expected(&self) -> bool {
+        matches!(self, Self::Expected(_) | Self::Count { .. })
+    }
+}
+
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

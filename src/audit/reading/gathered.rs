@@ -1,53 +1,32 @@
 //! Many logs as one: the folders of many instances, gathered below one, in the order of time.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::query::Query;
 use super::search::{Hit, Indexes, Search};
 use crate::audit::spool::reader::ReadError;
 use crate::audit::spool::segment;
+use crate::audit::tree::verify;
 
-/// How deep below a given folder logs are looked for.
-const MAX_DEPTH: usize = 8;
-
-/// The folders of logs at or below these, in order and each once.
+/// The folders of logs at or directly below these, in order and each once.
 ///
 /// # Errors
 /// A folder cannot be read, with its path, or no log is there.
 pub fn folders(given: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for folder in given {
-        let before = found.len();
-        find(folder, MAX_DEPTH, &mut found)
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", folder.display())))?;
-        if found.len() == before {
-            let message = format!("{}: no decision log is here or below: none has a folder `{}`", folder.display(), segment::FOLDER);
+        let logs = verify::folders(folder)?;
+        if !logs.iter().all(|log| log.join(segment::FOLDER).is_dir()) {
+            let (folder, name) = (folder.display(), segment::FOLDER);
+            let message = format!("{folder}: no decision log is here or directly below: none has a folder `{name}`");
             return Err(io::Error::new(io::ErrorKind::NotFound, message));
         }
+        found.extend(logs);
     }
     found.sort();
     found.dedup();
     Ok(found)
-}
-
-fn find(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()> {
-    if folder.join(segment::FOLDER).is_dir() {
-        found.push(folder.to_owned());
-        return Ok(());
-    }
-    if depth == 0 {
-        return Ok(());
-    }
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        // A link may lead round in a circle.
-        if entry.file_type()?.is_dir() {
-            find(&entry.path(), depth - 1, found)?;
-        }
-    }
-    Ok(())
 }
 
 /// What is found in many logs, in the order of time; of records of the same log, in its order.
@@ -88,7 +67,8 @@ impl Iterator for Gathered {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (search, next) = self.logs.get_mut(self.earliest()?)?;
+            let earliest = self.earliest()?;
+            let (search, next) = self.logs.get_mut(earliest)?;
             let found = std::mem::replace(next, search.next())?;
             match found {
                 // Two copies of one log have the same records.

@@ -239,8 +239,8 @@ fn many_logs_read_as_one_in_the_order_of_time_and_copies_only_once() {
     let top = tempfile::tempdir().unwrap();
     let even = (0..6).map(|number| decision(number * 2, "allow", "a")).collect::<Vec<_>>();
     let odd = (0..6).map(|number| decision(number * 2 + 1, "allow", "a")).collect::<Vec<_>>();
-    write(&top.path().join("one/log"), 1, &[even[..3].to_vec(), even[3..].to_vec()]);
-    write(&top.path().join("two/log"), 2, &[odd]);
+    write(&top.path().join("one"), 1, &[even[..3].to_vec(), even[3..].to_vec()]);
+    write(&top.path().join("two"), 2, &[odd]);
     write(&top.path().join("copy"), 1, &[even[..3].to_vec(), even[3..].to_vec()]);
     let logs = folders(&[top.path().to_owned(), top.path().join("copy")]).unwrap();
     assert_eq!(logs.len(), 3);
