@@ -52,6 +52,7 @@ use writer::Worker;
 
 pub use counts::{Counts, DropReason};
 pub use fields::{Disclose, Facts, Fields};
+pub use json::is_hidden;
 pub use queue::{Room, WriterGone};
 pub use recent::ReportedBy;
 pub use record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord};
@@ -106,6 +107,7 @@ pub enum Overflow {
 #[derive(Debug, Clone)]
 pub struct AuditLog {
     queue: Option<Queue>,
+    source: Option<reading::source::Source>,
 }
 
 impl AuditLog {
@@ -117,7 +119,7 @@ impl AuditLog {
         let sink: Box<dyn Sink + Send> = match &config.sink {
             SinkConfig::File(file) => Box::new(FileSink::open(file)?),
             SinkConfig::Stdout => Box::new(StdoutSink::open()?),
-            SinkConfig::Off => return Ok((Self { queue: None }, Writer::off())),
+            SinkConfig::Off => return Ok((Self { queue: None, source: None }, Writer::off())),
         };
         Self::with_sink(config, sink)
     }
@@ -129,7 +131,7 @@ impl AuditLog {
     pub fn with_sink(config: &AuditConfig, sink: Box<dyn Sink + Send>) -> std::io::Result<(Self, Writer)> {
         let (queue, receiver) = Queue::new(config.queue, config.overflow, config.fields.clone());
         let writer = Worker::spawn(queue.clone(), receiver, sink)?;
-        Ok((Self { queue: Some(queue) }, writer))
+        Ok((Self { queue: Some(queue), source: None }, writer))
     }
 
     /// Room for this many records: under [`Overflow::Block`] it waits until there is, otherwise never. Dropping the
@@ -163,6 +165,11 @@ impl AuditLog {
     /// Whether no answer can be given until the sink takes records again.
     pub fn is_stalled(&self) -> bool {
         self.queue.as_ref().is_some_and(Queue::is_stalled)
+    }
+
+    /// The log on disk, for whoever reads it while it is written; none if nothing is recorded.
+    pub fn source(&self) -> Option<&reading::source::Source> {
+        self.source.as_ref()
     }
 
     /// What became of every record so far.

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
+use crate::audit::reading::source::Source;
 use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
 use crate::audit::{AuditLog, Record, Room, WriterGone};
 use crate::engine::authorize::{Now, authorize};
@@ -239,6 +240,11 @@ impl Pdp {
         let refusal = Refusal { refused: refused.clone(), asked: None };
         // The answer is a refusal, whether or not that could be recorded.
         self.settle(call, Err(refusal), &mut self.audit.room_at_once()).err().unwrap_or(refused)
+    }
+
+    /// The decision log, for whoever reads it; none if nothing is recorded.
+    pub fn log_source(&self) -> Option<&Source> {
+        self.audit.source()
     }
 
     /// Counts a defect that was caught elsewhere.

@@ -11,7 +11,7 @@ use super::census::{Census, Expected, Missing};
 use super::example_logs_for_tests::{TEN, decision, id, name, other, path, write};
 use super::gathered::{Gathered, folders};
 use super::index::Index;
-use super::indexer;
+use super::indexer::Indexer;
 use super::query::{Field, Query, Term};
 use super::search::{Indexes, Search};
 use crate::audit::spool::reader::ReadError;
@@ -147,10 +147,8 @@ fn an_index_of_another_segment_is_not_used_and_replaced() {
 
 #[test]
 fn what_a_record_says_counts_and_not_what_its_index_says_of_it() {
-    let folder = small();
+    let folder = tempfile::tempdir().unwrap();
     let first = path(folder.path(), 0);
-    let index = Index::make(&first).unwrap();
-    drop(index);
     // A record in the middle of a long segment changed, and nothing of what an index is held to.
     let mut long: Vec<Value> = (0..40).map(|number| decision(number, "allow", "a")).collect();
     write(folder.path(), 1, &[long.clone(), example()[1].clone()]);
@@ -212,10 +210,13 @@ fn nothing_is_looked_at_from_a_sequence_on() {
 #[test]
 fn indexes_are_made_of_sealed_segments_and_swept_with_them() {
     let folder = small();
-    indexer::index(folder.path(), || true);
+    let mut indexer = Indexer::new(folder.path());
+    indexer.index(|| false);
+    assert_eq!(indexes(folder.path()).len(), 0);
+    indexer.index(|| true);
     assert_eq!(indexes(folder.path()).len(), 2);
     fs::remove_file(path(folder.path(), 0)).unwrap();
-    indexer::index(folder.path(), || true);
+    indexer.index(|| true);
     assert_eq!(indexes(folder.path()), [path(folder.path(), 4).with_extension("index")]);
 }
 

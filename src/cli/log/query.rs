@@ -54,8 +54,8 @@ struct What {
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     action: String,
     /// What was decided.
-    #[arg(long, value_parser = ["allow", "deny"], default_value = "", hide_default_value = true)]
-    decision: String,
+    #[arg(long, value_parser = ["allow", "deny"])]
+    decision: Option<String>,
     /// Id of a policy that decided.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     policy: String,
@@ -105,7 +105,7 @@ impl Find {
             principal: principal.clone(),
             delegator: delegator.clone(),
             resource: resource.clone(),
-            decision: decision.clone(),
+            decision: decision.clone().unwrap_or_default(),
             policy_id: policy.clone(),
             session_id: session.clone(),
             decision_id: decision_id.clone(),
