@@ -39,7 +39,10 @@ fn main() {
     let bytes = write(folder.path(), records);
     let written = begun.elapsed();
     let segments = segment::list(folder.path()).unwrap().len();
-    println!("{records} records, {} bytes each, in {segments} segments: written in {written:.1?}", bytes / records);
+    println!(
+        "{records} records, {} bytes each, in {segments} segments: written in {written:.1?}",
+        bytes / records
+    );
     let begun = Instant::now();
     Indexer::new(folder.path()).index(|| true);
     let took = begun.elapsed();
@@ -76,7 +79,8 @@ fn measure(what: &str, folder: &Path, query: &Query) {
 
 fn index_bytes(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder.join(segment::FOLDER)).unwrap().map(|entry| entry.unwrap());
-    let indexes = entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "index"));
+    let indexes =
+        entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "index"));
     indexes.map(|entry| entry.metadata().unwrap().len()).sum()
 }
 

@@ -3,6 +3,7 @@
 mod callers;
 #[cfg(test)]
 mod fault_tests;
+mod indexing;
 mod lifecycle;
 mod parts;
 
@@ -14,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use crate::audit::{AuditLog, Writer};
+use crate::audit::{AuditLog, Feeding, LogError, OpenLog, Writer};
 use crate::config::{Config, ConfigError, Listen, Shutdown};
 use crate::engine::guard::WORKER_STACK_BYTES;
 use crate::engine::problem::Report;
@@ -32,6 +33,7 @@ use crate::store::loader::{Loader, LoaderHandle, OpenError};
 use crate::telemetry::metrics::Metrics;
 
 use callers::Doors;
+use indexing::Indexing;
 pub use lifecycle::Stop;
 
 /// A service that has loaded its world and bound its listeners, and serves nothing yet.
@@ -47,6 +49,7 @@ pub struct Bound {
     pub warnings: Report,
     listeners: Listeners,
     writer: Writer,
+    feeding: Option<Feeding>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
     report: ServiceReport,
@@ -56,6 +59,8 @@ pub struct Bound {
     tls: Option<Tls>,
     follower: Follower,
     shutdown: Shutdown,
+    /// Ends when dropped.
+    _indexing: Option<Indexing>,
     /// Last, so that it is given up last.
     _data: DataDir,
 }
@@ -93,8 +98,8 @@ pub enum StartError {
     #[error(transparent)]
     Data(#[from] DataDirError),
     /// The decision log cannot be written.
-    #[error("the decision log cannot be opened: {0}")]
-    Log(io::Error),
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// An address cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
@@ -163,8 +168,11 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     let addresses =
         Listen { data: data_address, http: http_address, ops: ops_address, control: control_address };
     // From here on threads run: nothing below may fail and leave one behind.
-    let opened = parts::audit(&config.log).and_then(|config| AuditLog::open(&config));
-    let (audit, writer) = opened.map_err(StartError::Log)?;
+    let OpenLog { log: audit, writer, feeding } = match parts::audit(&config.log)? {
+        Some(config) => AuditLog::open(&config)?,
+        None => AuditLog::off(),
+    };
+    let indexing = audit.source().map(|source| Indexing::start(&source.directory)).transpose()?;
     let check =
         config.check_one_in.map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics))).transpose()?;
     let loader = loader.spawn()?;
@@ -180,6 +188,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         warnings,
         listeners: Listeners { data: data_listener, http, ops, control },
         writer,
+        feeding,
         metrics,
         readiness: Readiness::default(),
         report,
@@ -188,6 +197,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         tls,
         follower,
         shutdown: config.shutdown,
+        _indexing: indexing,
         _data: data,
     })
 }

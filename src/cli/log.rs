@@ -9,9 +9,9 @@ mod reconcile;
 mod story;
 mod tail;
 mod trust;
-mod when;
 mod verify;
 mod verify_receipt;
+mod when;
 
 use clap::{Args, Subcommand};
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Call, Pdp, Refused, RefusedCode, name};
-use crate::audit::{ChangeRecord, EntityChange, Record};
+use crate::audit::reading::source::Source;
+use crate::audit::{ChangeRecord, EntityChange, Record, WriterGone};
 use crate::engine::edits::EditProblem;
 use crate::engine::suspensions::Suspended;
 use crate::store::entity_log::{EntityLogHandle, Order, Write, WriteError, Written};
@@ -29,6 +30,11 @@ impl Pdp {
     #[must_use]
     pub fn writing(self, log: EntityLogHandle) -> Self {
         Self { log: Some(log), ..self }
+    }
+
+    /// The decision log, for whoever reads it; none if nothing is recorded.
+    pub fn log_source(&self) -> Option<&Source> {
+        self.audit.source()
     }
 
     /// The log that is written to.
@@ -67,7 +73,8 @@ impl Pdp {
                 }
             };
             let record = || Record::Change(Box::new(change_record(&of, what, reason, &written)));
-            room.record(record).map_err(|_gone| Refused::Unrecorded)?;
+            let recording = room.record(false, record).map_err(|_lost| Refused::Unrecorded)?;
+            recording.settled().await.map_err(|WriterGone| Refused::Unrecorded)?;
             Ok(written)
         });
         match tokio::time::timeout_at(deadline.into(), task).await {

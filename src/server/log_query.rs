@@ -47,7 +47,8 @@ pub fn of(message: pb::QueryRequest) -> Read<Query> {
 /// The id of a record, as records have it.
 pub(super) fn id(field: &'static str, text: &str) -> Read<String> {
     let id = Uuid::try_parse(text);
-    id.map(|id| id.to_string()).map_err(|_error| InvalidRequest::field(field, "must be the id of a record, a UUID"))
+    id.map(|id| id.to_string())
+        .map_err(|_error| InvalidRequest::field(field, "must be the id of a record, a UUID"))
 }
 
 fn entity(name: &'static str, field: Field, uid: &pb::EntityRef) -> Read<Option<Term>> {
@@ -63,7 +64,8 @@ fn entity(name: &'static str, field: Field, uid: &pb::EntityRef) -> Read<Option<
 /// Microseconds since 1970.
 fn instant(field: &'static str, at: Option<&prost_types::Timestamp>) -> Read<Option<i64>> {
     let Some(prost_types::Timestamp { seconds, nanos }) = at else { return Ok(None) };
-    let micros = seconds.checked_mul(1_000_000).and_then(|micros| micros.checked_add(i64::from(nanos / 1_000)));
+    let micros =
+        seconds.checked_mul(1_000_000).and_then(|micros| micros.checked_add(i64::from(nanos / 1_000)));
     let is_one = (0..1_000_000_000).contains(nanos);
     micros.filter(|_| is_one).map(Some).ok_or_else(|| InvalidRequest::field(field, "is no instant"))
 }
@@ -75,7 +77,8 @@ mod tests {
     #[test]
     fn every_field_is_asked_for_and_what_is_empty_is_not() {
         assert_eq!(of(pb::QueryRequest::default()).unwrap(), Query::default());
-        let uid = |type_name: &str, id: &str| pb::EntityRef { r#type: type_name.to_owned(), id: id.to_owned() };
+        let uid =
+            |type_name: &str, id: &str| pb::EntityRef { r#type: type_name.to_owned(), id: id.to_owned() };
         let text = str::to_owned;
         let record = "0193AAAA-0000-7000-8000-000000000000";
         let message = pb::QueryRequest {

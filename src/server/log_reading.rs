@@ -108,8 +108,13 @@ impl DecisionLogService for LogReading {
         let from = if after.is_empty() {
             source.synced()
         } else {
-            let id = log_query::id("after_decision_id", &after).map_err(|invalid| self.refuse(&call, invalid))?;
-            let _reads = self.queries.acquire().await.map_err(|_closed| Status::unavailable("the server is stopping"))?;
+            let id =
+                log_query::id("after_decision_id", &after).map_err(|invalid| self.refuse(&call, invalid))?;
+            let _reads = self
+                .queries
+                .acquire()
+                .await
+                .map_err(|_closed| Status::unavailable("the server is stopping"))?;
             let source = source.clone();
             let found = spawn_blocking(move || behind(&source, &id)).await;
             found.map_err(|_panic| Status::internal("the log could not be searched"))??

@@ -13,7 +13,8 @@ use tonic::{Code, Request, Status, Streaming};
 
 use crate::callers::Guarded;
 use crate::support::{
-    Client, Finished, Process, Question as _, Sources, TestServer, bearer, mandate, question, reference, token,
+    Client, Finished, Process, Question as _, Sources, TestServer, bearer, mandate, question, reference,
+    token,
 };
 
 /// Somebody who reads the log.
@@ -257,7 +258,8 @@ fn the_command_line_finds_follows_and_reconciles() {
     let found = log(&server, &["reconcile", "--executions", path, "--format", "json"]);
     found.check_code(1);
     let findings = found.json()["findings"].as_array().unwrap().clone();
-    let findings: Vec<_> = findings.iter().map(|finding| (&finding["finding"], &finding["decision_id"])).collect();
+    let findings: Vec<_> =
+        findings.iter().map(|finding| (&finding["finding"], &finding["decision_id"])).collect();
     let expected = [(json!("executed_on_deny"), json!(made[1])), (json!("no_outcome"), json!(made[2]))];
     assert_eq!(findings, expected.iter().map(|(what, id)| (what, id)).collect::<Vec<_>>());
     let missing = log(&server, &["query", "--session", "s1", "--expect-instances", "2"]);
@@ -288,12 +290,15 @@ fn the_log_is_read_by_whoever_may_and_following_ends_with_the_right() {
         let mut log = DecisionLogServiceClient::new(client.channel());
         client.wait(log.tail(pb::TailRequest::default())).map(tonic::Response::into_inner)
     };
-    let (root, amy) = (connect("spiffe://example.org/operators/root"), connect("spiffe://example.org/auditors/amy"));
+    let (root, amy) =
+        (connect("spiffe://example.org/operators/root"), connect("spiffe://example.org/auditors/amy"));
     assert_eq!(query(&root).unwrap_err().code(), Code::PermissionDenied);
     assert_eq!(tail(&root).unwrap_err().code(), Code::PermissionDenied);
     let refused = guarded.server.records(2);
-    let by: Vec<_> = refused.iter().map(|record| (&record["kind"], &record["caller"], &record["reason"])).collect();
-    let one = (&json!("refusal"), &json!("spiffe://example.org/operators/root"), &json!("CALLER_NOT_ENTITLED"));
+    let by: Vec<_> =
+        refused.iter().map(|record| (&record["kind"], &record["caller"], &record["reason"])).collect();
+    let one =
+        (&json!("refusal"), &json!("spiffe://example.org/operators/root"), &json!("CALLER_NOT_ENTITLED"));
     assert_eq!(by, [one, one]);
     query(&amy).unwrap();
     let mut followed = tail(&amy).unwrap();

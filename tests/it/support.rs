@@ -22,7 +22,7 @@ pub(crate) use curl::{curl, framed, status_within};
 pub(crate) use http::{HttpAnswer, evaluation, get, post, try_post};
 pub(crate) use load::{Call, Load, Truth};
 pub(crate) use mount::Mount;
-pub(crate) use observed::{Numbers, StopOnDrop, lines, lines_of};
+pub(crate) use observed::{Numbers, StopOnDrop, all_records, lines, lines_of};
 pub(crate) use process::Process;
 pub(crate) use server::{Client, TestServer, raw_call, raw_call_with, shipped_server};
 pub(crate) use sources::{SMALL_SCHEMA, Sources, doc, repository, repository_config, user};

@@ -94,7 +94,8 @@ impl Census {
     /// # Errors
     /// A folder cannot be read. What is missing within a log is for whoever searches it to say.
     pub fn of(folders: &[PathBuf], indexes: Indexes) -> Result<Self, ReadError> {
-        let logs = folders.iter().map(|folder| LogCensus::of(folder, indexes)).collect::<Result<Vec<_>, _>>()?;
+        let logs =
+            folders.iter().map(|folder| LogCensus::of(folder, indexes)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { logs: logs.into_iter().flatten().collect() })
     }
 
@@ -121,7 +122,8 @@ impl LogCensus {
     /// None if there is not yet a segment.
     fn of(directory: &Path, indexes: Indexes) -> Result<Option<Self>, ReadError> {
         let listed = segment::list(directory);
-        let segments = listed.map_err(|error| ReadError::Folder { directory: directory.to_owned(), error })?;
+        let segments =
+            listed.map_err(|error| ReadError::Folder { directory: directory.to_owned(), error })?;
         let headers: Vec<_> = segments
             .iter()
             .filter_map(|file| Segment::open(&file.path).ok().map(|segment| segment.header().clone()))

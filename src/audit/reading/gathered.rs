@@ -19,7 +19,8 @@ pub fn folders(given: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
         let logs = verify::folders(folder)?;
         if !logs.iter().all(|log| log.join(segment::FOLDER).is_dir()) {
             let (folder, name) = (folder.display(), segment::FOLDER);
-            let message = format!("{folder}: no decision log is here or directly below: none has a folder `{name}`");
+            let message =
+                format!("{folder}: no decision log is here or directly below: none has a folder `{name}`");
             return Err(io::Error::new(io::ErrorKind::NotFound, message));
         }
         found.extend(logs);
@@ -57,7 +58,8 @@ impl Gathered {
             // What is missing is said at once.
             Err(_) => (i64::MIN, None),
         };
-        let next = self.logs.iter().enumerate().filter_map(|(at, (_, next))| Some((when(next.as_ref()?), at)));
+        let next =
+            self.logs.iter().enumerate().filter_map(|(at, (_, next))| Some((when(next.as_ref()?), at)));
         next.min().map(|(_, at)| at)
     }
 }

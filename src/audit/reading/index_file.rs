@@ -178,7 +178,8 @@ mod tests {
         damaged[BLOCK_BYTES + 8] ^= 1;
         assert!(place(column, damaged, 0).is_err());
         let mut swapped = bytes.clone();
-        let (one, other) = (bytes[BLOCK_BYTES..2 * BLOCK_BYTES].to_vec(), bytes[2 * BLOCK_BYTES..3 * BLOCK_BYTES].to_vec());
+        let (one, other) =
+            (bytes[BLOCK_BYTES..2 * BLOCK_BYTES].to_vec(), bytes[2 * BLOCK_BYTES..3 * BLOCK_BYTES].to_vec());
         swapped[BLOCK_BYTES..2 * BLOCK_BYTES].copy_from_slice(&other);
         swapped[2 * BLOCK_BYTES..3 * BLOCK_BYTES].copy_from_slice(&one);
         assert!(place(column, swapped, 0).is_err());

@@ -43,7 +43,8 @@ impl Pick {
     ) -> Result<Option<(u32, T)>, Unusable> {
         while let Some(place) = self.places.next() {
             let offset = self.index.offset(place)?;
-            let line = read(&self.file, offset, &mut self.buffer).map_err(|_error| Unusable)?.ok_or(Unusable)?;
+            let line =
+                read(&self.file, offset, &mut self.buffer).map_err(|_error| Unusable)?.ok_or(Unusable)?;
             let seen = Seen::read(line);
             // The index has it under one of the terms that can be looked up.
             if !query.terms.iter().any(|term| term.keys().is_some() && term.holds_by_value(&seen)) {

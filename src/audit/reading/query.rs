@@ -104,8 +104,8 @@ impl Term {
 impl Query {
     /// Whether a record is meant.
     pub fn holds(&self, seen: &Seen<'_>) -> bool {
-        let within = (self.from.is_none() && self.to.is_none())
-            || seen.micros().is_some_and(|at| self.is_within(at));
+        let within =
+            (self.from.is_none() && self.to.is_none()) || seen.micros().is_some_and(|at| self.is_within(at));
         within && self.terms.iter().all(|term| term.holds(seen))
     }
 

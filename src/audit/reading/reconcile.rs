@@ -45,7 +45,9 @@ pub enum ExecutionsError {
     #[error("line {0} is longer than {MAX_LINE_BYTES} bytes")]
     Long(usize),
     /// A line is no execution.
-    #[error("line {line} is no execution: {error}; write {{\"decision_id\", \"tool\", \"time\", \"input_digest\"}}")]
+    #[error(
+        "line {line} is no execution: {error}; write {{\"decision_id\", \"tool\", \"time\", \"input_digest\"}}"
+    )]
     Line {
         /// Which, from 1.
         line: usize,
@@ -198,7 +200,10 @@ impl Reconciliation {
     fn not_executed(&mut self, seen: &Seen<'_>, outcomes: &BTreeSet<String>) {
         let enforced = seen.mode != "observe";
         if seen.decision == "allow" && enforced && !outcomes.contains(&*seen.decision_id) {
-            let detail = format!("{} {} {}, allowed at {}", seen.principal.id, seen.action.id, seen.resource.id, seen.time);
+            let detail = format!(
+                "{} {} {}, allowed at {}",
+                seen.principal.id, seen.action.id, seen.resource.id, seen.time
+            );
             self.find(Mismatch::NoOutcome, &seen.decision_id, None, detail);
         }
     }
@@ -209,13 +214,21 @@ impl Reconciliation {
         for (place, execution) in executions.iter().enumerate() {
             let (id, line) = (&*seen.decision_id, Some(execution.line));
             if seen.decision != "allow" && seen.mode != "observe" {
-                self.find(Mismatch::ExecutedOnDeny, id, line, format!("{} was denied at {}", seen.resource.id, seen.time));
+                self.find(
+                    Mismatch::ExecutedOnDeny,
+                    id,
+                    line,
+                    format!("{} was denied at {}", seen.resource.id, seen.time),
+                );
             }
             let may_repeat = reusable.zip(execution.time).is_some_and(|(until, at)| at <= until);
             if place > 0 && !may_repeat {
                 self.find(Mismatch::Repeated, id, line, format!("execution {} on one decision", place + 1));
             }
-            if !execution.tool.is_empty() && !seen.resource.id.is_empty() && execution.tool != seen.resource.id {
+            if !execution.tool.is_empty()
+                && !seen.resource.id.is_empty()
+                && execution.tool != seen.resource.id
+            {
                 let detail = format!("{} was executed, {} was decided on", execution.tool, seen.resource.id);
                 self.find(Mismatch::OtherTool, id, line, detail);
             }

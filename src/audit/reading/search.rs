@@ -77,10 +77,20 @@ impl Search {
     /// [`ReadError::Folder`].
     pub fn new(directory: &Path, query: Query, until: u64, indexes: Indexes) -> Result<Self, ReadError> {
         let listed = segment::list(directory);
-        let segments = listed.map_err(|error| ReadError::Folder { directory: directory.to_owned(), error })?;
+        let segments =
+            listed.map_err(|error| ReadError::Folder { directory: directory.to_owned(), error })?;
         let keys = query.terms.iter().filter_map(Term::keys).collect();
         let directory = directory.to_owned();
-        Ok(Self { directory, query, keys, indexes, until, segments: segments.into(), expected: None, part: None })
+        Ok(Self {
+            directory,
+            query,
+            keys,
+            indexes,
+            until,
+            segments: segments.into(),
+            expected: None,
+            part: None,
+        })
     }
 
     fn advance(&mut self) -> Result<Option<Hit>, ReadError> {

@@ -175,8 +175,7 @@ fn the_last_segment_may_end_anywhere_and_no_other_may() {
     let bytes = fs::read(&second).unwrap();
     fs::write(&second, &bytes[..bytes.len() - 1]).unwrap();
     fs::write(&last, &whole).unwrap();
-    let hits: Vec<_> =
-        Search::new(folder.path(), session("b"), u64::MAX, Indexes::Use).unwrap().collect();
+    let hits: Vec<_> = Search::new(folder.path(), session("b"), u64::MAX, Indexes::Use).unwrap().collect();
     let sequences: Vec<_> = hits.iter().flatten().map(|hit| hit.sequence).collect();
     assert_eq!(sequences, [1, 3, 5, 9, 11], "what can be read is found");
     let problems: Vec<_> = hits.iter().filter_map(|hit| hit.as_ref().err()).collect();
@@ -192,7 +191,10 @@ fn a_segment_that_is_missing_is_told() {
     fs::remove_file(path(folder.path(), 4)).unwrap();
     for indexes in [Indexes::Use, Indexes::Ignore] {
         let hits: Vec<_> = Search::new(folder.path(), session("b"), u64::MAX, indexes).unwrap().collect();
-        assert!(hits.iter().any(|hit| matches!(hit, Err(ReadError::Missing { expected: 4, .. }))), "{hits:?}");
+        assert!(
+            hits.iter().any(|hit| matches!(hit, Err(ReadError::Missing { expected: 4, .. }))),
+            "{hits:?}"
+        );
         assert_eq!(hits.iter().flatten().map(|hit| hit.sequence).collect::<Vec<_>>(), [1, 3, 9, 11]);
     }
 }

@@ -63,7 +63,8 @@ impl Story {
         let (from, to) = (times.clone().min(), times.max().map(|last| last.saturating_add(1)));
         let kinds = Term::one_of(Field::Kind, MEANWHILE.map(str::to_owned));
         let meanwhile = Query { terms: vec![kinds], from, to };
-        Gathered::new(folders, &meanwhile, indexes)?.for_each(|found| story.take(found, |hit| parts.concern(hit)));
+        Gathered::new(folders, &meanwhile, indexes)?
+            .for_each(|found| story.take(found, |hit| parts.concern(hit)));
         story.moments.sort_by_key(|hit| (hit.micros, hit.log, hit.sequence));
         Ok(story)
     }
@@ -104,7 +105,8 @@ impl Parts {
             return self.logs.contains(&hit.log);
         }
         // Without a name everybody is meant.
-        seen.entities.is_empty() || seen.entities.iter().any(|changed| self.entities.contains(&owned(&changed.uid)))
+        seen.entities.is_empty()
+            || seen.entities.iter().any(|changed| self.entities.contains(&owned(&changed.uid)))
     }
 }
 

@@ -19,7 +19,9 @@ fn log(segments: &[Vec<Value>]) -> (tempfile::TempDir, Vec<PathBuf>) {
 
 #[test]
 fn a_story_has_the_sessions_decisions_their_outcomes_and_what_touched_whoever_took_part() {
-    let change = |number, entity: Value| other("change", number, json!({"change": "put", "entities": [{"uid": entity}]}));
+    let change = |number, entity: Value| {
+        other("change", number, json!({"change": "put", "entities": [{"uid": entity}]}))
+    };
     let before = change(0, name("Mandate::Agent", "bot"));
     let touching = change(3, name("Mandate::Delegation", "g1"));
     let foreign = change(4, name("Mandate::Agent", "other"));
@@ -35,7 +37,10 @@ fn a_story_has_the_sessions_decisions_their_outcomes_and_what_touched_whoever_to
         vec![outcome, late],
     ]);
     let story = Story::of("s", &folders, Indexes::Use).unwrap();
-    let ids = story.moments.iter().map(|hit| serde_json::from_slice::<Value>(&hit.line).unwrap()["decision_id"].clone());
+    let ids = story
+        .moments
+        .iter()
+        .map(|hit| serde_json::from_slice::<Value>(&hit.line).unwrap()["decision_id"].clone());
     assert_eq!(ids.collect::<Vec<_>>(), told.map(id));
     assert!(story.problems.is_empty() && !story.is_cut);
     assert!(Story::of("u", &folders, Indexes::Use).unwrap().moments.is_empty());
@@ -104,7 +109,8 @@ fn each_thing_that_does_not_fit_is_found() {
 
 #[test]
 fn a_decision_outside_the_span_is_still_the_decision_of_what_was_executed() {
-    let (_folder, folders) = log(&[vec![decision(1, "allow", "s"), decision(2, "allow", "s")], vec![decision(100, "allow", "s")]]);
+    let (_folder, folders) =
+        log(&[vec![decision(1, "allow", "s"), decision(2, "allow", "s")], vec![decision(100, "allow", "s")]]);
     let lines = format!("{}\n{}", json!({"decision_id": id(1)}), json!({"decision_id": id(100)}));
     let span = Query { from: Some(super::example_logs_for_tests::TEN + 50_000_000), ..Query::default() };
     let executions = reconcile::executions(lines.as_bytes()).unwrap();
@@ -116,7 +122,8 @@ fn a_decision_outside_the_span_is_still_the_decision_of_what_was_executed() {
 fn a_digest_under_a_key_is_not_compared() {
     let hidden = with(decision(1, "allow", "s"), json!({"arguments_digest": "hmac:2026-11:00"}));
     let (_folder, folders) = log(&[vec![hidden]]);
-    let line = json!({"decision_id": id(1), "input_digest": format!("sha256:{}", "a".repeat(64))}).to_string();
+    let line =
+        json!({"decision_id": id(1), "input_digest": format!("sha256:{}", "a".repeat(64))}).to_string();
     let executions = reconcile::executions(line.as_bytes()).unwrap();
     let found = Reconciliation::of(executions, &folders, &Query::default(), Indexes::Use).unwrap();
     assert_eq!((found.incomparable, found.findings.len()), (1, 0));

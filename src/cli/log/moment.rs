@@ -90,9 +90,15 @@ impl Moment {
                 format!("{of}  {style}{}{style:#} {}", findings.join(", "), self.text("/detail"))
             }
             "change" => {
-                let entities: Vec<_> = self.list("/entities").map(|changed| name(changed.get("uid"))).collect();
+                let entities: Vec<_> =
+                    self.list("/entities").map(|changed| name(changed.get("uid"))).collect();
                 let by = self.text("/caller");
-                format!("{} {}  {FAINT}by {by} {}{FAINT:#}", self.text("/change"), entities.join(", "), self.text("/reason"))
+                format!(
+                    "{} {}  {FAINT}by {by} {}{FAINT:#}",
+                    self.text("/change"),
+                    entities.join(", "),
+                    self.text("/reason")
+                )
             }
             "refusal" => said(&["/code", "/reason", "/field"]),
             "start" => said(&["/instance", "/version", "/mode"]),
@@ -106,7 +112,11 @@ impl Moment {
     fn tale(&self) -> Vec<String> {
         let Some((style, word)) = self.verdict() else { return vec![self.row()] };
         let time = self.text("/time");
-        let mut lines = vec![format!("{time}  {NAME}asked{NAME:#}      {}  {FAINT}{}{FAINT:#}", self.asked(), self.text("/decision_id"))];
+        let mut lines = vec![format!(
+            "{time}  {NAME}asked{NAME:#}      {}  {FAINT}{}{FAINT:#}",
+            self.asked(),
+            self.text("/decision_id")
+        )];
         let mut add = |what: &str, text: String| {
             if !text.is_empty() {
                 lines.push(format!("{:29}{FAINT}{what:10}{FAINT:#} {text}", ""));

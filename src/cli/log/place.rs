@@ -56,7 +56,8 @@ impl PlaceArgs {
         if let Ok(count) = text.parse() {
             return Ok(Some(Expected::Count(count)));
         }
-        let ids = std::fs::read_to_string(text).map_err(|error| format!("`{text}` cannot be read: {error}"))?;
+        let ids =
+            std::fs::read_to_string(text).map_err(|error| format!("`{text}` cannot be read: {error}"))?;
         let ids = ids.lines().map(str::trim).filter(|id| !id.is_empty() && !id.starts_with('#'));
         Ok(Some(Expected::Ids(ids.map(str::to_owned).collect())))
     }

@@ -121,7 +121,8 @@ impl Find {
         let query = log_query::of(self.request()).map_err(|error| error.to_string())?;
         let folders = self.place.folders(&self.control)?;
         let mut good = !self.place.tell_missing(&folders)?;
-        let limit = if self.limit == 0 { usize::MAX } else { usize::try_from(self.limit).unwrap_or(usize::MAX) };
+        let limit =
+            if self.limit == 0 { usize::MAX } else { usize::try_from(self.limit).unwrap_or(usize::MAX) };
         let mut shown = 0;
         let found = Gathered::new(&folders, &query, self.place.indexes());
         for hit in found.map_err(|error| error.to_string())? {

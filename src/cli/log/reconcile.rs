@@ -87,15 +87,22 @@ fn print(found: &Reconciliation) {
     for Finding { finding, decision_id, line, detail } in &found.findings {
         let line = line.map(|line| format!(" (line {line})")).unwrap_or_default();
         let what = json!(finding);
-        anstream::println!("{BAD}{:18}{BAD:#} {decision_id}{line}  {FAINT}{detail}{FAINT:#}", what.as_str().unwrap_or_default());
+        anstream::println!(
+            "{BAD}{:18}{BAD:#} {decision_id}{line}  {FAINT}{detail}{FAINT:#}",
+            what.as_str().unwrap_or_default()
+        );
     }
     found.problems.iter().for_each(|problem| tell_problem(problem));
     let Reconciliation { decisions, executions, incomparable, findings, .. } = found;
     if *incomparable > 0 {
-        anstream::println!("{FAINT}{incomparable} executions name a digest that the log does not tell as it is{FAINT:#}");
+        anstream::println!(
+            "{FAINT}{incomparable} executions name a digest that the log does not tell as it is{FAINT:#}"
+        );
     }
     match findings.len() {
         0 => anstream::println!("{GOOD}all fits{GOOD:#}: {executions} executions, {decisions} decisions"),
-        more => anstream::println!("{BAD}{more} findings{BAD:#}: {executions} executions, {decisions} decisions"),
+        more => {
+            anstream::println!("{BAD}{more} findings{BAD:#}: {executions} executions, {decisions} decisions")
+        }
     }
 }

@@ -41,10 +41,13 @@ impl Tell {
     fn tell(&self, format: Format) -> Result<bool, String> {
         let folders = self.place.folders(&self.control)?;
         let complete = !self.place.tell_missing(&folders)?;
-        let story = Story::of(&self.session, &folders, self.place.indexes()).map_err(|error| error.to_string())?;
+        let story =
+            Story::of(&self.session, &folders, self.place.indexes()).map_err(|error| error.to_string())?;
         story.problems.iter().for_each(|problem| tell_problem(problem));
         if story.is_cut {
-            tell_problem(&format_args!("the session has more than {MAX_DECISIONS} decisions; the first are told"));
+            tell_problem(&format_args!(
+                "the session has more than {MAX_DECISIONS} decisions; the first are told"
+            ));
         }
         if story.moments.is_empty() {
             return Err(format!("nothing of session `{}` is in the log", self.session));

@@ -10,7 +10,9 @@ pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     if let Ok(instant) = text.parse() {
         return Ok(instant);
     }
-    let wrong = || format!("`{text}` is no instant; write 2026-11-27T10:00:00Z, or 90s, 5m, 2h or 7d for so long ago");
+    let wrong = || {
+        format!("`{text}` is no instant; write 2026-11-27T10:00:00Z, or 90s, 5m, 2h or 7d for so long ago")
+    };
     let long = text.strip_suffix("ago").unwrap_or(text).trim();
     let (amount, unit) = long.split_at_checked(long.len().saturating_sub(1)).ok_or_else(wrong)?;
     let seconds = match unit {

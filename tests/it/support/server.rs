@@ -60,7 +60,9 @@ impl TestServer {
         let mut config = config.clone();
         let folder = tempfile::tempdir().expect("a folder");
         config.data_directory = folder.path().join("data");
-        config.log.directory = folder.path().join("data/decisions");
+        config.log.directory = folder.path().join("data/log");
+        config.log.notary.key = folder.path().join("data/keys/log.key");
+        config.log.fields.salts = folder.path().join("data/salts");
         let free = ([127, 0, 0, 1], 0).into();
         config.listen = Listen { data: free, http: free, ops: free, control: free };
         let bound = runtime.block_on(app::bind(&config));
