@@ -28,7 +28,7 @@ pub struct Log {
 #[derive(Debug, Subcommand)]
 enum LogCommand {
     /// Find records: by who, to what, on whose authority, by which policy, when.
-    Query(query::Find),
+    Query(Box<query::Find>),
     /// Tell one session: what was asked, on whose authority, what was decided and why, and what became of it.
     Story(story::Tell),
     /// Follow the log of a running server.

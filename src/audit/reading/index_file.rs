@@ -59,13 +59,13 @@ impl Bytes {
 }
 
 impl Column {
-    fn in_a_block(self) -> u64 {
-        (HELD_BYTES / self.width.max(1)) as u64
+    fn in_a_block(self) -> usize {
+        HELD_BYTES / self.width.max(1)
     }
 
     /// The number of the first block behind it.
     pub(super) fn end(self) -> u64 {
-        self.first_block.saturating_add(self.length.div_ceil(self.in_a_block().max(1)))
+        self.first_block.saturating_add(self.length.div_ceil(self.in_a_block().max(1) as u64))
     }
 
     /// Appends blocks of such items.
@@ -74,7 +74,7 @@ impl Column {
         let mut number = self.first_block;
         while items.peek().is_some() {
             let start = out.len();
-            for item in items.by_ref().take(self.in_a_block() as usize) {
+            for item in items.by_ref().take(self.in_a_block()) {
                 out.extend_from_slice(item.as_ref());
             }
             out.resize(start + HELD_BYTES, 0);
@@ -93,7 +93,7 @@ impl Column {
 impl Look<'_> {
     /// An item by its place.
     pub(super) fn item(&mut self, place: u64) -> Result<&[u8], Unusable> {
-        let in_a_block = self.column.in_a_block();
+        let in_a_block = self.column.in_a_block() as u64;
         if place >= self.column.length {
             return Err(Unusable);
         }

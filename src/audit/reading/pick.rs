@@ -41,7 +41,7 @@ impl Pick {
         query: &Query,
         take: impl Fn(&Seen<'_>, &[u8]) -> T,
     ) -> Result<Option<(u32, T)>, Unusable> {
-        while let Some(place) = self.places.next() {
+        for place in self.places.by_ref() {
             let offset = self.index.offset(place)?;
             let line =
                 read(&self.file, offset, &mut self.buffer).map_err(|_error| Unusable)?.ok_or(Unusable)?;

@@ -119,7 +119,7 @@ fn small() -> tempfile::TempDir {
 }
 
 fn example() -> Vec<Vec<Value>> {
-    let one = |number: u64| decision(number, "allow", if number % 2 == 0 { "a" } else { "b" });
+    let one = |number: u64| decision(number, "allow", if number.is_multiple_of(2) { "a" } else { "b" });
     (0..3).map(|segment| (segment * 4..segment * 4 + 4).map(one).collect()).collect()
 }
 
