@@ -32,6 +32,7 @@ bench: ## What a decision costs, in process, at scale and over gRPC; figures als
 	cargo bench --locked --bench audit
 	cargo bench --locked --bench entity_log
 	cargo bench --locked --bench verify
+	cargo bench --locked --bench log_query -- --quick
 	cargo bench --locked --bench scale
 	cargo bench --locked --bench grpc
 

@@ -3,6 +3,7 @@
 mod callers;
 #[cfg(test)]
 mod fault_tests;
+mod indexing;
 mod lifecycle;
 mod parts;
 
@@ -32,6 +33,7 @@ use crate::store::loader::{Loader, LoaderHandle, OpenError};
 use crate::telemetry::metrics::Metrics;
 
 use callers::Doors;
+use indexing::Indexing;
 pub use lifecycle::Stop;
 
 /// A service that has loaded its world and bound its listeners, and serves nothing yet.
@@ -57,6 +59,8 @@ pub struct Bound {
     tls: Option<Tls>,
     follower: Follower,
     shutdown: Shutdown,
+    /// Ends when dropped.
+    _indexing: Option<Indexing>,
     /// Last, so that it is given up last.
     _data: DataDir,
 }
@@ -168,6 +172,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         Some(config) => AuditLog::open(&config)?,
         None => AuditLog::off(),
     };
+    let indexing = audit.source().map(|source| Indexing::start(&source.directory)).transpose()?;
     let check =
         config.check_one_in.map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics))).transpose()?;
     let loader = loader.telling(parts::recorded(&audit)).spawn()?;
@@ -192,6 +197,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         tls,
         follower,
         shutdown: config.shutdown,
+        _indexing: indexing,
         _data: data,
     })
 }

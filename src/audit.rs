@@ -19,6 +19,7 @@ mod line;
 mod masking;
 pub mod outcome;
 pub mod queue;
+pub mod reading;
 mod recent;
 pub mod record;
 mod replace;
@@ -48,6 +49,7 @@ use journal::Journal;
 use ledger::{Ledger, Left};
 use lifecycle::{Counted, Previous, Start};
 use queue::Queue;
+use reading::source::Source;
 use sinks::config::SinkConfig;
 use sinks::{Accounts, Sinks, SinksError};
 use spool::appender::Appender;
@@ -61,6 +63,7 @@ use writer::Worker;
 pub use counts::{Counts, DropReason};
 pub use fields::{Disclose, Facts, Fields};
 pub use generation::GenerationRecord;
+pub use json::is_hidden;
 pub use queue::{NotRecorded, Recording, Room, WriterGone};
 pub use recent::ReportedBy;
 pub use record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord};
@@ -145,6 +148,7 @@ pub struct AuditLog {
     queue: Option<Queue>,
     accounts: Accounts,
     witnesses: Arc<[WitnessState]>,
+    source: Option<Source>,
 }
 
 /// A log that is open, the thread that writes it, and those that deliver it.
@@ -162,7 +166,7 @@ impl AuditLog {
     /// A log that is off: no thread, no queue, nothing counted.
     pub fn off() -> OpenLog {
         OpenLog {
-            log: Self { queue: None, accounts: Accounts::default(), witnesses: Arc::default() },
+            log: Self { queue: None, accounts: Accounts::default(), witnesses: Arc::default(), source: None },
             writer: Writer::off(),
             feeding: None,
         }
@@ -220,7 +224,9 @@ impl AuditLog {
             faults,
         })?;
         let feeding = sinks.start(log, directory.clone(), &progress)?;
-        Ok(OpenLog { log: Self { queue: Some(queue), accounts, witnesses }, writer, feeding: Some(feeding) })
+        let source = Some(Source { directory: directory.clone(), progress });
+        let log = Self { queue: Some(queue), accounts, witnesses, source };
+        Ok(OpenLog { log, writer, feeding: Some(feeding) })
     }
 
     /// Room for this many records: under [`Overflow::Block`] it waits until there is, otherwise never. Dropping the
@@ -261,6 +267,11 @@ impl AuditLog {
     /// Whether no answer, or none but a denial, can be given until the disk takes records again.
     pub fn is_stalled(&self) -> bool {
         self.queue.as_ref().is_some_and(Queue::is_stalled)
+    }
+
+    /// The log on disk, for whoever reads it while it is written; none if nothing is recorded.
+    pub fn source(&self) -> Option<&Source> {
+        self.source.as_ref()
     }
 
     /// What became of every record so far.

@@ -14,6 +14,8 @@ pub mod evidence;
 pub mod grpc;
 pub mod identified;
 mod listing;
+pub mod log_query;
+mod log_reading;
 pub mod ops;
 mod outcomes;
 pub mod pb;

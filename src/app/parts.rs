@@ -84,9 +84,7 @@ pub(super) fn recorded(audit: &AuditLog) -> impl Fn(LoadEvent) + Send + use<> {
             Source::LastKnownGood => "last_known_good",
             Source::Rollback => "rollback",
         };
-        let record = GenerationRecord { at, event, source, generation, revision, files, policies, problems };
-        // What finds no room is counted, and told of in a gap.
-        let _queued = audit.room_at_once().record(false, || Record::Generation(Box::new(record)));
+        audit.tell(GenerationRecord { at, event, source, generation, revision, files, policies, problems });
     }
 }
 

@@ -33,8 +33,9 @@ impl Formatter for OneLine {
     }
 }
 
-/// All of these are in the basic plane: one escape names each.
-fn is_hidden(c: char) -> bool {
+/// Whether some reader takes a character for the end of a line, or a terminal acts on it. All of these are in the basic
+/// plane: one escape names each.
+pub fn is_hidden(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -18,6 +18,7 @@ use crate::outbound;
 use crate::server::control_token::Token;
 use crate::server::pb;
 use crate::server::pb::admin_service_client::AdminServiceClient;
+use crate::server::pb::decision_log_service_client::DecisionLogServiceClient;
 use crate::server::pb::entity_service_client::EntityServiceClient;
 
 /// Largest answer, in bytes: a page, or what a watch is told of at once.
@@ -44,6 +45,7 @@ pub struct ControlArgs {
 pub struct Connection {
     client: AdminServiceClient<Channel>,
     entities: EntityServiceClient<Channel>,
+    log: DecisionLogServiceClient<Channel>,
     /// What proves an administrator, where no certificate does.
     bearer: Option<MetadataValue<Ascii>>,
 }
@@ -60,13 +62,26 @@ impl ControlArgs {
         })
     }
 
+    fn config(&self, overrides: Overrides) -> Result<Config, String> {
+        Config::load(self.config.as_deref(), overrides).map_err(|error| error.to_string())
+    }
+
+    /// Folder of the server's decision log.
+    ///
+    /// # Errors
+    /// The configuration cannot be read.
+    pub fn log_directory(&self) -> Result<PathBuf, String> {
+        let overrides = Overrides { data_directory: self.data_dir.clone(), ..Overrides::default() };
+        Ok(self.config(overrides)?.log.directory)
+    }
+
     fn try_call<T>(&self, call: impl AsyncFnOnce(&mut Connection) -> Result<T, Status>) -> Result<T, String> {
         let overrides = Overrides {
             data_directory: self.data_dir.clone(),
             control: self.control,
             ..Overrides::default()
         };
-        let config = Config::load(self.config.as_deref(), overrides).map_err(|error| error.to_string())?;
+        let config = self.config(overrides)?;
         let tls = self.tls.config()?;
         let bearer = match (&tls, config.callers.control) {
             (Some(_), _) => None,
@@ -85,8 +100,10 @@ impl ControlArgs {
             };
             let channel = tls::connect(&format!("{scheme}://{address}"), tls).await.map_err(unreachable)?;
             let client = AdminServiceClient::new(channel.clone());
-            let entities = EntityServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-            let answered = call(&mut Connection { client, entities, bearer }).await;
+            let entities =
+                EntityServiceClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);
+            let log = DecisionLogServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
+            let answered = call(&mut Connection { client, entities, log, bearer }).await;
             answered.map_err(|status| status.message().to_owned())
         })
     }
@@ -128,6 +145,11 @@ impl Connection {
     /// What is stored, and changed.
     pub fn entities(&mut self) -> &mut EntityServiceClient<Channel> {
         &mut self.entities
+    }
+
+    /// What was decided.
+    pub fn log(&mut self) -> &mut DecisionLogServiceClient<Channel> {
+        &mut self.log
     }
 
     /// What acts on the server.

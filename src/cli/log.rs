@@ -1,10 +1,17 @@
-//! `mandate log …`: the decision log, read from its folder. No server is needed.
+//! `mandate log …`: the decision log, read from its folder. No server is needed; `query` and `tail` can ask one.
 
 mod keys;
+mod moment;
+mod place;
 mod prove;
+mod query;
+mod reconcile;
+mod story;
+mod tail;
 mod trust;
 mod verify;
 mod verify_receipt;
+mod when;
 
 use clap::{Args, Subcommand};
 
@@ -20,6 +27,14 @@ pub struct Log {
 
 #[derive(Debug, Subcommand)]
 enum LogCommand {
+    /// Find records: by who, to what, on whose authority, by which policy, when.
+    Query(Box<query::Find>),
+    /// Tell one session: what was asked, on whose authority, what was decided and why, and what became of it.
+    Story(story::Tell),
+    /// Follow the log of a running server.
+    Tail(tail::Follow),
+    /// Hold what was executed to what was decided.
+    Reconcile(reconcile::Reconcile),
     /// Show whether logs are what was written and signed, with public keys alone.
     Verify(verify::Verify),
     /// Make a receipt of one decision: what shows that it is in the log.
@@ -35,6 +50,10 @@ impl Log {
     #[must_use]
     pub fn run(self, format: Format) -> Exit {
         match self.command {
+            LogCommand::Query(command) => command.run(format),
+            LogCommand::Story(command) => command.run(format),
+            LogCommand::Tail(command) => command.run(format),
+            LogCommand::Reconcile(command) => command.run(format),
             LogCommand::Verify(command) => command.run(format),
             LogCommand::Prove(command) => command.run(),
             LogCommand::VerifyReceipt(command) => command.run(format),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Call, Pdp, Refused, RefusedCode, name};
+use crate::audit::reading::source::Source;
 use crate::audit::{ChangeRecord, EntityChange, Record, WriterGone};
 use crate::engine::edits::EditProblem;
 use crate::engine::suspensions::Suspended;
@@ -29,6 +30,11 @@ impl Pdp {
     #[must_use]
     pub fn writing(self, log: EntityLogHandle) -> Self {
         Self { log: Some(log), ..self }
+    }
+
+    /// The decision log, for whoever reads it; none if nothing is recorded.
+    pub fn log_source(&self) -> Option<&Source> {
+        self.audit.source()
     }
 
     /// The log that is written to.

@@ -1,4 +1,4 @@
-//! `mandate.v1.AdminService`, and beside it `entities`: the control listener. Never anonymous (C2): see [`super::administrators`].
+//! `mandate.v1.AdminService`, and beside it `entities` and `log_reading`: the control listener. Never anonymous (C2): see [`super::administrators`].
 
 use std::sync::Arc;
 
@@ -12,7 +12,9 @@ use tonic::{Request as Asked, Response as Answer, Status};
 use super::administrators::{Administrator, Administrators};
 use super::deadline::{self, Deadline};
 use super::entities::Entities;
+use super::log_reading::LogReading;
 use super::pb::admin_service_server::{AdminService, AdminServiceServer};
+use super::pb::decision_log_service_server::DecisionLogServiceServer;
 use super::pb::entity_service_server::EntityServiceServer;
 use super::report::ServiceReport;
 use super::{pb, protocol, status};
@@ -33,12 +35,14 @@ pub fn router(
     pdp: Arc<Pdp>,
 ) -> Router {
     let door = (administrators, Arc::clone(&pdp));
+    let log = DecisionLogServiceServer::new(LogReading::new(Arc::clone(&pdp)));
+    let log = log.max_decoding_message_size(MAX_MESSAGE_BYTES);
     let entities = Entities { pdp, lists: Arc::default() };
     let control = Control { commands, report, entities: entities.clone() };
     let service = AdminServiceServer::new(control).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let entities = EntityServiceServer::new(entities).max_decoding_message_size(MAX_ENTITIES_BYTES);
     let known = axum::middleware::from_fn_with_state(door, require_administrator);
-    Routes::new(service).add_service(entities).into_axum_router().layer(known)
+    Routes::new(service).add_service(entities).add_service(log).into_axum_router().layer(known)
 }
 
 /// Lets only administrators through, and calls what tonic cannot read what gRPC calls it.

@@ -33,6 +33,8 @@ mod stream;
 mod cache_law;
 // The decision log: one line for every answer, and what stands in it.
 mod decision_log;
+// The decision log, read: over the control listener and from the command line.
+mod log_reading;
 // A word in every field that callers fill, and where it may not be found again.
 mod canaries;
 // What became of decisions, as whoever enforces them says.

@@ -1,0 +1,43 @@
+//! Makes the indexes of segments as they are sealed, so that whoever asks finds them made.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::index::{self, Index};
+use crate::audit::spool::segment;
+
+/// The indexes of a log's folder.
+#[derive(Debug)]
+pub struct Indexer {
+    directory: PathBuf,
+    /// Segments that were looked at. What cannot be indexed is not tried again and again.
+    done: BTreeSet<u64>,
+}
+
+impl Indexer {
+    /// Of the log in this folder.
+    pub fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), done: BTreeSet::new() }
+    }
+
+    /// Makes the indexes that are missing, that of the latest segment first, one after the other, until `goes_on` says no;
+    /// and deletes those whose segment is kept no longer. What cannot be read or written is left: whoever searches reads the
+    /// segment through, and says why.
+    pub fn index(&mut self, goes_on: impl Fn() -> bool) {
+        let Ok(segments) = segment::list(&self.directory) else { return };
+        let before = self.done.len();
+        self.done.retain(|done| segments.iter().any(|segment| segment.first == *done));
+        if self.done.len() < before {
+            drop(index::sweep(&self.directory.join(segment::FOLDER)));
+        }
+        // The last one is written to.
+        for file in segments.iter().rev().skip(1) {
+            if !goes_on() {
+                return;
+            }
+            if self.done.insert(file.first) {
+                drop(Index::open_or_make(&file.path));
+            }
+        }
+    }
+}
