@@ -26,7 +26,7 @@ pub(crate) use load::{Call, Load, Truth};
 pub(crate) use mount::Mount;
 pub(crate) use observed::{Numbers, StopOnDrop, all_records, lines, lines_of};
 pub(crate) use process::Process;
-pub(crate) use server::{Client, TestServer, raw_call, raw_call_with, shipped_server};
+pub(crate) use server::{Client, TestServer, keep_in, raw_call, raw_call_with, shipped_server};
 pub(crate) use sources::{SMALL_SCHEMA, Sources, doc, repository, repository_config, user};
 pub(crate) use stream::Conversation;
 pub(crate) use tokens::{Draft, SigningKey, base64url, hmac_sha256, seconds};
