@@ -92,10 +92,7 @@ fn nothing_is_lost_where_answers_wait() {
     }
     until("it says so", || !is_ready(&process));
     drop(ballast);
-    until("it answers again", || {
-        let answered = promptly(&client).is_ok_and(|answer| is_allow(&answer));
-        answered
-    });
+    until("it answers again", || promptly(&client).is_ok_and(|answer| is_allow(&answer)));
     process.terminate().check_code(0);
     let stop = check_orderly_end(&site);
     // Only refusals, for which nobody waits, found no room.
