@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
-use crate::audit::{AuditLog, Writer};
+use crate::audit::{AuditLog, Feeding, LogError, OpenLog, Writer};
 use crate::config::{Config, ConfigError, Listen, Shutdown};
 use crate::engine::guard::WORKER_STACK_BYTES;
 use crate::engine::problem::Report;
@@ -47,6 +47,7 @@ pub struct Bound {
     pub warnings: Report,
     listeners: Listeners,
     writer: Writer,
+    feeding: Option<Feeding>,
     metrics: Arc<Metrics>,
     readiness: Readiness,
     report: ServiceReport,
@@ -93,8 +94,8 @@ pub enum StartError {
     #[error(transparent)]
     Data(#[from] DataDirError),
     /// The decision log cannot be written.
-    #[error("the decision log cannot be opened: {0}")]
-    Log(io::Error),
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// An address cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
@@ -163,8 +164,10 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     let addresses =
         Listen { data: data_address, http: http_address, ops: ops_address, control: control_address };
     // From here on threads run: nothing below may fail and leave one behind.
-    let opened = parts::audit(&config.log).and_then(|config| AuditLog::open(&config));
-    let (audit, writer) = opened.map_err(StartError::Log)?;
+    let OpenLog { log: audit, writer, feeding } = match parts::audit(&config.log)? {
+        Some(config) => AuditLog::open(&config)?,
+        None => AuditLog::off(),
+    };
     let check =
         config.check_one_in.map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics))).transpose()?;
     let loader = loader.spawn()?;
@@ -180,6 +183,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         warnings,
         listeners: Listeners { data: data_listener, http, ops, control },
         writer,
+        feeding,
         metrics,
         readiness: Readiness::default(),
         report,

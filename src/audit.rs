@@ -1,20 +1,20 @@
-//! The decision log: one line of JSON for every answer.
+//! The decision log: a record for every answer, on this disk before anywhere else, and provable afterwards.
 //!
-//! A decision moves what it used into a [`record`] and puts it into a bounded [`queue`]; one thread ([`writer`]) turns
-//! records into lines and writes them to a [`sink`]. Nothing is formatted, hashed or written where decisions are made.
-//! At all times `issued = written + queued + dropped` ([`counts`]). In reading order: [`record`], [`queue`], [`writer`],
-//! `line` (a record as text), [`sink`], [`mod@file`] and [`stdout`].
+//! A decision moves what it used into a [`record`], which is masked ([`fields`], `masking`) and put into a bounded [`queue`];
+//! one thread ([`writer`]) numbers records, turns them into lines (`line`) and appends them to the [`spool`] through its
+//! `journal`, which hashes them into the [`tree`] and signs it. From the spool they go to [`sinks`]. Nothing is formatted,
+//! hashed or written where decisions are made. At all times `issued = written + queued + dropped` ([`counts`]).
 
 mod canonical;
 mod chain;
 pub mod counts;
 mod fields;
-pub mod file;
 mod first_seen;
+mod journal;
 mod json;
 pub mod ledger;
+mod lifecycle;
 mod line;
-mod lines;
 mod masking;
 pub mod outcome;
 pub mod queue;
@@ -22,17 +22,16 @@ mod recent;
 pub mod record;
 mod replace;
 mod salts;
-pub mod sink;
 pub mod sinks;
 pub mod spool;
-pub mod stdout;
 pub mod tree;
+mod verdict;
 pub mod writer;
 
 #[cfg(test)]
 pub(crate) mod examples_for_tests;
 #[cfg(test)]
-mod file_tests;
+pub(crate) mod faults_for_tests;
 #[cfg(test)]
 mod ledger_tests;
 #[cfg(test)]
@@ -40,95 +39,171 @@ mod line_tests;
 #[cfg(test)]
 mod queue_tests;
 
+use std::io;
 use std::path::PathBuf;
 
-use file::FileSink;
+use journal::Journal;
+use ledger::{Ledger, Left};
+use lifecycle::{Counted, Previous, Start};
 use queue::Queue;
-use sink::Sink;
-use stdout::StdoutSink;
+use sinks::config::SinkConfig;
+use sinks::{Accounts, Sinks, SinksError};
+use spool::appender::Appender;
+use spool::opened::{self, OpenError, Opened};
+use spool::retention::Limits;
+use tree::notary::{Notary, NotaryConfig, NotaryError};
 use uuid::Uuid;
 use writer::Worker;
 
 pub use counts::{Counts, DropReason};
 pub use fields::{Disclose, Facts, Fields};
-pub use queue::{Room, WriterGone};
+pub use queue::{NotRecorded, Recording, Room, WriterGone};
 pub use recent::ReportedBy;
 pub use record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord};
 pub use salts::Salts;
+pub use sinks::Feeding;
 pub use writer::Writer;
 
 /// How decisions are recorded.
 #[derive(Debug, Clone)]
 pub struct AuditConfig {
-    /// Where to.
-    pub sink: SinkConfig,
+    /// Whether answers wait until their records last.
+    pub mode: Mode,
+    /// The log's folder, which is made if need be.
+    pub directory: PathBuf,
     /// Most records that wait to be written; one over [`queue::RECORD_BYTES`] counts for more.
     pub queue: u32,
     /// What happens to a record that finds the queue full.
     pub overflow: Overflow,
+    /// How large segments grow, and how long they are kept.
+    pub limits: Limits,
+    /// Folder of the counters that outlive the process; none: where there is one in memory.
+    pub counters: Option<PathBuf>,
     /// What of callers' words is written.
     pub fields: Fields,
+    /// Who signs the log.
+    pub notary: NotaryConfig,
+    /// Where it is delivered to.
+    pub sinks: Vec<SinkConfig>,
 }
 
-/// Where decisions are recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SinkConfig {
-    /// To files that rotate.
-    File(FileConfig),
-    /// To standard output.
-    Stdout,
-    /// Nowhere: no thread, no queue, nothing counted.
-    Off,
+/// Whether answers wait until their records last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// They do not; those that a policy says need a record do.
+    Async,
+    /// They do.
+    Durable,
 }
 
-/// How the files of a decision log rotate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileConfig {
-    /// The folder, which is created where it does not exist.
-    pub directory: PathBuf,
-    /// Size a file has at most before another begins, in bytes.
-    pub rotate_bytes: u64,
-    /// How many rotated files are kept.
-    pub keep: usize,
-}
-
-/// What happens to a record that finds the queue full.
+/// What happens to a record that finds no room, or a disk that takes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overflow {
-    /// It is dropped and counted; the answer is given.
+    /// The record is dropped and counted; the answer is given.
     Drop,
     /// The caller waits for room before it decides; without room there is no answer.
     Block,
+    /// The record is dropped and counted; the answer is a denial.
+    Deny,
+}
+
+/// Why the decision log cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Its folder.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Who signs it, or what was signed.
+    #[error(transparent)]
+    Notary(#[from] NotaryError),
+    /// Where it is delivered to.
+    #[error(transparent)]
+    Sinks(#[from] SinksError),
+    /// The system refuses.
+    #[error("the decision log cannot be written: {0}")]
+    Io(#[from] io::Error),
 }
 
 /// The decision log, as decisions see it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct AuditLog {
     queue: Option<Queue>,
+    accounts: Accounts,
+}
+
+/// A log that is open, the thread that writes it, and those that deliver it.
+#[derive(Debug)]
+pub struct OpenLog {
+    /// For decisions.
+    pub log: AuditLog,
+    /// The thread that writes.
+    pub writer: Writer,
+    /// The threads that deliver; none where nothing is written.
+    pub feeding: Option<Feeding>,
 }
 
 impl AuditLog {
-    /// Opens the sink and starts the thread that writes to it.
-    ///
-    /// # Errors
-    /// The sink cannot be opened, with its path, or the system gives no thread.
-    pub fn open(config: &AuditConfig) -> std::io::Result<(Self, Writer)> {
-        let sink: Box<dyn Sink + Send> = match &config.sink {
-            SinkConfig::File(file) => Box::new(FileSink::open(file)?),
-            SinkConfig::Stdout => Box::new(StdoutSink::open()?),
-            SinkConfig::Off => return Ok((Self { queue: None }, Writer::off())),
-        };
-        Self::with_sink(config, sink)
+    /// A log that is off: no thread, no queue, nothing counted.
+    pub fn off() -> OpenLog {
+        OpenLog {
+            log: Self { queue: None, accounts: Accounts::default() },
+            writer: Writer::off(),
+            feeding: None,
+        }
     }
 
-    /// Starts the thread that writes to this sink, whatever sink the configuration names.
+    /// Opens the log, says that it begins, and starts the threads that write and deliver it.
     ///
     /// # Errors
-    /// The system gives no thread.
-    pub fn with_sink(config: &AuditConfig, sink: Box<dyn Sink + Send>) -> std::io::Result<(Self, Writer)> {
-        let (queue, receiver) = Queue::new(config.queue, config.overflow, config.fields.clone());
-        let writer = Worker::spawn(queue.clone(), receiver, sink)?;
-        Ok((Self { queue: Some(queue) }, writer))
+    /// [`LogError`].
+    pub fn open(config: &AuditConfig) -> Result<OpenLog, LogError> {
+        Self::open_with(
+            config,
+            #[cfg(test)]
+            faults_for_tests::Faults::default(),
+        )
+    }
+
+    /// As [`open`](Self::open); in tests with a disk that fails as they want.
+    fn open_with(
+        config: &AuditConfig,
+        #[cfg(test)] faults: faults_for_tests::Faults,
+    ) -> Result<OpenLog, LogError> {
+        let AuditConfig { directory, limits, .. } = config;
+        let Opened { log, last, torn_bytes, traces, lock, .. } = Opened::open(directory)?;
+        let instance = opened::random()?;
+        let notary = Notary::open(&config.notary, directory, log, instance, traces.has_checkpoints)?;
+        let sinks = Sinks::open(&config.sinks, directory)?;
+        let accounts = sinks.accounts();
+        let appender = Appender::new(directory, last);
+        let parts = journal::Parts {
+            directory: directory.clone(),
+            log,
+            instance,
+            appender,
+            notary,
+            limits: limits.clone(),
+            lock,
+        };
+        let journal = Journal::new(parts);
+        let progress = journal.progress();
+        let (ledger, left) = config.ledger(log, instance);
+        let (queue, receiver) =
+            Queue::new(config.queue, config.overflow, config.mode, config.fields.clone(), ledger);
+        let counted = left.filter(|left| Some(left.instance) == traces.instance).map(Counted::from);
+        let previous = Previous::of(&traces, counted);
+        let start = config.start(torn_bytes, previous);
+        let writer = Worker::spawn(writer::Parts {
+            queue: queue.clone(),
+            receiver,
+            journal,
+            accounts: accounts.clone(),
+            start,
+            #[cfg(test)]
+            faults,
+        })?;
+        let feeding = sinks.start(log, directory.clone(), &progress)?;
+        Ok(OpenLog { log: Self { queue: Some(queue), accounts }, writer, feeding: Some(feeding) })
     }
 
     /// Room for this many records: under [`Overflow::Block`] it waits until there is, otherwise never. Dropping the
@@ -159,7 +234,7 @@ impl AuditLog {
             || self.queue.as_ref().is_some_and(|queue| queue.fields().is_keyed(recorded, digest))
     }
 
-    /// Whether no answer can be given until the sink takes records again.
+    /// Whether no answer, or none but a denial, can be given until the disk takes records again.
     pub fn is_stalled(&self) -> bool {
         self.queue.as_ref().is_some_and(Queue::is_stalled)
     }
@@ -167,5 +242,48 @@ impl AuditLog {
     /// What became of every record so far.
     pub fn counts(&self) -> Counts {
         self.queue.as_ref().map(Queue::counts).unwrap_or_default()
+    }
+
+    /// What became of them at the sinks.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+}
+
+impl AuditConfig {
+    /// The counters that outlive the process, and what the one before left in theirs. A log without them is kept
+    /// all the same: what a crash costs is bounded then, and not counted.
+    fn ledger(&self, log: Uuid, instance: Uuid) -> (Option<Ledger>, Option<Left>) {
+        let memory = PathBuf::from(ledger::FOLDER);
+        let folder = match &self.counters {
+            Some(folder) => folder,
+            None if memory.is_dir() => &memory,
+            // A disk that stands still holds up answers there.
+            None => &self.directory,
+        };
+        match Ledger::open(folder, log, instance) {
+            Ok((ledger, left)) => (Some(ledger), left),
+            Err(error) => {
+                tracing::warn!(%error, "what is issued is counted in this process only: after a crash, losses are bounded and not counted");
+                (None, None)
+            }
+        }
+    }
+
+    fn start(&self, torn_bytes: u64, previous: Option<Previous>) -> Start {
+        Start {
+            version: env!("CARGO_PKG_VERSION"),
+            mode: match self.mode {
+                Mode::Async => "async",
+                Mode::Durable => "durable",
+            },
+            overflow: match self.overflow {
+                Overflow::Drop => "drop",
+                Overflow::Block => "block",
+                Overflow::Deny => "deny",
+            },
+            torn_bytes,
+            previous,
+        }
     }
 }

@@ -8,6 +8,7 @@ mod callers;
 mod config_tests;
 mod fields;
 mod issuers;
+mod log;
 mod notary;
 mod sinks;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 
 use crate::audit::sinks::config::SinkConfig;
+use crate::audit::spool::retention::Limits;
 use crate::audit::tree::notary::NotaryConfig;
 use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
@@ -98,21 +100,21 @@ pub struct Reload {
     pub settle: Duration,
 }
 
-/// Where decisions are recorded.
+/// How decisions are recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// Where records go.
-    pub sink: LogSink,
-    /// Folder of the files.
+    /// Whether answers wait until their records last, and whether there are records.
+    pub mode: LogMode,
+    /// Folder of the log.
     pub directory: PathBuf,
-    /// Size at which a file is put aside, in bytes.
-    pub rotate_bytes: u64,
-    /// How many files put aside are kept.
-    pub keep: usize,
     /// How many records may wait to be written.
     pub queue: usize,
-    /// What happens when that many wait.
+    /// What happens when that many wait, or the disk takes nothing.
     pub overflow: LogOverflow,
+    /// How large segments grow, and how long they are kept.
+    pub limits: Limits,
+    /// Folder of the counters that outlive the process; none: where there is one in memory.
+    pub counters: Option<PathBuf>,
     /// Where records are delivered to.
     pub sinks: Vec<SinkConfig>,
     /// What of callers' words is recorded.
@@ -121,20 +123,20 @@ pub struct Log {
     pub notary: NotaryConfig,
 }
 
-/// Where records go.
+/// Whether answers wait until their records last, and whether there are records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LogSink {
-    /// Files in a folder.
+pub enum LogMode {
+    /// They do not wait.
     #[default]
-    File,
-    /// Standard output.
-    Stdout,
-    /// Nowhere.
+    Async,
+    /// They do.
+    Durable,
+    /// Nothing is recorded.
     Off,
 }
 
-/// What happens when too many records wait.
+/// What happens when too many records wait, or the disk takes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogOverflow {
@@ -143,6 +145,8 @@ pub enum LogOverflow {
     Drop,
     /// The answer waits until there is room.
     Block,
+    /// The record is dropped and counted, and the answer is a denial.
+    Deny,
 }
 
 /// What the process says of itself, on standard error.
@@ -251,6 +255,9 @@ pub enum ConfigError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// What is written of callers contradicts itself, or cannot work.
+    #[error("{0}")]
+    Callers(String),
     /// A witness of the decision log cannot be used as it is written.
     #[error("`log.witnesses[{place}]` {problem}")]
     Witness {
@@ -259,9 +266,6 @@ pub enum ConfigError {
         /// What is wrong, and what would be right.
         problem: String,
     },
-    /// What is written of callers contradicts itself, or cannot work.
-    #[error("{0}")]
-    Callers(String),
     /// What is said of a field of the decision log cannot be.
     #[error("`log.fields.{path}`: {problem}")]
     Field {
@@ -332,22 +336,16 @@ impl Config {
     fn check_ranges(&self) -> Result<(), ConfigError> {
         let millis = |duration: Duration| format!("{} ms", duration.as_millis());
         let refuse = |key, value, limit| Err(ConfigError::OutOfRange { key, value, limit });
-        let Self { reload, log, .. } = self;
+        let Self { reload, .. } = self;
         if !(MIN_POLL..=MAX_POLL).contains(&reload.poll) {
             return refuse("reload.poll", millis(reload.poll), "it must be between 50 ms and 1 hour");
         }
         if reload.settle > MAX_SETTLE {
             return refuse("reload.settle", millis(reload.settle), "it must be at most 1 minute");
         }
-        if !(1..=MAX_QUEUE).contains(&log.queue) {
-            return refuse("log.queue", log.queue.to_string(), "it must be between 1 and 10,000,000 records");
-        }
         if !(1..=MAX_HISTORY).contains(&self.entity_history) {
             let history = self.entity_history.to_string();
             return refuse("entity_log.history", history, "it must be between 1 and 1,000,000 batches");
-        }
-        if log.rotate_bytes < MIN_ROTATE_BYTES {
-            return refuse("log.rotate_bytes", log.rotate_bytes.to_string(), "it must be at least 65536");
         }
         Ok(())
     }
@@ -356,6 +354,4 @@ impl Config {
 const MIN_POLL: Duration = Duration::from_millis(50);
 const MAX_POLL: Duration = Duration::from_secs(3600);
 const MAX_SETTLE: Duration = Duration::from_secs(60);
-const MAX_QUEUE: usize = 10_000_000;
 const MAX_HISTORY: usize = 1_000_000;
-const MIN_ROTATE_BYTES: u64 = 64 * 1024;

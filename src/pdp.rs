@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
-use crate::audit::{AuditLog, Record, Room, WriterGone};
+use crate::audit::{AuditLog, NotRecorded, Record, Recording, Room, WriterGone};
 use crate::engine::authorize::{Now, authorize};
 use crate::engine::cedar::PolicyFailureKind;
 use crate::engine::decision::{Decision, PolicyError};
@@ -190,7 +190,9 @@ impl Pdp {
             }
             Err(refusal) => Err(refusal),
         };
-        self.settle(call, outcome, &mut room)
+        let (answer, recording) = self.settle(call, outcome, &mut room)?;
+        self.lasting(call, recording).await?;
+        Ok(answer)
     }
 
     /// Decides many questions in one world, at one instant, about the subject of one token if there is one. One that cannot
@@ -227,11 +229,19 @@ impl Pdp {
                 .and_then(|asked| self.answer(&item, asked, &published, now));
             outcomes.push((item, outcome));
         }
-        let answers = outcomes.into_iter().map(|(item, outcome)| {
-            let outcome = self.settle(&item, outcome, &mut room);
-            (item.request_id, outcome)
-        });
-        Ok(Batch { answers: answers.collect(), published })
+        let mut answers = Vec::with_capacity(outcomes.len());
+        let mut recordings = Vec::new();
+        for (item, outcome) in outcomes {
+            let settled = self.settle(&item, outcome, &mut room).map(|(answer, recording)| {
+                recordings.push(recording);
+                answer
+            });
+            answers.push((item.request_id, settled));
+        }
+        for recording in recordings {
+            self.lasting(call, recording).await?;
+        }
+        Ok(Batch { answers, published })
     }
 
     /// Records that a call was refused before there was a question, and gives the refusal back.
@@ -239,6 +249,14 @@ impl Pdp {
         let refusal = Refusal { refused: refused.clone(), asked: None };
         // The answer is a refusal, whether or not that could be recorded.
         self.settle(call, Err(refusal), &mut self.audit.room_at_once()).err().unwrap_or(refused)
+    }
+
+    /// Waits until a record lasts, where its answer is to wait for that.
+    async fn lasting(&self, call: &Call, recording: Recording) -> Result<(), Refused> {
+        match tokio::time::timeout_at(call.deadline.into(), recording.settled()).await {
+            Ok(settled) => settled.map_err(|WriterGone| Refused::Unrecorded),
+            Err(_late) => Err(Refused::Late),
+        }
     }
 
     /// Counts a defect that was caught elsewhere.
@@ -312,27 +330,36 @@ impl Pdp {
         }
     }
 
-    /// Counts an outcome and records it. A decision that cannot be recorded is not given, where records may not be lost.
+    /// Counts an outcome and records it. A decision that cannot be recorded is not given, where records may not be lost, or
+    /// is a denial, where that is the rule.
     fn settle(
         &self,
         call: &Call,
         outcome: Result<Decided, Refusal>,
         room: &mut Room,
-    ) -> Result<Answer, Refused> {
+    ) -> Result<(Answer, Recording), Refused> {
         match outcome {
-            Ok(Decided { answer, asked, latency }) => {
-                self.metrics.decided(answer.decision.effect, call.surface, answer.cache, latency);
+            Ok(Decided { mut answer, asked, latency }) => {
                 self.policies_failed(&answer);
+                let required = answer.decision.needs_record();
                 let record =
                     || Record::Decision(Box::new(self.decision_record(call, &answer, asked, latency)));
-                room.record(record).map_err(|WriterGone| Refused::Unrecorded)?;
-                Ok(answer)
+                let recording = match room.record(required, record) {
+                    Ok(recording) => recording,
+                    Err(NotRecorded::Refuse) => return Err(Refused::Unrecorded),
+                    Err(NotRecorded::Deny) => {
+                        answer.decision = Arc::new(answer.decision.unrecorded());
+                        Recording::done()
+                    }
+                };
+                self.metrics.decided(answer.decision.effect, call.surface, answer.cache, latency);
+                Ok((answer, recording))
             }
             Err(Refusal { refused, asked }) => {
                 self.metrics.refused(call.surface, refused.code().as_str());
                 let record = || Record::Refusal(Box::new(self.refusal_record(call, &refused, asked)));
                 // The answer is a refusal, whether or not that could be recorded; a lost record is counted.
-                let _lost = room.record(record);
+                let _lost = room.record(false, record);
                 Err(refused)
             }
         }

@@ -7,7 +7,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use super::*;
-use crate::audit::examples_for_tests::POISON;
+use crate::audit::faults_for_tests::POISON;
 use crate::config::Overrides;
 use crate::pdp::PANIC_IN_EVALUATION;
 use crate::server::pb;

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::{Bound, StartError};
-use crate::audit::{Counts, Writer};
+use crate::audit::{Counts, Feeding, Writer};
 use crate::config::Shutdown;
 use crate::server::administrators::Administrators;
 use crate::server::connections::{Places, serve};
@@ -23,6 +23,8 @@ use crate::store::loader::LoaderHandle;
 
 /// Longest time for the decision log to be written out.
 const FLUSH: Duration = Duration::from_secs(10);
+/// Longest time for sinks to be given the rest of it.
+const DELIVER: Duration = Duration::from_secs(5);
 /// Longest time for the listeners that administrators and probes use to end.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -73,12 +75,14 @@ impl Bound {
         let mut loader = self.loader;
         let (mut keepers, mut log) = (self.keepers, loader.log.clone());
         readiness.set(true);
+        let delivering = self.feeding.as_ref().map(Feeding::ended);
         let outcome = tokio::select! {
             ended = &mut deciding => Err(failed(ended, "a listener of decisions")),
             ended = &mut operating => Err(failed(ended, "a listener of operators")),
             _ = loader.ended() => Err(StartError::Ended("the loader of policies")),
             () = log.ended() => Err(StartError::Ended("the writer of the entity log")),
             () = self.writer.ended() => Err(StartError::Ended("the writer of the decision log")),
+            () = ends(delivering) => Err(StartError::Ended("a sink of the decision log")),
             // None is due to end; without issuers there are none.
             Some(_ended) = keepers.join_next() => Err(StartError::Ended("what keeps the keys of an issuer")),
             stop = stops.recv() => Ok(stop.unwrap_or(Stop::AtOnce)),
@@ -91,6 +95,9 @@ impl Bound {
             () = drained => {}
         }
         let flushed = close(self.writer, loader).await;
+        if let Some(feeding) = self.feeding {
+            feeding.stop(DELIVER).await;
+        }
         closing.send_replace(true);
         if !operating.is_terminated() {
             drop(timeout(CLOSE, &mut operating).await);
@@ -149,6 +156,14 @@ async fn drain<T>(
         _ended = &mut deciding => {}
         () = tokio::time::sleep(drain) => {}
         Some(_) = stops.recv() => {}
+    }
+}
+
+/// Ends when this does; never, if there is nothing to end.
+async fn ends(what: Option<impl Future<Output = ()>>) {
+    match what {
+        Some(what) => what.await,
+        None => std::future::pending().await,
     }
 }
 

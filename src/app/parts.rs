@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::audit::sinks::Accounts;
-use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, FileConfig, Overflow, Salts, SinkConfig};
-use crate::config::{Config, Listen, Log, LogDisclose, LogFields, LogOverflow, LogSink};
+use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, Mode, Overflow, Salts};
+use crate::config::{Config, Listen, Log, LogDisclose, LogFields, LogMode, LogOverflow};
 use crate::engine::progress::Progress;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
@@ -33,28 +32,31 @@ pub(super) fn loader(config: &Config, progress: Arc<Progress>) -> LoaderConfig {
     }
 }
 
-/// What the decision log is told.
+/// What the decision log is told; none if there is to be none.
 ///
 /// # Errors
 /// The keys for digests cannot be read or made.
-pub(super) fn audit(log: &Log) -> std::io::Result<AuditConfig> {
-    Ok(AuditConfig {
-        sink: match log.sink {
-            LogSink::File => SinkConfig::File(FileConfig {
-                directory: log.directory.clone(),
-                rotate_bytes: log.rotate_bytes,
-                keep: log.keep,
-            }),
-            LogSink::Stdout => SinkConfig::Stdout,
-            LogSink::Off => SinkConfig::Off,
-        },
+pub(super) fn audit(log: &Log) -> std::io::Result<Option<AuditConfig>> {
+    let mode = match log.mode {
+        LogMode::Off => return Ok(None),
+        LogMode::Async => Mode::Async,
+        LogMode::Durable => Mode::Durable,
+    };
+    Ok(Some(AuditConfig {
+        mode,
+        directory: log.directory.clone(),
         queue: u32::try_from(log.queue).unwrap_or(u32::MAX),
         overflow: match log.overflow {
             LogOverflow::Drop => Overflow::Drop,
             LogOverflow::Block => Overflow::Block,
+            LogOverflow::Deny => Overflow::Deny,
         },
+        limits: log.limits.clone(),
+        counters: log.counters.clone(),
         fields: fields(&log.fields)?,
-    })
+        notary: log.notary.clone(),
+        sinks: log.sinks.clone(),
+    }))
 }
 
 fn fields(config: &LogFields) -> std::io::Result<Fields> {
@@ -95,12 +97,11 @@ pub(super) fn report(
         entity_log: loader.log.clone(),
         heartbeat: loader.heartbeat(),
         audit: audit.clone(),
-        sink: match config.log.sink {
-            LogSink::File => "file",
-            LogSink::Stdout => "stdout",
-            LogSink::Off => "off",
+        mode: match config.log.mode {
+            LogMode::Async => "async",
+            LogMode::Durable => "durable",
+            LogMode::Off => "off",
         },
-        sinks: Accounts::default(),
         listeners: Listeners {
             data: data.to_string(),
             http: http.to_string(),

@@ -5,7 +5,7 @@ use serde_json::Result;
 use smol_str::SmolStr;
 
 use super::json::{Each, Object, Uid};
-use super::line::Reason;
+use super::verdict::Reason;
 use crate::engine::decision::{Decision, Effect, GrantName, HopOutcome};
 
 /// Writes `chain`, and for a request that shows delegations or a token `hops` and `denied_by`.

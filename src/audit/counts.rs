@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::ledger::{Counter, Ledger};
+
 /// How often a reading is taken before one that others have overtaken is good enough.
 const MAX_READINGS: usize = 100;
 
@@ -14,11 +16,13 @@ pub enum DropReason {
     IoError,
     /// The thread that writes has ended.
     WriterGone,
+    /// It cannot be written as JSON, or no frame holds it.
+    Unwritable,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 3] = [Self::QueueFull, Self::IoError, Self::WriterGone];
+    pub const ALL: [Self; 4] = [Self::QueueFull, Self::IoError, Self::WriterGone, Self::Unwritable];
 
     /// The reason's name, as in the metric's label.
     pub fn as_str(self) -> &'static str {
@@ -26,6 +30,7 @@ impl DropReason {
             Self::QueueFull => "queue_full",
             Self::IoError => "io_error",
             Self::WriterGone => "writer_gone",
+            Self::Unwritable => "unwritable",
         }
     }
 }
@@ -45,6 +50,8 @@ pub struct Counts {
     pub io_error: u64,
     /// Dropped: the thread that writes has ended.
     pub writer_gone: u64,
+    /// Dropped: no line of JSON, or no frame, holds it.
+    pub unwritable: u64,
 }
 
 impl Counts {
@@ -54,6 +61,7 @@ impl Counts {
             DropReason::QueueFull => self.queue_full,
             DropReason::IoError => self.io_error,
             DropReason::WriterGone => self.writer_gone,
+            DropReason::Unwritable => self.unwritable,
         }
     }
 
@@ -64,18 +72,43 @@ impl Counts {
 }
 
 /// The counters. A record is counted as issued before it can be counted as anything else.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tally {
+    /// The same, where it outlives the process.
+    ledger: Option<Ledger>,
     issued: AtomicU64,
     written: AtomicU64,
     queue_full: AtomicU64,
     io_error: AtomicU64,
     writer_gone: AtomicU64,
+    unwritable: AtomicU64,
 }
 
 impl Tally {
+    /// All at nought; counted in a ledger too, if there is one.
+    pub(super) fn new(ledger: Option<Ledger>) -> Self {
+        let none = AtomicU64::default;
+        Self {
+            ledger,
+            issued: none(),
+            written: none(),
+            queue_full: none(),
+            io_error: none(),
+            writer_gone: none(),
+            unwritable: none(),
+        }
+    }
+
+    /// The counters that outlive the process.
+    pub(super) fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
     pub(super) fn issued(&self) {
         self.issued.fetch_add(1, Ordering::Release);
+        if let Some(ledger) = &self.ledger {
+            ledger.add(Counter::Issued, 1);
+        }
     }
 
     pub(super) fn written(&self, records: u64) {
@@ -87,8 +120,12 @@ impl Tally {
             DropReason::QueueFull => &self.queue_full,
             DropReason::IoError => &self.io_error,
             DropReason::WriterGone => &self.writer_gone,
+            DropReason::Unwritable => &self.unwritable,
         };
         counter.fetch_add(records, Ordering::Release);
+        if let Some(ledger) = self.ledger.as_ref().filter(|_| records > 0) {
+            ledger.add(Counter::Dropped(reason), records);
+        }
     }
 
     /// One reading. What is settled is read before what was issued, so that nothing settled is missing from it. If more
@@ -112,6 +149,7 @@ impl Tally {
             queue_full: read(&self.queue_full),
             io_error: read(&self.io_error),
             writer_gone: read(&self.writer_gone),
+            unwritable: read(&self.unwritable),
             ..Counts::default()
         }
     }

@@ -1,16 +1,17 @@
-//! Records and sinks for the tests of this module.
+//! Records and logs for the tests of this module.
 
-use std::io::{self, ErrorKind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use cedar_policy::{Policy, PolicyId};
 use uuid::Uuid;
 
 use super::record::{CacheUse, DecisionRecord, Mode, Record, RefusalRecord, Surface};
-use super::sink::Sink;
-use super::{AuditConfig, Disclose, Facts, Fields, Overflow, SinkConfig};
+use super::spool::reader::LogReader;
+use super::spool::retention::Limits;
+use super::tree::notary::NotaryConfig;
+use super::{AuditConfig, Disclose, Facts, Fields, Overflow};
 use crate::engine::cedar::CompiledPolicy;
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::{Decision, Effect};
@@ -18,14 +19,33 @@ use crate::engine::disclosure::Disclosure;
 use crate::engine::request::AuthzRequest;
 use crate::engine::validity::Validity;
 
-/// The `request_id` that makes the encoder panic.
-pub(crate) const POISON: &str = "poison for the encoder";
-
 /// 2026-11-22T10:00:00.000123Z
 pub(super) const AT: Duration = Duration::from_micros(1_795_341_600_000_123);
 
-pub(super) fn config(queue: u32, overflow: Overflow) -> AuditConfig {
-    AuditConfig { sink: SinkConfig::Off, queue, overflow, fields: fields(true) }
+/// A log in this folder, signed by a key of its own.
+pub(crate) fn config(folder: &Path, queue: u32, overflow: Overflow) -> AuditConfig {
+    AuditConfig {
+        mode: super::Mode::Async,
+        directory: folder.join("log"),
+        queue,
+        overflow,
+        limits: Limits {
+            segment_bytes: 64 * 1024 * 1024,
+            segment_age: Duration::from_secs(3600),
+            retain_bytes: None,
+            retain_age: None,
+        },
+        counters: Some(folder.to_owned()),
+        fields: fields(true),
+        notary: NotaryConfig {
+            key: folder.join("log.key"),
+            previous_key: None,
+            name: None,
+            every: Duration::from_secs(5),
+            witnesses: Vec::new(),
+        },
+        sinks: Vec::new(),
+    }
 }
 
 /// Contexts are told, and `arguments` or not.
@@ -97,45 +117,12 @@ pub(super) fn refusal(request_id: &str) -> Record {
     }))
 }
 
-/// A sink whose lines, faults and pauses a test holds in its hands.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Held {
-    lines: Arc<Mutex<Vec<u8>>>,
-    full: Arc<AtomicBool>,
-    panics: Arc<AtomicBool>,
-    /// While a test holds this, a write waits.
-    pub(super) gate: Arc<Mutex<()>>,
-}
-
-impl Held {
-    pub(super) fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8(self.lines.lock().unwrap().clone()).unwrap();
-        text.lines().map(str::to_owned).collect()
-    }
-
-    pub(super) fn is_full(&self, full: bool) {
-        self.full.store(full, Ordering::SeqCst);
-    }
-
-    pub(super) fn panics(&self) {
-        self.panics.store(true, Ordering::SeqCst);
-    }
-}
-
-impl Sink for Held {
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        let _gate = self.gate.lock().unwrap();
-        assert!(!self.panics.load(Ordering::SeqCst), "as the test wants");
-        if self.full.load(Ordering::SeqCst) {
-            return Err(ErrorKind::StorageFull.into());
-        }
-        self.lines.lock().unwrap().extend_from_slice(lines);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// The lines of a log that answers made, in order.
+pub(super) fn lines(directory: &Path) -> Vec<String> {
+    let entries = LogReader::new(directory, 0).read(u64::MAX, usize::MAX, usize::MAX).unwrap();
+    let lines = entries.into_iter().map(|entry| String::from_utf8(entry.line).unwrap());
+    let of_the_writer = ["start", "stop", "gap", "checkpoint"].map(|kind| format!("\"kind\":\"{kind}\""));
+    lines.filter(|line| !of_the_writer.iter().any(|kind| line.contains(kind))).collect()
 }
 
 /// What a record asks.

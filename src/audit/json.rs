@@ -56,11 +56,7 @@ impl<'a> Object<'a> {
     }
 
     /// Adds a member. The name needs no escapes.
-    pub(super) fn member(
-        &mut self,
-        name: &'static str,
-        value: &(impl Serialize + ?Sized),
-    ) -> serde_json::Result<()> {
+    pub(super) fn member(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> serde_json::Result<()> {
         self.name(name);
         write(self.out, value)
     }
@@ -84,12 +80,12 @@ impl<'a> Object<'a> {
         self.out.extend_from_slice(json);
     }
 
-    /// Ends the object, and the line.
-    pub(super) fn end_line(self) {
-        self.out.extend_from_slice(b"}\n");
+    /// Ends the object.
+    pub(super) fn end(self) {
+        self.out.push(b'}');
     }
 
-    fn name(&mut self, name: &'static str) {
+    fn name(&mut self, name: &str) {
         self.out.extend([self.separator, b'"']);
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");

@@ -87,6 +87,7 @@ impl Counter {
             Self::Dropped(DropReason::QueueFull) => 1,
             Self::Dropped(DropReason::IoError) => 2,
             Self::Dropped(DropReason::WriterGone) => 3,
+            Self::Dropped(DropReason::Unwritable) => 4,
         }
     }
 }

@@ -5,22 +5,22 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::Result;
-use smol_str::SmolStr;
 use uuid::Uuid;
 
 use super::chain;
 use super::fields::Facts;
 use super::first_seen::FirstSeen;
 use super::json::{Capped, Each, MAX_TEXT_BYTES, Object, Uid};
+use super::lifecycle::Lifecycle;
 use super::outcome::OutcomeRecord;
 use super::record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord, Surface};
+use super::spool::frame::TooLong;
+use super::verdict;
 use crate::engine::authorize::Now;
-use crate::engine::cedar::{Annotations, CompiledPolicy, PolicyEffect};
 use crate::engine::convert::datetime;
 use crate::engine::datum::Reference;
-use crate::engine::decision::{Decision, Denial, PolicyError};
+use crate::engine::decision::Decision;
 use crate::engine::request::AuthzRequest;
-use crate::engine::terms::Obligation;
 
 /// Version of the lines.
 const VERSION: u8 = 1;
@@ -31,20 +31,22 @@ const MAX_FIELD_BYTES: usize = 256;
 #[derive(Debug)]
 pub(super) struct Encoder {
     instance: Uuid,
+    sequence: u64,
     seen: FirstSeen,
 }
 
 impl Encoder {
     /// An encoder for one process named `instance`.
     pub(super) fn new(instance: Uuid) -> Self {
-        Self { instance, seen: FirstSeen::new() }
+        Self { instance, sequence: 0, seen: FirstSeen::new() }
     }
 
-    /// Appends one line, or nothing.
+    /// Appends one line without its end, or nothing. `sequence` is its number in the log.
     ///
     /// # Errors
     /// A value cannot be JSON: a defect, for every value of a record can.
-    pub(super) fn encode(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<()> {
+    pub(super) fn encode(&mut self, record: &Record, sequence: u64, out: &mut Vec<u8>) -> Result<()> {
+        self.sequence = sequence;
         let start = out.len();
         let encoded = match record {
             Record::Decision(record) => self.decision(record, out),
@@ -88,7 +90,7 @@ impl Encoder {
             line.member("reuse_seconds", &seconds)?;
         }
         self.substance(record, &mut line)?;
-        line.end_line();
+        line.end();
         Ok(())
     }
 
@@ -97,7 +99,7 @@ impl Encoder {
         let DecisionRecord { request, decision, .. } = record;
         parties(line, request, decision)?;
         facts(line, record)?;
-        outcome(line, decision)?;
+        verdict::write(line, decision)?;
         if self.seen.first((&decision.principal, &decision.action, &request.resource)) {
             line.member("first_seen", &true)?;
         }
@@ -116,7 +118,7 @@ impl Encoder {
         }
         line.member("entities", &Each(changes.iter().map(Changed::of)))?;
         left_out(&mut line, masked)?;
-        line.end_line();
+        line.end();
         Ok(())
     }
 
@@ -136,7 +138,7 @@ impl Encoder {
             line.member("findings", findings)?;
         }
         left_out(&mut line, masked)?;
-        line.end_line();
+        line.end();
         Ok(())
     }
 
@@ -164,13 +166,42 @@ impl Encoder {
             }
         }
         left_out(&mut line, &record.masked)?;
-        line.end_line();
+        line.end();
+        Ok(())
+    }
+
+    /// Appends a record that the writer makes by itself.
+    ///
+    /// # Errors
+    /// It cannot be JSON: a defect.
+    pub(super) fn lifecycle(
+        &mut self,
+        record: &Lifecycle,
+        at: SystemTime,
+        sequence: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        self.sequence = sequence;
+        let mut members = match serde_json::to_value(record)? {
+            serde_json::Value::Object(members) => members,
+            _ => serde_json::Map::new(),
+        };
+        let mut line = Object::begin(out);
+        line.member("v", &VERSION)?;
+        line.member("kind", &members.remove("kind"))?;
+        line.member("sequence", &sequence)?;
+        line.member("time", &Time(at))?;
+        let mut buffer = Uuid::encode_buffer();
+        line.plain("instance", self.instance.hyphenated().encode_lower(&mut buffer));
+        members.iter().try_for_each(|(name, value)| line.member(name, value))?;
+        line.end();
         Ok(())
     }
 
     fn head(&self, line: &mut Object<'_>, head: &Head<'_>) -> Result<()> {
         line.member("v", &VERSION)?;
         line.plain("kind", head.kind);
+        line.member("sequence", &self.sequence)?;
         let mut buffer = Uuid::encode_buffer();
         line.plain("decision_id", head.id.hyphenated().encode_lower(&mut buffer));
         line.member("time", &Time(head.at))?;
@@ -245,84 +276,20 @@ fn is_named(name: &cedar_policy::EntityTypeName, text: &str) -> bool {
         && rest.is_empty()
 }
 
-fn outcome(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
-    line.plain("decision", chain::effect(decision.effect));
-    if !decision.determining.is_empty() {
-        line.member("determining", &Each(decision.determining.iter().map(|policy| Determining::of(policy))))?;
-    }
-    let mut obligations = decision.obligations().peekable();
-    if obligations.peek().is_some() {
-        let obligations: Vec<_> = obligations.map(Obliged::of).collect();
-        line.member("obligations", &obligations)?;
-    }
-    if !decision.errors.is_empty() {
-        line.member("errors", &Each(decision.errors.iter().map(Failed::of)))?;
-    }
-    match &decision.denial {
-        Some(denial) => line.member("reason", &Reason::of(denial)),
-        None => Ok(()),
-    }
+/// Why a record is not written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotEncoded {
+    /// It cannot be JSON: a defect.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// No frame holds it.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
 }
 
-#[derive(Serialize)]
-struct Determining<'a> {
-    id: &'a SmolStr,
-    effect: &'static str,
-    annotations: &'a Annotations,
-}
-
-impl<'a> Determining<'a> {
-    fn of(policy: &'a CompiledPolicy) -> Self {
-        let effect = match policy.effect {
-            PolicyEffect::Permit => "permit",
-            PolicyEffect::Forbid => "forbid",
-        };
-        Self { id: &policy.id, effect, annotations: &policy.annotations }
-    }
-}
-
-/// An obligation; its properties are among its policy's annotations.
-#[derive(Serialize)]
-struct Obliged<'a> {
-    id: &'a SmolStr,
-    #[serde(rename = "type")]
-    kind: &'a SmolStr,
-    policy: &'a SmolStr,
-}
-
-impl<'a> Obliged<'a> {
-    fn of((policy, Obligation { id, kind, .. }): (&'a CompiledPolicy, &'a Obligation)) -> Self {
-        Self { id, kind, policy: &policy.id }
-    }
-}
-
-/// A policy that could not be evaluated, without Cedar's message, which may quote data.
-#[derive(Serialize)]
-struct Failed<'a> {
-    id: &'a SmolStr,
-    kind: &'static str,
-}
-
-impl<'a> Failed<'a> {
-    fn of(error: &'a PolicyError) -> Self {
-        Self { id: &error.policy.id, kind: error.failure.summary }
-    }
-}
-
-/// The message is a policy's `@reason`, or the engine's, which names entities and policies and no other value.
-#[derive(Serialize)]
-pub(super) struct Reason<'a> {
-    code: &'static str,
-    message: Capped<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<&'a str>,
-}
-
-impl<'a> Reason<'a> {
-    pub(super) fn of(denial: &'a Denial) -> Self {
-        let message = Capped(&denial.message, MAX_TEXT_BYTES);
-        Self { code: denial.code.as_str(), message, policy: denial.policy.as_deref() }
-    }
+/// A time as every record has it.
+pub(super) fn time<S: Serializer>(at: &SystemTime, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    Time(*at).serialize(serializer)
 }
 
 /// RFC 3339 in UTC, to the microsecond. A clock beyond what calendars hold reads 1970.

@@ -22,7 +22,7 @@ const CANARY: &str = "canary-7f3a";
 fn text_of(mut record: Record, arguments: bool) -> String {
     let mut out = Vec::new();
     record.mask(&fields(arguments));
-    Encoder::new(Uuid::from_u128(9)).encode(&record, &mut out).unwrap();
+    Encoder::new(Uuid::from_u128(9)).encode(&record, 7, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -39,7 +39,7 @@ fn an_allow_says_who_what_and_by_which_policy() {
     let context = digest::of_json(&json!({"calls": 3})).unwrap();
     let ana = json!({"type": "Mandate::User", "id": "ana"});
     let expected = json!({
-        "v": 1, "kind": "decision",
+        "v": 1, "kind": "decision", "sequence": 7,
         "decision_id": "00000000-0000-0000-0000-000000000007",
         "time": "2026-11-22T10:00:00.000123Z",
         "instance": "00000000-0000-0000-0000-000000000009",
@@ -64,7 +64,7 @@ fn a_refusal_says_only_what_is_safe() {
     let line: Value = serde_json::from_str(&text_of(Record::Refusal(record), true)).unwrap();
     let field = "context.".to_owned() + &"x".repeat(248) + "…";
     let expected = json!({
-        "v": 1, "kind": "refusal",
+        "v": 1, "kind": "refusal", "sequence": 7,
         "decision_id": "00000000-0000-0000-0000-000000000008",
         "time": "2026-11-22T10:00:00.000123Z",
         "instance": "00000000-0000-0000-0000-000000000009",
@@ -195,7 +195,7 @@ fn one_record_is_one_line_whatever_its_texts_hold() {
     refused.field = hostile();
     refused.resource = Some(names);
     for line in [decided, text_of(Record::Refusal(refused), true)] {
-        let body = line.strip_suffix('\n').unwrap();
+        let body = line.as_str();
         let hidden = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202e}');
         assert!(!body.contains(hidden), "{body:?}");
         let read: Value = serde_json::from_str(body).unwrap();
@@ -247,7 +247,7 @@ fn a_combination_is_first_seen_once() {
     let mut encoder = Encoder::new(Uuid::from_u128(9));
     let mut first = |record: DecisionRecord| {
         let mut out = Vec::new();
-        encoder.encode(&Record::Decision(Box::new(record)), &mut out).unwrap();
+        encoder.encode(&Record::Decision(Box::new(record)), 0, &mut out).unwrap();
         String::from_utf8(out).unwrap().contains("\"first_seen\":true")
     };
     assert!(first(decision()));

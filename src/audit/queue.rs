@@ -9,13 +9,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::sync::{Semaphore, TryAcquireError, oneshot};
 
-use super::Overflow;
 use super::counts::{Counts, DropReason, Tally};
 use super::fields::Fields;
+use super::ledger::Ledger;
 use super::recent::Recent;
 use super::record::Record;
+use super::{Mode, Overflow};
 
 /// Bytes of a caller's values that one place in the queue stands for: a larger record takes more places, so that large
 /// requests cannot fill the memory.
@@ -25,6 +26,43 @@ pub const RECORD_BYTES: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the decision log's writer has ended, so no answer can be recorded")]
 pub struct WriterGone;
+
+/// What becomes of an answer whose record is not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotRecorded {
+    /// None may be given.
+    Refuse,
+    /// It is a denial, whatever was decided.
+    Deny,
+}
+
+/// A record on its way.
+#[must_use = "an answer that waits for its record is not given before"]
+#[derive(Debug)]
+pub struct Recording {
+    lasts: Option<oneshot::Receiver<()>>,
+    /// The answer is given though its record is lost.
+    may_be_lost: bool,
+}
+
+impl Recording {
+    /// Nobody waits for it.
+    pub fn done() -> Self {
+        Self { lasts: None, may_be_lost: true }
+    }
+
+    /// Waits until the record lasts, where the answer is to wait for that.
+    ///
+    /// # Errors
+    /// [`WriterGone`]: it does not, and the answer must not be given.
+    pub async fn settled(self) -> Result<(), WriterGone> {
+        let Some(lasts) = self.lasts else { return Ok(()) };
+        match lasts.await {
+            Err(_lost) if !self.may_be_lost => Err(WriterGone),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// The way to the writer.
 #[derive(Debug, Clone)]
@@ -38,6 +76,7 @@ struct Shared {
     places: Semaphore,
     capacity: u32,
     overflow: Overflow,
+    mode: Mode,
     tally: Tally,
     /// The sink refuses what it is given.
     failing: AtomicBool,
@@ -58,6 +97,8 @@ pub(super) enum Message {
         record: Record,
         /// The places it took.
         places: u32,
+        /// Who is to hear when it lasts.
+        waiter: Option<oneshot::Sender<()>>,
     },
     /// Take nothing more, write what is queued, end.
     Close,
@@ -67,12 +108,14 @@ impl Queue {
     pub(super) fn new(
         capacity: u32,
         overflow: Overflow,
+        mode: Mode,
         fields: Fields,
+        ledger: Option<Ledger>,
     ) -> (Self, UnboundedReceiver<Message>) {
         let (sender, receiver) = unbounded_channel();
         let capacity = capacity.max(1);
         let places = Semaphore::new(usize::try_from(capacity).unwrap_or(Semaphore::MAX_PERMITS));
-        let (tally, failing, stop) = (Tally::default(), AtomicBool::new(false), OnceLock::new());
+        let (tally, failing, stop) = (Tally::new(ledger), AtomicBool::new(false), OnceLock::new());
         (
             Self {
                 shared: Arc::new(Shared {
@@ -80,6 +123,7 @@ impl Queue {
                     places,
                     capacity,
                     overflow,
+                    mode,
                     tally,
                     failing,
                     stop,
@@ -142,9 +186,17 @@ impl Queue {
         self.shared.failing.store(failing, Ordering::Relaxed);
     }
 
-    /// Whether no answer can be given until the sink takes records again.
+    fn is_failing(&self) -> bool {
+        self.shared.failing.load(Ordering::Relaxed)
+    }
+
+    /// Whether no answer, or none but a denial, can be given until the disk takes records again.
     pub(super) fn is_stalled(&self) -> bool {
-        self.overflow() == Overflow::Block && self.is_full() && self.shared.failing.load(Ordering::Relaxed)
+        match self.overflow() {
+            Overflow::Drop => false,
+            Overflow::Block => self.is_full() && self.is_failing(),
+            Overflow::Deny => self.is_failing(),
+        }
     }
 
     pub(super) fn give_back(&self, places: usize) {
@@ -183,8 +235,13 @@ impl Queue {
         }
     }
 
-    fn send(&self, record: Record, places: u32) -> Result<(), DropReason> {
-        let sent = self.shared.sender.send(Message::Record { record, places });
+    fn send(
+        &self,
+        record: Record,
+        places: u32,
+        waiter: Option<oneshot::Sender<()>>,
+    ) -> Result<(), DropReason> {
+        let sent = self.shared.sender.send(Message::Record { record, places, waiter });
         sent.map_err(|_returned| DropReason::WriterGone)
     }
 }
@@ -193,7 +250,7 @@ impl Queue {
 #[must_use = "an answer is recorded through the room it was promised"]
 pub struct Room {
     queue: Option<Queue>,
-    /// Places held and not used yet; none under [`Overflow::Drop`].
+    /// Places held and not used yet; none unless answers wait for room.
     places: u32,
     /// Whether answers wait for this room: without it, a record that finds none is dropped whatever the rule is, for
     /// refusals that nobody counts must not fill the memory.
@@ -206,22 +263,45 @@ impl Room {
         Self { queue: None, places: 0, promised: false }
     }
 
-    /// Records an answer. Never waits. `record` is not called if nothing would come of it.
+    /// Records an answer. Never waits. `record` is not called if nothing would come of it. With `required`, the answer
+    /// may not be given unless its record lasts.
     ///
     /// # Errors
-    /// [`WriterGone`], under [`Overflow::Block`] only: the answer must not be given.
-    pub fn record(&mut self, record: impl FnOnce() -> Record) -> Result<(), WriterGone> {
-        let Some(queue) = self.queue.clone() else { return Ok(()) };
+    /// [`NotRecorded`]: what may be answered instead.
+    pub fn record(
+        &mut self,
+        required: bool,
+        record: impl FnOnce() -> Record,
+    ) -> Result<Recording, NotRecorded> {
+        let Some(queue) = self.queue.clone() else {
+            return if required { Err(NotRecorded::Refuse) } else { Ok(Recording::done()) };
+        };
         queue.tally().issued();
-        let Err(reason) = self.put(&queue, record) else { return Ok(()) };
-        queue.tally().dropped(reason, 1);
-        match queue.overflow() {
-            Overflow::Block => Err(WriterGone),
-            Overflow::Drop => Ok(()),
+        let waits = required || queue.shared.mode == Mode::Durable;
+        let (waiter, lasts) = waits.then(oneshot::channel).unzip();
+        match self.put(&queue, record, waiter) {
+            Ok(()) => Ok(Recording { lasts, may_be_lost: !required && queue.overflow() == Overflow::Drop }),
+            Err(reason) => {
+                queue.tally().dropped(reason, 1);
+                match queue.overflow() {
+                    _ if required => Err(NotRecorded::Refuse),
+                    Overflow::Drop => Ok(Recording::done()),
+                    Overflow::Block => Err(NotRecorded::Refuse),
+                    Overflow::Deny => Err(NotRecorded::Deny),
+                }
+            }
         }
     }
 
-    fn put(&mut self, queue: &Queue, record: impl FnOnce() -> Record) -> Result<(), DropReason> {
+    fn put(
+        &mut self,
+        queue: &Queue,
+        record: impl FnOnce() -> Record,
+        waiter: Option<oneshot::Sender<()>>,
+    ) -> Result<(), DropReason> {
+        if queue.overflow() == Overflow::Deny && queue.is_failing() {
+            return Err(DropReason::IoError);
+        }
         let first = self.place(queue)?;
         let mut record = record();
         record.mask(&queue.shared.fields);
@@ -235,7 +315,7 @@ impl Room {
                 return Err(reason);
             }
         };
-        queue.send(record, places)
+        queue.send(record, places, waiter)
     }
 
     /// One place: of those held, or a free one. A promise is kept where answers wait, however many records it was for.

@@ -6,22 +6,58 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use super::examples_for_tests::{Held, POISON, asked, config, decision, refusal};
+use tempfile::TempDir;
+
+use super::examples_for_tests::{asked, config, decision, lines, refusal};
+use super::faults_for_tests::{Faults, POISON};
 use super::queue::RECORD_BYTES;
-use super::{AuditConfig, AuditLog, Counts, Overflow, Record, SinkConfig, Writer, WriterGone};
+use super::{
+    AuditConfig, AuditLog, Counts, Mode, NotRecorded, OpenLog, Overflow, Record, Writer, WriterGone,
+};
 use crate::engine::datum::Datum;
 
 const SOON: Duration = Duration::from_secs(10);
 const NOT_YET: Duration = Duration::from_millis(100);
 
-fn open(queue: u32, overflow: Overflow) -> (AuditLog, Writer, Held) {
-    let sink = Held::default();
-    let (log, writer) = AuditLog::with_sink(&config(queue, overflow), Box::new(sink.clone())).unwrap();
-    (log, writer, sink)
+/// The disk under a log, and what is on it.
+struct Disk {
+    faults: Faults,
+    folder: TempDir,
+}
+
+impl Disk {
+    fn lines(&self) -> Vec<String> {
+        lines(&self.folder.path().join("log"))
+    }
+}
+
+impl std::ops::Deref for Disk {
+    type Target = Faults;
+
+    fn deref(&self) -> &Faults {
+        &self.faults
+    }
+}
+
+fn open(queue: u32, overflow: Overflow) -> (AuditLog, Writer, Disk) {
+    open_with(queue, overflow, |_config| {})
+}
+
+fn open_with(
+    queue: u32,
+    overflow: Overflow,
+    change: impl FnOnce(&mut AuditConfig),
+) -> (AuditLog, Writer, Disk) {
+    let (faults, folder) = (Faults::default(), tempfile::tempdir().unwrap());
+    let mut config = config(folder.path(), queue, overflow);
+    change(&mut config);
+    let OpenLog { log, writer, .. } = AuditLog::open_with(&config, faults.clone()).unwrap();
+    (log, writer, Disk { faults, folder })
 }
 
 async fn record(log: &AuditLog, record: Record) -> Result<(), WriterGone> {
-    log.reserve(1).await?.record(|| record)
+    let recording = log.reserve(1).await?.record(false, || record);
+    recording.map(drop).map_err(|_lost| WriterGone)
 }
 
 fn balances(counts: Counts) {
@@ -92,7 +128,7 @@ fn a_full_queue_drops_without_waiting_and_without_making_the_record() {
         at_once(record(&log, refusal("r"))).unwrap();
     }
     let mut room = at_once(log.reserve(1)).unwrap();
-    room.record(|| panic!("nobody would read it")).unwrap();
+    let _done = room.record(false, || panic!("nobody would read it")).unwrap();
     assert_eq!((log.counts().queue_full, log.counts().queued), (1, 2));
     drop(gate);
     assert_eq!(writer.shutdown(SOON).written, 2);
@@ -159,12 +195,12 @@ async fn whoever_gives_up_waiting_leaves_its_room() {
     let unused = timeout(SOON, log.reserve(2)).await.unwrap().unwrap();
     drop(unused);
     let mut part = timeout(SOON, log.reserve(2)).await.unwrap().unwrap();
-    part.record(|| refusal("one of two")).unwrap();
+    let _queued = part.record(false, || refusal("one of two")).unwrap();
     drop(part);
     let mut more_than_ever =
         timeout(SOON, log.reserve(100)).await.expect("it must not wait for ever").unwrap();
     for _ in 0..100 {
-        more_than_ever.record(|| refusal("a batch")).unwrap();
+        let _queued = more_than_ever.record(false, || refusal("a batch")).unwrap();
     }
     drop(more_than_ever);
     wait_for(|| log.counts().queued == 0);
@@ -235,7 +271,7 @@ fn an_end_writes_what_is_queued_and_refuses_what_comes_after() {
 }
 
 /// Kills the writer with `kill`, and looks at what everybody hears of it.
-async fn ends_loudly(overflow: Overflow, kill: impl FnOnce(&Held) -> Record) {
+async fn ends_loudly(overflow: Overflow, kill: impl FnOnce(&Disk) -> Record) {
     let (log, writer, sink) = open(1_000, overflow);
     let gate = sink.gate.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let deadly = kill(&sink);
@@ -253,14 +289,14 @@ async fn ends_loudly(overflow: Overflow, kill: impl FnOnce(&Held) -> Record) {
     let after = record(&log, refusal("after")).await;
     match overflow {
         Overflow::Drop => assert_eq!(after, Ok(())),
-        Overflow::Block => assert_eq!(after, Err(WriterGone)),
+        Overflow::Block | Overflow::Deny => assert_eq!(after, Err(WriterGone)),
     }
     assert_eq!(log.counts().queued, 0);
 }
 
 #[tokio::test]
 async fn a_writer_that_panics_is_seen_and_what_it_leaves_is_counted() {
-    for overflow in [Overflow::Drop, Overflow::Block] {
+    for overflow in [Overflow::Drop, Overflow::Block, Overflow::Deny] {
         ends_loudly(overflow, |sink| {
             sink.panics();
             refusal("any")
@@ -271,20 +307,76 @@ async fn a_writer_that_panics_is_seen_and_what_it_leaves_is_counted() {
 
 #[tokio::test]
 async fn an_encoder_that_panics_is_seen_and_what_it_leaves_is_counted() {
-    for overflow in [Overflow::Drop, Overflow::Block] {
+    for overflow in [Overflow::Drop, Overflow::Block, Overflow::Deny] {
         ends_loudly(overflow, |_sink| refusal(POISON)).await;
     }
 }
 
 #[tokio::test]
 async fn a_log_that_is_off_costs_and_counts_nothing() {
-    let off = AuditConfig { sink: SinkConfig::Off, ..config(1, Overflow::Block) };
-    let (log, writer) = AuditLog::open(&off).unwrap();
+    let OpenLog { log, writer, .. } = AuditLog::off();
     for _ in 0..10 {
         let mut room = log.reserve(5).await.unwrap();
-        room.record(|| panic!("nobody would read it")).unwrap();
+        let _done = room.record(false, || panic!("nobody would read it")).unwrap();
     }
     timeout(NOT_YET, writer.ended()).await.expect_err("nothing ends");
     assert_eq!(writer.shutdown(SOON), Counts::default());
     assert_eq!(log.counts(), Counts::default());
+}
+
+#[tokio::test]
+async fn a_durable_answer_waits_until_its_record_is_on_disk() {
+    let (log, writer, disk) = open_with(100, Overflow::Block, |config| config.mode = Mode::Durable);
+    let gate = disk.gate.clone();
+    let held = thread::spawn(move || {
+        let _gate = gate.lock().unwrap();
+        thread::sleep(NOT_YET * 3);
+    });
+    wait_for(|| disk.gate.try_lock().is_err());
+    let mut room = log.reserve(1).await.unwrap();
+    let recording = room.record(false, || refusal("durable")).unwrap();
+    let mut settled = std::pin::pin!(recording.settled());
+    timeout(NOT_YET, settled.as_mut()).await.expect_err("it is not written yet");
+    timeout(SOON, settled).await.unwrap().unwrap();
+    held.join().unwrap();
+    assert_eq!(disk.lines().len(), 1);
+    drop(writer);
+}
+
+#[tokio::test]
+async fn what_must_be_recorded_is_not_answered_unless_it_is() {
+    for (mode, overflow) in [(Mode::Async, Overflow::Drop), (Mode::Durable, Overflow::Drop)] {
+        let (log, writer, disk) = open_with(100, overflow, |config| config.mode = mode);
+        disk.is_full(true);
+        let mut room = log.reserve(2).await.unwrap();
+        let required = room.record(true, || refusal("required")).unwrap();
+        let other = room.record(false, || refusal("other")).unwrap();
+        assert_eq!(timeout(SOON, required.settled()).await.unwrap(), Err(WriterGone));
+        assert_eq!(timeout(SOON, other.settled()).await.unwrap(), Ok(()), "drop means that it may be lost");
+        disk.is_full(false);
+        let again = room.record(true, || refusal("required")).unwrap();
+        assert_eq!(timeout(SOON, again.settled()).await.unwrap(), Ok(()));
+        drop(writer);
+    }
+    assert_eq!(
+        AuditLog::off().log.room_at_once().record(true, || refusal("r")).unwrap_err(),
+        NotRecorded::Refuse
+    );
+}
+
+#[tokio::test]
+async fn where_a_failing_disk_denies_it_denies_until_it_takes_records_again() {
+    let (log, writer, disk) = open(100, Overflow::Deny);
+    disk.is_full(true);
+    record(&log, refusal("first")).await.unwrap();
+    wait_for(|| log.is_stalled());
+    let mut room = log.reserve(1).await.unwrap();
+    let denied = room.record(false, || panic!("nobody would read it"));
+    assert_eq!(denied.unwrap_err(), NotRecorded::Deny);
+    disk.is_full(false);
+    wait_for(|| !log.is_stalled());
+    record(&log, refusal("again")).await.unwrap();
+    let counts = tokio::task::spawn_blocking(|| writer.shutdown(SOON)).await.unwrap();
+    assert_eq!((counts.written, counts.io_error), (2, 1));
+    assert_eq!(disk.lines().len(), 2);
 }

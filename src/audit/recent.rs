@@ -24,14 +24,24 @@ pub enum ReportedBy {
 }
 
 /// The latest decisions. Only the thread that writes adds to them, so no request waits for another here.
-#[derive(Debug, Default)]
-pub(super) struct Recent(Mutex<Decisions>);
+#[derive(Debug)]
+pub(super) struct Recent {
+    /// How many are remembered.
+    most: usize,
+    decisions: Mutex<Decisions>,
+}
 
 #[derive(Debug, Default)]
 struct Decisions {
     by_id: Map<Uuid, Decided>,
     /// The ids, oldest first.
     order: VecDeque<Uuid>,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { most: MAX_DECISIONS, decisions: Mutex::default() }
+    }
 }
 
 impl Recent {
@@ -44,11 +54,11 @@ impl Recent {
             arguments_digest: record.facts.arguments_digest.clone(),
             reported: false,
         };
-        let mut decisions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut decisions = self.decisions.lock().unwrap_or_else(PoisonError::into_inner);
         if decisions.by_id.insert(record.id, decided).is_none() {
             decisions.order.push_back(record.id);
         }
-        if decisions.order.len() > MAX_DECISIONS
+        if decisions.order.len() > self.most
             && let Some(oldest) = decisions.order.pop_front()
         {
             decisions.by_id.remove(&oldest);
@@ -57,7 +67,7 @@ impl Recent {
 
     /// The decision of that id, if this caller asked for it; from now on its outcome is known.
     pub(super) fn report(&self, id: Uuid, caller: &str) -> ReportedBy {
-        let mut decisions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut decisions = self.decisions.lock().unwrap_or_else(PoisonError::into_inner);
         match decisions.by_id.get_mut(&id) {
             None => ReportedBy::Unknown,
             Some(decided) if *decided.caller != *caller => ReportedBy::Other,
@@ -77,8 +87,8 @@ mod tests {
 
     #[test]
     fn the_latest_decisions_are_found_and_the_oldest_forgotten() {
-        let recent = Recent::default();
-        for id in 0..=MAX_DECISIONS as u128 {
+        let recent = Recent { most: 3, ..Recent::default() };
+        for id in 0..=3 {
             recent.add(&DecisionRecord { id: Uuid::from_u128(id), ..decision() });
         }
         let report = |id, caller| recent.report(Uuid::from_u128(id), caller);

@@ -3,8 +3,11 @@
 //! In reading order: [`frame`] (one record as bytes that tell whether they are whole), [`segment`] (a file of them),
 //! [`reader`] (all of them, in order). The format is described in `docs/decision-log-format.md`.
 
+pub(super) mod appender;
 pub mod frame;
+pub mod opened;
 pub mod reader;
+pub mod retention;
 pub mod segment;
 
 /// How far the log has come: sequences below which every record is there.

@@ -8,16 +8,19 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::watch;
-use uuid::{Builder, Uuid};
+use tokio::sync::{oneshot, watch};
 
 use super::Overflow;
 use super::counts::{Counts, DropReason};
-use super::line::Encoder;
+use super::journal::Journal;
+use super::ledger::Ledger;
+use super::lifecycle::{Gaps, Lifecycle, Start, Told};
 use super::queue::{Message, Queue};
 use super::record::Record;
-use super::sink::Sink;
+use super::sinks::Accounts;
+use super::tree::notary::Account;
 use crate::engine::guard::WORKER_STACK_BYTES;
 
 /// How long the writer lets records gather before it looks again.
@@ -28,6 +31,10 @@ const BATCH_RECORDS: usize = 512;
 const BATCH_BYTES: usize = 1024 * 1024;
 /// How long to wait before trying again what failed.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How long the end waits for the witnesses at most.
+const WITNESSED: Duration = Duration::from_secs(3);
+/// How often the writer looks whether something is due, though nobody tells it of a record.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The writer's thread, as whoever started it sees it. Dropping it ends the thread, without waiting.
 pub struct Writer {
@@ -58,9 +65,9 @@ impl Writer {
         }
     }
 
-    /// Writes what is queued, makes it last, ends the thread, and says what became of every record. Whoever records
-    /// afterwards is counted as `writer_gone`. Blocks for at most `timeout`: in async code, on a thread that may block. If the
-    /// sink hangs longer than that, `queued` says how many records it still has.
+    /// Writes what is queued, says that the log ends here, signs it, makes it last, ends the thread, and says what became of
+    /// every record. Whoever records afterwards is counted as `writer_gone`. Blocks for at most `timeout`: in async code, on a
+    /// thread that may block. If the disk hangs longer than that, `queued` says how many records there still are.
     pub fn shutdown(self, timeout: Duration) -> Counts {
         let Some(running) = &self.running else { return Counts::default() };
         running.queue.stop(Instant::now() + timeout.saturating_sub(RETRY_PAUSE * 2));
@@ -92,15 +99,25 @@ impl fmt::Debug for Writer {
     }
 }
 
+/// What whoever waits for its record to last is told.
+type Waiter = oneshot::Sender<()>;
+
 /// The thread's own state.
 pub(super) struct Worker {
     queue: Queue,
     receiver: UnboundedReceiver<Message>,
-    sink: Box<dyn Sink + Send>,
-    encoder: Encoder,
-    lines: Vec<u8>,
+    journal: Journal,
+    accounts: Accounts,
+    gaps: Gaps,
     batch: Batch,
+    /// Those whose records are written and not synced.
+    unsynced: Vec<Waiter>,
     failing: bool,
+    /// Waits for records, and no longer than something is due.
+    clock: Runtime,
+    /// What a test does to the disk.
+    #[cfg(test)]
+    faults: super::faults_for_tests::Faults,
     /// Last, so that the end is known only when everything is counted.
     _end: End,
 }
@@ -110,6 +127,7 @@ pub(super) struct Worker {
 struct Batch {
     records: u64,
     places: usize,
+    waiters: Vec<Waiter>,
 }
 
 /// Whoever waits for the end of the thread hears of it when this is dropped.
@@ -118,22 +136,42 @@ struct End {
     _finished: mpsc::Sender<()>,
 }
 
+/// What a worker is made of.
+pub(super) struct Parts {
+    pub(super) queue: Queue,
+    pub(super) receiver: UnboundedReceiver<Message>,
+    pub(super) journal: Journal,
+    pub(super) accounts: Accounts,
+    pub(super) start: Start,
+    #[cfg(test)]
+    pub(super) faults: super::faults_for_tests::Faults,
+}
+
 impl Worker {
-    pub(super) fn spawn(
-        queue: Queue,
-        receiver: UnboundedReceiver<Message>,
-        sink: Box<dyn Sink + Send>,
-    ) -> io::Result<Writer> {
+    /// Writes that the log begins, signs it, and starts the thread.
+    ///
+    /// # Errors
+    /// The disk takes nothing, or the system gives no thread.
+    pub(super) fn spawn(parts: Parts) -> io::Result<Writer> {
+        let Parts { queue, receiver, mut journal, accounts, start, .. } = parts;
+        journal.say(&Lifecycle::Start(start))?;
+        journal.checkpoint(Account::default())?;
+        // What the counters of the process before said is on disk now.
+        queue.tally().ledger().map_or(Ok(()), Ledger::begin)?;
         let (ended_sender, ended) = watch::channel(());
         let (finished_sender, finished) = mpsc::channel();
         let worker = Self {
             queue: queue.clone(),
             receiver,
-            sink,
-            encoder: Encoder::new(instance()?),
-            lines: Vec::new(),
+            journal,
+            accounts,
+            gaps: Gaps::new(),
             batch: Batch::default(),
+            unsynced: Vec::new(),
             failing: false,
+            clock: Builder::new_current_thread().enable_time().build()?,
+            #[cfg(test)]
+            faults: parts.faults,
             _end: End { _ended: ended_sender, _finished: finished_sender },
         };
         // A record may hold the last reference to a policy of a world that was replaced, and drop it here.
@@ -145,24 +183,42 @@ impl Worker {
     }
 
     fn run(mut self) {
-        while let Some(first) = self.receiver.blocking_recv() {
-            self.linger();
-            self.take(first);
-            while self.lines.len() < BATCH_BYTES {
-                let Ok(next) = self.receiver.try_recv() else { break };
-                self.take(next);
+        loop {
+            match self.next() {
+                Next::Message(first) => {
+                    self.linger(&first);
+                    self.gather(first);
+                    self.deliver();
+                }
+                Next::Nothing => {}
+                Next::End => break,
             }
-            self.deliver();
+            self.attend();
         }
-        if let Err(error) = self.sink.flush() {
-            tracing::error!(%error, "the decision log may not survive a crash of the machine");
+        self.end();
+    }
+
+    /// The next record, or the moment when something else is due.
+    fn next(&mut self) -> Next {
+        if let Ok(message) = self.receiver.try_recv() {
+            return Next::Message(message);
+        }
+        let due = self.journal.sync_due().unwrap_or_else(|| Instant::now() + LOOK);
+        let receiver = &mut self.receiver;
+        let received =
+            self.clock.block_on(async { tokio::time::timeout_at(due.into(), receiver.recv()).await });
+        match received {
+            Ok(Some(message)) => Next::Message(message),
+            Ok(None) => Next::End,
+            Err(_due) => Next::Nothing,
         }
     }
 
-    /// Waits for company, unless there is enough or somebody waits for room.
-    fn linger(&self) {
+    /// Waits for company, unless there is enough or somebody waits for room or for its answer.
+    fn linger(&self, first: &Message) {
         let gathered = self.receiver.len() >= BATCH_RECORDS;
-        if gathered || self.queue.is_full() || self.receiver.is_closed() {
+        let hurried = matches!(first, Message::Record { waiter: Some(_), .. });
+        if gathered || hurried || self.queue.is_full() || self.receiver.is_closed() {
             return;
         }
         // A small queue would be full before the writer looks again.
@@ -170,8 +226,16 @@ impl Worker {
         thread::sleep(if small { LINGER / 5 } else { LINGER });
     }
 
+    fn gather(&mut self, first: Message) {
+        self.take(first);
+        while self.journal.waiting() < BATCH_BYTES {
+            let Ok(next) = self.receiver.try_recv() else { break };
+            self.take(next);
+        }
+    }
+
     fn take(&mut self, message: Message) {
-        let Message::Record { record, places } = message else {
+        let Message::Record { record, places, waiter } = message else {
             self.queue.close();
             self.receiver.close();
             return;
@@ -179,12 +243,14 @@ impl Worker {
         self.batch.records += 1;
         self.batch.places += usize::try_from(places).unwrap_or(0);
         #[cfg(test)]
-        fault(&record);
-        if let Err(error) = self.encoder.encode(&record, &mut self.lines) {
+        super::faults_for_tests::poison(&record);
+        if let Err(error) = self.journal.add(&record) {
             self.batch.records -= 1;
-            self.queue.tally().dropped(DropReason::IoError, 1);
-            tracing::error!(%error, "a decision record cannot be written as JSON");
+            self.queue.tally().dropped(DropReason::Unwritable, 1);
+            tracing::error!(%error, "a record of the decision log cannot be written");
+            return;
         }
+        self.batch.waiters.extend(waiter);
         if let Record::Decision(record) = &record {
             self.queue.recent().add(record);
         }
@@ -192,12 +258,13 @@ impl Worker {
 
     /// Writes what was taken. Where answers wait for their records it tries until it succeeds or is to end.
     fn deliver(&mut self) {
-        while !self.lines.is_empty() {
-            match self.sink.write(&self.lines) {
+        loop {
+            match self.write() {
                 Ok(()) => {
                     self.queue.tally().written(mem::take(&mut self.batch.records));
-                    self.lines.clear();
+                    self.unsynced.append(&mut self.batch.waiters);
                     self.recovered();
+                    break;
                 }
                 Err(error) => {
                     self.failed(&error);
@@ -207,16 +274,83 @@ impl Worker {
                     }
                     let lost = mem::take(&mut self.batch.records);
                     self.queue.tally().dropped(DropReason::IoError, lost);
-                    self.lines.clear();
+                    self.journal.forget();
+                    self.batch.waiters.clear();
+                    break;
                 }
             }
         }
         self.queue.give_back(mem::take(&mut self.batch.places));
     }
 
+    fn write(&mut self) -> io::Result<()> {
+        #[cfg(test)]
+        self.faults.meet()?;
+        self.journal.write()
+    }
+
+    /// Does whatever else is due: syncs, tells of what is missing, signs, begins another segment.
+    fn attend(&mut self) {
+        let mut attended = Ok(());
+        if !self.unsynced.is_empty() || self.journal.sync_due().is_some_and(|due| Instant::now() >= due) {
+            attended = self.sync();
+        }
+        let counts = self.queue.counts();
+        attended = attended.and_then(|()| self.tell_gaps(&counts));
+        if self.journal.is_checkpoint_due(counts.issued) {
+            attended = attended.and_then(|()| self.journal.checkpoint(account(&counts)));
+        }
+        let needed = self.accounts.floor();
+        attended = attended.and_then(|()| self.journal.turn(account(&counts), needed));
+        if let Err(error) = attended {
+            self.failed(&error);
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let synced = self.journal.sync();
+        let waiters = mem::take(&mut self.unsynced);
+        if synced.is_ok() {
+            // Nobody may be waiting any more.
+            for waiter in waiters {
+                let _gone = waiter.send(());
+            }
+        }
+        synced
+    }
+
+    fn tell_gaps(&mut self, counts: &Counts) -> io::Result<()> {
+        let gaps = self.gaps.new_ones(counts);
+        if gaps.is_empty() {
+            return Ok(());
+        }
+        for gap in gaps {
+            self.journal.say(&Lifecycle::Gap(gap))?;
+        }
+        self.gaps.told(counts);
+        Ok(())
+    }
+
+    /// Says that the log ends here, and makes it last.
+    fn end(&mut self) {
+        let counts = self.queue.counts();
+        let ended = self
+            .tell_gaps(&counts)
+            .and_then(|()| self.journal.say(&Lifecycle::Stop(Told::of(&counts))))
+            .and_then(|()| self.journal.checkpoint(account(&counts)))
+            .and_then(|()| self.sync());
+        let until = self.queue.stops().unwrap_or_else(Instant::now);
+        self.journal.finish(until.min(Instant::now() + WITNESSED));
+        let ledger = self.queue.tally().ledger();
+        let ended = ended.and_then(|()| ledger.map_or(Ok(()), Ledger::close_clean));
+        if let Err(error) = ended {
+            tracing::error!(%error, "the decision log may not survive a crash of the machine");
+        }
+    }
+
     fn tries_again(&self) -> bool {
         let over = self.queue.stops().is_some_and(|until| Instant::now() >= until);
-        self.queue.overflow() == Overflow::Block && !over
+        self.queue.overflow() != Overflow::Drop && !over
     }
 
     fn failed(&mut self, error: &io::Error) {
@@ -225,14 +359,12 @@ impl Worker {
         }
         self.failing = true;
         self.queue.set_failing(true);
-        match self.queue.overflow() {
-            Overflow::Drop => {
-                tracing::error!(%error, "the decision log cannot be written: records are dropped and counted");
-            }
-            Overflow::Block => {
-                tracing::error!(%error, "the decision log cannot be written: answers wait once the queue is full");
-            }
-        }
+        let then = match self.queue.overflow() {
+            Overflow::Drop => "records are dropped and counted",
+            Overflow::Block => "answers wait once the queue is full",
+            Overflow::Deny => "what is asked is denied",
+        };
+        tracing::error!(%error, "the decision log cannot be written: {then}");
     }
 
     fn recovered(&mut self) {
@@ -242,6 +374,18 @@ impl Worker {
             tracing::info!(dropped, "the decision log can be written again");
         }
     }
+}
+
+/// What comes next.
+enum Next {
+    Message(Message),
+    Nothing,
+    End,
+}
+
+fn account(counts: &Counts) -> Account {
+    let Counts { issued, written, .. } = *counts;
+    Account { issued, written, dropped: counts.dropped(), reserved: 0 }
 }
 
 impl Drop for Worker {
@@ -255,23 +399,4 @@ impl Drop for Worker {
         }
         self.queue.tally().dropped(DropReason::WriterGone, left);
     }
-}
-
-/// A random name for this process's lines.
-fn instance() -> io::Result<Uuid> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(Builder::from_random_bytes(bytes).into_uuid())
-}
-
-/// Panics where a defect of the encoder would.
-#[cfg(test)]
-fn fault(record: &Record) {
-    let id = match record {
-        Record::Outcome(record) => &record.report.detail,
-        Record::Decision(record) => &record.request_id,
-        Record::Refusal(record) => &record.request_id,
-        Record::Change(record) => &record.reason,
-    };
-    assert_ne!(id, super::examples_for_tests::POISON, "as the test wants");
 }

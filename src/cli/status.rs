@@ -74,7 +74,7 @@ fn print(status: &Value) {
         log("written"),
         log("queued"),
         log("dropped"),
-        log("sink")
+        log("mode")
     );
     let error = text("/keep_error");
     if !error.is_empty() {

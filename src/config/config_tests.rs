@@ -85,7 +85,7 @@ fn values_out_of_range_are_refused_and_named() {
 #[test]
 fn the_decision_log_lives_in_the_data_directory_unless_told_otherwise() {
     let config = load("[data]\ndirectory = '/somewhere'\n", Overrides::default()).unwrap();
-    assert_eq!(config.log.directory, PathBuf::from("/somewhere/decisions"));
+    assert_eq!(config.log.directory, PathBuf::from("/somewhere/log"));
     assert_eq!((config.cache_bytes, config.verify_one_in), (Some(64 * 1024 * 1024), NonZeroU64::new(1_000)));
     let config =
         load("[log]\ndirectory = 'x'\n[cache]\nenabled = false\nverify_one_in = 0\n", Overrides::default())

@@ -1,19 +1,16 @@
 //! What was written, before defaults and flags say what it means.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
 use super::callers::{self, TlsFiles};
-use super::fields::{Fields, LogDisclose, LogFields};
 use super::issuers::{self, WrittenIssuer};
-use super::notary::{WrittenNotary, WrittenWitness};
-use super::sinks::{self, WrittenSink};
-use super::{Config, ConfigError, Listen, Log, LogFormat, LogOverflow, LogSink, Overrides};
+use super::log::DecisionLog;
+use super::{Config, ConfigError, Listen, LogFormat, Overrides};
 use super::{Reload, Shutdown, Telemetry};
 use crate::engine::catalog::Domain;
 use crate::engine::compile::Options;
@@ -100,26 +97,6 @@ struct Cache {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct DecisionLog {
-    sink: LogSink,
-    directory: Option<PathBuf>,
-    rotate_bytes: Option<u64>,
-    keep: Option<usize>,
-    queue: Option<usize>,
-    overflow: LogOverflow,
-    sinks: BTreeMap<String, WrittenSink>,
-    disclose: LogDisclose,
-    fields: Fields,
-    salts: Option<PathBuf>,
-    key: Option<PathBuf>,
-    previous_key: Option<PathBuf>,
-    name: Option<String>,
-    checkpoint_seconds: Option<u64>,
-    witnesses: Vec<WrittenWitness>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
 struct OwnLog {
     format: LogFormat,
     level: Option<String>,
@@ -178,7 +155,7 @@ pub(super) fn or(span: Option<Span>, default: Duration) -> Duration {
 }
 
 /// An empty path says nothing.
-fn named(path: Option<PathBuf>) -> Option<PathBuf> {
+pub(super) fn named(path: Option<PathBuf>) -> Option<PathBuf> {
     path.filter(|path| !path.as_os_str().is_empty())
 }
 
@@ -253,33 +230,6 @@ impl Reloading {
 impl Cache {
     fn bytes(&self) -> Option<u64> {
         self.enabled.unwrap_or(true).then_some(self.max_bytes.unwrap_or(64 * 1024 * 1024))
-    }
-}
-
-impl DecisionLog {
-    fn meaning(self, data_directory: &Path) -> Result<Log, ConfigError> {
-        let notary = WrittenNotary {
-            key: named(self.key),
-            previous_key: named(self.previous_key),
-            name: self.name,
-            checkpoint_seconds: self.checkpoint_seconds,
-            witnesses: self.witnesses,
-        };
-        Ok(Log {
-            sinks: sinks::meaning(self.sinks, &data_directory.join("decisions"))?,
-            notary: notary.meaning(data_directory)?,
-            sink: self.sink,
-            directory: named(self.directory).unwrap_or_else(|| data_directory.join("decisions")),
-            rotate_bytes: self.rotate_bytes.unwrap_or(64 * 1024 * 1024),
-            keep: self.keep.unwrap_or(10),
-            queue: self.queue.unwrap_or(65_536),
-            overflow: self.overflow,
-            fields: LogFields {
-                disclose: self.disclose,
-                rules: self.fields.rules()?,
-                salts: named(self.salts).unwrap_or_else(|| data_directory.join("salts")),
-            },
-        })
     }
 }
 

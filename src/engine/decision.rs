@@ -161,6 +161,8 @@ pub enum ReasonCode {
     Suspended,
     /// Everybody is suspended.
     Frozen,
+    /// The decision cannot be recorded, and none is given that is not.
+    LogUnavailable,
 }
 
 impl PolicyError {
@@ -174,7 +176,7 @@ impl PolicyError {
 
 impl ReasonCode {
     /// Every code.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::NoPermit,
         Self::Forbidden,
         Self::PolicyError,
@@ -200,6 +202,7 @@ impl ReasonCode {
         Self::TokenChain,
         Self::Suspended,
         Self::Frozen,
+        Self::LogUnavailable,
     ];
 
     /// The code's name on the wire.
@@ -230,6 +233,7 @@ impl ReasonCode {
             Self::TokenChain => "token_chain",
             Self::Suspended => "suspended",
             Self::Frozen => "frozen",
+            Self::LogUnavailable => "log_unavailable",
         }
     }
 
@@ -268,6 +272,14 @@ impl Decision {
             hops: Vec::new(),
             validity: Validity::ALWAYS,
         }
+    }
+
+    /// The denial that is given instead where this cannot be recorded.
+    #[must_use]
+    pub fn unrecorded(&self) -> Self {
+        let message = "the decision cannot be recorded, and nothing is allowed that is not";
+        let denial = Denial::new(ReasonCode::LogUnavailable, message);
+        Self::denied(self.principal.clone(), self.action.clone(), denial)
     }
 
     /// What the decisions of a chain's hops come to: all of them must allow, and the first that denies says why (D11).

@@ -47,7 +47,8 @@ impl Pdp {
                 masked: Vec::new(),
             }))
         };
-        room.record(record).map_err(|_gone| Refused::Unrecorded)?;
+        let recording = room.record(false, record).map_err(|_lost| Refused::Unrecorded)?;
+        self.lasting(call, recording).await?;
         Ok(findings)
     }
 

@@ -11,8 +11,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::*;
+use crate::audit::examples_for_tests::config;
 use crate::audit::record::Surface;
-use crate::audit::{AuditConfig, AuditLog, Fields, FileConfig, Overflow, SinkConfig, Writer};
+use crate::audit::{AuditConfig, AuditLog, OpenLog, Overflow, Writer};
 use crate::engine::cedar::{CedarValue, CompiledPolicy};
 use crate::engine::compile::{Options, Sources, compile};
 use crate::engine::datum::{Datum, Reference};
@@ -62,19 +63,16 @@ fn world() -> World {
 }
 
 pub(super) fn pdp_over(world: World) -> Pdp {
-    recording(world, &no_log()).0
+    recording(world, None).0
 }
 
-fn recording(world: World, audit: &AuditConfig) -> (Pdp, Writer) {
+fn recording(world: World, audit: Option<&AuditConfig>) -> (Pdp, Writer) {
     // As much as is remembered unless the configuration says otherwise.
     let store = Store::remembering(world, Some(64 * 1024 * 1024));
-    let (audit, writer) = AuditLog::open(audit).unwrap();
+    let OpenLog { log: audit, writer, .. } =
+        audit.map_or_else(AuditLog::off, |config| AuditLog::open(config).unwrap());
     let callers = Arc::new(Callers::anonymous(Caller::anonymous("test")));
     (Pdp::new(Arc::new(store), audit, Arc::new(Metrics::new().unwrap()), callers), writer)
-}
-
-fn no_log() -> AuditConfig {
-    AuditConfig { sink: SinkConfig::Off, queue: 1, overflow: Overflow::Drop, fields: Fields::default() }
 }
 
 impl Pdp {
@@ -395,15 +393,8 @@ fn what_a_request_brings_along_is_part_of_its_key() {
 /// Asks while there is no room for the record, publishes, makes room; gives back which world answered, and which was published.
 fn answered_by() -> (u64, u64) {
     let folder = tempfile::tempdir().unwrap();
-    let directory = folder.path().join("decisions");
-    let file = FileConfig { directory, rotate_bytes: 1 << 20, keep: 1 };
-    let log = AuditConfig {
-        sink: SinkConfig::File(file),
-        queue: 1,
-        overflow: Overflow::Block,
-        fields: Fields::default(),
-    };
-    let (pdp, _writer) = recording(world(), &log);
+    let log = config(folder.path(), 1, Overflow::Block);
+    let (pdp, _writer) = recording(world(), Some(&log));
     let mut context = Context::from_waker(Waker::noop());
     let Poll::Ready(Ok(room)) = pin!(pdp.audit.reserve(1)).poll(&mut context) else {
         panic!("there is room")

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Call, Pdp, Refused, RefusedCode, name};
-use crate::audit::{ChangeRecord, EntityChange, Record};
+use crate::audit::{ChangeRecord, EntityChange, Record, WriterGone};
 use crate::engine::edits::EditProblem;
 use crate::engine::suspensions::Suspended;
 use crate::store::entity_log::{EntityLogHandle, Order, Write, WriteError, Written};
@@ -67,7 +67,8 @@ impl Pdp {
                 }
             };
             let record = || Record::Change(Box::new(change_record(&of, what, reason, &written)));
-            room.record(record).map_err(|_gone| Refused::Unrecorded)?;
+            let recording = room.record(false, record).map_err(|_lost| Refused::Unrecorded)?;
+            recording.settled().await.map_err(|WriterGone| Refused::Unrecorded)?;
             Ok(written)
         });
         match tokio::time::timeout_at(deadline.into(), task).await {

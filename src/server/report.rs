@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
-use crate::audit::sinks::Accounts;
 use crate::audit::sinks::account::SinkStatus;
 use crate::audit::{AuditLog, DropReason};
 use crate::engine::world::World;
@@ -35,10 +34,8 @@ pub struct ServiceReport {
     pub heartbeat: Heartbeat,
     /// What was recorded.
     pub audit: AuditLog,
-    /// Where to: `file`, `stdout` or `off`.
-    pub sink: &'static str,
-    /// Where that is delivered to.
-    pub sinks: Accounts,
+    /// How: `async`, `durable` or `off`.
+    pub mode: &'static str,
     /// The addresses that are listened on.
     pub listeners: Listeners,
     /// Whose tokens are believed.
@@ -136,7 +133,7 @@ pub struct Status {
 /// What became of every record: `issued = written + queued + dropped`.
 #[derive(Debug, Serialize)]
 struct DecisionLog {
-    sink: &'static str,
+    mode: &'static str,
     issued: u64,
     written: u64,
     queued: u64,
@@ -190,12 +187,12 @@ impl ServiceReport {
             loader: self.loader_status(&published),
             entity_log: self.log_status(&published.world),
             decision_log: DecisionLog {
-                sink: self.sink,
+                mode: self.mode,
                 issued: counts.issued,
                 written: counts.written,
                 queued: counts.queued,
                 dropped: counts.dropped(),
-                sinks: self.sinks.statuses(),
+                sinks: self.audit.accounts().statuses(),
             },
             listeners: self.listeners.clone(),
             insecure_unauthenticated_callers: self.insecure,
@@ -209,8 +206,8 @@ impl ServiceReport {
         let loader = self.loader.load_full();
         let counts = self.audit.counts();
         let cache = published.cache.as_ref().map(|cache| cache.size()).unwrap_or_default();
-        let dropped = DropReason::ALL.map(|reason| (self.sink, reason.as_str(), counts.dropped_for(reason)));
-        let written = [(self.sink, "written", counts.written)];
+        let dropped = DropReason::ALL.map(|reason| (reason.as_str(), counts.dropped_for(reason)));
+        let written = [("written", counts.written)];
         Observed {
             generation: published.world.generation.hash.to_string(),
             // A clock that was set back makes no world older than it is.
@@ -241,7 +238,7 @@ impl ServiceReport {
             key_ages: self.key_ages(),
             insecure: self.insecure,
             callers: self.gates.observed(),
-            sinks: self.sinks.statuses(),
+            sinks: self.audit.accounts().statuses(),
         }
     }
 

@@ -237,8 +237,8 @@ pub struct Observed {
     pub reloads: Vec<(&'static str, u64)>,
     /// Records made.
     pub records_issued: u64,
-    /// Records, by sink and what became of them.
-    pub records: Vec<(&'static str, &'static str, u64)>,
+    /// Records, by what became of them.
+    pub records: Vec<(&'static str, u64)>,
     /// Records that wait.
     pub records_queued: u64,
     /// Decisions that are kept.
@@ -337,7 +337,7 @@ impl ObservedMetrics {
                 registry,
                 "pdp_audit_records_total",
                 "What became of records: written, or dropped and why.",
-                &["sink", "outcome"],
+                &["outcome"],
             )?,
             queued: gauge("pdp_audit_queue_depth", "Records that wait to be written.")?,
             callers: CallerMetrics::new(registry)?,
@@ -375,8 +375,8 @@ impl ObservedMetrics {
         for (outcome, count) in &observed.reloads {
             raise(&self.reloads.with_label_values(&[*outcome]), *count);
         }
-        for (sink, outcome, count) in &observed.records {
-            raise(&self.records.with_label_values(&[*sink, *outcome]), *count);
+        for (outcome, count) in &observed.records {
+            raise(&self.records.with_label_values(&[*outcome]), *count);
         }
     }
 }

@@ -328,7 +328,9 @@ fn no_credential_is_ever_written() {
     assert!(!finished.stderr.contains("canary"), "{}", finished.stderr);
     let written = files_below(&sources.path("data"));
     assert!(
-        written.iter().any(|(path, text)| path.ends_with("decisions.jsonl") && text.lines().count() == 7)
+        written
+            .iter()
+            .any(|(path, text)| path.ends_with(".mlog") && text.matches("\"surface\":").count() == 7)
     );
     for (path, text) in written {
         assert!(!text.contains("canary"), "{path}");

@@ -1,6 +1,5 @@
 //! How a server stops, and what its decision log then holds.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use mandate::server::pb;
@@ -10,14 +9,12 @@ use tokio_stream::StreamExt as _;
 use tonic::{Code, Request};
 
 use crate::reload::{PATIENCE, PERMIT, Pair, hide, hiding, pause, questions, start, status_where};
-use crate::support::{Call, Client, Process, Question as _, Sources, get};
+use crate::support::{Call, Client, Process, Question as _, Sources, all_records, get};
 
 /// The decision ids in the log, each once.
 fn logged(sources: &Sources) -> Vec<String> {
-    let text = fs::read_to_string(sources.path("data/decisions/decisions.jsonl")).unwrap();
-    assert!(text.ends_with('\n'), "the last line is whole");
-    let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
-    let lines = text.lines().map(line).filter(|line| line["kind"] == "decision");
+    let records = all_records(&sources.path("data/log"));
+    let lines = records.iter().filter(|record| record["kind"] == "decision");
     let mut ids: Vec<_> = lines.map(|line| line["decision_id"].as_str().unwrap().to_owned()).collect();
     ids.sort();
     ids

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mandate::app::{self, StartError, Stop};
 use mandate::audit::record::Surface;
-use mandate::config::{Config, Listen, LogSink, Overrides};
+use mandate::config::{Config, Listen, LogMode, Overrides};
 use mandate::engine::request::AuthzRequest;
 use mandate::engine::world::World;
 use mandate::identity::caller::Caller;
@@ -69,7 +69,7 @@ impl Service {
         )?;
         let free = ([127, 0, 0, 1], 0).into();
         config.listen = Listen { data: free, http: free, ops: free, control: free };
-        config.log.sink = LogSink::Off;
+        config.log.mode = LogMode::Off;
         config.reload.watch = false;
         config.reload.poll = Duration::from_secs(24 * 60 * 60);
         let bound = app::bind(&config).await?;

@@ -43,6 +43,24 @@ pub fn append(payload: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
     Ok(())
 }
 
+/// Makes a frame of what was appended since `start`, which begins with [`HEAD_BYTES`] bytes to be filled in.
+///
+/// # Errors
+/// [`TooLong`]; `out` ends at `start`.
+pub fn close(start: usize, out: &mut Vec<u8>) -> Result<(), TooLong> {
+    let size = out.len().saturating_sub(start + HEAD_BYTES);
+    let length = u32::try_from(size).ok().filter(|_| size <= MAX_PAYLOAD_BYTES).map(u32::to_le_bytes);
+    let Some((length, (head, payload))) =
+        length.zip(out.get_mut(start..).and_then(|frame| frame.split_at_mut_checked(HEAD_BYTES)))
+    else {
+        out.truncate(start);
+        return Err(TooLong(size));
+    };
+    let sum = checksum(length, payload).to_le_bytes();
+    head.iter_mut().zip(length.into_iter().chain(sum)).for_each(|(byte, value)| *byte = value);
+    Ok(())
+}
+
 /// The frame at the beginning of `bytes`.
 pub fn first(bytes: &[u8]) -> Found<'_> {
     let Some((&length, rest)) = bytes.split_first_chunk::<4>() else { return Found::Short(HEAD_BYTES) };
@@ -83,6 +101,19 @@ mod tests {
         assert_eq!(bytes, [2, 0, 0, 0, 0x14, 0xad, 0x75, 0x1e, b'{', b'}']);
         assert_eq!(first(&[bytes.as_slice(), b"next"].concat()), Found::Whole(b"{}"));
         assert_eq!(first(&framed(b"")), Found::Whole(b""));
+    }
+
+    #[test]
+    fn a_frame_closed_in_its_place_is_the_one_that_is_appended() {
+        let mut bytes = b"before".to_vec();
+        let start = bytes.len();
+        bytes.extend_from_slice(&[0; HEAD_BYTES]);
+        bytes.extend_from_slice(b"{\"v\":1}");
+        close(start, &mut bytes).unwrap();
+        assert_eq!(bytes, [b"before".as_slice(), &framed(b"{\"v\":1}")].concat());
+        bytes.resize(start + HEAD_BYTES + MAX_PAYLOAD_BYTES + 1, 0);
+        assert_eq!(close(start, &mut bytes), Err(TooLong(MAX_PAYLOAD_BYTES + 1)));
+        assert_eq!(bytes, b"before");
     }
 
     #[test]

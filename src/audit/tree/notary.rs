@@ -251,7 +251,7 @@ impl Notary {
     }
 
     /// Waits until every witness has seen the last checkpoint, no longer than until then.
-    pub fn finish(self, until: Instant) {
+    pub fn finish(&self, until: Instant) {
         self.witnesses.finish(until);
     }
 }

@@ -140,7 +140,7 @@ impl Witnesses {
         self.threads.iter().map(|(slot, _)| WitnessState { slot: slot.clone() }).collect()
     }
 
-    pub(super) fn finish(self, until: Instant) {
+    pub(super) fn finish(&self, until: Instant) {
         self.end();
         for (_, thread) in &self.threads {
             // A thread that hangs is left to the end of the process.

@@ -94,8 +94,7 @@ fn a_file_of_authorities_must_hold_some() {
         issuer.sources.put("ca.pem", text);
         let mut config =
             config(&issuer, url, &format!("ca_file = '{}'", issuer.sources.path("ca.pem").display()));
-        config.data_directory = issuer.sources.path("data");
-        config.log.directory = issuer.sources.path("data/decisions");
+        crate::support::keep_in(&mut config, &issuer.sources.path("data"));
         let error =
             mandate::app::runtime().unwrap().block_on(mandate::app::bind(&config)).map(drop).unwrap_err();
         assert!(error.to_string().contains("ca_file") && error.to_string().contains(said), "{error}");

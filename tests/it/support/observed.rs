@@ -1,29 +1,42 @@
 //! What a service leaves behind it: lines of the decision log, and numbers.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use mandate::audit::spool::reader::LogReader;
 use serde_json::Value;
 
 /// Longest time for a line to be written.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The lines of a decision log, once there are so many. Fails where there are more, or one is no JSON.
+/// The records that answers made in a log's folder, once there are so many. Fails where there are more, or one is no JSON.
 #[track_caller]
 pub(crate) fn lines(folder: &Path, expected: usize) -> Vec<Value> {
     let begun = Instant::now();
     loop {
-        let text = fs::read_to_string(folder.join("decisions.jsonl")).unwrap_or_default();
-        let found = text.matches('\n').count();
-        if found >= expected || begun.elapsed() > PATIENCE {
-            assert_eq!(found, expected, "lines in\n{text}");
-            return lines_of(&text);
+        let found =
+            all_records(folder).into_iter().filter(|record| !is_of_the_writer(record)).collect::<Vec<_>>();
+        if found.len() >= expected || begun.elapsed() > PATIENCE {
+            assert_eq!(found.len(), expected, "records in {found:#?}");
+            return found;
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Every record of a log's folder, the writer's own included.
+pub(crate) fn all_records(folder: &Path) -> Vec<Value> {
+    let read = LogReader::new(folder, 0).read(u64::MAX, usize::MAX, usize::MAX);
+    let parsed = |line: &[u8]| serde_json::from_slice(line).expect("a record is JSON");
+    read.expect("the log can be read").iter().map(|entry| parsed(&entry.line)).collect()
+}
+
+/// Whether the writer made a record by itself.
+fn is_of_the_writer(record: &Value) -> bool {
+    let kind = record["kind"].as_str().unwrap_or_default();
+    ["start", "stop", "gap", "checkpoint", "retention"].contains(&kind)
 }
 
 /// Lines of JSON.

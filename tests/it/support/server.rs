@@ -1,5 +1,6 @@
 //! The real server inside the test's process, and clients of it.
 
+use std::path::Path;
 use std::sync::LazyLock;
 
 use mandate::app::{self, StartError, Stop};
@@ -43,6 +44,15 @@ pub(crate) fn shipped_server() -> &'static TestServer {
     &SERVER
 }
 
+/// Has everything that a service writes kept in a folder.
+pub(crate) fn keep_in(config: &mut Config, data: &Path) {
+    config.data_directory = data.to_owned();
+    config.log.directory = data.join("log");
+    config.log.notary.key = data.join("keys/log.key");
+    config.log.fields.salts = data.join("salts");
+    config.log.counters = Some(data.to_owned());
+}
+
 impl TestServer {
     /// Serves these sources.
     pub(crate) fn start(sources: &Sources) -> Self {
@@ -59,8 +69,7 @@ impl TestServer {
         let runtime = app::runtime().expect("threads");
         let mut config = config.clone();
         let folder = tempfile::tempdir().expect("a folder");
-        config.data_directory = folder.path().join("data");
-        config.log.directory = folder.path().join("data/decisions");
+        keep_in(&mut config, &folder.path().join("data"));
         let free = ([127, 0, 0, 1], 0).into();
         config.listen = Listen { data: free, http: free, ops: free, control: free };
         let bound = runtime.block_on(app::bind(&config));
@@ -109,7 +118,7 @@ impl TestServer {
     /// The lines of its decision log, of which there must be so many and no more.
     #[track_caller]
     pub(crate) fn records(&self, expected: usize) -> Vec<serde_json::Value> {
-        let lines = super::lines(&self.folder.path().join("data/decisions"), expected);
+        let lines = super::lines(&self.folder.path().join("data/log"), expected);
         assert_eq!(self.metrics().sum("pdp_audit_records_issued_total"), expected as f64);
         lines
     }

@@ -1,0 +1,253 @@
+//! The log as its one writer sees it: records go in, get their numbers, and are written, signed and synced.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::lifecycle::Lifecycle;
+use super::line::{Encoder, NotEncoded};
+use super::record::Record;
+use super::spool::Progress;
+use super::spool::appender::Appender;
+use super::spool::frame;
+use super::spool::retention::{self, Limits};
+use super::spool::segment::{FORMAT, Header};
+use super::tree::notary::{Account, Notary};
+
+/// The open log.
+#[derive(Debug)]
+pub(super) struct Journal {
+    directory: PathBuf,
+    log: Uuid,
+    instance: Uuid,
+    appender: Appender,
+    notary: Notary,
+    encoder: Encoder,
+    limits: Limits,
+    /// Frames that are not written yet, and where in them the records stand.
+    frames: Vec<u8>,
+    lines: Vec<Range<usize>>,
+    progress: watch::Sender<Progress>,
+    synced_at: Instant,
+    /// Up to this many may be issued before the next checkpoint.
+    reserved: u64,
+    /// Nobody else writes while this is held.
+    _lock: File,
+}
+
+/// How many more may be issued than the last checkpoint counted, before there must be another.
+const RESERVE: u64 = 200_000;
+/// How long what is written may not be synced, where nobody waits for it.
+const SYNC_EVERY: Duration = Duration::from_millis(100);
+
+/// What a journal is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) directory: PathBuf,
+    pub(super) log: Uuid,
+    pub(super) instance: Uuid,
+    pub(super) appender: Appender,
+    pub(super) notary: Notary,
+    pub(super) limits: Limits,
+    pub(super) lock: File,
+}
+
+impl Journal {
+    /// A log that goes on at the notary's tree's size.
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { directory, log, instance, appender, notary, limits, lock } = parts;
+        let next = notary.tree().size();
+        Self {
+            directory,
+            log,
+            instance,
+            appender,
+            notary,
+            encoder: Encoder::new(instance),
+            limits,
+            frames: Vec::new(),
+            lines: Vec::new(),
+            progress: watch::Sender::new(Progress { written: next, synced: next }),
+            synced_at: Instant::now(),
+            reserved: 0,
+            _lock: lock,
+        }
+    }
+
+    /// How far it has come, for whoever follows.
+    pub(super) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// Bytes that wait to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Adds a record to what waits to be written.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON, or is too long for a frame; nothing is added.
+    pub(super) fn add(&mut self, record: &Record) -> Result<(), NotEncoded> {
+        self.frame(|encoder, sequence, frames| encoder.encode(record, sequence, frames))
+    }
+
+    fn add_own(&mut self, record: &Lifecycle) -> Result<(), NotEncoded> {
+        self.frame(|encoder, sequence, frames| encoder.lifecycle(record, SystemTime::now(), sequence, frames))
+    }
+
+    fn frame(
+        &mut self,
+        write: impl FnOnce(&mut Encoder, u64, &mut Vec<u8>) -> Result<(), serde_json::Error>,
+    ) -> Result<(), NotEncoded> {
+        let start = self.frames.len();
+        let sequence = self.progress.borrow().written + self.lines.len() as u64;
+        self.frames.extend_from_slice(&[0; frame::HEAD_BYTES]);
+        let encoded = write(&mut self.encoder, sequence, &mut self.frames).map_err(NotEncoded::from);
+        let framed = encoded.and_then(|()| Ok(frame::close(start, &mut self.frames)?));
+        match framed {
+            Ok(()) => self.lines.push(start + frame::HEAD_BYTES..self.frames.len()),
+            Err(_) => self.frames.truncate(start),
+        }
+        framed
+    }
+
+    /// Writes what waits.
+    ///
+    /// # Errors
+    /// The disk takes no more; all of it still waits.
+    pub(super) fn write(&mut self) -> io::Result<()> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        if !self.appender.is_open() {
+            self.begin_segment()?;
+        }
+        self.appender.append(&self.frames)?;
+        let written = self.lines.len() as u64;
+        for line in self.lines.drain(..) {
+            self.notary.record(self.frames.get(line).unwrap_or_default());
+        }
+        self.frames.clear();
+        self.progress.send_modify(|progress| progress.written += written);
+        Ok(())
+    }
+
+    /// Forgets what waits.
+    pub(super) fn forget(&mut self) {
+        self.frames.clear();
+        self.lines.clear();
+    }
+
+    /// Writes a record of the writer's own, after whatever waits.
+    ///
+    /// # Errors
+    /// The disk takes no more; it does not wait.
+    pub(super) fn say(&mut self, record: &Lifecycle) -> io::Result<()> {
+        self.write()?;
+        self.add_own(record).map_err(io::Error::other)?;
+        let written = self.write();
+        if written.is_err() {
+            self.forget();
+        }
+        written
+    }
+
+    /// When what is written must be synced; none if all of it is.
+    pub(super) fn sync_due(&self) -> Option<Instant> {
+        let Progress { written, synced } = *self.progress.borrow();
+        (written > synced).then(|| self.synced_at + SYNC_EVERY)
+    }
+
+    /// Makes what is written last.
+    ///
+    /// # Errors
+    /// It may be lost, and nothing more can be written.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.synced_at = Instant::now();
+        let Progress { written, synced } = *self.progress.borrow();
+        if written > synced {
+            self.appender.sync()?;
+            self.synced_at = Instant::now();
+            self.progress.send_modify(|progress| progress.synced = written);
+        }
+        Ok(())
+    }
+
+    /// Whether there must be a checkpoint: it is time, or nearly as many were issued as the last one allows for.
+    pub(super) fn is_checkpoint_due(&self, issued: u64) -> bool {
+        self.notary.due(Instant::now()) || issued + RESERVE / 2 > self.reserved
+    }
+
+    /// Syncs and signs what is written, and writes a record of that. What cannot be signed is told of in the process's own log.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(super) fn checkpoint(&mut self, account: Account) -> io::Result<()> {
+        self.sync()?;
+        let reserved = account.issued + RESERVE;
+        match self.notary.checkpoint(Account { reserved, ..account }, Instant::now()) {
+            Ok(note) => {
+                self.say(&Lifecycle::Checkpoint { note })?;
+                // A bound counts once it is on disk.
+                self.sync()?;
+                self.reserved = reserved;
+            }
+            Err(error) => tracing::error!(%error, "the decision log is not signed"),
+        }
+        Ok(())
+    }
+
+    /// Begins another segment if the open one is large or old enough, and deletes what is kept no longer. `delivered` is the
+    /// sequence that some sink still needs.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(super) fn turn(&mut self, account: Account, delivered: Option<u64>) -> io::Result<()> {
+        let full = |(bytes, since): (u64, Instant)| {
+            bytes >= self.limits.segment_bytes || since.elapsed() >= self.limits.segment_age
+        };
+        let holds_records = self.appender.first().is_some_and(|first| self.progress.borrow().written > first);
+        if !self.appender.extent().is_some_and(full) || !holds_records {
+            return Ok(());
+        }
+        self.checkpoint(account)?;
+        self.begin_segment()?;
+        match retention::enforce(&self.directory, &self.limits, delivered, SystemTime::now()) {
+            Ok(Some(retention::Deleted { oldest, count })) => {
+                self.say(&Lifecycle::Retention { oldest, count })
+            }
+            Ok(None) => Ok(()),
+            Err(error) => {
+                tracing::error!(%error, "old segments of the decision log cannot be deleted");
+                Ok(())
+            }
+        }
+    }
+
+    fn begin_segment(&mut self) -> io::Result<()> {
+        let tree = self.notary.tree();
+        let header = Header {
+            format: FORMAT,
+            log: self.log,
+            instance: self.instance,
+            first: tree.size(),
+            opened: format!("{:.6}", jiff::Timestamp::now()),
+            frontier: tree.hashes(),
+        };
+        let digest = header.digest()?;
+        self.appender.begin(&header)?;
+        self.notary.segment(digest);
+        Ok(())
+    }
+
+    /// Waits for the witnesses, no longer than until then.
+    pub(super) fn finish(&self, until: Instant) {
+        self.notary.finish(until);
+    }
+}
