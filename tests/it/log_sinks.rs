@@ -11,3 +11,5 @@ mod receiver;
 mod http;
 mod nats;
 mod otlp;
+// The whole service.
+mod service;

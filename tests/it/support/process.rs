@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -63,6 +63,14 @@ impl Process {
         let mut limited = Command::new("prlimit");
         limited.arg(format!("--nofile={files}")).arg(binary());
         Self::launch(limited, sources, more, Stdio::null()).expect("the server starts")
+    }
+
+    /// As [`Self::try_start_with`], its standard output a pipe that is read only by whoever takes it.
+    pub(crate) fn start_piped(sources: &Sources, more: &[&str]) -> (Self, ChildStdout) {
+        let mut process =
+            Self::launch(Command::new(binary()), sources, more, Stdio::piped()).expect("the server starts");
+        let stdout = process.child.stdout.take().expect("a pipe");
+        (process, stdout)
     }
 
     fn launch(
