@@ -1,7 +1,7 @@
 //! The decision log: a record for every answer, on this disk before anywhere else, and provable afterwards.
 //!
 //! A decision moves what it used into a [`record`], which is masked ([`fields`], `masking`) and put into a bounded [`queue`];
-//! one thread ([`writer`]) numbers records, turns them into lines (`line`) and appends them to the [`spool`] through its
+//! one thread ([`writer`], `worker`) numbers records, turns them into lines (`line`) and appends them to the [`spool`] through its
 //! `journal`, which hashes them into the [`tree`] and signs it. From the spool they go to [`sinks`]. Nothing is formatted,
 //! hashed or written where decisions are made. At all times `issued = written + queued + dropped` ([`counts`]).
 
@@ -28,6 +28,7 @@ pub mod sinks;
 pub mod spool;
 pub mod tree;
 mod verdict;
+mod worker;
 pub mod writer;
 
 #[cfg(test)]
@@ -58,7 +59,7 @@ use spool::retention::Limits;
 use tree::notary::{Notary, NotaryConfig, NotaryError};
 use tree::witness::WitnessState;
 use uuid::Uuid;
-use writer::Worker;
+use worker::Worker;
 
 pub use counts::{Counts, DropReason};
 pub use fields::{Disclose, Facts, Fields};
@@ -214,7 +215,7 @@ impl AuditLog {
         let counted = left.into_iter().find(|left| Some(left.instance) == traces.instance).map(Counted::from);
         let previous = Previous::of(&traces, counted);
         let start = config.start(torn_bytes, previous);
-        let writer = Worker::spawn(writer::Parts {
+        let writer = Worker::spawn(worker::Parts {
             queue: queue.clone(),
             receiver,
             journal,

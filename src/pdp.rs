@@ -7,6 +7,7 @@ mod recall;
 mod recording;
 mod refused;
 mod remembering;
+mod settling;
 mod subject;
 mod writing;
 
@@ -18,10 +19,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
-use crate::audit::{AuditLog, NotRecorded, Record, Recording, Room, WriterGone};
+use crate::audit::{AuditLog, Room};
 use crate::engine::authorize::{Now, authorize};
-use crate::engine::cedar::PolicyFailureKind;
-use crate::engine::decision::{Decision, PolicyError};
+use crate::engine::decision::Decision;
 #[cfg(test)]
 use crate::engine::mutants::{self, Mutant};
 use crate::engine::request::{AuthzRequest, InvalidRequest};
@@ -251,14 +251,6 @@ impl Pdp {
         self.settle(call, Err(refusal), &mut self.audit.room_at_once()).err().unwrap_or(refused)
     }
 
-    /// Waits until a record lasts, where its answer is to wait for that.
-    async fn lasting(&self, call: &Call, recording: Recording) -> Result<(), Refused> {
-        match tokio::time::timeout_at(call.deadline.into(), recording.settled()).await {
-            Ok(settled) => settled.map_err(|WriterGone| Refused::Unrecorded),
-            Err(_late) => Err(Refused::Late),
-        }
-    }
-
     /// Counts a defect that was caught elsewhere.
     pub fn panicked(&self) {
         self.metrics.panicked();
@@ -326,58 +318,6 @@ impl Pdp {
             Err(_panic) => {
                 self.metrics.panicked();
                 Err(Refused::Internal)
-            }
-        }
-    }
-
-    /// Counts an outcome and records it. A decision that cannot be recorded is not given, where records may not be lost, or
-    /// is a denial, where that is the rule.
-    fn settle(
-        &self,
-        call: &Call,
-        outcome: Result<Decided, Refusal>,
-        room: &mut Room,
-    ) -> Result<(Answer, Recording), Refused> {
-        match outcome {
-            Ok(Decided { mut answer, asked, latency }) => {
-                self.policies_failed(&answer);
-                let required = answer.decision.needs_record();
-                let record =
-                    || Record::Decision(Box::new(self.decision_record(call, &answer, asked, latency)));
-                let recording = match room.record(required, record) {
-                    Ok(recording) => recording,
-                    Err(NotRecorded::Refuse) => return Err(Refused::Unrecorded),
-                    Err(NotRecorded::Deny) => {
-                        answer.decision = Arc::new(answer.decision.unrecorded());
-                        Recording::done()
-                    }
-                };
-                self.metrics.decided(answer.decision.effect, call.surface, answer.cache, latency);
-                Ok((answer, recording))
-            }
-            Err(Refusal { refused, asked }) => {
-                self.metrics.refused(call.surface, refused.code().as_str());
-                let record = || Record::Refusal(Box::new(self.refusal_record(call, &refused, asked)));
-                // The answer is a refusal, whether or not that could be recorded; a lost record is counted.
-                let _lost = room.record(false, record);
-                Err(refused)
-            }
-        }
-    }
-
-    /// Counts policies that could not be evaluated, and gives the alarm for what should never fail.
-    fn policies_failed(&self, answer: &Answer) {
-        let errors = &answer.decision.errors;
-        self.metrics.policies_failed(errors.len());
-        for PolicyError { policy, failure } in errors {
-            if failure.kind == PolicyFailureKind::Internal {
-                self.metrics.panicked();
-                tracing::error!(
-                    decision.id = %answer.id,
-                    policy.id = %policy.id,
-                    failure = failure.summary,
-                    "a policy met a defect in Mandate: the answer is a denial"
-                );
             }
         }
     }

@@ -13,8 +13,7 @@ use tonic::{Code, Request, Status, Streaming};
 
 use crate::callers::Guarded;
 use crate::support::{
-    Client, Finished, Process, Sources, TestServer, bearer, mandate, question, reference,
-    token,
+    Client, Finished, Process, Sources, TestServer, bearer, mandate, question, reference, token,
 };
 
 /// Somebody who reads the log.
