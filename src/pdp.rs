@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
-use crate::audit::{AuditLog, Room};
+use crate::audit::AuditLog;
 use crate::engine::authorize::{Now, authorize};
 use crate::engine::decision::Decision;
 #[cfg(test)]
@@ -254,15 +254,6 @@ impl Pdp {
     /// Counts a defect that was caught elsewhere.
     pub fn panicked(&self) {
         self.metrics.panicked();
-    }
-
-    /// Room for records, before anything is decided: an answer that cannot be recorded is not given.
-    async fn room(&self, records: usize, call: &Call) -> Result<Room, Refused> {
-        match tokio::time::timeout_at(call.deadline.into(), self.audit.reserve(records)).await {
-            Ok(Ok(room)) => Ok(room),
-            Ok(Err(_gone)) => Err(self.refuse(call, Refused::Unrecorded)),
-            Err(_late) => Err(self.refuse(call, Refused::Late)),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Answer, Call, Decided, Pdp, Refusal, Refused};
-use crate::audit::{NotRecorded, Record, Recording, Room, WriterGone};
+use crate::audit::{NotRecorded, Record, Recording, Room};
 use crate::engine::cedar::PolicyFailureKind;
 use crate::engine::decision::PolicyError;
 
@@ -40,14 +40,6 @@ impl Pdp {
                 let _lost = room.record(false, record);
                 Err(refused)
             }
-        }
-    }
-
-    /// Waits until a record lasts, where its answer is to wait for that.
-    pub(super) async fn lasting(&self, call: &Call, recording: Recording) -> Result<(), Refused> {
-        match tokio::time::timeout_at(call.deadline.into(), recording.settled()).await {
-            Ok(settled) => settled.map_err(|WriterGone| Refused::Unrecorded),
-            Err(_late) => Err(Refused::Late),
         }
     }
 
