@@ -165,7 +165,7 @@ fn nobody_reads_the_log_without_the_token() {
 
 /// Runs `mandate log …` on a server's folder.
 fn log(server: &TestServer, arguments: &[&str]) -> Finished {
-    let directory = server.folder.path().join("data/decisions");
+    let directory = server.folder.path().join("data/log");
     let mut all = vec!["log"];
     all.extend(arguments);
     all.extend(["--dir", directory.to_str().unwrap()]);
