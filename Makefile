@@ -70,6 +70,7 @@ soak: ## The laws of the engine and of the cache, on many fresh cases; `MANDATE_
 	MANDATE_SOAK=1 cargo test --release --locked --lib -- --show-output memory_is_bounded
 	MANDATE_SINK_DOWN=$(or $(MANDATE_SINK_DOWN),300) cargo test --release --locked --test it -- log_sinks
 	MANDATE_KILLS=$(or $(MANDATE_KILLS),500) cargo test --release --locked --test it -- entity_log::durability
+	MANDATE_KILLS=$(or $(MANDATE_KILLS),200) cargo test --release --locked --test it -- log_faults::killed
 
 cases: ## The shipped policies: every case passes, and every policy is needed by one.
 	target/release/mandate test --mutants

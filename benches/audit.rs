@@ -6,8 +6,7 @@
 )]
 
 use std::hint::black_box;
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
@@ -16,9 +15,11 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use mandate::audit::ledger::{self, Counter, Ledger};
 use mandate::audit::record::{CacheUse, Mode, Surface};
-use mandate::audit::sink::Sink;
+use mandate::audit::spool::retention::Limits;
+use mandate::audit::tree::notary::NotaryConfig;
 use mandate::audit::{
-    AuditConfig, AuditLog, DecisionRecord, Facts, Fields, FileConfig, Overflow, Record, Room, SinkConfig,
+    AuditConfig, AuditLog, DecisionRecord, Facts, Fields, Mode as LogMode, OpenLog, Overflow, Record, Room,
+    Writer,
 };
 use mandate::engine::authorize::{Now, authorize};
 use mandate::engine::catalog::ActionType;
@@ -33,20 +34,6 @@ use uuid::Uuid;
 
 /// Records that one figure is taken over.
 const RECORDS: u32 = 400_000;
-
-#[derive(Debug)]
-struct Nowhere;
-
-impl Sink for Nowhere {
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        black_box(lines);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// A tool call, decided over the shipped world; and texts that stay the same from call to call.
 struct Asked {
@@ -116,8 +103,35 @@ fn reserve(log: &AuditLog) -> Room {
     }
 }
 
-fn config(sink: SinkConfig) -> AuditConfig {
-    AuditConfig { sink, queue: RECORDS, overflow: Overflow::Drop, fields: Fields::default() }
+/// A log as it is by default, in this folder.
+fn config(folder: &Path, mode: LogMode) -> AuditConfig {
+    AuditConfig {
+        mode,
+        directory: folder.join("log"),
+        counters: None,
+        queue: RECORDS,
+        overflow: Overflow::Drop,
+        limits: Limits {
+            segment_bytes: 64 * 1024 * 1024,
+            segment_age: Duration::from_secs(3600),
+            retain_bytes: None,
+            retain_age: None,
+        },
+        fields: Fields::default(),
+        notary: NotaryConfig {
+            key: folder.join("log.key"),
+            previous_key: None,
+            name: None,
+            every: Duration::from_secs(5),
+            witnesses: Vec::new(),
+        },
+        sinks: Vec::new(),
+    }
+}
+
+fn open(folder: &Path, mode: LogMode) -> (AuditLog, Writer) {
+    let OpenLog { log, writer, .. } = AuditLog::open(&config(folder, mode)).unwrap();
+    (log, writer)
 }
 
 /// CPU time of the whole process so far.
@@ -131,7 +145,7 @@ fn cpu() -> Duration {
 }
 
 /// Sends many records at an even pace, and says what each cost: on the sending thread, and in all.
-fn account(name: &str, log: &AuditLog, writer: mandate::audit::Writer, asked: &Asked) {
+fn account(name: &str, log: &AuditLog, writer: Writer, asked: &Asked) {
     let mut requests: Vec<_> = (0..RECORDS).map(|_| asked.request.clone()).collect();
     let mut sending = Duration::ZERO;
     let before = cpu();
@@ -139,7 +153,7 @@ fn account(name: &str, log: &AuditLog, writer: mandate::audit::Writer, asked: &A
         let at_once = requests.split_off(requests.len().saturating_sub(200));
         let start = Instant::now();
         for request in at_once {
-            reserve(log).record(|| asked.record(request)).unwrap();
+            let _queued = reserve(log).record(false, || asked.record(request)).unwrap();
         }
         sending += start.elapsed();
         std::thread::sleep(Duration::from_millis(1));
@@ -156,24 +170,37 @@ fn account(name: &str, log: &AuditLog, writer: mandate::audit::Writer, asked: &A
 
 fn main() {
     let asked = Asked::new();
-    let (log, writer) = AuditLog::with_sink(&config(SinkConfig::Off), Box::new(Nowhere)).unwrap();
-    account("nowhere", &log, writer, &asked);
-    let folder = tempfile::tempdir().unwrap();
-    let file = FileConfig { directory: folder.path().to_owned(), rotate_bytes: 64 * 1024 * 1024, keep: 2 };
-    let (log, writer) = AuditLog::open(&config(SinkConfig::File(file))).unwrap();
-    account("file", &log, writer, &asked);
+    for (name, place) in [("in memory", PathBuf::from("/dev/shm")), ("on disk", std::env::temp_dir())] {
+        let folder = tempfile::tempdir_in(place).unwrap();
+        let (log, writer) = open(folder.path(), LogMode::Async);
+        account(name, &log, writer, &asked);
+    }
     divan::main();
 }
 
-/// A record made, sent, and written nowhere, by both threads.
+/// A record made, sent, numbered, hashed and written to memory, by both threads.
 #[divan::bench(sample_count = 50, sample_size = 2000)]
 fn send(bencher: Bencher<'_, '_>) {
     let asked = Asked::new();
-    let (log, _writer) = AuditLog::with_sink(&config(SinkConfig::Off), Box::new(Nowhere)).unwrap();
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let (log, _writer) = open(folder.path(), LogMode::Async);
     bencher
         .counter(ItemsCount::new(1_usize))
         .with_inputs(|| asked.request.clone())
-        .bench_local_values(|request| reserve(&log).record(|| asked.record(request)));
+        .bench_local_values(|request| reserve(&log).record(false, || asked.record(request)));
+}
+
+/// An answer that waits for its own record alone: one write and one sync of the disk under the folder of temporary files.
+#[divan::bench(sample_count = 20, sample_size = 20)]
+fn durable(bencher: Bencher<'_, '_>) {
+    let asked = Asked::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (log, _writer) = open(folder.path(), LogMode::Durable);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    bencher.with_inputs(|| asked.request.clone()).bench_local_values(|request| {
+        let recording = reserve(&log).record(false, || asked.record(request)).unwrap();
+        runtime.block_on(recording.settled()).unwrap();
+    });
 }
 
 /// A digest of a small context as the engine's own function makes it, for comparison: the writer does better.

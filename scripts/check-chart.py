@@ -39,7 +39,8 @@ REFUSED = [
     ({"replicas": "3"}, "replicas"),
     ({"sources.polices.files.a\\.cedar": "x"}, "polices"),
     ({"config.listen.data": "0.0.0.0:1"}, "listen"),
-    ({"config.log.sink": "syslog"}, "sink"),
+    ({"config.log.mode": "sometimes"}, "mode"),
+    ({"config.log.sinks.a.kind": "syslog"}, "kind"),
     ({"replicaCount": "many"}, "replicaCount"),
     ({"image.digest": "abc"}, "digest"),
     ({"config.shutdown.drain": "1m30s"}, "drain"),
@@ -301,7 +302,14 @@ def check_defaults(helm):
         "listen": {"data": "0.0.0.0:4466", "http": "0.0.0.0:4467", "ops": "0.0.0.0:4468", "control": "127.0.0.1:4469"},
         "reload": {"watch": True, "poll": "1s", "settle": "500ms"},
         "cache": {"enabled": True, "max_bytes": 67108864},
-        "log": {"sink": "stdout", "rotate_bytes": 67108864, "keep": 10, "queue": 65536, "overflow": "drop", "arguments": False},
+        "log": {
+            "mode": "async",
+            "queue": 65536,
+            "overflow": "drop",
+            "segment_bytes": 67108864,
+            "retain_bytes": 536870912,
+            "sinks": {"stdout": {"kind": "stdout"}},
+        },
         "telemetry": {"format": "json", "level": "info"},
         "shutdown": {"grace": "5s", "drain": "20s"},
         "decisions": {"on_policy_error": "deny"},
@@ -315,14 +323,15 @@ def notes(helm):
     """What an operator is told after installing: loudly what is insecure, and only what is true. Helm 3 wants a cluster for it."""
     unauthenticated, example, lost = "CALLERS ARE NOT AUTHENTICATED", "THE EXAMPLE DECIDES", "AND THE DECISION LOG"
     told = {
-        "default": {unauthenticated, example},
-        "own-files": {unauthenticated},
-        "claim": {unauthenticated},
+        "default": {unauthenticated, example, lost},
+        "own-files": {unauthenticated, lost},
+        "claim": {unauthenticated, lost},
         "persistent-file-log": {unauthenticated, example},
-        "callers": {example},
+        "callers": {example, lost},
     }
-    for values, expected in [*told.items(), ("default", {unauthenticated, example, lost})]:
-        flags = ["--set", "config.log.sink=file"] if lost in expected else []
+    for values, expected in [*told.items(), ("own-files", {unauthenticated})]:
+        is_off = values == "own-files" and lost not in expected
+        flags = ["--set", "config.log.mode=off"] if is_off else []
         command = [helm, "install", "x", CHART, "--dry-run=client", "--values", CHART / "ci" / f"{values}-values.yaml", *flags]
         run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "KUBECONFIG": os.devnull})
         must(run.returncode == 0, f"{values}: no notes: {run.stderr.strip()}")

@@ -107,6 +107,17 @@ pub enum Overflow {
     Deny,
 }
 
+impl Overflow {
+    /// What comes of a disk that takes nothing.
+    fn consequence(self) -> &'static str {
+        match self {
+            Self::Drop => "records are dropped and counted",
+            Self::Block => "answers wait once the queue is full",
+            Self::Deny => "what is asked is denied",
+        }
+    }
+}
+
 /// Why the decision log cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -190,7 +201,7 @@ impl AuditLog {
         let (ledger, left) = config.ledger(log, instance);
         let (queue, receiver) =
             Queue::new(config.queue, config.overflow, config.mode, config.fields.clone(), ledger);
-        let counted = left.filter(|left| Some(left.instance) == traces.instance).map(Counted::from);
+        let counted = left.into_iter().find(|left| Some(left.instance) == traces.instance).map(Counted::from);
         let previous = Previous::of(&traces, counted);
         let start = config.start(torn_bytes, previous);
         let writer = Worker::spawn(writer::Parts {
@@ -253,7 +264,7 @@ impl AuditLog {
 impl AuditConfig {
     /// The counters that outlive the process, and what the one before left in theirs. A log without them is kept
     /// all the same: what a crash costs is bounded then, and not counted.
-    fn ledger(&self, log: Uuid, instance: Uuid) -> (Option<Ledger>, Option<Left>) {
+    fn ledger(&self, log: Uuid, instance: Uuid) -> (Option<Ledger>, Vec<Left>) {
         let memory = PathBuf::from(ledger::FOLDER);
         let folder = match &self.counters {
             Some(folder) => folder,
@@ -265,7 +276,7 @@ impl AuditConfig {
             Ok((ledger, left)) => (Some(ledger), left),
             Err(error) => {
                 tracing::warn!(%error, "what is issued is counted in this process only: after a crash, losses are bounded and not counted");
-                (None, None)
+                (None, Vec::new())
             }
         }
     }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
-use crate::audit::{AuditLog, NotRecorded, Record, Recording, Room, WriterGone};
+use crate::audit::{AuditLog, NotRecorded, Record, Recording, Room};
 use crate::engine::authorize::{Now, authorize};
 use crate::engine::cedar::PolicyFailureKind;
 use crate::engine::decision::{Decision, PolicyError};
@@ -251,26 +251,9 @@ impl Pdp {
         self.settle(call, Err(refusal), &mut self.audit.room_at_once()).err().unwrap_or(refused)
     }
 
-    /// Waits until a record lasts, where its answer is to wait for that.
-    async fn lasting(&self, call: &Call, recording: Recording) -> Result<(), Refused> {
-        match tokio::time::timeout_at(call.deadline.into(), recording.settled()).await {
-            Ok(settled) => settled.map_err(|WriterGone| Refused::Unrecorded),
-            Err(_late) => Err(Refused::Late),
-        }
-    }
-
     /// Counts a defect that was caught elsewhere.
     pub fn panicked(&self) {
         self.metrics.panicked();
-    }
-
-    /// Room for records, before anything is decided: an answer that cannot be recorded is not given.
-    async fn room(&self, records: usize, call: &Call) -> Result<Room, Refused> {
-        match tokio::time::timeout_at(call.deadline.into(), self.audit.reserve(records)).await {
-            Ok(Ok(room)) => Ok(room),
-            Ok(Err(_gone)) => Err(self.refuse(call, Refused::Unrecorded)),
-            Err(_late) => Err(self.refuse(call, Refused::Late)),
-        }
     }
 }
 

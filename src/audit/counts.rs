@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ledger::{Counter, Ledger};
+use super::tree::notary::Account;
 
 /// How often a reading is taken before one that others have overtaken is good enough.
 const MAX_READINGS: usize = 100;
@@ -68,6 +69,11 @@ impl Counts {
     /// Records dropped for any reason.
     pub fn dropped(&self) -> u64 {
         DropReason::ALL.into_iter().map(|reason| self.dropped_for(reason)).sum()
+    }
+
+    /// What a checkpoint says of them.
+    pub(super) fn account(&self) -> Account {
+        Account { issued: self.issued, written: self.written, dropped: self.dropped(), reserved: 0 }
     }
 }
 

@@ -84,6 +84,11 @@ impl Journal {
         self.progress.subscribe()
     }
 
+    /// How many records there are, those of earlier processes included.
+    pub(super) fn written(&self) -> u64 {
+        self.progress.borrow().written
+    }
+
     /// Bytes that wait to be written.
     pub(super) fn waiting(&self) -> usize {
         self.frames.len()

@@ -92,20 +92,30 @@ impl Counter {
     }
 }
 
+impl Left {
+    /// Records that it dropped, for whatever reason.
+    pub fn all_dropped(&self) -> u64 {
+        self.dropped.iter().map(|(_, records)| records).sum()
+    }
+}
+
 impl Ledger {
-    /// New counters in a folder for a log and a process, and what the process before left in their place: nothing if it
-    /// closed its own, if the machine has been started since, or if there was none.
+    /// New counters in a folder for a log and a process, and what others left: the one before, unless it closed its own,
+    /// and one that was killed before it began. Nothing of what was there before the machine was started.
     ///
     /// Until [`begin`](Self::begin) the old counters stay, so that what they say is not lost if this process ends before
     /// it is written down.
     ///
     /// # Errors
     /// The folder refuses, or what is there is not ours to read; with the path and what to do.
-    pub fn open(folder: &Path, log: Uuid, instance: Uuid) -> io::Result<(Self, Option<Left>)> {
+    pub fn open(folder: &Path, log: Uuid, instance: Uuid) -> io::Result<(Self, Vec<Left>)> {
         let path = folder.join(format!("mandate-{log}.counts"));
         let boot = boot();
-        let left = left(&path, log, boot).map_err(|error| about(&path, &error))?;
         let next = next(&path);
+        let before = left(&path, log, boot).map_err(|error| about(&path, &error))?;
+        // It is about to be replaced: what is not in order says nothing.
+        let unbegun = left(&next, log, boot).unwrap_or(None);
+        let left = before.into_iter().chain(unbegun).collect();
         let file = create(&next, &header(log, instance, boot)).map_err(|error| about(&next, &error))?;
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
         Ok((Self { file, path, shards, failed: AtomicBool::new(false) }, left))

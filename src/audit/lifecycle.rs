@@ -84,7 +84,7 @@ pub(super) struct Counted {
 
 impl From<Left> for Counted {
     fn from(left: Left) -> Self {
-        Self { issued: left.issued, dropped: left.dropped.iter().map(|(_, count)| count).sum() }
+        Self { issued: left.issued, dropped: left.all_dropped() }
     }
 }
 

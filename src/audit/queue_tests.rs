@@ -380,3 +380,21 @@ async fn where_a_failing_disk_denies_it_denies_until_it_takes_records_again() {
     assert_eq!((counts.written, counts.io_error), (2, 1));
     assert_eq!(disk.lines().len(), 2);
 }
+
+#[tokio::test]
+async fn where_a_failing_disk_denies_it_is_tried_again_though_nobody_records() {
+    // Every batch would begin another segment.
+    let (log, writer, disk) = open_with(100, Overflow::Deny, |config| config.limits.segment_bytes = 1);
+    let [segments, aside] = ["segments", "aside"].map(|name| disk.folder.path().join("log").join(name));
+    std::fs::rename(&segments, &aside).unwrap();
+    std::fs::write(&segments, "no folder").unwrap();
+    // On a slow machine the writer may have noticed already.
+    let _either = record(&log, refusal("first")).await;
+    wait_for(|| log.is_stalled());
+    std::fs::remove_file(&segments).unwrap();
+    std::fs::rename(&aside, &segments).unwrap();
+    wait_for(|| !log.is_stalled());
+    record(&log, refusal("again")).await.unwrap();
+    tokio::task::spawn_blocking(|| writer.shutdown(SOON)).await.unwrap();
+    assert!(disk.lines().last().unwrap().contains("again"));
+}

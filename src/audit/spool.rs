@@ -10,6 +10,9 @@ pub mod reader;
 pub mod retention;
 pub mod segment;
 
+#[cfg(test)]
+mod opened_tests;
+
 /// How far the log has come: sequences below which every record is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {

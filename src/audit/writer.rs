@@ -289,22 +289,28 @@ impl Worker {
         self.journal.write()
     }
 
-    /// Does whatever else is due: syncs, tells of what is missing, signs, begins another segment.
+    /// Does whatever else is due. A disk is believed to take records again once it has taken one: while answers are denied
+    /// for its sake nobody else writes any.
     fn attend(&mut self) {
-        let mut attended = Ok(());
+        let before = self.journal.written();
+        match self.do_what_is_due() {
+            Err(error) => self.failed(&error),
+            Ok(()) if self.journal.written() > before => self.recovered(),
+            Ok(()) => {}
+        }
+    }
+
+    /// Syncs, tells of what is missing, signs, begins another segment.
+    fn do_what_is_due(&mut self) -> io::Result<()> {
         if !self.unsynced.is_empty() || self.journal.sync_due().is_some_and(|due| Instant::now() >= due) {
-            attended = self.sync();
+            self.sync()?;
         }
         let counts = self.queue.counts();
-        attended = attended.and_then(|()| self.tell_gaps(&counts));
-        if self.journal.is_checkpoint_due(counts.issued) {
-            attended = attended.and_then(|()| self.journal.checkpoint(account(&counts)));
+        self.tell_gaps(&counts)?;
+        if self.failing || self.journal.is_checkpoint_due(counts.issued) {
+            self.journal.checkpoint(counts.account())?;
         }
-        let needed = self.accounts.floor();
-        attended = attended.and_then(|()| self.journal.turn(account(&counts), needed));
-        if let Err(error) = attended {
-            self.failed(&error);
-        }
+        self.journal.turn(counts.account(), self.accounts.floor())
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -337,7 +343,7 @@ impl Worker {
         let ended = self
             .tell_gaps(&counts)
             .and_then(|()| self.journal.say(&Lifecycle::Stop(Told::of(&counts))))
-            .and_then(|()| self.journal.checkpoint(account(&counts)))
+            .and_then(|()| self.journal.checkpoint(counts.account()))
             .and_then(|()| self.sync());
         let until = self.queue.stops().unwrap_or_else(Instant::now);
         self.journal.finish(until.min(Instant::now() + WITNESSED));
@@ -359,11 +365,7 @@ impl Worker {
         }
         self.failing = true;
         self.queue.set_failing(true);
-        let then = match self.queue.overflow() {
-            Overflow::Drop => "records are dropped and counted",
-            Overflow::Block => "answers wait once the queue is full",
-            Overflow::Deny => "what is asked is denied",
-        };
+        let then = self.queue.overflow().consequence();
         tracing::error!(%error, "the decision log cannot be written: {then}");
     }
 
@@ -381,11 +383,6 @@ enum Next {
     Message(Message),
     Nothing,
     End,
-}
-
-fn account(counts: &Counts) -> Account {
-    let Counts { issued, written, .. } = *counts;
-    Account { issued, written, dropped: counts.dropped(), reserved: 0 }
 }
 
 impl Drop for Worker {

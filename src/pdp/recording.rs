@@ -4,10 +4,27 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{Answer, Asked, Call, Pdp, Refused, name};
-use crate::audit::{DecisionRecord, Facts, RefusalRecord};
+use crate::audit::{DecisionRecord, Facts, Recording, RefusalRecord, Room, WriterGone};
 use crate::engine::request::AuthzRequest;
 
 impl Pdp {
+    /// Waits until a record lasts, where its answer is to wait for that.
+    pub(super) async fn lasting(&self, call: &Call, recording: Recording) -> Result<(), Refused> {
+        match tokio::time::timeout_at(call.deadline.into(), recording.settled()).await {
+            Ok(settled) => settled.map_err(|WriterGone| Refused::Unrecorded),
+            Err(_late) => Err(Refused::Late),
+        }
+    }
+
+    /// Room for records, before anything is decided: an answer that cannot be recorded is not given.
+    pub(super) async fn room(&self, records: usize, call: &Call) -> Result<Room, Refused> {
+        match tokio::time::timeout_at(call.deadline.into(), self.audit.reserve(records)).await {
+            Ok(Ok(room)) => Ok(room),
+            Ok(Err(_gone)) => Err(self.refuse(call, Refused::Unrecorded)),
+            Err(_late) => Err(self.refuse(call, Refused::Late)),
+        }
+    }
+
     pub(super) fn decision_record(
         &self,
         call: &Call,

@@ -41,6 +41,8 @@ mod outcomes;
 mod delegation;
 // The account of the decision log, and what happens to answers when it cannot keep up.
 mod log_account;
+// The decision log where processes are killed, power is cut, and disks are full or stand still.
+mod log_faults;
 // Where the decision log is delivered to, and what a sink has whatever it does.
 mod log_sinks;
 // What callers want remembered, and whether they will enforce: for the record, never for the decision.

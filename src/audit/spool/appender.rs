@@ -86,11 +86,7 @@ impl Appender {
     /// # Errors
     /// The disk takes no more, or nothing is open.
     pub(in crate::audit) fn append(&mut self, frames: &[u8]) -> io::Result<()> {
-        if self.poisoned {
-            return Err(io::Error::other(
-                "the disk failed to keep what it was given: restart the service to look at what is there",
-            ));
-        }
+        self.check()?;
         let open = self.open.as_mut().ok_or_else(|| io::Error::other("no segment is open"))?;
         if open.torn {
             open.file.set_len(open.end)?;
@@ -107,12 +103,36 @@ impl Appender {
     /// Makes what was appended last.
     ///
     /// # Errors
-    /// It may be lost. Nothing is appended from then on: a disk that failed once says of the same bytes later that they are
-    /// safe, whether they are or not.
+    /// It may be lost. Nothing is appended from then on, and nothing called safe: a disk that failed once says of the same
+    /// bytes later that they are, whether they are or not.
     pub(in crate::audit) fn sync(&mut self) -> io::Result<()> {
+        self.check()?;
         let Some(open) = &self.open else { return Ok(()) };
         let synced = open.file.sync_data();
         self.poisoned |= synced.is_err();
         synced
+    }
+
+    fn check(&self) -> io::Result<()> {
+        let said = "the disk failed to keep what it was given: restart the service to look at what is there";
+        if self.poisoned { Err(io::Error::other(said)) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_disk_failed_to_keep_is_never_called_safe_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        // There is nothing behind this file that could be synced.
+        let failing = OpenOptions::new().write(true).open("/dev/null").unwrap();
+        let mut appender = Appender::new(folder.path(), Some((failing, 0, 0)));
+        appender.append(b"a frame").unwrap();
+        appender.sync().unwrap_err();
+        appender.open.as_mut().unwrap().file = File::create(folder.path().join("better")).unwrap();
+        appender.sync().unwrap_err();
+        appender.append(b"a frame").unwrap_err();
     }
 }

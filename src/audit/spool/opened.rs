@@ -2,7 +2,7 @@
 //! itself.
 
 use std::borrow::Cow;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use super::frame::{self, Found};
 use super::segment::{self, Segment, SegmentError, SegmentFile};
 use crate::audit::tree::checkpoint::{Checkpoint, Facts};
 use crate::audit::tree::keys::TrustedKeys;
+use crate::audit::tree::notary::FILE_NAME as CHECKPOINT;
 
 /// The file that the writing process holds.
 const LOCK: &str = "lock";
@@ -39,6 +40,19 @@ pub enum OpenError {
         path.display()
     )]
     Damaged {
+        /// The segment.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: SegmentError,
+    },
+    /// What is not whole was whole once.
+    #[error(
+        "{}: {error}, and the log's last checkpoint covers what stood there, or cannot be read: this is no torn end. Nothing is \
+         added to it, for it is evidence as it is. `mandate log verify` tells more. To go on, put the log's folder aside whole \
+         and start with a new one",
+        path.display()
+    )]
+    Covered {
         /// The segment.
         path: PathBuf,
         /// What is wrong with it.
@@ -98,7 +112,7 @@ impl Opened {
         let mut segments = segment::list(directory).map_err(failed)?;
         let mut torn_bytes = 0;
         if let Some(last) = segments.last() {
-            torn_bytes = cut(last)?;
+            torn_bytes = cut(last, covered(directory).map_err(failed)?)?;
         }
         let Some(last) = segments.pop() else {
             let log = random().map_err(failed)?;
@@ -128,15 +142,27 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Cuts off what a crash left behind the last whole frame of a segment, and says how much it was.
-fn cut(last: &SegmentFile) -> Result<u64, OpenError> {
+/// How many records were signed, whoever signed it: all, as far as can be told, where that cannot be read.
+fn covered(directory: &Path) -> io::Result<u64> {
+    match fs::read_to_string(directory.join(CHECKPOINT)) {
+        Ok(note) => Ok(unverified(&note).map_or(u64::MAX, |checkpoint| checkpoint.size)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(u64::MAX),
+        Err(error) => Err(error),
+    }
+}
+
+/// Cuts off what a crash left behind the last whole frame of a segment, and says how much it was. The first `covered` records
+/// of the log were synced and signed: a crash tears none of them.
+fn cut(last: &SegmentFile, covered: u64) -> Result<u64, OpenError> {
     let path = || last.path.clone();
     let failed = |error: io::Error| OpenError::Segment { path: path(), error: error.into() };
     let at = |error| OpenError::Segment { path: path(), error };
     let mut segment = Segment::open(&last.path).map_err(at)?;
+    let mut whole = last.first;
     let error = loop {
         match segment.next() {
-            Ok(Some(_)) => {}
+            Ok(Some(_)) => whole += 1,
             Ok(None) => return Ok(0),
             Err(error @ (SegmentError::Torn { .. } | SegmentError::Damaged { .. })) => break error,
             Err(error) => return Err(at(error)),
@@ -147,6 +173,9 @@ fn cut(last: &SegmentFile) -> Result<u64, OpenError> {
     let offset = segment.offset();
     if matches!(error, SegmentError::Damaged { .. }) && is_followed(&file, offset, length).map_err(failed)? {
         return Err(OpenError::Damaged { path: path(), error });
+    }
+    if whole < covered {
+        return Err(OpenError::Covered { path: path(), error });
     }
     file.set_len(offset).and_then(|()| file.sync_all()).map_err(failed)?;
     tracing::warn!(path = %last.path.display(), bytes = length - offset, "a record that was not whole is cut off the decision log");

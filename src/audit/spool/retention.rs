@@ -54,7 +54,8 @@ pub(in crate::audit) fn enforce(
         let modified = fs::metadata(&old.path)?.modified()?;
         let age = now.duration_since(modified).unwrap_or_default();
         let aged = limits.retain_age.is_some_and(|most| age > most);
-        if !over_budget && !(aged && delivered) {
+        let goes = over_budget || (aged && delivered);
+        if !goes {
             break;
         }
         fs::remove_file(&old.path)?;

@@ -91,6 +91,8 @@ impl Process {
             .arg(sources.path("emergency"))
             .args(sources.flags())
             .args(more)
+            // What is killed leaves them, and they are to go with the test.
+            .env("MANDATE__LOG__COUNTERS", sources.path("."))
             .envs(variables)
             .stdin(Stdio::null())
             .stdout(stdout)

@@ -1,4 +1,4 @@
-{{/* mandate.toml. JSON's strings, numbers, booleans and lists are TOML's too. */}}
+{{/* mandate.toml */}}
 {{- define "mandate.toml" -}}
 [sources]
 policies = {{ include "mandate.folder" (list . "policies") | quote }}
@@ -46,8 +46,26 @@ bundle = {{ printf "/etc/mandate/bundles/%s/%s" .trustDomain .key | quote }}
 
 {{- define "mandate.tomlEntries" -}}
 {{- range $name, $value := . }}
-{{ $name }} = {{ toJson $value }}
+{{ $name }} = {{ include "mandate.tomlValue" $value }}
 {{- end }}
+{{- end -}}
+
+{{/* JSON's strings, numbers and booleans are TOML's too. */}}
+{{- define "mandate.tomlValue" -}}
+{{- $values := list -}}
+{{- if kindIs "map" . -}}
+{{- range $name, $value := . -}}
+{{- $values = append $values (printf "%s = %s" ($name | quote) (include "mandate.tomlValue" $value)) -}}
+{{- end -}}
+{ {{- join ", " $values -}} }
+{{- else if kindIs "slice" . -}}
+{{- range . -}}
+{{- $values = append $values (include "mandate.tomlValue" .) -}}
+{{- end -}}
+[ {{- join ", " $values -}} ]
+{{- else -}}
+{{- toJson . -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Seconds of a duration as the schema lets it be written: `20s`. */}}
