@@ -18,8 +18,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
-use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
 use crate::audit::AuditLog;
+use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
 use crate::engine::authorize::{Now, authorize};
 use crate::engine::decision::Decision;
 #[cfg(test)]

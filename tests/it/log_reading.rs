@@ -301,7 +301,7 @@ fn the_log_is_read_by_whoever_may_and_following_ends_with_the_right() {
     assert_eq!(by, [one, one]);
     query(&amy).unwrap();
     let mut followed = tail(&amy).unwrap();
-    guarded.sources.replace("pep/pep.cedar", &READERS.replace("auditors/amy", "auditors/ben"));
+    guarded.sources.replace("pep/pep.cedar", READERS.replace("auditors/amy", "auditors/ben"));
     let end = amy.wait(async {
         let read = async {
             loop {

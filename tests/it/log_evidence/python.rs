@@ -14,7 +14,7 @@ fn python(arguments: &[&str]) -> Option<Finished> {
     match Command::new("python3").arg(script).args(arguments).output() {
         Ok(output) => Some(Finished::from(output)),
         Err(error) if std::env::var_os("CI").is_none() => {
-            println!("SKIPPED: no python3 ({error}): the independent verifier was not run");
+            eprintln!("SKIPPED: no python3 ({error}): the independent verifier was not run");
             None
         }
         Err(error) => panic!("python3: {error}"),
@@ -42,9 +42,12 @@ fn it_accepts_a_log_and_receipts_that_are_what_was_signed() {
     }
 }
 
+/// A change to a copy of a log.
+type Change = fn(&Copied);
+
 #[test]
 fn it_refuses_what_was_changed() {
-    let changes: [(&str, fn(&Copied)); 9] = [
+    let changes: [(&str, Change); 9] = [
         ("a bit", |copy| {
             let path = copy.segment(0);
             let mut bytes = fs::read(&path).unwrap();
