@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use jsonschema::Validator;
 use mandate::audit::spool::reader::LogReader;
 use serde_json::Value;
 
@@ -30,7 +32,21 @@ pub(crate) fn lines(folder: &Path, expected: usize) -> Vec<Value> {
 pub(crate) fn all_records(folder: &Path) -> Vec<Value> {
     let read = LogReader::new(folder, 0).read(u64::MAX, usize::MAX, usize::MAX);
     let parsed = |line: &[u8]| serde_json::from_slice(line).expect("a record is JSON");
-    read.expect("the log can be read").iter().map(|entry| parsed(&entry.line)).collect()
+    read.expect("the log can be read").iter().map(|entry| described(parsed(&entry.line))).collect()
+}
+
+/// What the published schema says of records.
+static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
+    let text = include_str!("../../../docs/decision-log.schema.json");
+    let schema = serde_json::from_str(text).expect("the schema is JSON");
+    jsonschema::validator_for(&schema).expect("a schema")
+});
+
+/// A record that is as its schema says.
+fn described(record: Value) -> Value {
+    let problems: Vec<_> = SCHEMA.iter_errors(&record).map(|error| error.to_string()).collect();
+    assert!(problems.is_empty(), "{problems:?} in {record}");
+    record
 }
 
 /// Whether the writer made a record by itself.
