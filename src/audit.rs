@@ -1,6 +1,6 @@
 //! The decision log: a record for every answer, on this disk before anywhere else, and provable afterwards.
 //!
-//! A decision moves what it used into a [`record`], which is masked ([`fields`], `masking`) and put into a bounded [`queue`];
+//! A decision moves what it used into a [`record`], which is masked (`fields`, `masking`) and put into a bounded [`queue`];
 //! one thread ([`writer`], `worker`) numbers records, turns them into lines (`line`) and appends them to the [`spool`] through its
 //! `journal`, which hashes them into the [`tree`] and signs it. From the spool they go to [`sinks`]. Nothing is formatted,
 //! hashed or written where decisions are made. At all times `issued = written + queued + dropped` ([`counts`]).

@@ -7,6 +7,7 @@
 //! An index is never believed: it says where to look, and the record says whether it is meant.
 
 pub mod census;
+pub mod decided;
 pub mod gathered;
 pub mod index;
 mod index_file;

@@ -2,16 +2,20 @@
 
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{Call, Pdp, Refused, RefusedCode, Unwritten, name};
 use crate::audit::outcome::{Decided, Finding, OutcomeRecord, Report};
+use crate::audit::reading::decided::decided;
 use crate::audit::{Record, ReportedBy};
 
 /// How long a decision may take from its answer to the log.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is looked for meanwhile.
 const LOOK: Duration = Duration::from_millis(5);
+/// How many old decisions are looked for at once: each reads the disk.
+static LOOKING: Semaphore = Semaphore::const_new(2);
 
 impl Pdp {
     /// Records what became of a decision, and returns what is wrong between the two.
@@ -54,24 +58,50 @@ impl Pdp {
 
     /// The decision that an outcome is reported of. It may be on its way to the log still.
     async fn decision_reported(&self, call: &Call, of: Uuid) -> Result<Decided, Refused> {
-        let unknown = || {
-            let message = format!("no decision {of} is known here: report to the instance that decided");
-            unreported(RefusedCode::NotFound, "DECISION_UNKNOWN", message)
-        };
         let is_young = age(of).is_some_and(|age| age < PATIENCE);
         for _ in 0..=PATIENCE.as_millis() / LOOK.as_millis() {
             match self.audit.report(of, call.caller.name()) {
                 ReportedBy::Asker(decided) => return Ok(decided),
-                ReportedBy::Other => {
-                    let message = format!("decision {of} was asked for by another caller");
-                    return Err(Refused::NotEntitled(message));
-                }
+                ReportedBy::Other => return Err(somebody_elses(of)),
                 ReportedBy::Unknown if is_young => tokio::time::sleep(LOOK).await,
                 ReportedBy::Unknown => break,
             }
         }
-        Err(unknown())
+        let decided = self.decision_logged(of).await?;
+        if *decided.caller == **call.caller.name() { Ok(decided) } else { Err(somebody_elses(of)) }
     }
+
+    /// A decision that is not remembered, from the log on disk.
+    async fn decision_logged(&self, of: Uuid) -> Result<Decided, Refused> {
+        let unknown = || {
+            let message = format!("no decision {of} is known here: report to the instance that decided");
+            unreported(RefusedCode::NotFound, "DECISION_UNKNOWN", message)
+        };
+        let source = self.audit.source().cloned().ok_or_else(unknown)?;
+        let Ok(_looking) = LOOKING.try_acquire() else {
+            let message = "too many old decisions are looked for at once: report again later".to_owned();
+            return Err(unreported(RefusedCode::ResourceExhausted, "OVERLOADED", message));
+        };
+        match tokio::task::spawn_blocking(move || decided(&source, of)).await {
+            Ok(Ok(found)) => found.ok_or_else(unknown),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "an old decision cannot be looked for");
+                Err(unreported(
+                    RefusedCode::Unavailable,
+                    "DECISION_LOG_UNREADABLE",
+                    "the log cannot be read".to_owned(),
+                ))
+            }
+            Err(_panic) => {
+                self.panicked();
+                Err(Refused::Internal)
+            }
+        }
+    }
+}
+
+fn somebody_elses(of: Uuid) -> Refused {
+    Refused::NotEntitled(format!("decision {of} was asked for by another caller"))
 }
 
 /// How long ago an id was made, if it says so (RFC 9562 §5.7). One of the future is new.

@@ -151,7 +151,10 @@ fn the_status_says_what_runs() {
         ("serving_stale", json!(false)),
         ("pinned", json!(null)),
         ("reloads", json!({"published": 0, "rejected": 0})),
-        ("decision_log", json!({"sink": "file", "issued": 1, "written": 1, "queued": 0, "dropped": 0})),
+        (
+            "decision_log",
+            json!({"mode": "async", "issued": 1, "written": 1, "queued": 0, "dropped": 0, "sinks": []}),
+        ),
         ("version", json!(env!("CARGO_PKG_VERSION"))),
     ];
     for (name, value) in facts {

@@ -195,7 +195,7 @@ TIME  change     freeze   by control-token odd
 TIME  change     unfreeze   by control-token odd
 TIME  asked      Mandate::User::"nobody" view Mandate::Doc::"plan"  ID1
                              authority  Mandate::User::"nobody"
-                             verdict    deny UNKNOWN_PRINCIPAL: REASON"#;
+                             verdict    deny unknown_principal: REASON"#;
 
 #[test]
 fn a_sessions_story_is_told_from_the_log_of_a_real_server() {
@@ -222,7 +222,7 @@ fn a_sessions_story_is_told_from_the_log_of_a_real_server() {
     let told = log(&server, &["story", "--session", "s1"]);
     told.check_code(0);
     let found = steady(&told.stdout, &made);
-    let reason = found.split("UNKNOWN_PRINCIPAL: ").nth(1).unwrap_or_default().to_owned();
+    let reason = found.split("unknown_principal: ").nth(1).unwrap_or_default().to_owned();
     assert!(reason.contains("nobody"), "{found}");
     assert_eq!(found.replace(&reason, "REASON"), STORY);
     log(&server, &["story", "--session", "s9"]).check_code(1);

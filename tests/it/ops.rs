@@ -71,7 +71,7 @@ fn a_server_that_is_told_to_stop_is_alive_and_not_ready_and_still_serves() {
 const METRICS: &str = "\
 pdp_audit_queue_depth
 pdp_audit_records_issued_total
-pdp_audit_records_total{outcome,sink}
+pdp_audit_records_total{outcome}
 pdp_build_info{cedar,version}
 pdp_cache_bypasses_total{reason}
 pdp_cache_bytes
@@ -96,6 +96,8 @@ pdp_jwks_age_seconds{issuer}
 pdp_jwks_looks_total{issuer,outcome}
 pdp_keep_failing
 pdp_loader_silent_seconds
+pdp_outcome_findings_total{finding}
+pdp_outcomes_total{outcome}
 pdp_panics_total
 pdp_policies
 pdp_policy_errors_total
@@ -266,7 +268,7 @@ fn callers_that_nobody_authenticates_are_said_to_be_so_everywhere() {
         finished.stderr.contains("callers are not authenticated, and other hosts may reach"),
         "{finished:?}"
     );
-    assert_eq!(crate::support::lines(&data.join("decisions"), 1)[0]["caller"], "anonymous");
+    assert_eq!(crate::support::lines(&data.join("log"), 1)[0]["caller"], "anonymous");
     let server = TestServer::start(&Sources::small());
     assert!(is_allow(&server.authorize(view("ana")).unwrap()));
     assert_eq!(server.metrics().value(insecure), 0.0);

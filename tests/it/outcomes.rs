@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use crate::support::{
-    Question as _, Sources, TestServer, check_field, is_allow, question, repository_config,
+    Process, Question as _, Sources, TestServer, all_records, check_field, is_allow, question,
+    repository_config,
 };
 use crate::typed_tools::context;
 
@@ -95,6 +96,25 @@ fn other_arguments_than_were_decided_on_are_found_however_digests_are_told() {
         };
         assert_eq!(last(&server, 3)["findings"], expected, "{told:?}");
     }
+}
+
+#[test]
+fn a_decision_of_before_a_restart_is_found_in_the_log() {
+    let sources = Sources::small();
+    let process = Process::start(&sources);
+    let denied = process.client().authorize(view("nobody")).unwrap().decision_id;
+    process.terminate().check_code(0);
+    let process = Process::start(&sources);
+    let client = process.client();
+    let mut log = DecisionLogServiceClient::new(client.channel());
+    for _ in 0..2 {
+        client.wait(log.report_outcome(of(&denied, pb::Outcome::Executed))).unwrap();
+    }
+    process.terminate().check_code(0);
+    let records = all_records(&sources.path("data/log"));
+    let outcomes: Vec<_> = records.iter().filter(|record| record["kind"] == "outcome").collect();
+    assert_eq!(outcomes[0]["findings"], json!(["executed_on_deny"]));
+    assert_eq!(outcomes.len(), 2);
 }
 
 #[test]

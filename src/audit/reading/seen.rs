@@ -24,6 +24,9 @@ pub struct Seen<'a> {
     /// The process that wrote it.
     #[serde(borrow)]
     pub instance: Cow<'a, str>,
+    /// Who asked.
+    #[serde(borrow)]
+    pub caller: Cow<'a, str>,
     /// `allow` or `deny`.
     #[serde(borrow)]
     pub decision: Cow<'a, str>,
