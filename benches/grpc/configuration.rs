@@ -17,10 +17,10 @@ pub(crate) struct Setting {
 
 const CACHE_ON: Setting = Setting { key: "MANDATE__CACHE__ENABLED", value: "true", implied: false };
 const CACHE_OFF: Setting = Setting { key: "MANDATE__CACHE__ENABLED", value: "false", implied: true };
-const LOG_FILE: Setting = Setting { key: "MANDATE__LOG__SINK", value: "file", implied: false };
+const LOG_ON: Setting = Setting { key: "MANDATE__LOG__MODE", value: "async", implied: false };
 /// A record that is dropped costs nothing, and would flatter the log.
 const LOG_ALL: Setting = Setting { key: "MANDATE__LOG__OVERFLOW", value: "block", implied: true };
-const LOG_OFF: Setting = Setting { key: "MANDATE__LOG__SINK", value: "off", implied: true };
+const LOG_OFF: Setting = Setting { key: "MANDATE__LOG__MODE", value: "off", implied: true };
 
 /// A configuration that is measured.
 #[derive(Debug)]
@@ -32,9 +32,9 @@ pub(crate) struct Configuration {
 /// Everything that is measured besides the echo. The first that this build knows also gives the echo its answers.
 pub(crate) static CONFIGURATIONS: [Configuration; 4] = [
     Configuration { name: "uncached, no log", settings: &[CACHE_OFF, LOG_OFF] },
-    Configuration { name: "uncached, log to a file", settings: &[CACHE_OFF, LOG_FILE, LOG_ALL] },
+    Configuration { name: "uncached, with the log", settings: &[CACHE_OFF, LOG_ON, LOG_ALL] },
     Configuration { name: "cached, no log", settings: &[CACHE_ON, LOG_OFF] },
-    Configuration { name: "cached, log to a file", settings: &[CACHE_ON, LOG_FILE, LOG_ALL] },
+    Configuration { name: "cached, with the log", settings: &[CACHE_ON, LOG_ON, LOG_ALL] },
 ];
 
 /// What keeps servers of a benchmark from each other's ports and from waiting for load balancers.
