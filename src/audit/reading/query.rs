@@ -179,7 +179,6 @@ fn each(seen: &Seen<'_>, mut found: impl FnMut(Field, &str, &str)) {
     seen.determining.iter().for_each(|policy| said(Field::Policy, &policy.id));
     let texts = [
         (Field::Action, &seen.action.id),
-        (Field::Session, &seen.evidence.session_id),
         (Field::Conversation, &seen.evidence.conversation_id),
         (Field::DecisionId, &seen.decision_id),
         (Field::DecisionId, &seen.of),
@@ -187,4 +186,5 @@ fn each(seen: &Seen<'_>, mut found: impl FnMut(Field, &str, &str)) {
         (Field::Kind, &seen.kind),
     ];
     texts.into_iter().for_each(|(field, value)| said(field, value));
+    said(Field::Session, &seen.session());
 }

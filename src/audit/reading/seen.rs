@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// A record as far as it is read here. What it does not say is empty.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -54,6 +55,9 @@ pub struct Seen<'a> {
     /// What the caller wanted remembered.
     #[serde(borrow)]
     pub evidence: Evidence<'a>,
+    /// What was told of the context.
+    #[serde(borrow)]
+    pub context: Option<&'a RawValue>,
     /// Digest of the tool's arguments, as decided on.
     #[serde(borrow)]
     pub arguments_digest: Cow<'a, str>,
@@ -164,6 +168,26 @@ impl<'a> Seen<'a> {
         })
     }
 
+    /// The agent's session: as the evidence names it, or else as the context does (`context.session.id`).
+    pub fn session(&self) -> Cow<'_, str> {
+        /// A context that names a session, whatever else it is.
+        #[derive(Default, Deserialize)]
+        struct Context<'c> {
+            #[serde(borrow)]
+            session: Session<'c>,
+        }
+        #[derive(Default, Deserialize)]
+        struct Session<'c> {
+            #[serde(borrow)]
+            id: Cow<'c, str>,
+        }
+        if !self.evidence.session_id.is_empty() {
+            return Cow::Borrowed(&self.evidence.session_id);
+        }
+        let named = self.context.and_then(|context| serde_json::from_str::<Context<'_>>(context.get()).ok());
+        named.unwrap_or_default().session.id
+    }
+
     /// When it was made, in microseconds since 1970; none if it does not say.
     pub fn micros(&self) -> Option<i64> {
         self.time.parse::<Timestamp>().ok().map(Timestamp::as_microsecond)
@@ -173,6 +197,17 @@ impl<'a> Seen<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_is_named_by_the_evidence_or_else_by_the_context() {
+        let session = |members: &str| Seen::read(format!("{{{members}}}").as_bytes()).session().into_owned();
+        let context = r#""context":{"session":{"id":"c","calls":1},"more":2}"#;
+        assert_eq!(session(context), "c");
+        assert_eq!(session(&format!(r#""evidence":{{"session_id":"e"}},{context}"#)), "e");
+        for other in [r#""context":{"session":"text"}"#, r#""context":{}"#, r#""kind":"gap""#] {
+            assert_eq!(session(other), "", "{other}");
+        }
+    }
 
     #[test]
     fn what_is_not_known_is_passed_over_and_what_is_shaped_otherwise_keeps_its_head() {
