@@ -137,11 +137,10 @@ pub enum LogMode {
 }
 
 /// What happens when too many records wait, or the disk takes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogOverflow {
     /// The record is dropped and counted.
-    #[default]
     Drop,
     /// The answer waits until there is room.
     Block,

@@ -91,5 +91,9 @@ fn the_decision_log_lives_in_the_data_directory_unless_told_otherwise() {
         load("[log]\ndirectory = 'x'\n[cache]\nenabled = false\nverify_one_in = 0\n", Overrides::default())
             .unwrap();
     assert_eq!(config.log.directory, PathBuf::from("x"));
+    let overflow = |written: &str| load(written, Overrides::default()).unwrap().log.overflow;
+    assert_eq!(overflow("[log]\nmode = 'durable'\n"), LogOverflow::Block);
+    assert_eq!(overflow("[log]\nmode = 'durable'\noverflow = 'drop'\n"), LogOverflow::Drop);
+    assert_eq!(overflow(""), LogOverflow::Drop);
     assert_eq!((config.cache_bytes, config.verify_one_in), (None, None));
 }

@@ -25,7 +25,7 @@ pub(super) struct DecisionLog {
     mode: LogMode,
     directory: Option<PathBuf>,
     queue: Option<usize>,
-    overflow: LogOverflow,
+    overflow: Option<LogOverflow>,
     segment_bytes: Option<u64>,
     segment_seconds: Option<u64>,
     retain_bytes: Option<u64>,
@@ -74,7 +74,11 @@ impl DecisionLog {
             mode: self.mode,
             directory: named(self.directory).unwrap_or_else(|| data_directory.join("log")),
             queue,
-            overflow: self.overflow,
+            overflow: self.overflow.unwrap_or(match self.mode {
+                // Whoever has answers wait for their records wants none without.
+                LogMode::Durable => LogOverflow::Block,
+                LogMode::Async | LogMode::Off => LogOverflow::Drop,
+            }),
             limits: Limits {
                 segment_bytes,
                 segment_age: Duration::from_secs(segment_seconds),
