@@ -6,7 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 from asking_twice import Asker, asker
-from service import Service, small_service
+from files_world import files_service
+from service import STARTED, Service, small_service
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ended() -> Iterator[None]:
+    yield
+    for left in STARTED:
+        left.stop()
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +37,11 @@ def client(kind: str, service: Service) -> Iterator[Asker]:
     made = asker(kind, service.url)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Service]:
+    """The world of the integrations' tests."""
+    files = files_service()
+    yield files
+    files.stop()

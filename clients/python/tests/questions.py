@@ -53,3 +53,21 @@ def write(path: str, **changed: Any) -> Question:
     """The agent code-bot writes a file on Ana's behalf."""
     stated: dict[str, Any] = {"principal": agent("code-bot"), "delegations": [delegation("ana-code-bot")]}
     return call("filesystem", "write_file", {"path": path, "content": "x"}, **stated | changed)
+
+
+def grant(name: str, *, to: str, actions: list[str], server: str) -> str:
+    """A grant of Ana's for everything that a server offers, as a file of entities."""
+    named = {"type": "Mandate::Action"}
+    attributes = {
+        "from_user": {"type": "Mandate::User", "id": "ana"},
+        "to": {"type": "Mandate::Agent", "id": to},
+        "actions": [named | {"id": one} for one in actions],
+        "tools": [], "data": [], "agents": [],
+        "toolsets": [{"type": "Mandate::Toolset", "id": server}],
+        "servers": [{"type": "Mandate::ToolServer", "id": server}],
+        "not_before": "2026-09-01T00:00:00Z",
+        "expires": "2030-01-01T00:00:00Z",
+        "max_depth": 0,
+        "purpose": "tests",
+    }  # fmt: skip
+    return json.dumps([{"uid": {"type": "Mandate::Delegation", "id": name}, "attrs": attributes, "parents": []}])

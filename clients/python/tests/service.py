@@ -19,6 +19,10 @@ BINARY = Path(os.environ.get("MANDATE_BIN", REPOSITORY / "target/debug/mandate")
 LISTENERS = ("data", "http", "ops", "control")
 
 
+STARTED: list[Service] = []
+"""Every server of this run; those that a failed test left behind are stopped at its end."""
+
+
 class Service:
     """`mandate serve` over folders, the shipped ones by default."""
 
@@ -35,6 +39,7 @@ class Service:
             self.process = subprocess.Popen(
                 [BINARY, "serve", "--config", config], stdout=subprocess.DEVNULL, stderr=told, cwd=folder
             )
+        STARTED.append(self)
         self.data, self.ops = self._addresses()
         self.url = f"{'https' if '[tls]' in more else 'http'}://{self.data}"
 
@@ -90,8 +95,10 @@ class Service:
             return str(answer.read().decode())
 
 
-def small_service(more: str = "", *, policy: str = "", schema: str = "", pep: str = "", port: int = 0) -> Service:
-    """Serve from a fresh folder: `policy` instead of the shipped ones, `schema` besides them, `pep` about callers."""
+def small_service(
+    more: str = "", *, policy: str = "", schema: str = "", grants: str = "", pep: str = "", port: int = 0
+) -> Service:
+    """Serve from a fresh folder: `policy` instead of the shipped ones, `schema` and `grants` besides them."""
     folder = Path(tempfile.mkdtemp(prefix="mandate-client-"))
     sources = {name: REPOSITORY / name for name in ("policies", "schemas", "entities")}
     if policy:
@@ -101,6 +108,9 @@ def small_service(more: str = "", *, policy: str = "", schema: str = "", pep: st
     if schema:
         sources["schemas"] = Path(shutil.copytree(REPOSITORY / "schemas", folder / "schemas"))
         (sources["schemas"] / "more.cedarschema").write_text(schema)
+    if grants:
+        sources["entities"] = Path(shutil.copytree(REPOSITORY / "entities", folder / "entities"))
+        (sources["entities"] / "more-grants.json").write_text(grants)
     if pep:
         sources["pep"] = folder / "pep"
         sources["pep"].mkdir()

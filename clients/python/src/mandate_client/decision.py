@@ -113,12 +113,14 @@ class Decision:
             raise Denied(self)
         return self
 
-    def explanation_for_agent(self) -> str:
-        """Say in one line why it is denied, as it is told to a model or an MCP client."""
-        if self.allowed or self.reason is None:
-            return "" if self.allowed else "Denied."
-        where = f" [decision {self.decision_id}]" if self.decision_id else ""
-        return f"Denied ({self.reason.code}): {self.reason.message}{where}"
+    @property
+    def denial(self) -> str:
+        """Say in one line why it is denied, as it is told to a model or an MCP client; empty for an Allow."""
+        if self.allowed:
+            return ""
+        reason = self.reason or Reason("denied", "No reason was given.")
+        where = f", decision {self.decision_id}" if self.decision_id else ""
+        return f"Denied: {reason.message} [{reason.code}{where}]"
 
     @staticmethod
     def unanswered(code: str, message: str, *, request_id: str = "") -> Decision:
@@ -130,5 +132,5 @@ class Denied(PermissionError):
     """What was asked is not allowed. `decision` has the reason."""
 
     def __init__(self, decision: Decision) -> None:
-        super().__init__(decision.explanation_for_agent())
+        super().__init__(decision.denial)
         self.decision = decision
