@@ -42,7 +42,8 @@ pub(super) struct Written {
 impl Written {
     /// `namespace` is the domain's, for where none is written.
     pub(super) fn meaning(self, namespace: &str) -> Result<AuthzenConfig, ConfigError> {
-        let url = self.url.map(|url| base(&url).map_err(|problem| wrong("url", &url, problem))).transpose()?;
+        let url =
+            self.url.map(|url| base(&url).map_err(|problem| wrong("url", &url, problem))).transpose()?;
         Ok(AuthzenConfig {
             url,
             namespace: self.namespace.unwrap_or_else(|| namespace.to_owned()),
@@ -61,16 +62,15 @@ fn base(url: &str) -> Result<String, &'static str> {
     if parsed.scheme_str() != Some("https") {
         Err("must be an https URL")
     } else if parsed.query().is_some() || url.contains('#') || !parsed.path().chars().all(plain) {
-        Err("must have neither query nor fragment, and a path of letters, digits, `-`, `.`, `_`, `~` and `/` only")
+        Err(
+            "must have neither query nor fragment, and a path of letters, digits, `-`, `.`, `_`, `~` and `/` only",
+        )
     } else {
         Ok(url.trim_end_matches('/').to_owned())
     }
 }
 
-fn types(
-    key: &str,
-    written: BTreeMap<String, String>,
-) -> Result<BTreeMap<String, String>, ConfigError> {
+fn types(key: &str, written: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ConfigError> {
     let meant = |(name, meant): (String, String)| match meant.parse::<EntityTypeName>() {
         Ok(type_name) => Ok((name, type_name.to_string())),
         Err(_) => {

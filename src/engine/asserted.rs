@@ -69,7 +69,9 @@ pub fn place(
     let known = |name: &str| {
         supplied.as_ref().is_some_and(|entity| entity.attributes.iter().any(|(known, _)| known == name))
     };
-    for (part, given) in PARTS.into_iter().zip([&properties.subject, &properties.action, &properties.resource]) {
+    for (part, given) in
+        PARTS.into_iter().zip([&properties.subject, &properties.action, &properties.resource])
+    {
         placing.assert(part, given, |name| part == "resource" && known(name));
     }
     let Placing { parts, asserted, left_out } = placing;
@@ -97,9 +99,12 @@ struct Placing<'a> {
 
 impl Placing<'_> {
     /// Takes out of the context what the action does not declare. What Mandate fills stays, to be refused (C5).
-    fn keep_declared(&mut self, request: &mut AuthzRequest, action: &ActionType) -> Result<(), InvalidRequest> {
-        let declared =
-            |name: &str| action.supplied.attributes.contains_key(name) || RESERVED.contains(&name);
+    fn keep_declared(
+        &mut self,
+        request: &mut AuthzRequest,
+        action: &ActionType,
+    ) -> Result<(), InvalidRequest> {
+        let declared = |name: &str| action.supplied.attributes.contains_key(name) || RESERVED.contains(&name);
         let (kept, others): (Vec<_>, Vec<_>) =
             std::mem::take(&mut request.context).into_iter().partition(|(name, _)| declared(name));
         request.context = kept;

@@ -77,7 +77,10 @@ impl Question {
 ///
 /// # Errors
 /// [`InvalidRequest`] if its action or resource cannot be.
-pub(super) fn decided_by(catalog: &Catalog, request: &AuthzRequest) -> Result<Arc<ActionType>, InvalidRequest> {
+pub(super) fn decided_by(
+    catalog: &Catalog,
+    request: &AuthzRequest,
+) -> Result<Arc<ActionType>, InvalidRequest> {
     let resource = catalog.uid(&request.resource, "resource")?;
     deciding_action(catalog, catalog.action_named(&request.action)?, &resource)
 }

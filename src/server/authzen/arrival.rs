@@ -63,7 +63,11 @@ impl Arrived {
 }
 
 /// Answers a request, whatever becomes of it. What `answer` refuses, it has recorded.
-pub(super) async fn attend<F>(door: Arc<Door>, request: Request, answer: impl FnOnce(Arrived) -> F) -> Response
+pub(super) async fn attend<F>(
+    door: Arc<Door>,
+    request: Request,
+    answer: impl FnOnce(Arrived) -> F,
+) -> Response
 where
     F: Future<Output = Result<Value, Refused>>,
 {

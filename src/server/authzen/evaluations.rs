@@ -65,9 +65,8 @@ impl Batch {
         }
         let inherited = defaults.size().saturating_mul(items.len());
         if inherited > MAX_BATCH_BYTES {
-            let message = format!(
-                "would inherit {inherited} bytes over all items; the limit is {MAX_BATCH_BYTES}"
-            );
+            let message =
+                format!("would inherit {inherited} bytes over all items; the limit is {MAX_BATCH_BYTES}");
             return Err(InvalidRequest::field("evaluations", message));
         }
         Ok(Self { until, defaults, items })

@@ -66,7 +66,12 @@ mod tests {
         ] {
             assert!(parse(text.as_bytes()).is_err(), "{text:?}");
         }
-        for bytes in [&b"{\"a\": \"\xff\"}"[..], b"{\"\xc0\x80\": 1}", b"{\"a\": \"\xed\xa0\x80\"}", b"\xff\xfe{\x00}\x00"] {
+        for bytes in [
+            &b"{\"a\": \"\xff\"}"[..],
+            b"{\"\xc0\x80\": 1}",
+            b"{\"a\": \"\xed\xa0\x80\"}",
+            b"\xff\xfe{\x00}\x00",
+        ] {
             assert!(parse(bytes).is_err(), "{bytes:?}");
         }
     }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::uri::Authority;
 use axum::http::header;
+use axum::http::uri::Authority;
 use axum::response::Response;
 use serde_json::json;
 
