@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{HttpAnswer, Question as _, Sources, TestServer, evaluation, is_allow, question};
+use crate::support::{
+    HttpAnswer, Question as _, Sources, TestServer, evaluation, is_allow, mandate, question,
+};
 
 const SCHEMA: &str = r#"namespace Mandate {
   entity User = { level: Long };
@@ -273,4 +275,19 @@ fn the_log_tells_of_what_is_asserted_what_the_schema_lists() {
     assert_eq!(record["context"]["asserted"]["action"]["soft"], json!(true), "{record}");
     assert!(!record.to_string().contains("canary-role"), "{record}");
     assert!(record["masked"].to_string().contains("context.asserted.subject"), "{record}");
+}
+
+#[test]
+fn an_example_says_as_properties_what_is_asserted() {
+    let sources = sources();
+    let server = TestServer::start(&sources);
+    for action in ["view", "plain"] {
+        let arguments = ["example", action, "--authzen"].map(std::ffi::OsString::from);
+        let example = mandate(arguments.into_iter().chain(sources.flags()));
+        example.check_code(0);
+        let example = example.json();
+        assert_eq!(example["context"].get("asserted"), None, "{example}");
+        let answer = server.evaluate(&example);
+        assert_eq!((answer.status, answer.json()["context"].get("ignored")), (200, None), "{answer:?}");
+    }
 }

@@ -141,6 +141,30 @@ fn every_decision_of_the_scenario_in_batches() {
     }
 }
 
+/// The same people, as API gateways ask about them: a method, and a path as the API's description writes it.
+#[test]
+fn every_decision_of_the_gateways_scenario() {
+    let routes = [
+        ("GET", "/users/{userId}"),
+        ("GET", "/todos"),
+        ("POST", "/todos"),
+        ("PUT", "/todos/{todoId}"),
+        ("DELETE", "/todos/{todoId}"),
+    ];
+    for person in &PEOPLE {
+        for (method, route) in routes {
+            let body = json!({
+                "subject": {"type": "identity", "id": person.id},
+                "action": {"name": method},
+                "resource": {"type": "route", "id": route, "properties": {"uri": "http://todo.example/todos", "params": null}},
+                "context": {"headers": {"accept": "*/*"}},
+            });
+            let expected = method == "GET" || !person.is("viewer");
+            assert_eq!(ask("/access/v1/evaluation", &body).decision(), expected, "{}: {body}", person.email);
+        }
+    }
+}
+
 #[test]
 fn the_published_decisions() {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/conformance");
