@@ -7,6 +7,7 @@ mod recall;
 mod recording;
 mod refused;
 mod remembering;
+mod searching;
 mod settling;
 mod subject;
 mod writing;
@@ -36,6 +37,7 @@ use crate::telemetry::metrics::Metrics;
 
 pub use check::SampledCheck;
 pub use refused::{Refused, RefusedCode};
+pub use searching::{MAX_PAGE, SearchAnswer, SearchAsked, USUAL_PAGE, search_unrecorded};
 pub use writing::Unwritten;
 
 /// Most bytes that a batch may have once every item has taken what it inherits.
@@ -279,7 +281,7 @@ impl Pdp {
         now: Now,
     ) -> Result<Decided, Refusal> {
         let started = Instant::now();
-        let entitled = self.entitled(call, &asked, published, now);
+        let entitled = self.entitled(call, &asked, &asked.question, published, now);
         match entitled.and_then(|()| self.decide(&asked, published, now)) {
             Err(refused) => Err(Refusal { refused, asked: Some(Box::new(asked)) }),
             // An Allow that comes too late is no Allow.

@@ -6,6 +6,7 @@
 
 mod cache;
 mod outcomes;
+mod searches;
 mod subjects;
 
 use std::sync::{Mutex, PoisonError};
@@ -27,6 +28,7 @@ use crate::engine::decision::Effect;
 use cache::CacheMetrics;
 pub use cache::{Bypass, Verification};
 pub use outcomes::OutcomeMetrics;
+pub use searches::SearchMetrics;
 use subjects::SubjectMetrics;
 
 /// Upper bounds of the latency buckets, in seconds: a hit takes about a microsecond.
@@ -71,6 +73,7 @@ pub struct Metrics {
     subjects: SubjectMetrics,
     cache: CacheMetrics,
     outcomes: OutcomeMetrics,
+    searches: SearchMetrics,
     checks: Vec<IntCounter>,
     observed: Mutex<ObservedMetrics>,
 }
@@ -130,6 +133,7 @@ impl Metrics {
             subjects: SubjectMetrics::new(&registry)?,
             cache: CacheMetrics::new(&registry)?,
             outcomes: OutcomeMetrics::new(&registry)?,
+            searches: SearchMetrics::new(&registry)?,
             panics: counter(&registry, "pdp_panics_total", "Requests that met a defect.")?,
             observed: Mutex::new(ObservedMetrics::new(&registry)?),
             registry,
@@ -176,6 +180,11 @@ impl Metrics {
     /// What outcomes of decisions count.
     pub fn outcomes(&self) -> &OutcomeMetrics {
         &self.outcomes
+    }
+
+    /// What searches count.
+    pub fn searches(&self) -> &SearchMetrics {
+        &self.searches
     }
 
     /// Counts a decision of the sample.
