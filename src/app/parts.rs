@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, GenerationRecord, Mode, Overflow, Salts};
-use crate::config::{Config, Listen, Log, LogDisclose, LogFields, LogMode, LogOverflow};
+use crate::config::{AuthzenConfig, Config, Listen, Log, LogDisclose, LogFields, LogMode, LogOverflow};
 use crate::engine::progress::Progress;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::identity::subjects::Subjects;
+use crate::server::authzen::{Names, Settings};
 use crate::server::report::{Gates, Listeners, ServiceReport};
 use crate::server::tls::Tls;
 use crate::store::Store;
@@ -86,6 +87,13 @@ pub(super) fn recorded(audit: &AuditLog) -> impl Fn(LoadEvent) + Send + use<> {
         };
         audit.tell(GenerationRecord { at, event, source, generation, revision, files, policies, problems });
     }
+}
+
+/// What AuthZEN's door is told.
+pub(super) fn authzen(config: &Config) -> Settings {
+    let AuthzenConfig { url, namespace, subjects, resources, actions, undeclared } = config.authzen.clone();
+    let names = Names { namespace, subjects, resources, actions };
+    Settings { names, undeclared, url, secured: config.tls.is_some() }
 }
 
 /// What everybody who asks is called, until callers authenticate (C2).

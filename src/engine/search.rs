@@ -17,6 +17,7 @@ use cedar_policy::EntityUid;
 
 use serde_json::json;
 
+use super::asserted::{self, Properties, Undeclared};
 use super::authorize::Now;
 use super::datum::{Datum, Reference};
 use super::digest;
@@ -40,6 +41,8 @@ pub struct Search {
     pub sought: Sought,
     /// What of the context nobody knows.
     pub unknown: Unknown,
+    /// What it says of its parts besides naming them: put where each candidate's action has a place for it.
+    pub properties: Option<Box<Properties>>,
 }
 
 /// What is searched for.
@@ -155,10 +158,11 @@ pub fn search(
         }
         page.examined += 1;
         page.last = Some(uid.clone());
-        search.place(&uid, &mut question);
+        let placed = search.place(world, &uid, &mut question);
+        // Rights are held to all that a question asserts, and come before what is wrong with it.
         if may_ask(&question) {
             page.asked += 1;
-            page.add(uid, possibility::of(world, &question, &search.unknown, now));
+            page.add(uid, placed.and_then(|()| possibility::of(world, &question, &search.unknown, now)));
         }
     }
     if page.examined == count && !more {
@@ -194,27 +198,41 @@ impl Search {
             "delegations": names(delegations),
             "subject": subject.map(|subject| (name(&subject.root), names(&subject.actors))),
             "unknown": self.unknown.members(),
+            "properties": self.properties.as_deref().map(|properties| {
+                let Properties { subject, action, resource, undeclared } = properties;
+                ([subject, action, resource].map(|part| members(part)), *undeclared == Undeclared::Refuse)
+            }),
         });
         digest::of_json(&said).map_err(|error| InvalidRequest::field("context", error.to_string()))
     }
 }
 
 impl Search {
-    /// Puts a candidate into the question.
-    fn place(&self, uid: &EntityUid, question: &mut AuthzRequest) {
+    /// Puts a candidate into the question, and what is said of it.
+    fn place(
+        &self,
+        world: &World,
+        uid: &EntityUid,
+        question: &mut AuthzRequest,
+    ) -> Result<(), InvalidRequest> {
         let name = Reference::new(uid.type_name().to_string(), uid.id().unescaped());
         match self.sought {
             Sought::Actions => question.action = name,
             Sought::Resources(_) => question.resource = name,
             Sought::Principals(_) => question.principal = name,
         }
-        let Some(named) = self.sought.named() else { return };
-        question.context.clone_from(&self.question.context);
-        let own = named.iter().find(|named| named.id == uid.id().unescaped());
+        let named = self.sought.named();
+        if named.is_some() || self.properties.is_some() {
+            question.context.clone_from(&self.question.context);
+        }
+        let own = named.into_iter().flatten().find(|named| named.id == uid.id().unescaped());
         for (name, value) in own.into_iter().flat_map(|own| &own.context) {
             question.context.retain(|(known, _)| known != name);
             question.context.push((name.clone(), value.clone()));
         }
+        let Some(properties) = &self.properties else { return Ok(()) };
+        question.entities.clone_from(&self.question.entities);
+        asserted::place(world, question, properties).map(drop)
     }
 }
 

@@ -190,7 +190,8 @@ impl Searching<'_> {
         self.store.check_minimum(&asked.minimum_revision, self.published)?;
         let question = asked.question.clone();
         let unknown = Unknown::arguments_and(unknown)?;
-        let searched = Search { question, sought: sought.clone(), unknown };
+        let properties = asked.properties.clone();
+        let searched = Search { question, sought: sought.clone(), unknown, properties };
         let list = searched.digest()?;
         let bounds =
             Bounds { after: self.after(&list, page_token)?, size: size(*page_size)?, examined: MAX_EXAMINED };

@@ -5,6 +5,7 @@
 //! the one that names the generation has one value at a time.
 
 mod cache;
+mod checks;
 mod outcomes;
 mod searches;
 mod subjects;
@@ -27,6 +28,8 @@ use crate::audit::tree::witness::WitnessState;
 use crate::engine::decision::Effect;
 use cache::CacheMetrics;
 pub use cache::{Bypass, Verification};
+use checks::CHECKS;
+pub use checks::CheckOutcome;
 pub use outcomes::OutcomeMetrics;
 pub use searches::SearchMetrics;
 use subjects::SubjectMetrics;
@@ -45,22 +48,6 @@ const SURFACES: [(Surface, &str); 5] = [
     (Surface::Authzen, "authzen"),
     (Surface::Control, "control"),
 ];
-
-/// What came of deciding once more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CheckOutcome {
-    /// Cedar's own authorizer decides the same.
-    Same,
-    /// It does not: a defect.
-    Different,
-    /// There was nothing to compare.
-    Uncompared,
-    /// Another was being checked.
-    Skipped,
-}
-
-/// In the order of [`CheckOutcome`].
-const CHECKS: [&str; 4] = ["same", "different", "uncompared", "skipped"];
 
 /// The numbers of one process.
 #[derive(Debug)]

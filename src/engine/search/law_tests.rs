@@ -43,7 +43,7 @@ fn allowed<'u>(
 ) -> Vec<&'u EntityUid> {
     let mut question = asked.question.clone();
     let is_allowed = |uid: &&EntityUid| {
-        asked.place(uid, &mut question);
+        asked.place(world, uid, &mut question).unwrap();
         authorize(world, &question, now).is_ok_and(|decision| decision.effect == Effect::Allow)
     };
     let mut allowed: Vec<_> = all.into_iter().filter(is_allowed).collect();
@@ -109,7 +109,7 @@ fn sought(asked: &AuthzRequest) -> impl Iterator<Item = Search> + use<> {
     let question = asked.clone();
     sought.into_iter().flatten().map(move |sought| {
         let question = question.clone();
-        Search { question, sought, unknown: Unknown::default() }
+        Search { question, sought, unknown: Unknown::default(), properties: None }
     })
 }
 

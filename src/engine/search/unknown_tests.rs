@@ -88,8 +88,12 @@ fn is_allowed(world: &World, question: &AuthzRequest) -> bool {
 fn shown(world: &World, flag: Option<bool>) -> Page {
     let unknown: Vec<_> = flag.is_none().then(|| "flag".to_owned()).into_iter().collect();
     let unknown = Unknown::arguments_and(&unknown).unwrap();
-    let search =
-        Search { question: question("", flag, None), sought: Sought::Resources(Among::Stored), unknown };
+    let search = Search {
+        question: question("", flag, None),
+        sought: Sought::Resources(Among::Stored),
+        unknown,
+        properties: None,
+    };
     whole(world, &search, Now(0))
 }
 
