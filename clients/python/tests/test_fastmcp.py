@@ -11,14 +11,15 @@ import pytest
 from fastmcp import Client, FastMCP
 from fastmcp.exceptions import ToolError
 from fastmcp.server.middleware import MiddlewareContext
+from fastmcp.tools.base import ToolResult
 from files_world import ANA_BOT, FACTS, files_service
 from mcp import MCPError
 from service import Service
 from wrong_server import WrongServer, allow
 
-from mandate_client import AsyncClient, Options, digest
+from mandate_client import AsyncClient, Options, agent, delegation, digest
 from mandate_client.fastmcp import MandateMiddleware, from_access_token, tool_digest
-from mandate_client.tool_calls import Call, Facts, FactsOf, SubjectOf
+from mandate_client.tool_calls import Call, Facts, FactsOf, Subject, SubjectOf
 
 BOT = ANA_BOT
 
@@ -142,6 +143,13 @@ def test_lists_show_what_may_be_used(served: Service) -> None:
     assert files.run(lambda client: client.list_prompts()) == []
 
 
+def test_whoever_may_not_see_the_list_is_told_why(served: Service) -> None:
+    calls_only = Subject(principal=agent("code-bot"), delegations=[delegation("ana-code-bot")])
+    files = Files(served.url, subject=calls_only)
+    with pytest.raises(MCPError, match="grant_not_covering"):
+        files.run(lambda client: client.list_tools())
+
+
 def test_more_tools_than_a_batch_holds_are_listed(served: Service) -> None:
     files = Files(served.url)
     for number in range(250):
@@ -217,12 +225,15 @@ def test_outcomes_are_reported_with_the_arguments(served: Service) -> None:
     service = files_service()
     files = Files(service.url)
     files.run(call("read_file", path="a"))
+    files.server.tool(lambda: ToolResult("no such file", is_error=True), name="search_files")
+    with pytest.raises(ToolError, match="no such file"):
+        files.run(call("search_files"))
     for name in ("get_file_info", "write_file"):
         with pytest.raises(ToolError):
             files.run(call(name, path="/etc/a", content="x") if name == "write_file" else call(name, path="a"))
     records = service.records()
     outcomes = [record for record in records if record["kind"] == "outcome"]
-    assert [record["outcome"] for record in outcomes] == ["executed", "failed", "blocked"]
+    assert [record["outcome"] for record in outcomes] == ["executed", "failed", "failed", "blocked"]
     assert all("findings" not in record for record in outcomes), outcomes
     decision = next(record for record in records if record["kind"] == "decision")
     assert decision["evidence"]["session_id"] == "s1"

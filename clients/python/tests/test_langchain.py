@@ -107,7 +107,7 @@ def test_an_allowed_tool_runs_and_a_denied_one_does_not(served: Service, agent_o
 
 def test_a_tool_that_the_agent_does_not_have_is_denied(served: Service, agent_of: Callable[..., Agent]) -> None:
     agent = agent_of(served.url)
-    assert agent.call("shell", command="ls").status == "error"
+    assert "unknown_resource" in str(agent.call("shell", command="ls").content)
     agent.close()
     assert agent.done == []
 
