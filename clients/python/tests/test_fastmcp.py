@@ -238,6 +238,9 @@ def test_outcomes_are_reported_with_the_arguments(served: Service) -> None:
     decision = next(record for record in records if record["kind"] == "decision")
     assert decision["evidence"]["session_id"] == "s1"
     assert decision["evidence"]["tool_call_id"]
+    read_file = asyncio.run(files.server.get_tool("read_file"))
+    assert read_file is not None
+    assert tool_digest(read_file) in str(decision["context"])
 
 
 def test_nobody_to_ask_denies_everything(served: Service) -> None:

@@ -16,7 +16,7 @@ from service import Service
 
 from mandate_client import AsyncClient, Client, Options
 from mandate_client.langchain import MandateMiddleware, define, define_all
-from mandate_client.tool_calls import FactsOf
+from mandate_client.tool_calls import FactsOf, digest_of
 
 
 class Scripted(GenericFakeChatModel):
@@ -148,6 +148,7 @@ def test_outcomes_are_reported(agent_of: Callable[..., Agent]) -> None:
     assert all("findings" not in record for record in outcomes)
     decision = next(record for record in records if record["kind"] == "decision")
     assert decision["evidence"]["tool_call_id"] == "call-1"
+    assert digest_of(define(agent.tools()[1])) in str(decision["context"])
 
 
 def test_definitions_are_those_that_an_import_reads(served: Service) -> None:
