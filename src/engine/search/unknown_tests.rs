@@ -93,6 +93,7 @@ fn shown(world: &World, flag: Option<bool>) -> Page {
         sought: Sought::Resources(Among::Stored),
         unknown,
         properties: None,
+        any_delegation: false,
     };
     whole(world, &search, Now(0))
 }
