@@ -22,6 +22,8 @@ use crate::store::{Published, Store};
 pub const USUAL_PAGE: usize = 100;
 /// Most results on a page.
 pub const MAX_PAGE: usize = 1_000;
+/// For how long a page is worked on, before it is cut.
+const MAX_WORK: Duration = Duration::from_secs(1);
 /// How many searches are answered at once: each keeps a processor busy.
 static SEARCHING: Semaphore = Semaphore::const_new(2);
 
@@ -247,10 +249,11 @@ fn size(asked: usize) -> Result<usize, InvalidRequest> {
     }
 }
 
-/// When a page is cut, so that it is there before nobody waits for it any more: after three quarters of what is left.
+/// When a page is cut: before nobody waits for it any more, after three quarters of what is left; and before others have waited
+/// long for a processor.
 fn enough(deadline: Instant) -> Instant {
     let now = Instant::now();
-    now + deadline.saturating_duration_since(now) * 3 / 4
+    now + (deadline.saturating_duration_since(now) * 3 / 4).min(MAX_WORK)
 }
 
 fn search_record(call: &Call, answer: &SearchAnswer, asked: SearchAsked, latency: Duration) -> SearchRecord {
