@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from datetime import datetime, timedelta, timezone
 
 from cryptography import x509
@@ -74,3 +76,16 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def main() -> None:
+    """Print an authority, a server and a workload as JSON, for tests in other languages."""
+    authority = Authority(sys.argv[1])
+    server, workload = authority.server(sys.argv[2]), authority.workload(sys.argv[3])
+    made = {"authority": authority.certificate, "server": server[0], "server_key": server[1]}
+    made |= {"workload": workload[0], "workload_key": workload[1]}
+    sys.stdout.write(json.dumps({name: pem.decode() for name, pem in made.items()}))
+
+
+if __name__ == "__main__":
+    main()
