@@ -13,6 +13,8 @@ use super::call::{self, Underway};
 use super::outcomes::Outcomes;
 use super::pb::authorization_service_server::{AuthorizationService, AuthorizationServiceServer};
 use super::pb::decision_log_service_server::DecisionLogServiceServer;
+use super::pb::search_service_server::SearchServiceServer;
+use super::search::{self, Searches};
 use super::stream::Answers;
 use super::{answer, pb, status, wire};
 use crate::engine::request::InvalidRequest;
@@ -27,7 +29,7 @@ pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 const MAX_OUTCOME_BYTES: usize = 16 * 1024;
 
 /// What this build does beyond the least of the contract.
-const FEATURES: [&str; 11] = [
+const FEATURES: [&str; 12] = [
     "authorize",
     "authorize-batch",
     "authorize-stream",
@@ -38,6 +40,7 @@ const FEATURES: [&str; 11] = [
     "observe",
     "outcomes",
     "request-entities",
+    "search",
     "subject-tokens",
 ];
 
@@ -66,12 +69,16 @@ pub async fn router(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .with_service_name("mandate.v1.AuthorizationService")
             .with_service_name("mandate.v1.DecisionLogService")
+            .with_service_name("mandate.v1.SearchService")
             .with_service_name("grpc.health.v1.Health")
     };
     let outcomes = DecisionLogServiceServer::new(Outcomes { pdp: Arc::clone(&pdp) })
         .max_decoding_message_size(MAX_OUTCOME_BYTES);
+    let searches = SearchServiceServer::new(Searches { pdp: Arc::clone(&pdp) })
+        .max_decoding_message_size(search::MAX_MESSAGE_BYTES);
     let routes = Routes::new(service)
         .add_service(outcomes)
+        .add_service(searches)
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
@@ -195,7 +202,7 @@ impl Grpc {
     }
 }
 
-fn traceparent<T>(request: &Request<T>) -> Option<String> {
+pub(super) fn traceparent<T>(request: &Request<T>) -> Option<String> {
     wire::traceparent(request.metadata().get("traceparent").and_then(|value| value.to_str().ok()))
 }
 
