@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import grpc
 import pytest
 from fastmcp import Client, FastMCP
 from fastmcp.exceptions import ToolError
@@ -18,6 +19,7 @@ from service import Service
 from wrong_server import WrongServer, allow
 
 from mandate_client import AsyncClient, Options, agent, delegation, digest
+from mandate_client.contract import authorization_pb2 as pb
 from mandate_client.fastmcp import MandateMiddleware, from_access_token, tool_digest
 from mandate_client.tool_calls import Call, Facts, FactsOf, Subject, SubjectOf
 
@@ -274,6 +276,39 @@ def test_a_wrong_answer_denies() -> None:
         files.run(call("read_file", path="a"))
     server.stop()
     assert files.done == []
+
+
+def test_a_server_that_cannot_search_is_asked_about_each_tool() -> None:
+    def only_reading(request: pb.AuthorizeBatchRequest, _: object) -> Any:
+        results = [pb.AuthorizeResult(response=allow(one)) for one in request.requests]
+        for one, result in zip(request.requests, results, strict=True):
+            if one.resource.id != "filesystem/read_file":
+                result.response.decision = pb.DECISION_UNSPECIFIED
+        return pb.AuthorizeBatchResponse(results=results)
+
+    server = WrongServer(lambda request, _: allow(request), only_reading)
+    tools = Files(server.url).run(lambda client: client.list_tools())
+    server.stop()
+    assert [tool.name for tool in tools] == ["read_file"]
+
+
+def test_a_search_that_fails_shows_no_list() -> None:
+    def fail(_: object, context: Any) -> Any:
+        context.abort(grpc.StatusCode.INTERNAL, "as told")
+
+    server = WrongServer(lambda request, _: allow(request), search=fail)
+    with pytest.raises(MCPError, match=r"as told \[internal\]"):
+        Files(server.url).run(lambda client: client.list_tools())
+    server.stop()
+
+
+def test_versions_of_a_tool_are_each_asked_about(served: Service) -> None:
+    files = Files(served.url)
+    files.server.tool(lambda: "", name="read_media_file", version="1")
+    files.server.tool(lambda: "", name="read_media_file", version="2")
+    files.server.tool(lambda: "", name="directory_tree", version="1")
+    tools = files.run(lambda client: client.list_tools())
+    assert {tool.name for tool in tools} == SHOWN | {"read_media_file"}
 
 
 def test_what_the_host_cannot_say_denies(served: Service) -> None:
