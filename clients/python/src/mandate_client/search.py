@@ -24,7 +24,7 @@ MOST_PAGES = 1000
 
 
 class Sought(Enum):
-    """What is searched for. Of that part of the question only the type counts; its id is empty, and an action left out."""
+    """What is searched for. Of that part only the type counts: its id is empty, and an action is left out."""
 
     ACTIONS = "Actions"
     RESOURCES = "Resources"
