@@ -303,12 +303,19 @@ def test_a_search_that_fails_shows_no_list() -> None:
 
 
 def test_versions_of_a_tool_are_each_asked_about(served: Service) -> None:
-    files = Files(served.url)
+    asked: list[str] = []
+
+    def facts(call: Call) -> Facts:
+        asked.append(call.name)
+        return FACTS
+
+    files = Files(served.url, facts=facts)
     files.server.tool(lambda: "", name="read_media_file", version="1")
     files.server.tool(lambda: "", name="read_media_file", version="2")
     files.server.tool(lambda: "", name="directory_tree", version="1")
     tools = files.run(lambda client: client.list_tools())
     assert {tool.name for tool in tools} == SHOWN | {"read_media_file"}
+    assert asked.count("read_media_file") == 2
 
 
 def test_what_the_host_cannot_say_denies(served: Service) -> None:
