@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 
 import grpc
@@ -149,10 +150,11 @@ def test_an_answer_to_another_search_or_without_end_fails(kind: str) -> None:
 def test_a_search_is_over_at_the_deadline(kind: str) -> None:
     def slow(request: pb.SearchRequest, context: grpc.ServicerContext) -> Message:
         del context
+        time.sleep(0.02)
         return page(request, token="again")
 
     server = WrongServer(search=slow)
-    client = asker(kind, server.url, Options(deadline=0.05))
+    client = asker(kind, server.url, Options(deadline=0.5))
     with pytest.raises(SearchFailed, match=r"deadline_exceeded|not_asked"):
         client.search(TOOLS)
     client.close()

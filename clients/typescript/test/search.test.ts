@@ -1,6 +1,7 @@
 /** What would be allowed, as the real server finds it; and nothing where the search fails. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import {
   Certainty,
@@ -51,11 +52,12 @@ test("tools are found as far as some arguments may be allowed", async () => {
 
 type Page = { names: string[]; token?: string; certainty?: Certainty; requestId?: string; decisionId?: string };
 
-async function answered(page: (request: SearchRequest) => Page, deadlineMs = 30_000): Promise<string[]> {
+async function answered(page: (request: SearchRequest) => Page, deadlineMs = 30_000, pauseMs = 0): Promise<string[]> {
   const server = await WrongServer.start(
     {},
     {
-      searchResources: (request) => {
+      searchResources: async (request) => {
+        await sleep(pauseMs);
         const { names, token = "", certainty = Certainty.POSSIBLE, ...changed } = page(request);
         const found = names.map((id) => create(FoundSchema, { uid: { type: "Mandate::Tool", id }, certainty }));
         const requestId = request.question?.requestId ?? "";
