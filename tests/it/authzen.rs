@@ -6,7 +6,7 @@ mod clients;
 mod hostile;
 mod metadata;
 mod names;
-mod properties;
+pub(crate) mod properties;
 mod todo;
 
 use serde_json::{Value, json};

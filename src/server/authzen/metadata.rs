@@ -43,7 +43,20 @@ fn addressed(request: &Request, secured: bool) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::path;
+    use axum::body::Body;
+
+    use super::*;
+
+    #[test]
+    fn only_a_host_names_a_decision_point() {
+        let addressed = |host: &str| {
+            addressed(&Request::builder().header(header::HOST, host).body(Body::empty()).unwrap(), true)
+        };
+        assert_eq!(addressed("pdp.example:1").as_deref(), Some("https://pdp.example:1"));
+        for other in ["me:secret@pdp.example", "pdp.example/x", "pdp.example?x", "", "a b", "\"x\""] {
+            assert_eq!(addressed(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn the_well_known_part_stands_between_host_and_path() {
