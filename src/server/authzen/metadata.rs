@@ -8,7 +8,7 @@ use axum::http::uri::Authority;
 use axum::response::Response;
 use serde_json::json;
 
-use super::{Door, EVALUATION, EVALUATIONS, problem};
+use super::{Door, EVALUATION, EVALUATIONS, SEARCH_ACTION, SEARCH_RESOURCE, SEARCH_SUBJECT, problem};
 use crate::pdp::Refused;
 
 const WELL_KNOWN: &str = "/.well-known/authzen-configuration";
@@ -30,6 +30,9 @@ pub(super) async fn answer(State(door): State<Arc<Door>>, request: Request) -> R
         "policy_decision_point": base,
         "access_evaluation_endpoint": format!("{base}{EVALUATION}"),
         "access_evaluations_endpoint": format!("{base}{EVALUATIONS}"),
+        "search_subject_endpoint": format!("{base}{SEARCH_SUBJECT}"),
+        "search_resource_endpoint": format!("{base}{SEARCH_RESOURCE}"),
+        "search_action_endpoint": format!("{base}{SEARCH_ACTION}"),
     }))
 }
 
