@@ -146,6 +146,9 @@ pub enum Surface {
     Stream,
     /// AuthZEN.
     Authzen,
+    /// Envoy's `ext_authz`.
+    #[serde(rename = "ext_authz")]
+    ExtAuthz,
     /// The control listener.
     Control,
 }

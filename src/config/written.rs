@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use super::callers::{self, TlsFiles};
+use super::ext_authz;
 use super::issuers::{self, WrittenIssuer};
 use super::log::DecisionLog;
 use super::{Config, ConfigError, Listen, LogFormat, Overrides};
@@ -37,6 +38,7 @@ pub(super) struct Written {
     callers: callers::Written,
     control: callers::Control,
     issuers: Vec<WrittenIssuer>,
+    ext_authz: Option<ext_authz::Written>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -212,6 +214,7 @@ impl Written {
             data_directory,
             issuers: issuers::meaning("issuers", self.issuers)?,
             insecure_unauthenticated_callers,
+            ext_authz: self.ext_authz.map(ext_authz::Written::meaning).transpose()?,
         };
         config.check_ranges().map(|()| config)
     }
