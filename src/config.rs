@@ -3,6 +3,7 @@
 //! A later source wins: built-in defaults, the TOML file, `MANDATE__SECTION__KEY` in the environment, flags. An
 //! unknown key is an error wherever it stands.
 
+mod authzen;
 mod callers;
 #[cfg(test)]
 mod config_tests;
@@ -30,6 +31,7 @@ use crate::audit::tree::notary::NotaryConfig;
 use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
 use crate::store::directory::Folders;
+pub use authzen::AuthzenConfig;
 pub use callers::{CallersConfig, SpiffeTrust, TlsFiles};
 pub use ext_authz::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
 pub use fields::{LogDisclose, LogFields};
@@ -74,6 +76,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// Whose tokens of subjects are believed.
     pub issuers: Vec<IssuerConfig>,
+    /// What AuthZEN's words mean here.
+    pub authzen: AuthzenConfig,
     /// Serve callers that have not authenticated on addresses other hosts can reach.
     pub insecure_unauthenticated_callers: bool,
     /// What is said of the requests that Envoy asks about; none: Envoy is not served.
@@ -284,6 +288,16 @@ pub enum ConfigError {
         path: String,
         /// What is wrong, and what would be right.
         problem: String,
+    },
+    /// What is said of AuthZEN's words cannot be.
+    #[error("`authzen.{key}` is `{written}`, which {problem}")]
+    Authzen {
+        /// The key.
+        key: String,
+        /// What was written.
+        written: String,
+        /// What is wrong, and what would be right.
+        problem: &'static str,
     },
     /// A value is out of its range.
     #[error("`{key}` is {value}: {limit}")]

@@ -5,6 +5,7 @@
 //! [`delegation`], [`convert`]), what comes out ([`decision`], [`explain`]), and how worlds are made ([`compile`],
 //! [`guard`], [`problem`]).
 
+pub mod asserted;
 pub mod authorize;
 pub mod brief;
 pub mod catalog;

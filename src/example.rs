@@ -1,8 +1,11 @@
 //! A valid request for an action, made from what is stored: for people who see the API for the first time.
 
+use std::collections::HashMap;
+
 use cedar_policy::{EntityTypeName, EntityUid};
 use serde_json::{Map, Value, json};
 
+use crate::engine::asserted::{ASSERTED, PARTS};
 use crate::engine::authorize::authorize;
 use crate::engine::catalog::ActionType;
 use crate::engine::cedar::{CedarValue, EntityKind, RecordType, Type};
@@ -228,25 +231,46 @@ impl ExampleRequest {
     /// The request as AuthZEN 1.0 says it.
     #[must_use]
     pub fn authzen(&self) -> Value {
-        let mut action = json!({"name": self.action.id().unescaped()});
-        if let (Some(members), Some(arguments)) = (action.as_object_mut(), &self.arguments) {
-            members.insert("properties".to_owned(), json!({ "arguments": arguments }));
-        }
-        let mut subject = named(&self.principal);
-        if let (Some(members), Some(shown)) = (subject.as_object_mut(), self.shown()) {
-            members.insert("properties".to_owned(), json!({ "delegations": shown }));
-        }
+        let mut context = self.context.clone();
+        let mut properties = asserted(&mut context);
+        let mut also = |part: &'static str, name: &str, value: Option<Value>| {
+            let own = value.map(|value| (name.to_owned(), value));
+            properties.entry(part).or_default().extend(own);
+        };
+        also("action", "arguments", self.arguments.clone());
+        also("subject", "delegations", self.shown());
+        let mut part = |part: &str, mut named: Value| {
+            let properties = properties.remove(part).filter(|properties| !properties.is_empty());
+            if let (Some(members), Some(properties)) = (named.as_object_mut(), properties) {
+                members.insert("properties".to_owned(), Value::Object(properties));
+            }
+            named
+        };
         json!({
-            "subject": subject,
-            "action": action,
-            "resource": named(&self.resource),
-            "context": self.context,
+            "subject": part("subject", named(&self.principal)),
+            "action": part("action", json!({"name": self.action.id().unescaped()})),
+            "resource": part("resource", named(&self.resource)),
+            "context": context,
         })
     }
 
     fn shown(&self) -> Option<Value> {
         (!self.delegations.is_empty()).then(|| self.delegations.iter().map(named).collect())
     }
+}
+
+/// Takes out of a context what AuthZEN says as properties, by the part they are of.
+fn asserted(context: &mut Map<String, Value>) -> HashMap<&'static str, Map<String, Value>> {
+    let Some(Value::Object(mut asserted)) = context.get(ASSERTED).cloned() else { return HashMap::new() };
+    let taken = PARTS.into_iter().filter_map(|part| match asserted.remove(part) {
+        Some(Value::Object(members)) => Some((part, members)),
+        _ => None,
+    });
+    let taken = taken.collect();
+    if asserted.is_empty() {
+        context.remove(ASSERTED);
+    }
+    taken
 }
 
 fn named(uid: &EntityUid) -> Value {

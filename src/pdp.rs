@@ -1,8 +1,10 @@
 //! The one door: every transport asks here, and nothing else decides. Whatever is answered is recorded here, once.
 
 mod asking;
+mod batch;
 mod check;
 mod outcomes;
+mod placing;
 mod recall;
 mod recording;
 mod refused;
@@ -20,6 +22,7 @@ use uuid::Uuid;
 
 use crate::audit::AuditLog;
 use crate::audit::record::{CacheUse, Evidence, Mode, Surface};
+use crate::engine::asserted::Properties;
 use crate::engine::authorize::{Now, authorize};
 use crate::engine::decision::Decision;
 #[cfg(test)]
@@ -34,14 +37,10 @@ use crate::store::entity_log::EntityLogHandle;
 use crate::store::{Published, Store};
 use crate::telemetry::metrics::Metrics;
 
+pub use batch::{Batch, MAX_BATCH, MAX_BATCH_BYTES, Until};
 pub use check::SampledCheck;
 pub use refused::{Refused, RefusedCode};
 pub use writing::Unwritten;
-
-/// Most bytes that a batch may have once every item has taken what it inherits.
-pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// Most questions in one batch.
-pub const MAX_BATCH: usize = 100;
 
 /// The principal whose questions panic, in tests.
 #[cfg(test)]
@@ -65,6 +64,8 @@ pub struct Pdp {
 pub struct Asked {
     /// The question.
     pub question: AuthzRequest,
+    /// What it says of its parts besides naming them, in words that the schema need not have.
+    pub properties: Option<Box<Properties>>,
     /// What it shows of its subject.
     pub credentials: Option<Credentials>,
     /// Whether the answer will be enforced.
@@ -103,15 +104,8 @@ pub struct Answer {
     pub published: Arc<Published>,
     /// What part the cache had.
     pub cache: CacheUse,
-}
-
-/// What came of a batch.
-#[derive(Debug)]
-pub struct Batch {
-    /// Each item's own id, and its answer, in the order of the items.
-    pub answers: Vec<(String, Result<Answer, Refused>)>,
-    /// The world that decided them all.
-    pub published: Arc<Published>,
+    /// Paths of what the question said that the schema has no place for, and no policy could read.
+    pub left_out: Vec<String>,
 }
 
 impl From<AuthzRequest> for Asked {
@@ -119,6 +113,7 @@ impl From<AuthzRequest> for Asked {
     fn from(question: AuthzRequest) -> Self {
         Self {
             question,
+            properties: None,
             credentials: None,
             mode: Mode::Enforce,
             evidence: None,
@@ -195,55 +190,6 @@ impl Pdp {
         Ok(answer)
     }
 
-    /// Decides many questions in one world, at one instant, about the subject of one token if there is one. One that cannot
-    /// be understood fails alone.
-    ///
-    /// # Errors
-    /// [`Refused::SubjectToken`]; [`Refused::Late`] once the deadline has passed, for nobody waits for the rest;
-    /// [`Refused::Unrecorded`]. Each is one record.
-    pub async fn authorize_batch(
-        &self,
-        call: &Call,
-        credentials: Option<&Credentials>,
-        items: impl ExactSizeIterator<Item = (String, Result<Asked, InvalidRequest>)>,
-    ) -> Result<Batch, Refused> {
-        let mut room = self.room(items.len(), call).await?;
-        let subject = match credentials {
-            None => None,
-            Some(credentials) => match self.verified(call, credentials).await {
-                Ok(subject) => Some(subject),
-                Err(refused) => return Err(self.refuse(call, refused)),
-            },
-        };
-        let published = self.store.current();
-        let now = now();
-        let mut outcomes = Vec::with_capacity(items.len());
-        for (request_id, asked) in items {
-            if Instant::now() >= call.deadline {
-                return Err(self.refuse(call, Refused::Late));
-            }
-            let item = Call { request_id, ..call.clone() };
-            let asked = asked.map_err(|error| Refusal { refused: error.into(), asked: None });
-            let outcome = asked
-                .and_then(|asked| asked.about(subject.as_ref()))
-                .and_then(|asked| self.answer(&item, asked, &published, now));
-            outcomes.push((item, outcome));
-        }
-        let mut answers = Vec::with_capacity(outcomes.len());
-        let mut recordings = Vec::new();
-        for (item, outcome) in outcomes {
-            let settled = self.settle(&item, outcome, &mut room).map(|(answer, recording)| {
-                recordings.push(recording);
-                answer
-            });
-            answers.push((item.request_id, settled));
-        }
-        for recording in recordings {
-            self.lasting(call, recording).await?;
-        }
-        Ok(Batch { answers, published })
-    }
-
     /// Records that a call was refused before there was a question, and gives the refusal back.
     pub fn refuse(&self, call: &Call, refused: Refused) -> Refused {
         let refusal = Refusal { refused: refused.clone(), asked: None };
@@ -274,23 +220,28 @@ impl Pdp {
     fn answer(
         &self,
         call: &Call,
-        asked: Asked,
+        mut asked: Asked,
         published: &Arc<Published>,
         now: Now,
     ) -> Result<Decided, Refusal> {
         let started = Instant::now();
+        // Rights are held to all that a question asserts, and come before what is wrong with it.
+        let placed = asked.place(&published.world);
         let entitled = self.entitled(call, &asked, published, now);
-        match entitled.and_then(|()| self.decide(&asked, published, now)) {
+        let placed = entitled.and_then(|()| Ok(placed?));
+        let decided = placed.and_then(|left_out| Ok((self.decide(&asked, published, now)?, left_out)));
+        match decided {
             Err(refused) => Err(Refusal { refused, asked: Some(Box::new(asked)) }),
             // An Allow that comes too late is no Allow.
             Ok(_) if Instant::now() >= call.deadline => {
                 Err(Refusal { refused: Refused::Late, asked: Some(Box::new(asked)) })
             }
-            Ok((decision, cache)) => {
+            Ok(((decision, cache), left_out)) => {
                 if let Some(check) = self.check.as_ref().filter(|check| check.is_due()) {
                     check.take(published, &asked.question, now, &decision);
                 }
-                let answer = Answer { decision, id: name(), now, published: Arc::clone(published), cache };
+                let published = Arc::clone(published);
+                let answer = Answer { decision, id: name(), now, published, cache, left_out };
                 Ok(Decided { answer, asked, latency: started.elapsed() })
             }
         }
@@ -324,7 +275,7 @@ pub fn decide_unrecorded(world: World, asked: &Asked) -> Result<Answer, Refused>
     store.check_minimum(&asked.minimum_revision, &published)?;
     let now = now();
     let decision = Arc::new(authorize(&published.world, &asked.question, now)?);
-    Ok(Answer { decision, id: name(), now, published, cache: CacheUse::Bypass })
+    Ok(Answer { decision, id: name(), now, published, cache: CacheUse::Bypass, left_out: Vec::new() })
 }
 
 /// A name for an answer: UUIDv7 (RFC 9562 §5.7). Names grow within a millisecond too, which takes the crate's shared

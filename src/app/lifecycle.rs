@@ -46,8 +46,9 @@ impl Bound {
     pub async fn run(self, mut stops: mpsc::Receiver<Stop>) -> Result<(), StartError> {
         let (stopping, stopped) = watch::channel(false);
         let (closing, closed) = watch::channel(false);
-        let (grpc, health) = server::grpc::router(Arc::clone(&self.pdp), self.envoy, stopped.clone()).await?;
-        let mut http = server::authzen::router(Arc::clone(&self.pdp));
+        let envoy = self.envoy;
+        let (grpc, health) = server::grpc::router(Arc::clone(&self.pdp), envoy, stopped.clone()).await?;
+        let mut http = server::authzen::router(Arc::clone(&self.pdp), self.authzen);
         // A page in a browser has no certificate that is trusted, and no token.
         if self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none() {
             http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));

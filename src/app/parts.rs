@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, GenerationRecord, Mode, Overflow, Salts};
-use crate::config::{Config, ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
-use crate::config::{Listen, Log, LogDisclose, LogFields, LogMode, LogOverflow};
+use crate::config::{AuthzenConfig, Config, Listen, Log, LogDisclose, LogFields, LogMode, LogOverflow};
+use crate::config::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
 use crate::engine::catalog::Domain;
 use crate::engine::datum::Datum;
 use crate::engine::progress::Progress;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::identity::subjects::Subjects;
-use crate::server::ext_authz::settings::{PrincipalSource, Protocol, Settings};
+use crate::server::authzen::{Names, Settings};
+use crate::server::ext_authz::{self, PrincipalSource, Protocol};
 use crate::server::report::{Gates, Listeners, ServiceReport};
 use crate::server::tls::Tls;
 use crate::store::Store;
@@ -92,6 +93,13 @@ pub(super) fn recorded(audit: &AuditLog) -> impl Fn(LoadEvent) + Send + use<> {
     }
 }
 
+/// What AuthZEN's door is told.
+pub(super) fn authzen(config: &Config) -> Settings {
+    let AuthzenConfig { url, namespace, subjects, resources, actions, undeclared } = config.authzen.clone();
+    let names = Names { namespace, subjects, resources, actions };
+    Settings { names, undeclared, url, secured: config.tls.is_some() }
+}
+
 /// What everybody who asks is called, until callers authenticate (C2).
 pub(super) fn anonymous(config: &Config) -> Caller {
     let name = if config.insecure_unauthenticated_callers { "anonymous" } else { "anonymous-loopback" };
@@ -99,8 +107,8 @@ pub(super) fn anonymous(config: &Config) -> Caller {
 }
 
 /// What Envoy's requests are read by.
-pub(super) fn envoy(config: &ExtAuthzConfig, domain: &Domain) -> Settings {
-    Settings {
+pub(super) fn envoy(config: &ExtAuthzConfig, domain: &Domain) -> ext_authz::Settings {
+    ext_authz::Settings {
         protocol: config.protocol.map(|protocol| match protocol {
             ExtAuthzProtocol::Mcp => Protocol::Mcp,
             ExtAuthzProtocol::Http => Protocol::Http,

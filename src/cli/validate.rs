@@ -6,6 +6,8 @@ use serde_json::json;
 use super::Exit;
 use super::output::{self, FAINT, Format, GOOD};
 use super::sources::SourceArgs;
+use crate::app;
+use crate::engine::compile::Loaded;
 use crate::engine::problem::Report;
 use crate::engine::world::World;
 use crate::identity::rights::RightSet;
@@ -31,10 +33,15 @@ impl Validate {
                 Err(exit) => return exit,
             };
         let sound = loaded.as_ref().ok().map(|loaded| Sound::of(&loaded.world));
+        let of_authzen = match self.of_authzen(loaded.as_ref().ok()) {
+            Ok(report) => report,
+            Err(exit) => return exit,
+        };
         let mut report = match loaded {
             Ok(loaded) => loaded.warnings,
             Err(report) => report,
         };
+        report.problems.extend(of_authzen.problems);
         let callers = match rights {
             Some(Ok(set)) => {
                 report.problems.extend(set.warnings().problems.iter().cloned());
@@ -63,6 +70,13 @@ impl Validate {
             }
         }
         if valid { Exit::Ok } else { Exit::Rejected }
+    }
+
+    /// What is configured of AuthZEN's names, and means nothing in a schema that loads.
+    fn of_authzen(&self, loaded: Option<&Loaded>) -> Result<Report, Exit> {
+        let config = self.sources.config(self.sources.overrides())?;
+        let catalog = loaded.map(|loaded| &loaded.world.generation.catalog);
+        Ok(catalog.map_or_else(Report::default, |catalog| app::check_authzen(&config, catalog)))
     }
 
     /// The policies about callers; none where there is no folder of them, and callers are not authenticated.

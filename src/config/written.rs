@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
+use super::authzen;
 use super::callers::{self, TlsFiles};
 use super::ext_authz;
 use super::issuers::{self, WrittenIssuer};
@@ -34,6 +35,7 @@ pub(super) struct Written {
     telemetry: OwnLog,
     shutdown: Stopping,
     domain: Names,
+    authzen: authzen::Written,
     tls: Option<TlsFiles>,
     callers: callers::Written,
     control: callers::Control,
@@ -172,7 +174,9 @@ impl Written {
         callers::check(self.tls.as_ref(), &callers, insecure_unauthenticated_callers)?;
         let emergency = folder(flags.emergency, self.sources.emergency, "emergency");
         let data_directory = folder(flags.data_directory, self.data.directory, "data");
+        let domain = self.domain.meaning();
         let config = Config {
+            authzen: self.authzen.meaning(&domain.namespace)?,
             folders: Folders {
                 policies: folder(flags.policies, self.sources.policies, "policies"),
                 schemas: folder(flags.schemas, self.sources.schemas, "schemas"),
@@ -185,7 +189,7 @@ impl Written {
                 && !flags.refuse_last_known_good,
             options: Options {
                 on_policy_error: self.decisions.on_policy_error,
-                domain: self.domain.meaning(),
+                domain,
                 // Nothing anybody writes makes a service ask less.
                 strictness: Strictness::Full,
             },

@@ -73,6 +73,18 @@ impl Question {
     }
 }
 
+/// The action that a request is decided by.
+///
+/// # Errors
+/// [`InvalidRequest`] if its action or resource cannot be.
+pub(super) fn decided_by(
+    catalog: &Catalog,
+    request: &AuthzRequest,
+) -> Result<Arc<ActionType>, InvalidRequest> {
+    let resource = catalog.uid(&request.resource, "resource")?;
+    deciding_action(catalog, catalog.action_named(&request.action)?, &resource)
+}
+
 /// A tool that has a typed action is decided by it, whatever the caller named (C7).
 fn deciding_action(
     catalog: &Catalog,

@@ -9,7 +9,7 @@ use crate::pdp::Answer;
 
 /// An answer, as the contract carries it.
 pub fn response(answer: Answer, request_id: String) -> pb::AuthorizeResponse {
-    let Answer { decision, id, now, published, cache } = answer;
+    let Answer { decision, id, now, published, cache, left_out: _none } = answer;
     let principal = wire_reference(&decision.principal);
     pb::AuthorizeResponse {
         decision: wire_effect(decision.effect).into(),

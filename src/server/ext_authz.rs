@@ -12,7 +12,7 @@ mod reading;
 mod refusal;
 mod reply;
 mod route;
-pub mod settings;
+mod settings;
 mod target;
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use super::grpc;
 use crate::audit::outcome::{Outcome, Report};
 use crate::pdp::{Answer, Call, Pdp};
 use reading::Reading;
-use settings::Settings;
+pub use settings::{PrincipalSource, Protocol, Settings};
 
 /// Where `Check` is served.
 pub(super) const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";

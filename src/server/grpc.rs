@@ -10,7 +10,6 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_health::server::HealthReporter;
 
 use super::call::{self, Underway};
-use super::ext_authz::settings::Settings;
 use super::outcomes::Outcomes;
 use super::pb::authorization_service_server::{AuthorizationService, AuthorizationServiceServer};
 use super::pb::decision_log_service_server::DecisionLogServiceServer;
@@ -60,7 +59,7 @@ pub struct Grpc {
 /// The descriptors of the contract are not ones reflection can serve: a defect of the build.
 pub async fn router(
     pdp: Arc<Pdp>,
-    envoy: Option<Settings>,
+    envoy: Option<ext_authz::Settings>,
     stopping: watch::Receiver<bool>,
 ) -> Result<(Router, Health), tonic_reflection::server::Error> {
     let (reporter, health) = tonic_health::server::health_reporter();

@@ -51,6 +51,7 @@ pub fn asked(message: pb::AuthorizeRequest, request_id: &str, traceparent: Optio
     check_length("consistency.minimum_revision", &minimum_revision)?;
     Ok(Asked {
         question,
+        properties: None,
         credentials: Credentials::shown(message.credentials),
         mode: mode(message.mode)?,
         evidence: evidence::read(message.evidence, traceparent)?,

@@ -1,5 +1,14 @@
 //! AuthZEN over HTTP, and `/healthz`.
 
+mod batches;
+mod certification;
+mod clients;
+mod hostile;
+mod metadata;
+mod names;
+mod properties;
+mod todo;
+
 use serde_json::{Value, json};
 
 use crate::support::{HttpAnswer, Sources, TestServer, evaluation, get, post, shipped_server};
@@ -152,19 +161,6 @@ fn a_body_of_the_limit_is_read_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn properties_are_refused_until_they_are_honoured() {
-    let server = server();
-    for part in ["subject", "resource", "action"] {
-        let body = changed(|body| body[part]["properties"] = json!({"role": "admin"}));
-        server.evaluate(&body).check_error(501, &format!("{part}.properties"));
-    }
-    for wrong in [json!([]), json!("x"), json!(1)] {
-        let answer = server.evaluate(&changed(|body| body["subject"]["properties"] = wrong));
-        assert!(answer.status == 400 || answer.status == 501, "{answer:?}");
-    }
-}
-
-#[test]
 fn a_tools_arguments_stand_in_the_actions_properties() {
     let call = |url: &str| {
         let mut body = evaluation(("Mandate::User", "ana"), "call_tool", ("Mandate::Tool", "fetch/fetch"));
@@ -179,13 +175,63 @@ fn a_tools_arguments_stand_in_the_actions_properties() {
 }
 
 #[test]
-fn other_methods_and_paths_are_none_of_authzens() {
+fn another_method_is_answered_with_those_there_are() {
     let server = server();
-    assert_eq!(get(&format!("{}/access/v1/evaluation", server.http)).status, 405);
-    for path in ["/access/v1/evaluations", "/access/v1", "/", "/access/v1/search/subject"] {
-        let answer = post(&format!("{}{path}", server.http), &[JSON], view().to_string());
-        assert_eq!(answer.status, 404, "{path}");
+    let posted = ["/access/v1/evaluation", "/access/v1/evaluations"].map(|path| (path, "GET", "POST"));
+    let got = ["/healthz", "/.well-known/authzen-configuration"].map(|path| (path, "POST", "GET,HEAD"));
+    for (path, method, allowed) in posted.into_iter().chain(got) {
+        let url = format!("{}{path}", server.http);
+        let id = ("x-request-id", "r-1");
+        let answer = if method == "GET" { get(&url) } else { post(&url, &[JSON, id], view().to_string()) };
+        answer.check_error(405, "Allow");
+        assert_eq!(answer.allow.as_deref(), Some(allowed), "{path}");
+        assert_eq!(answer.request_id.as_deref(), (method == "POST").then_some("r-1"), "{path}");
     }
+}
+
+#[test]
+fn another_path_is_none_of_authzens() {
+    let server = server();
+    for path in
+        ["/access/v1/evaluations/", "/access/v1", "/", "/access/v2/evaluation", "/access/v1/EVALUATION"]
+    {
+        let url = format!("{}{path}", server.http);
+        let answer = post(&url, &[JSON, ("x-request-id", "r-1")], view().to_string());
+        answer.check_error(404, "nothing");
+        assert_eq!(answer.request_id.as_deref(), Some("r-1"));
+    }
+}
+
+#[test]
+fn a_denial_says_why_to_those_who_run_the_service_and_to_people() {
+    let forbids = "@id(\"not-eve\")\n@reason(\"eve has left\")\nforbid (principal == Mandate::User::\"eve\", action, resource);\n\
+                   @id(\"broken\")\npermit (principal, action, resource) when { 9223372036854775807 + resource.level > 0 };\n";
+    let sources = Sources::small()
+        .policy("no.cedar", forbids)
+        .entities("eve.json", &json!([crate::support::user("eve")]));
+    let server = TestServer::start(&sources);
+    let allowed = server.evaluate(&view()).json();
+    let context = &allowed["context"];
+    assert_eq!((&context["reasons"], &context["policies"]), (&json!(["base"]), &json!(["base"])));
+    assert!(context["errors"][0].as_str().unwrap().starts_with("broken: "), "{allowed}");
+    assert_eq!(context["errors"].as_array().unwrap().len(), 1);
+    for absent in ["reason", "reason_admin", "reason_user", "ignored"] {
+        assert_eq!(context.get(absent), None);
+    }
+    let forbidden = server.evaluate(&changed(|body| body["subject"]["id"] = json!("eve"))).json();
+    let context = &forbidden["context"];
+    assert_eq!((&forbidden["decision"], &context["reasons"]), (&json!(false), &json!(["not-eve"])));
+    assert_eq!(context["reason_user"], json!({"403": "eve has left"}));
+    assert_eq!(context["reason_admin"], json!({"403": "forbidden, by policy `not-eve`: eve has left"}));
+    let unknown = server.evaluate(&changed(|body| body["subject"]["id"] = json!("nobody"))).json();
+    let context = &unknown["context"];
+    assert_eq!((&unknown["decision"], &context["reasons"]), (&json!(false), &json!(["unknown_principal"])));
+    assert!(context["reason_admin"]["403"].as_str().unwrap().contains("nobody"));
+    assert_eq!(context["reason_user"], json!({"403": "This is not allowed."}), "who exists is not told");
+    let ids =
+        [&allowed, &forbidden, &unknown].map(|answer| answer["context"]["decision_id"].as_str().unwrap());
+    let records = server.records(3);
+    assert!(records.iter().zip(ids).all(|(record, id)| record["decision_id"] == id), "{records:?}");
 }
 
 #[test]

@@ -107,7 +107,8 @@ fn numbers_beyond_what_json_can_say_are_refused_with_their_path_in_arguments() {
 
 #[test]
 fn authzen_context_that_does_not_fit_is_a_400_with_its_path() {
-    for (text, path, _) in PLAIN {
+    // What the action does not declare is left out there, and told of.
+    for (text, path, _) in PLAIN.iter().filter(|(_, path, _)| *path != "unknown") {
         let mut body = evaluation(("Mandate::User", "ana"), "probe", ("Mandate::Doc", "plan"));
         body["context"] = serde_json::from_str(text).unwrap();
         SERVER.evaluate(&body).check_error(400, &format!("context.{path}"));

@@ -10,6 +10,7 @@ pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
     pub(crate) request_id: Option<String>,
+    pub(crate) allow: Option<String>,
     pub(crate) body: String,
 }
 
@@ -67,6 +68,7 @@ fn answer(response: ureq::http::Response<ureq::Body>) -> HttpAnswer {
         status: response.status().as_u16(),
         content_type: header("content-type").unwrap_or_default(),
         request_id: header("x-request-id"),
+        allow: header("allow"),
         body: response.into_body().read_to_string().expect("text"),
     }
 }
