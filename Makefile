@@ -25,7 +25,7 @@ help: ## Show the targets.
 run: ## Build, and serve the shipped schemas, policies and entities.
 	cargo run --release --locked -- serve
 
-bench: ## What a decision costs, in process, at scale and over gRPC; figures also in target/bench/*.json.
+bench: $(ENVOY) ## What a decision costs, in process, at scale and over gRPC; figures also in target/bench/*.json.
 	cargo bench --locked --bench authorize
 	cargo bench --locked --bench cache
 	cargo bench --locked --bench tokens
@@ -36,6 +36,7 @@ bench: ## What a decision costs, in process, at scale and over gRPC; figures als
 	cargo bench --locked --bench log_query -- --quick
 	cargo bench --locked --bench scale
 	cargo bench --locked --bench grpc
+	cargo bench --locked --bench envoy
 
 test: fmt clippy lint-proto deny unit release-hostile cases docs chart ## Check everything CI checks.
 	@echo "all checks passed"

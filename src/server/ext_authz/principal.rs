@@ -6,6 +6,7 @@ use super::route::{Route, wrong};
 use super::settings::{PrincipalSource, Settings};
 use crate::engine::datum::Reference;
 use crate::identity::credentials::Credentials;
+use crate::server::wire;
 
 /// Who acts.
 #[derive(Debug)]
@@ -57,13 +58,21 @@ fn token(settings: &Settings, fields: &Fields<'_>) -> Result<Credentials, Refusa
     Credentials::shown(token.to_owned()).ok_or_else(|| refuse("holds no token"))
 }
 
+/// An id that a client may have written: one that is too long is its mistake, and no failure.
+fn id<'a>(fields: &Fields<'a>, name: &str) -> Result<Option<&'a str>, Refusal> {
+    let id = fields.one(name)?;
+    wire::check_length(name, id.unwrap_or_default())
+        .map_err(|error| Refusal::bad(&format!("headers.{name}"), error.message))?;
+    Ok(id)
+}
+
 /// Whom a header names that the operator trusts.
 fn header(settings: &Settings, fields: &Fields<'_>) -> Result<Reference, Refusal> {
     let Some((name, type_name)) = &settings.principal_header else {
         let message = "is `header`, and the configuration names no `ext_authz.principal_header`";
         return Err(Refusal::Route(wrong("principal", message)));
     };
-    match fields.one(name)? {
+    match id(fields, name)? {
         Some(id) if !id.is_empty() => Ok(Reference::new(type_name.as_str(), id)),
         _ => Err(Refusal::Subject(format!("`{name}` names nobody"))),
     }
@@ -72,7 +81,7 @@ fn header(settings: &Settings, fields: &Fields<'_>) -> Result<Reference, Refusal
 /// The one delegation that is shown, the leaf: those above it are found in the store (D2).
 fn delegations(settings: &Settings, route: &Route, fields: &Fields<'_>) -> Result<Vec<Reference>, Refusal> {
     let shown = match &settings.delegation_header {
-        Some(name) => fields.one(name)?,
+        Some(name) => id(fields, name)?,
         None => None,
     };
     let id = shown.or(route.delegation.as_deref()).filter(|id| !id.is_empty());

@@ -87,6 +87,8 @@ pub(super) fn undecided(refused: &Refused, voice: &Voice) -> CheckResponse {
             let challenge = vec![header("www-authenticate", challenge)];
             denied(refused, voice, 401, UNDECIDED, challenge)
         }
+        // Whom a question is about may be the client's doing.
+        Refused::NotEntitled(_) => mistaken(refused, voice, 403, UNDECIDED),
         // The arguments are the client's; all else the operator said, or Mandate read itself.
         Refused::Invalid(error) if is_within(&error.field, "arguments") => {
             mistaken(refused, voice, 400, crate::mcp::message::INVALID_PARAMS)

@@ -136,6 +136,8 @@ fn a_header_says_who_acts_only_where_it_is_trusted_by_name() {
     for two in ["ana,bea", "!na"] {
         Ask::fetch(URL).header("x-verified-user", two).to(&trusting).check_refused(400, "x-verified-user");
     }
+    let long = Ask::fetch(URL).header("x-verified-user", &"a".repeat(1025)).to(&trusting);
+    long.check_refused(400, "the limit is 1024");
     // Where nobody trusts it, a route cannot either.
     let fixed = server("principal = 'fixed'\nprincipal_type = 'Mandate::User'\nprincipal_id = 'cem'\n");
     let verdict = Ask::fetch(URL).header("x-verified-user", "ana").to(&fixed);
@@ -156,6 +158,8 @@ fn an_agent_acts_by_the_delegation_that_is_shown() {
     // Somebody else's, one that is not stored, and two.
     status().header("x-delegation", "ana-planner").to(&shown).check_denied("grant_delegate");
     status().header("x-delegation", "none").to(&shown).check_denied("grant_unknown");
+    let long = status().header("x-delegation", &"a".repeat(1025)).to(&shown);
+    long.check_refused(400, "the limit is 1024");
     status()
         .header("x-delegation", "ana-code-bot,ana-planner")
         .to(&shown)
