@@ -16,8 +16,10 @@ HELM := $(TOOLS)/helm4
 NATS := $(TOOLS)/py/bin/nats-server
 ENVOY := $(TOOLS)/py/bin/envoy
 OIDC := $(TOOLS)/oidc/node_modules/.package-lock.json
+CLIENTS := $(TOOLS)/clients
+NPM_CLIENT := clients/typescript/node_modules/.package-lock.json
 
-.PHONY: run bench test fmt clippy lint-proto deny oidc nats envoy authzen unit release-hostile soak cases docs chart chart-files image help
+.PHONY: run bench test fmt clippy lint-proto deny oidc nats envoy authzen unit clients clients-python clients-typescript clients-generate release-hostile soak cases docs chart chart-files image help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -38,7 +40,7 @@ bench: $(ENVOY) ## What a decision costs, in process, at scale and over gRPC; fi
 	cargo bench --locked --bench grpc
 	cargo bench --locked --bench envoy
 
-test: fmt clippy lint-proto deny unit release-hostile cases docs chart ## Check everything CI checks.
+test: fmt clippy lint-proto deny unit clients release-hostile cases docs chart ## Check everything CI checks.
 	@echo "all checks passed"
 
 fmt: ## Formatting.
@@ -64,6 +66,26 @@ authzen: $(BUF) ## The clients of AuthZEN that tests run.
 unit: $(OIDC) $(NATS) $(ENVOY) $(BUF) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
 	cargo test --locked
 	cargo test --locked --bench scale -- --quick
+
+clients: clients-python clients-typescript ## The clients, against the server and with the frameworks that they are for.
+
+clients-python: $(CLIENTS)/.installed
+	cargo build --locked
+	PYTHON=$(CLIENTS)/bin/python clients/python/scripts/generate.sh --check
+	$(CLIENTS)/bin/pip install --quiet --no-deps --no-build-isolation --force-reinstall clients/python
+	cd clients/python && $(CURDIR)/$(CLIENTS)/bin/ruff format --check --quiet . && $(CURDIR)/$(CLIENTS)/bin/ruff check --quiet .
+	cd clients/python && $(CURDIR)/$(CLIENTS)/bin/mypy
+	cd clients/python && MANDATE_BIN=$(CURDIR)/target/debug/mandate $(CURDIR)/$(CLIENTS)/bin/pytest
+
+clients-typescript: $(NPM_CLIENT) $(CLIENTS)/.installed $(BUF)
+	cargo build --locked
+	BUF=$(CURDIR)/$(BUF) clients/typescript/scripts/generate.sh --check
+	cd clients/typescript && npm run --silent lint
+	cd clients/typescript && MANDATE_BIN=$(CURDIR)/target/debug/mandate CLIENTS_PYTHON=$(CURDIR)/$(CLIENTS)/bin/python npm test --silent
+
+clients-generate: $(CLIENTS)/.installed $(NPM_CLIENT) $(BUF) ## Make the clients' code of the contract anew, after proto/ has changed.
+	PYTHON=$(CLIENTS)/bin/python clients/python/scripts/generate.sh
+	BUF=$(CURDIR)/$(BUF) clients/typescript/scripts/generate.sh
 
 release-hostile: ## Hostile inputs, and the whole conformance corpus, in a release build.
 	cargo build --release --locked
@@ -100,6 +122,15 @@ $(OIDC): tests/oidc/package.json tests/oidc/package-lock.json
 	mkdir -p $(TOOLS)/oidc
 	cp $^ $(TOOLS)/oidc
 	npm ci --prefix $(TOOLS)/oidc --ignore-scripts --no-audit --no-fund
+	touch $@
+
+$(NPM_CLIENT): clients/typescript/package.json clients/typescript/package-lock.json
+	npm ci --prefix clients/typescript --ignore-scripts --no-audit --no-fund
+	touch $@
+
+$(CLIENTS)/.installed: clients/python/requirements-test.txt
+	python3 -m venv $(CLIENTS)
+	$(CLIENTS)/bin/pip install --quiet --require-hashes --only-binary :all: -r $<
 	touch $@
 
 $(HELM): requirements-helm.txt scripts/fetch-helm.py | $(KUBERNETES)

@@ -24,6 +24,7 @@ mod recent;
 pub mod record;
 mod replace;
 mod salts;
+mod search;
 pub mod sinks;
 pub mod spool;
 pub mod tree;
@@ -69,6 +70,7 @@ pub use queue::{NotRecorded, Recording, Room, WriterGone};
 pub use recent::ReportedBy;
 pub use record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord};
 pub use salts::Salts;
+pub use search::SearchRecord;
 pub use sinks::Feeding;
 pub use writer::Writer;
 

@@ -9,6 +9,7 @@ mod recall;
 mod recording;
 mod refused;
 mod remembering;
+mod searching;
 mod settling;
 mod subject;
 mod writing;
@@ -40,6 +41,7 @@ use crate::telemetry::metrics::Metrics;
 pub use batch::{Batch, MAX_BATCH, MAX_BATCH_BYTES, Until};
 pub use check::SampledCheck;
 pub use refused::{Refused, RefusedCode};
+pub use searching::{MAX_PAGE, SearchAnswer, SearchAsked, USUAL_PAGE, search_unrecorded};
 pub use writing::Unwritten;
 
 /// The principal whose questions panic, in tests.
@@ -227,7 +229,7 @@ impl Pdp {
         let started = Instant::now();
         // Rights are held to all that a question asserts, and come before what is wrong with it.
         let placed = asked.place(&published.world);
-        let entitled = self.entitled(call, &asked, published, now);
+        let entitled = self.entitled(call, &asked, &asked.question, published, now);
         let placed = entitled.and_then(|()| Ok(placed?));
         let decided = placed.and_then(|left_out| Ok((self.decide(&asked, published, now)?, left_out)));
         match decided {

@@ -15,6 +15,7 @@ mod grants;
 mod history;
 pub mod loader;
 mod manifest;
+mod page_token;
 mod pin;
 pub mod revision;
 mod revocations;
@@ -46,6 +47,7 @@ use arc_swap::ArcSwap;
 
 use crate::engine::world::World;
 use cache::DecisionCache;
+pub use page_token::PageTokenError;
 use revision::{RevisionError, RevisionKey, Signer};
 pub use sealed::{Damaged, Defect};
 

@@ -41,6 +41,7 @@ pub(super) fn poison(record: &Record) {
         Record::Outcome(record) => &record.report.detail,
         Record::Decision(record) => &record.request_id,
         Record::Refusal(record) => &record.request_id,
+        Record::Search(record) => &record.request_id,
         Record::Change(record) => &record.reason,
     };
     assert_ne!(id, POISON, "as the test wants");

@@ -1,6 +1,6 @@
 //! A record as one line of JSON. The fields are described in `docs/decision-log.md`.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -21,7 +21,7 @@ use crate::engine::authorize::Now;
 use crate::engine::convert::datetime;
 use crate::engine::datum::Reference;
 use crate::engine::decision::Decision;
-use crate::engine::request::AuthzRequest;
+use crate::engine::request::{AuthzRequest, RequestEntity};
 
 /// Version of the lines.
 const VERSION: u8 = 1;
@@ -54,6 +54,7 @@ impl Encoder {
             Record::Refusal(record) => self.refusal(record, out),
             Record::Change(record) => self.change(record, out),
             Record::Outcome(record) => self.outcome(record, out),
+            Record::Search(record) => self.search(record, out),
         };
         if encoded.is_err() {
             out.truncate(start);
@@ -75,7 +76,7 @@ impl Encoder {
         line.text("revision", &record.revision)?;
         line.text("generation", &record.generation)?;
         line.member("cache", &record.cache)?;
-        line.member("latency_us", &microseconds(record.latency.as_nanos()))?;
+        line.member("latency_us", &microseconds(record.latency))?;
         line.member("mode", &record.mode)?;
         if record.request.explain {
             line.member("explained", &true)?;
@@ -99,7 +100,7 @@ impl Encoder {
     fn substance(&mut self, record: &DecisionRecord, line: &mut Object<'_>) -> Result<()> {
         let DecisionRecord { request, decision, .. } = record;
         parties(line, request, decision)?;
-        facts(line, record)?;
+        facts(line, &record.facts, record.token_digest.as_deref(), &record.request.entities)?;
         verdict::write(line, decision)?;
         if self.seen.first((&decision.principal, &decision.action, &request.resource)) {
             line.member("first_seen", &true)?;
@@ -216,7 +217,7 @@ impl Encoder {
         Ok(())
     }
 
-    fn head(&self, line: &mut Object<'_>, head: &Head<'_>) -> Result<()> {
+    pub(super) fn head(&self, line: &mut Object<'_>, head: &Head<'_>) -> Result<()> {
         line.member("v", &VERSION)?;
         line.plain("kind", head.kind);
         line.member("sequence", &self.sequence)?;
@@ -231,10 +232,14 @@ impl Encoder {
 }
 
 /// What the caller asserted: the context, the tool's arguments, the names of its own entities.
-fn facts(line: &mut Object<'_>, record: &DecisionRecord) -> Result<()> {
-    let Facts { context, context_truncated, context_digest, arguments, arguments_digest, masked } =
-        &record.facts;
-    line.text("token_digest", record.token_digest.as_deref().unwrap_or_default())?;
+pub(super) fn facts(
+    line: &mut Object<'_>,
+    facts: &Facts,
+    token_digest: Option<&str>,
+    entities: &[RequestEntity],
+) -> Result<()> {
+    let Facts { context, context_truncated, context_digest, arguments, arguments_digest, masked } = facts;
+    line.text("token_digest", token_digest.unwrap_or_default())?;
     if let Some(context) = context {
         line.written("context", context);
     }
@@ -247,7 +252,6 @@ fn facts(line: &mut Object<'_>, record: &DecisionRecord) -> Result<()> {
         line.written("arguments", arguments);
     }
     left_out(line, masked)?;
-    let entities = &record.request.entities;
     if entities.is_empty() {
         return Ok(());
     }
@@ -260,13 +264,13 @@ fn left_out(line: &mut Object<'_>, masked: &[String]) -> Result<()> {
 }
 
 /// What every line begins with.
-struct Head<'a> {
-    kind: &'static str,
-    id: Uuid,
-    at: SystemTime,
-    surface: Surface,
-    caller: &'a str,
-    request_id: &'a str,
+pub(super) struct Head<'a> {
+    pub(super) kind: &'static str,
+    pub(super) id: Uuid,
+    pub(super) at: SystemTime,
+    pub(super) surface: Surface,
+    pub(super) caller: &'a str,
+    pub(super) request_id: &'a str,
 }
 
 fn parties(line: &mut Object<'_>, request: &AuthzRequest, decision: &Decision) -> Result<()> {
@@ -321,8 +325,8 @@ impl Serialize for Time {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact below 104 days")]
-fn microseconds(nanoseconds: u128) -> f64 {
-    nanoseconds as f64 / 1000.0
+pub(super) fn microseconds(latency: Duration) -> f64 {
+    latency.as_nanos() as f64 / 1000.0
 }
 
 /// A changed name as it is written.

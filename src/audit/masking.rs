@@ -5,9 +5,11 @@ use std::time::SystemTime;
 
 use cedar_policy::{EntityId, EntityUid};
 
-use super::fields::{Fields, Told};
+use super::fields::{Facts, Fields, Told};
 use super::outcome::OutcomeRecord;
 use super::record::{ChangeRecord, DecisionRecord, Evidence, Record, RefusalRecord};
+use super::search::SearchRecord;
+use crate::engine::catalog::ActionType;
 use crate::engine::decision::{Decision, GrantName};
 use crate::engine::disclosure::{Disclosure, Disclosures};
 use crate::engine::request::AuthzRequest;
@@ -25,6 +27,7 @@ impl Record {
             Self::Refusal(record) => record.mask(fields),
             Self::Change(record) => record.mask(fields),
             Self::Outcome(record) => record.mask(fields),
+            Self::Search(record) => record.mask(fields),
         }
     }
 }
@@ -32,15 +35,8 @@ impl Record {
 impl DecisionRecord {
     fn mask(&mut self, fields: &Fields) {
         let at = self.at;
-        let annotated = self.action.take();
-        let annotated = annotated.as_ref().map_or(&SILENT, |action| &action.disclosures);
-        self.facts = fields.facts(&self.request, annotated, at);
-        self.token_digest = self.request.subject.take().map(|subject| subject.digest.clone());
-        self.request.context = Vec::new();
-        self.request.arguments = None;
-        for entity in &mut self.request.entities {
-            (entity.attributes, entity.tags, entity.parents) = Default::default();
-        }
+        (self.facts, self.token_digest) =
+            tell(fields, &mut self.request, self.action.take().as_deref(), self.at);
         let masked = &mut self.facts.masked;
         text(fields, &["request_id"], &mut self.request_id, at, masked);
         if let Some(evidence) = &mut self.evidence {
@@ -48,17 +44,45 @@ impl DecisionRecord {
         }
         let Some(ids) = Ids::of(fields, at) else { return };
         masked.push("ids".to_owned());
-        let AuthzRequest { principal, action, resource, entities, .. } = &mut self.request;
-        // Their types are declared, or there would be no decision.
-        for reference in
-            [principal, action, resource].into_iter().chain(entities.iter_mut().map(|entity| &mut entity.uid))
-        {
-            reference.id = ids.told(&reference.id);
-        }
+        ids.request(&mut self.request);
         let mut decision = Decision::clone(&self.decision);
         ids.decision(&mut decision);
         self.decision = Arc::new(decision);
     }
+}
+
+impl SearchRecord {
+    fn mask(&mut self, fields: &Fields) {
+        let at = self.at;
+        (self.facts, self.token_digest) =
+            tell(fields, &mut self.request, self.action.take().as_deref(), self.at);
+        let masked = &mut self.facts.masked;
+        text(fields, &["request_id"], &mut self.request_id, at, masked);
+        if let Some(evidence) = &mut self.evidence {
+            evidence.mask(fields, at, masked);
+        }
+        let Some(ids) = Ids::of(fields, at) else { return };
+        masked.push("ids".to_owned());
+        ids.request(&mut self.request);
+        // It is of names that are few enough to guess.
+        self.found_digest.clear();
+    }
+}
+
+/// Takes what callers assert out of a request, and gives back what may be told of it, and the digest of its token.
+fn tell(
+    fields: &Fields,
+    request: &mut AuthzRequest,
+    action: Option<&ActionType>,
+    at: SystemTime,
+) -> (Facts, Option<String>) {
+    let facts = fields.facts(request, action.map_or(&SILENT, |action| &action.disclosures), at);
+    request.context = Vec::new();
+    request.arguments = None;
+    for entity in &mut request.entities {
+        (entity.attributes, entity.tags, entity.parents) = Default::default();
+    }
+    (facts, request.subject.take().map(|subject| subject.digest.clone()))
 }
 
 impl RefusalRecord {
@@ -167,6 +191,15 @@ impl<'a> Ids<'a> {
         match self.fields.text(&["ids"], Disclosure::Clear, id, self.at) {
             Told::Instead(keyed) => keyed,
             Told::Clear | Told::Masked => MASKED.to_owned(),
+        }
+    }
+
+    /// Whatever it names, of types that are declared, or there would be no answer.
+    fn request(&self, request: &mut AuthzRequest) {
+        let AuthzRequest { principal, action, resource, entities, delegations, .. } = request;
+        let supplied = entities.iter_mut().map(|entity| &mut entity.uid);
+        for reference in [principal, action, resource].into_iter().chain(supplied).chain(delegations) {
+            reference.id = self.told(&reference.id);
         }
     }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::fields::Facts;
 use super::json::{Capped, MAX_TEXT_BYTES};
 use super::outcome::OutcomeRecord;
+use super::search::SearchRecord;
 use crate::engine::authorize::Now;
 use crate::engine::catalog::ActionType;
 use crate::engine::datum::Reference;
@@ -27,6 +28,8 @@ pub enum Record {
     Change(Box<ChangeRecord>),
     /// Something became of a decision.
     Outcome(Box<OutcomeRecord>),
+    /// A search was answered.
+    Search(Box<SearchRecord>),
 }
 
 /// A change of what decisions read: who made it, and of what.
@@ -249,7 +252,8 @@ impl Record {
     /// About how much of what the caller sent a waiting record holds, in bytes, beyond a small one.
     pub(super) fn size(&self) -> usize {
         match self {
-            Self::Decision(record) => size(record),
+            Self::Decision(record) => size(&record.facts, &record.request),
+            Self::Search(record) => size(&record.facts, &record.request),
             Self::Refusal(_) => 0,
             Self::Outcome(record) => record.report.detail.len(),
             Self::Change(record) => {
@@ -260,7 +264,7 @@ impl Record {
     }
 }
 
-fn size(record: &DecisionRecord) -> usize {
+fn size(facts: &Facts, request: &AuthzRequest) -> usize {
     let name = |entity: &RequestEntity| 8 + entity.uid.type_name.len() + entity.uid.id.len();
-    record.facts.size() + record.request.entities.iter().map(name).sum::<usize>()
+    facts.size() + request.entities.iter().map(name).sum::<usize>()
 }

@@ -37,16 +37,29 @@ pub fn authorize_by(
     now: Now,
     by: &mut ByHop<'_>,
 ) -> Result<Decision, InvalidRequest> {
-    let mut question = Question::of(world, request)?;
+    decide_question(world, Question::of(world, request)?, request.explain, now, by)
+}
+
+/// Decides a question as [`authorize_by`] does, once it is understood.
+///
+/// # Errors
+/// [`InvalidRequest`] if what Mandate adds to the context cannot be built.
+pub(super) fn decide_question(
+    world: &World,
+    mut question: Question,
+    explain: bool,
+    now: Now,
+    by: &mut ByHop<'_>,
+) -> Result<Decision, InvalidRequest> {
     let shown = std::mem::take(&mut question.shown);
     let token = shown.validity(now);
     if let Some(denial) = suspended(world, &question) {
         return Ok(question.denied(denial));
     }
     let decision = match Chain::of(world, &shown, &question.principal) {
-        Ok(None) => alone(world, question, now, request.explain, by)?,
-        Ok(Some(chain)) => along::decide(world, question, &chain, now, request.explain, by)?,
-        Err(broken) => along::broken(question, *broken, request.explain),
+        Ok(None) => alone(world, question, now, explain, by)?,
+        Ok(Some(chain)) => along::decide(world, question, &chain, now, explain, by)?,
+        Err(broken) => along::broken(question, *broken, explain),
     };
     Ok(Decision { validity: decision.validity.and(token), ..decision })
 }

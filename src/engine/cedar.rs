@@ -14,6 +14,7 @@ mod interned;
 pub mod members;
 pub mod plain;
 pub mod policy;
+mod possible;
 mod program;
 mod reading;
 pub mod scope;
@@ -36,6 +37,7 @@ pub use evaluate::{Absent, ConditionOutcome, Evaluation, Outcome, PolicyFailure,
 pub use interned::shared_name;
 pub use members::Members;
 pub use policy::{Annotations, CompiledPolicy, PolicyEffect};
+pub use possible::{Partly, Possible};
 pub(super) use program::Program;
 pub use scope::{ActionScope, PartyScope, Reach, Scoped};
 pub use sight::{Look, Sight};

@@ -3,9 +3,12 @@
 use std::cell::OnceCell;
 
 use super::authorize::Now;
-use super::cedar::{CompiledPolicy, Evaluation, Outcome, PolicyFailure, Scene, Scoped, Sight, Slice, Trace};
+use super::cedar::{
+    CompiledPolicy, Evaluation, Outcome, Partly, PolicyFailure, Scene, Scoped, Sight, Slice, Trace,
+};
 use super::question::Question;
 use super::slice;
+use super::unknown::Unknown;
 use super::validity::Validity;
 use super::world::World;
 
@@ -17,6 +20,7 @@ use super::world::World;
 pub struct Hearing<'h> {
     world: &'h World,
     scene: Scene<'h>,
+    unknown: &'h Unknown,
     /// None within if it cannot be made, which is a defect.
     slice: OnceCell<Option<Slice>>,
 }
@@ -24,13 +28,18 @@ pub struct Hearing<'h> {
 impl<'h> Hearing<'h> {
     /// Opens it. `sight` is what was looked at along the plans of all policies that will be heard.
     pub fn new(world: &'h World, question: &'h Question, sight: &'h Sight<'h>) -> Self {
-        let Question { principal, action, resource, context, .. } = question;
+        let Question { principal, action, resource, context, unknown, .. } = question;
         let scene = Scene { principal, action: &action.uid, resource, context, sight };
-        Self { world, scene, slice: OnceCell::new() }
+        Self { world, scene, unknown, slice: OnceCell::new() }
     }
 
     /// What the policy at a place says, whose scope covers the question.
     pub fn outcome(&self, place: u32) -> Outcome {
+        if !self.unknown.is_nothing()
+            && let Some(outcome) = self.assumed(place)
+        {
+            return outcome;
+        }
         match self.swiftly(place) {
             Some(true) => Outcome::Satisfied,
             Some(false) => Outcome::NotSatisfied,
@@ -39,6 +48,21 @@ impl<'h> Hearing<'h> {
                 _ => Outcome::Failed(PolicyFailure::internal()),
             },
         }
+    }
+
+    /// What the policy at a place is taken to say, if it reads what nobody knows.
+    fn assumed(&self, place: u32) -> Option<Outcome> {
+        let policy = self.world.generation.policy(place)?;
+        if !self.unknown.is_read(&policy.context) {
+            return None;
+        }
+        let swiftly = |conjunct: usize| {
+            let briefs = &self.world.generation.briefs;
+            self.scene.holds(briefs.conjuncts(briefs.get(place)?)?.nth(conjunct)??)
+        };
+        let cedars = || self.cedars();
+        let partly = Partly { unknown: self.unknown.members(), swiftly: &swiftly, cedars: &cedars };
+        Some(self.unknown.assume.outcome(policy.effect, policy.possible(&partly)))
     }
 
     /// Whether the policy at a place is satisfied, as far as that is certain without Cedar's evaluator.

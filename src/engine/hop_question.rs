@@ -110,7 +110,11 @@ impl<'q> HopQuestion<'q> {
         let hearing = Hearing::new(world, question, &sight);
         let Some(mut heard) = self.hear(&hearing, covering) else { return Ok(self.missing()) };
         heard.tally.doubt(|uid| world.built(uid).is_some() || question.supplied.contains(uid));
-        let validity = validity(&hearing, &reading, &heard.tally.errors, now);
+        let validity = if question.unknown.is_nothing() {
+            validity(&hearing, &reading, &heard.tally.errors, now)
+        } else {
+            Validity::unforeseen(now)
+        };
         let kept = if keep {
             heard.keep(validity, now, |errors| self.stamps(&sight, &hearing, errors))
         } else {

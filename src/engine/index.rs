@@ -118,6 +118,29 @@ impl ScopeIndex {
         found
     }
 
+    /// Places of the policies whose scopes cover a principal and an action, whatever they ask of the resource.
+    pub fn covering_principal(
+        &self,
+        principal: &PartyKeys,
+        action: (&EntityUid, Option<&BuiltEntity>),
+    ) -> Vec<u32> {
+        let actions: Vec<_> = self.keys.of_action(action).collect();
+        let asking = principal.iter().filter_map(|key| self.asking(*key)).flat_map(|(rows, _)| rows);
+        places(asking.filter(|row| actions.contains(&row.action)))
+    }
+
+    /// Places of the policies whose scopes cover an action and a resource, whatever they ask of the principal. Looks at all
+    /// of them.
+    pub fn covering_resource(
+        &self,
+        action: (&EntityUid, Option<&BuiltEntity>),
+        resource: &PartyKeys,
+    ) -> Vec<u32> {
+        let actions: Vec<_> = self.keys.of_action(action).collect();
+        let rows = self.rows.iter().filter(|row| actions.contains(&row.action));
+        places(rows.filter(|row| resource.contains(row.resource)))
+    }
+
     /// The policies that ask this of the principal, and what the first of them asks of the resource; none if there are none.
     fn asking(&self, principal: Key) -> Option<(&[Row], Key)> {
         let at = usize::try_from(principal.0).ok()?;
@@ -126,6 +149,13 @@ impl ScopeIndex {
         let rows = self.rows.get(start..end)?;
         Some((rows, rows.first()?.resource))
     }
+}
+
+fn places<'r>(rows: impl Iterator<Item = &'r Row>) -> Vec<u32> {
+    let mut places: Vec<_> = rows.map(|row| row.place).collect();
+    places.sort_unstable();
+    places.dedup();
+    places
 }
 
 /// The places of those that ask of the action and the resource what these fulfil.

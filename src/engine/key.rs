@@ -27,7 +27,8 @@ const USUAL_BYTES: usize = 512;
 pub struct Key(Arc<[u8]>);
 
 impl Key {
-    /// The key of a question whose chain is filled in, and whose time is not. None if it would be too long.
+    /// The key of a question whose chain is filled in, and whose time is not. None if it would be too long, or not all of it
+    /// is known.
     pub fn of(generation: &Generation, question: &Question) -> Option<Self> {
         // Taken apart, so that a new field cannot be forgotten here.
         let Question {
@@ -44,7 +45,12 @@ impl Key {
             touched: _,
             // Of whom it shows, policies see what is in the context.
             shown: _,
+            unknown,
         } = question;
+        // What is taken for granted of such a question was never decided.
+        if !unknown.is_nothing() {
+            return None;
+        }
         let mut bytes = Vec::with_capacity(USUAL_BYTES);
         let plan = generation.key_plans.get(&action.uid, principal.type_name(), resource.type_name());
         match plan {

@@ -1,7 +1,7 @@
 //! The law of evaluation: prepared policies decide exactly what Cedar's own `Authorizer` decides, reasons and errors
 //! included; from index and slice, on the language's published corpus and on generated worlds.
 
-mod generated;
+pub(super) mod generated;
 mod keys;
 mod stamps;
 
@@ -33,6 +33,7 @@ use super::question::Question;
 use super::slice;
 use super::soak_for_tests;
 use super::supplied::Supplied;
+use super::unknown::Unknown;
 use super::world::World;
 
 /// Allow or deny, satisfied policies of that side, and policies that failed.
@@ -52,8 +53,13 @@ fn world_of(policies: &PolicySet, stored: &Entities) -> World {
     world_beside(&BARE, policies, stored)
 }
 
+/// The world of a schema alone.
+pub(super) fn world_of_schema(schema: &str) -> World {
+    bare(vec![SourceFile { name: "s.cedarschema".into(), bytes: schema.as_bytes().into() }])
+}
+
 /// The world that these policies and entities are, beside the schema of another.
-fn world_beside(beside: &World, policies: &PolicySet, stored: &Entities) -> World {
+pub(super) fn world_beside(beside: &World, policies: &PolicySet, stored: &Entities) -> World {
     let mut store = EntityStore::default();
     for entity in stored.iter() {
         let (parents, attributes, tags) = entities::parts(entity).unwrap();
@@ -78,6 +84,7 @@ fn question_of(request: &Request) -> Question {
         supplied: Supplied::default(),
         touched: Vec::new(),
         shown: Shown::default(),
+        unknown: Unknown::default(),
     }
 }
 

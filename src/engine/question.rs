@@ -17,6 +17,7 @@ use super::guard::{MAX_CONTEXT_BYTES, MAX_REFERRING_DEPTH, MAX_VALUE_DEPTH};
 use super::request::{AuthzRequest, InvalidRequest};
 use super::supplied::{self, Supplied};
 use super::token;
+use super::unknown::Unknown;
 use super::world::World;
 
 /// A request as one world understands it.
@@ -40,6 +41,8 @@ pub struct Question {
     pub touched: Vec<EntityUid>,
     /// On whose behalf the principal acts, as far as the caller shows it.
     pub shown: Shown,
+    /// What of the context nobody knows. Of a question that is decided for somebody, nothing.
+    pub unknown: Unknown,
 }
 
 impl Question {
@@ -48,6 +51,18 @@ impl Question {
     /// # Errors
     /// [`InvalidRequest`] at the first field that cannot be.
     pub fn of(world: &World, request: &AuthzRequest) -> Result<Self, InvalidRequest> {
+        Self::with_unknown(world, request, &Unknown::default())
+    }
+
+    /// Understands a request of which not everything is known: for searches alone, which ask what could be allowed.
+    ///
+    /// # Errors
+    /// As [`Question::of`].
+    pub(super) fn with_unknown(
+        world: &World,
+        request: &AuthzRequest,
+        unknown: &Unknown,
+    ) -> Result<Self, InvalidRequest> {
         let catalog = &world.generation.catalog;
         if catalog.strictness != Strictness::Full {
             return Self::in_language(world, request);
@@ -57,8 +72,11 @@ impl Question {
         let resource = catalog.uid(&request.resource, "resource")?;
         let asked = catalog.action_named(&request.action)?;
         let action = deciding_action(catalog, asked, &resource)?;
-        let (mut context, mut references) = convert_context(catalog, &action, request)?;
-        if let Some(input) = convert_arguments(catalog, &action, asked, request)? {
+        let unknown = unknown.of_action(&action, request);
+        let (mut context, mut references) = convert_context(catalog, &action, request, &unknown)?;
+        if !unknown.covers_input()
+            && let Some(input) = convert_arguments(catalog, &action, asked, request)?
+        {
             context.insert("input", CedarValue::record(input));
         }
         token::fill(catalog, &action, &mut context, request.subject.as_deref())?;
@@ -69,7 +87,7 @@ impl Question {
         }
         references.extend(supplied.references.iter().cloned());
         let role = None;
-        Ok(Self { principal, action, resource, context, references, role, supplied, touched, shown })
+        Ok(Self { principal, action, resource, context, references, role, supplied, touched, shown, unknown })
     }
 }
 
@@ -86,7 +104,7 @@ pub(super) fn decided_by(
 }
 
 /// A tool that has a typed action is decided by it, whatever the caller named (C7).
-fn deciding_action(
+pub(super) fn deciding_action(
     catalog: &Catalog,
     asked: &Arc<ActionType>,
     resource: &EntityUid,
@@ -112,6 +130,7 @@ fn convert_context(
     catalog: &Catalog,
     action: &ActionType,
     request: &AuthzRequest,
+    unknown: &Unknown,
 ) -> Result<(CedarRecord, Vec<EntityUid>), InvalidRequest> {
     let size: usize = request.context.iter().map(|(name, value)| name.len() + value.size()).sum();
     if size > MAX_CONTEXT_BYTES {
@@ -123,7 +142,7 @@ fn convert_context(
         return Err(InvalidRequest::field(format!("context.{name}"), message));
     }
     let mut converter = Converter::new(catalog, request.context_form, "context");
-    let context = converter.record(&request.context, &action.supplied)?;
+    let context = converter.record(&request.context, &unknown.left_out_of(&action.supplied))?;
     Ok((context, converter.references))
 }
 

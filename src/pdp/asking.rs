@@ -9,16 +9,18 @@ use crate::audit::record::{Mode, Surface};
 use crate::engine::authorize::Now;
 use crate::engine::catalog::Domain;
 use crate::engine::datum::Reference;
+use crate::engine::request::AuthzRequest;
 use crate::identity::callers::Unauthenticated;
 use crate::identity::rights::Asking;
 use crate::store::Published;
 
 impl Pdp {
-    /// Whether the caller may ask this, and somebody still vouches for it.
+    /// Whether the caller may ask this question on these terms, and somebody still vouches for it.
     pub(super) fn entitled(
         &self,
         call: &Call,
         asked: &Asked,
+        question: &AuthzRequest,
         published: &Published,
         now: Now,
     ) -> Result<(), Refused> {
@@ -30,7 +32,6 @@ impl Pdp {
         if call.surface == Surface::Control {
             return Ok(());
         }
-        let question = &asked.question;
         let principal = declared(&question.principal);
         let action = action(&published.world.generation.catalog.domain, &question.action);
         let resource_type = spelling(&question.resource.type_name);

@@ -17,7 +17,7 @@ pub(super) const LOG: usize = 16;
 /// Bytes of what is authenticated: version, hash, log and sequence.
 const BODY: usize = 1 + HASH + LOG + 8;
 /// Bytes of the tag after it.
-const TAG: usize = 16;
+pub(super) const TAG: usize = 16;
 
 /// What revisions are authenticated with.
 #[derive(Clone)]
@@ -131,6 +131,22 @@ impl Signer {
     pub(super) fn check(&self, revision: &str, served: u64) -> Result<Named, RevisionError> {
         let named = self.read(revision)?;
         if named.sequence > served { Err(RevisionError::Ahead) } else { Ok(named) }
+    }
+
+    /// The tag of bytes that are no revision: of those that a caller hands back. `purpose` is one byte, and no version of
+    /// revisions.
+    pub(super) fn tag(&self, purpose: u8, bytes: &[u8]) -> [u8; TAG] {
+        let mut mac = self.mac(&[purpose]);
+        mac.update(bytes);
+        let whole = mac.finalize().into_bytes();
+        whole.first_chunk().copied().unwrap_or([0; TAG])
+    }
+
+    /// Whether that is the tag of these bytes.
+    pub(super) fn is_tag(&self, purpose: u8, bytes: &[u8], tag: &[u8]) -> bool {
+        let mut mac = self.mac(&[purpose]);
+        mac.update(bytes);
+        tag.len() == TAG && mac.verify_truncated_left(tag).is_ok()
     }
 
     fn mac(&self, body: &[u8]) -> Hmac<Sha256> {

@@ -5,7 +5,9 @@
 //! the one that names the generation has one value at a time.
 
 mod cache;
+mod checks;
 mod outcomes;
+mod searches;
 mod subjects;
 
 use std::sync::{Mutex, PoisonError};
@@ -26,7 +28,10 @@ use crate::audit::tree::witness::WitnessState;
 use crate::engine::decision::Effect;
 use cache::CacheMetrics;
 pub use cache::{Bypass, Verification};
+use checks::CHECKS;
+pub use checks::CheckOutcome;
 pub use outcomes::OutcomeMetrics;
+pub use searches::SearchMetrics;
 use subjects::SubjectMetrics;
 
 /// Upper bounds of the latency buckets, in seconds: a hit takes about a microsecond.
@@ -45,22 +50,6 @@ const SURFACES: [(Surface, &str); 6] = [
     (Surface::Control, "control"),
 ];
 
-/// What came of deciding once more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CheckOutcome {
-    /// Cedar's own authorizer decides the same.
-    Same,
-    /// It does not: a defect.
-    Different,
-    /// There was nothing to compare.
-    Uncompared,
-    /// Another was being checked.
-    Skipped,
-}
-
-/// In the order of [`CheckOutcome`].
-const CHECKS: [&str; 4] = ["same", "different", "uncompared", "skipped"];
-
 /// The numbers of one process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -72,6 +61,7 @@ pub struct Metrics {
     subjects: SubjectMetrics,
     cache: CacheMetrics,
     outcomes: OutcomeMetrics,
+    searches: SearchMetrics,
     checks: Vec<IntCounter>,
     observed: Mutex<ObservedMetrics>,
 }
@@ -131,6 +121,7 @@ impl Metrics {
             subjects: SubjectMetrics::new(&registry)?,
             cache: CacheMetrics::new(&registry)?,
             outcomes: OutcomeMetrics::new(&registry)?,
+            searches: SearchMetrics::new(&registry)?,
             panics: counter(&registry, "pdp_panics_total", "Requests that met a defect.")?,
             observed: Mutex::new(ObservedMetrics::new(&registry)?),
             registry,
@@ -177,6 +168,11 @@ impl Metrics {
     /// What outcomes of decisions count.
     pub fn outcomes(&self) -> &OutcomeMetrics {
         &self.outcomes
+    }
+
+    /// What searches count.
+    pub fn searches(&self) -> &SearchMetrics {
+        &self.searches
     }
 
     /// Counts a decision of the sample.

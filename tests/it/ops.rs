@@ -105,6 +105,10 @@ pdp_refusals_total{code,surface}
 pdp_reloads_total{outcome}
 pdp_revocation_problems
 pdp_revocations
+pdp_search_candidates_total{outcome,sought}
+pdp_search_seconds_bucket{sought,le}
+pdp_search_seconds_count{sought}
+pdp_search_seconds_sum{sought}
 pdp_serving_last_known_good
 pdp_serving_stale
 pdp_suspensions

@@ -1,7 +1,7 @@
 //! Evaluating prepared policies: scope, then conjuncts, keeping what decided.
 
 use cedar_policy::EntityUid;
-use cedar_policy_core::ast::{self, EntityUIDEntry, Expr, Literal, ValueKind};
+use cedar_policy_core::ast::{self, EntityUIDEntry, Expr, Literal, SlotEnv, ValueKind};
 use cedar_policy_core::evaluator::{EvaluationError, Evaluator};
 use cedar_policy_core::extensions::Extensions;
 
@@ -171,13 +171,18 @@ impl<'a> Evaluation<'a> {
     }
 
     fn condition(&self, policy: &CompiledPolicy, condition: &Condition) -> Result<bool, PolicyFailure> {
-        let value = self.evaluator.interpret(&condition.expression, &policy.slots)?;
+        self.holds(&condition.expression, &policy.slots)
+    }
+
+    /// Whether an expression holds, as an operand of `&&` does.
+    pub(super) fn holds(&self, expression: &Expr, slots: &SlotEnv) -> Result<bool, PolicyFailure> {
+        let value = self.evaluator.interpret(expression, slots)?;
         match value.value_kind() {
             ValueKind::Lit(Literal::Bool(holds)) => Ok(*holds),
             // Not a boolean: Cedar words that error, for an operand of `&&`.
             _ => {
-                let conjunction = Expr::and(condition.expression.as_ref().clone(), Expr::val(true));
-                let value = self.evaluator.interpret(&conjunction, &policy.slots)?;
+                let conjunction = Expr::and(expression.clone(), Expr::val(true));
+                let value = self.evaluator.interpret(&conjunction, slots)?;
                 Ok(matches!(value.value_kind(), ValueKind::Lit(Literal::Bool(true))))
             }
         }

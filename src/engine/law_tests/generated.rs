@@ -6,7 +6,7 @@ use proptest::sample::select;
 use serde_json::{Value, json};
 
 /// What generated worlds are typed by, where they are.
-pub(super) const SCHEMA: &str = r#"
+pub(in crate::engine) const SCHEMA: &str = r#"
 namespace N {
   type Team = { lead: User, refs: Set<User>, note?: String };
   entity Group in [Group] = { level?: Long };
@@ -135,7 +135,7 @@ fn scope() -> impl Strategy<Value = (String, String, String)> {
 }
 
 /// A policy's text.
-pub(super) fn policy() -> impl Strategy<Value = String> {
+pub(in crate::engine) fn policy() -> impl Strategy<Value = String> {
     let clause = (any::<bool>(), test())
         .prop_map(|(when, test)| format!(" {} {{ {test} }}", if when { "when" } else { "unless" }));
     (any::<bool>(), scope(), proptest::collection::vec(clause, 1..3)).prop_map(
@@ -147,7 +147,7 @@ pub(super) fn policy() -> impl Strategy<Value = String> {
 }
 
 /// A template's links, as static texts would say them: slots in every place that takes one.
-pub(super) fn link() -> impl Strategy<Value = (String, EntityUid, EntityUid)> {
+pub(in crate::engine) fn link() -> impl Strategy<Value = (String, EntityUid, EntityUid)> {
     let slots = select(
         &[
             "principal == ?principal, action, resource in ?resource",
@@ -169,7 +169,7 @@ fn to(kind: &str, id: &str) -> Value {
 }
 
 /// Stored entities: a hierarchy without cycles, some parents and references leading nowhere.
-pub(super) fn entities() -> impl Strategy<Value = Entities> {
+pub(in crate::engine) fn entities() -> impl Strategy<Value = Entities> {
     let numbers = proptest::collection::vec(0_usize..1_000, 200);
     numbers.prop_map(|numbers| {
         let mut numbers = numbers.into_iter().cycle();
@@ -228,7 +228,7 @@ pub(super) fn entities() -> impl Strategy<Value = Entities> {
 }
 
 /// Who asks, for what, of what, and with which context.
-pub(super) fn request() -> impl Strategy<Value = (EntityUid, EntityUid, EntityUid, Value)> {
+pub(in crate::engine) fn request() -> impl Strategy<Value = (EntityUid, EntityUid, EntityUid, Value)> {
     let context = (any::<bool>(), 0_i64..4, select(&["a", "", "b"][..]), 0_usize..8, 0_usize..8).prop_map(
         |(flag, count, key, who, about)| {
             let mut context = json!({"flag": flag, "count": count, "key": key, "who": to("User", USERS[who]),
@@ -246,7 +246,7 @@ pub(super) fn request() -> impl Strategy<Value = (EntityUid, EntityUid, EntityUi
 }
 
 /// Those of the policies that Cedar's strict validator accepts.
-pub(super) fn validated(policies: &[String]) -> PolicySet {
+pub(in crate::engine) fn validated(policies: &[String]) -> PolicySet {
     let schema = Schema::from_cedarschema_str(SCHEMA).unwrap().0;
     let validator = Validator::new(schema);
     let mut accepted = PolicySet::new();

@@ -13,6 +13,7 @@ use crate::engine::datum::{Datum, Reference};
 use crate::engine::delegation::shown::Shown;
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::supplied::Supplied;
+use crate::engine::unknown::Unknown;
 use crate::engine::world::World;
 
 impl Question {
@@ -44,6 +45,7 @@ impl Question {
             supplied: Supplied::default(),
             touched: Vec::new(),
             shown: Shown::default(),
+            unknown: Unknown::default(),
         })
     }
 }

@@ -1,0 +1,47 @@
+"""The filesystem server's tools under policies of their own, for the integrations' tests."""
+
+from __future__ import annotations
+
+from questions import SESSION, grant
+from service import REPOSITORY, Service, small_service
+
+from mandate_client import agent, delegation
+from mandate_client.tool_calls import Facts, Subject
+
+FACTS = Facts(session=SESSION, touches=[])
+ANA_BOT = Subject(principal=agent("code-bot"), delegations=[delegation("files")])
+
+# The policies about tools without their definitions' digests: these tools are not those that were imported.
+POLICY = """
+@id("read") permit (principal, action in Mandate::Action::"call_tool", resource)
+when { resource in Mandate::Toolset::"read-only" && resource != Mandate::Tool::"filesystem/directory_tree" };
+@id("write") permit (principal, action == Mandate::Action::"filesystem/write_file", resource);
+@id("workspace") @reason("Write below /workspace only.")
+forbid (principal is Mandate::Agent, action == Mandate::Action::"filesystem/write_file", resource)
+unless { context.input.path like "/workspace/*" };
+@id("list") permit (principal, action == Mandate::Action::"list_tools", resource);
+@id("notes") permit (principal, action == Mandate::Action::"read_resource", resource)
+when { context.uri == "notes://today" };
+"""
+
+SCHEMA = (
+    ""
+    if "read_resource" in (REPOSITORY / "schemas/mandate.cedarschema").read_text()
+    else """
+namespace Mandate {
+  action read_resource appliesTo { principal: [User, Agent], resource: [ToolServer],
+    context: { now: datetime, delegation: Chain, token?: Token, session: Session, uri: String } };
+  action get_prompt appliesTo { principal: [User, Agent], resource: [ToolServer],
+    context: { now: datetime, delegation: Chain, token?: Token, session: Session, prompt: String } };
+}
+"""
+)
+
+
+GRANT = grant(
+    "files", to="code-bot", actions=["call_tool", "list_tools", "read_resource", "get_prompt"], server="filesystem"
+)
+
+
+def files_service() -> Service:
+    return small_service(policy=POLICY, schema=SCHEMA, grants=GRANT)

@@ -1,0 +1,91 @@
+//! A search, as it is written down: what was asked, and how much was found. Of what was found there is a digest.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Result;
+use uuid::Uuid;
+
+use super::fields::Facts;
+use super::json::{Each, Object, Uid};
+use super::line::{Encoder, Head, facts, microseconds};
+use super::record::{Evidence, Surface};
+use crate::engine::catalog::ActionType;
+use crate::engine::request::AuthzRequest;
+
+/// A page of a search.
+#[derive(Debug)]
+pub struct SearchRecord {
+    /// The answer's id.
+    pub id: Uuid,
+    /// When it was answered.
+    pub at: SystemTime,
+    /// How the question came.
+    pub surface: Surface,
+    /// Who asked.
+    pub caller: Arc<str>,
+    /// The caller's own id of the request; may be empty.
+    pub request_id: String,
+    /// Name of the world that decided.
+    pub revision: Arc<str>,
+    /// Hash of the generation that decided.
+    pub generation: Arc<str>,
+    /// `actions`, `resources` or `principals`.
+    pub sought: &'static str,
+    /// What was asked. Of the part that was searched for, the type counts.
+    pub request: AuthzRequest,
+    /// The action that was asked about, if one was: it says what may be told. None of it is queued.
+    pub action: Option<Arc<ActionType>>,
+    /// Of what is queued: what the question brought, as it is written down.
+    pub facts: Facts,
+    /// Of what is queued: digest of the subject's token.
+    pub token_digest: Option<String>,
+    /// How many candidates were looked at.
+    pub examined: usize,
+    /// How many were found.
+    pub found: usize,
+    /// How many of these could be allowed, and need not be.
+    pub possible: usize,
+    /// Digest of the names that were found, in their order, as a list of `{"type", "id"}` (RFC 8785).
+    pub found_digest: String,
+    /// Whether there are further pages.
+    pub more: bool,
+    /// How long it took.
+    pub latency: Duration,
+    /// What the caller wants remembered.
+    pub evidence: Option<Box<Evidence>>,
+}
+
+impl Encoder {
+    pub(super) fn search(&self, record: &SearchRecord, out: &mut Vec<u8>) -> Result<()> {
+        let mut line = Object::begin(out);
+        let SearchRecord { id, at, surface, caller, request_id, sought, request, .. } = record;
+        self.head(
+            &mut line,
+            &Head { kind: "search", id: *id, at: *at, surface: *surface, caller, request_id },
+        )?;
+        line.text("revision", &record.revision)?;
+        line.text("generation", &record.generation)?;
+        line.member("latency_us", &microseconds(record.latency))?;
+        if let Some(evidence) = &record.evidence {
+            line.member("evidence", evidence)?;
+            line.text("trace_id", evidence.trace_id().unwrap_or_default())?;
+        }
+        line.plain("sought", sought);
+        let AuthzRequest { principal, action, resource, delegations, entities, .. } = request;
+        for (name, party) in [("principal", principal), ("action", action), ("resource", resource)] {
+            line.member(name, &Uid::Asked(party))?;
+        }
+        if !delegations.is_empty() {
+            line.member("delegations", &Each(delegations.iter().map(Uid::Asked)))?;
+        }
+        facts(&mut line, &record.facts, record.token_digest.as_deref(), entities)?;
+        line.member("examined", &record.examined)?;
+        line.member("found", &record.found)?;
+        line.member("possible", &record.possible)?;
+        line.text("found_digest", &record.found_digest)?;
+        line.member("more", &record.more)?;
+        line.end();
+        Ok(())
+    }
+}
