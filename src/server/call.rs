@@ -15,6 +15,7 @@ use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
+use super::ext_authz;
 use super::identified::{Identified, nobody};
 use super::{protocol, status};
 use crate::audit::record::Surface;
@@ -76,6 +77,7 @@ impl Underway {
         let (surface, limit) = match method {
             Some("AuthorizeBatch") => (Surface::Batch, Some(MAX_CALL)),
             Some("AuthorizeStream") => (Surface::Stream, None),
+            None if request.uri().path() == ext_authz::CHECK => (Surface::ExtAuthz, Some(MAX_CALL)),
             _ => (Surface::Grpc, Some(MAX_CALL)),
         };
         let span = match (asked, limit) {
@@ -83,7 +85,8 @@ impl Underway {
             (asked, limit) => asked.or(limit),
         };
         // What neither asks for a decision nor tells of one leaves no record.
-        let decides = matches!(method, Some("Authorize" | "AuthorizeBatch" | "AuthorizeStream"));
+        let decides = matches!(method, Some("Authorize" | "AuthorizeBatch" | "AuthorizeStream"))
+            || surface == Surface::ExtAuthz;
         let silent = !decides && request.uri().path() != REPORT_OUTCOME;
         let deadline = span.map(|span| Instant::now() + span);
         Self { deadline, caller: nobody(), identified: None, surface, recorded: AtomicBool::new(silent) }
