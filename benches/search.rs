@@ -58,8 +58,8 @@ fn tools(grants: usize, digests: bool) -> Search {
         Reference::new("Mandate::Action", "call_tool"),
         Reference::new("Mandate::Tool", ""),
     );
-    let Datum::Record(context) = serde_json::from_str(SESSION).unwrap() else { panic!("an object") };
-    question.context = context;
+    let context: Datum = serde_json::from_str(SESSION).unwrap();
+    question.context = context.members().unwrap().to_vec();
     let leaf = grants.checked_sub(1);
     question
         .delegations

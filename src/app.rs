@@ -26,6 +26,7 @@ use crate::pdp::{Pdp, SampledCheck};
 use crate::server::administrators::Administrators;
 use crate::server::authzen;
 use crate::server::control_token::Token;
+use crate::server::ext_authz;
 use crate::server::ops::Readiness;
 use crate::server::report::ServiceReport;
 use crate::server::tls::Tls;
@@ -62,6 +63,8 @@ pub struct Bound {
     tls: Option<Tls>,
     follower: Follower,
     shutdown: Shutdown,
+    /// What is said of the requests that Envoy asks about, if it may ask.
+    envoy: Option<ext_authz::Settings>,
     /// Ends when dropped.
     _indexing: Option<Indexing>,
     /// Last, so that it is given up last.
@@ -152,6 +155,7 @@ pub async fn bind(config: &Config) -> Result<Bound, StartError> {
 /// [`StartError`]; nothing has been served.
 pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bound, StartError> {
     config.check_exposure()?;
+    let envoy = config.ext_authz.as_ref().map(|envoy| parts::envoy(envoy, &config.options.domain));
     let data = DataDir::open(&config.data_directory)?;
     let Doors { callers, tls, follower, warnings: of_callers, keepers: of_issuers } = callers::open(config)?;
     let administrators = if config.callers.control {
@@ -203,6 +207,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         tls,
         follower,
         shutdown: config.shutdown,
+        envoy,
         _indexing: indexing,
         _data: data,
     })

@@ -7,6 +7,7 @@ mod authzen;
 mod callers;
 #[cfg(test)]
 mod config_tests;
+mod ext_authz;
 mod fields;
 mod issuers;
 mod log;
@@ -32,6 +33,7 @@ use crate::identity::issuer::IssuerConfig;
 use crate::store::directory::Folders;
 pub use authzen::AuthzenConfig;
 pub use callers::{CallersConfig, SpiffeTrust, TlsFiles};
+pub use ext_authz::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
 pub use fields::{LogDisclose, LogFields};
 use written::Written;
 
@@ -78,6 +80,8 @@ pub struct Config {
     pub authzen: AuthzenConfig,
     /// Serve callers that have not authenticated on addresses other hosts can reach.
     pub insecure_unauthenticated_callers: bool,
+    /// What is said of the requests that Envoy asks about; none: Envoy is not served.
+    pub ext_authz: Option<ExtAuthzConfig>,
 }
 
 /// Addresses to listen on; port 0 takes a free one.
@@ -245,6 +249,14 @@ pub enum ConfigError {
         place: usize,
         /// The key.
         key: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// What is written of the requests that Envoy asks about says nothing, or contradicts itself.
+    #[error("`ext_authz.{key}` {problem}")]
+    ExtAuthz {
+        /// The key.
+        key: String,
         /// What is wrong, and what would be right.
         problem: String,
     },

@@ -1,4 +1,5 @@
-//! What an MCP server says about its tools, written in Cedar.
+//! MCP in the agent domain's words: what a server says about its tools, written in Cedar, and what a request does
+//! ([`message`], [`methods`]).
 //!
 //! [`import`] reads the answer to `tools/list` and gives back texts: entities for every tool and, for the tools whose
 //! arguments someone wants to govern, typed actions. It reads and writes no files.
@@ -14,6 +15,8 @@ mod hints;
 mod input_schema;
 mod input_type;
 mod json_path;
+pub mod message;
+pub mod methods;
 mod near_names;
 mod object_schema;
 mod options;

@@ -46,7 +46,8 @@ impl Bound {
     pub async fn run(self, mut stops: mpsc::Receiver<Stop>) -> Result<(), StartError> {
         let (stopping, stopped) = watch::channel(false);
         let (closing, closed) = watch::channel(false);
-        let (grpc, health) = server::grpc::router(Arc::clone(&self.pdp), stopped.clone()).await?;
+        let envoy = self.envoy;
+        let (grpc, health) = server::grpc::router(Arc::clone(&self.pdp), envoy, stopped.clone()).await?;
         let mut http = server::authzen::router(Arc::clone(&self.pdp), self.authzen);
         // A page in a browser has no certificate that is trusted, and no token.
         if self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none() {

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, GenerationRecord, Mode, Overflow, Salts};
 use crate::config::{AuthzenConfig, Config, Listen, Log, LogDisclose, LogFields, LogMode, LogOverflow};
+use crate::config::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
+use crate::engine::catalog::Domain;
+use crate::engine::datum::Datum;
 use crate::engine::progress::Progress;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::identity::subjects::Subjects;
 use crate::server::authzen::{Names, Settings};
+use crate::server::ext_authz::{self, PrincipalSource, Protocol};
 use crate::server::report::{Gates, Listeners, ServiceReport};
 use crate::server::tls::Tls;
 use crate::store::Store;
@@ -100,6 +104,32 @@ pub(super) fn authzen(config: &Config) -> Settings {
 pub(super) fn anonymous(config: &Config) -> Caller {
     let name = if config.insecure_unauthenticated_callers { "anonymous" } else { "anonymous-loopback" };
     Caller::anonymous(name)
+}
+
+/// What Envoy's requests are read by.
+pub(super) fn envoy(config: &ExtAuthzConfig, domain: &Domain) -> ext_authz::Settings {
+    ext_authz::Settings {
+        protocol: config.protocol.map(|protocol| match protocol {
+            ExtAuthzProtocol::Mcp => Protocol::Mcp,
+            ExtAuthzProtocol::Http => Protocol::Http,
+        }),
+        server: config.server.clone(),
+        principal: config.principal.map(|principal| match principal {
+            ExtAuthzPrincipal::Token => PrincipalSource::Token,
+            ExtAuthzPrincipal::Peer => PrincipalSource::Peer,
+            ExtAuthzPrincipal::Header => PrincipalSource::Header,
+            ExtAuthzPrincipal::Fixed => PrincipalSource::Fixed,
+        }),
+        fixed: config.fixed.clone(),
+        token_header: config.token_header.clone(),
+        principal_header: config.principal_header.clone(),
+        peers: config.peers.clone(),
+        delegation: config.delegation.clone(),
+        delegation_header: config.delegation_header.clone(),
+        digest_approved: config.digest_approved,
+        context: config.context.iter().map(|(name, value)| (name.clone(), Datum::of_json(value))).collect(),
+        domain: domain.clone(),
+    }
 }
 
 /// What the service says of who may ask.

@@ -149,6 +149,9 @@ pub enum Surface {
     Stream,
     /// AuthZEN.
     Authzen,
+    /// Envoy's `ext_authz`.
+    #[serde(rename = "ext_authz")]
+    ExtAuthz,
     /// The control listener.
     Control,
 }

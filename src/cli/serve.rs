@@ -168,8 +168,9 @@ fn announce(bound: &Bound, config: &Config, started: Instant) {
     if let Some(warning) = unusual(&bound.loader.status()) {
         anstream::eprintln!("{BAD}WARNING{BAD:#}: {warning}");
     }
+    let envoy = if config.ext_authz.is_some() { ", ext_authz" } else { "" };
     anstream::eprintln!(
-        "{GOOD}gRPC{GOOD:#}    {}  {FAINT}mandate.v1, health, reflection{FAINT:#}",
+        "{GOOD}gRPC{GOOD:#}    {}  {FAINT}mandate.v1{envoy}, health, reflection{FAINT:#}",
         addresses.data
     );
     let scheme = if config.tls.is_some() { "https" } else { "http" };

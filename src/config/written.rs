@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::authzen;
 use super::callers::{self, TlsFiles};
+use super::ext_authz;
 use super::issuers::{self, WrittenIssuer};
 use super::log::DecisionLog;
 use super::{Config, ConfigError, Listen, LogFormat, Overrides};
@@ -39,6 +40,7 @@ pub(super) struct Written {
     callers: callers::Written,
     control: callers::Control,
     issuers: Vec<WrittenIssuer>,
+    ext_authz: Option<ext_authz::Written>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -216,6 +218,7 @@ impl Written {
             data_directory,
             issuers: issuers::meaning("issuers", self.issuers)?,
             insecure_unauthenticated_callers,
+            ext_authz: self.ext_authz.map(ext_authz::Written::meaning).transpose()?,
         };
         config.check_ranges().map(|()| config)
     }

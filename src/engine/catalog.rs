@@ -44,8 +44,7 @@ pub struct Domain {
 impl Domain {
     /// The shipped domain's names, in a namespace.
     pub fn in_namespace(namespace: &str) -> Self {
-        let name =
-            |base: &str| if namespace.is_empty() { base.to_owned() } else { format!("{namespace}::{base}") };
+        let name = |base: &str| within(namespace, base);
         Self {
             namespace: namespace.to_owned(),
             user: name("User"),
@@ -61,11 +60,17 @@ impl Domain {
 impl Domain {
     /// Type of an action whose type a request leaves empty (C8).
     pub fn action_type(&self) -> String {
-        match self.namespace.as_str() {
-            "" => "Action".to_owned(),
-            namespace => format!("{namespace}::Action"),
-        }
+        self.in_own_namespace("Action")
     }
+
+    /// A type of the domain's namespace.
+    pub fn in_own_namespace(&self, base: &str) -> String {
+        within(&self.namespace, base)
+    }
+}
+
+fn within(namespace: &str, base: &str) -> String {
+    if namespace.is_empty() { base.to_owned() } else { format!("{namespace}::{base}") }
 }
 
 /// Names a generation, with the rest of its options: names of delegations that are the namespace's own leave no trace, for

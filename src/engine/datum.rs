@@ -112,6 +112,24 @@ impl Datum {
         }
     }
 
+    /// JSON as a value.
+    pub fn of_json(value: &serde_json::Value) -> Self {
+        use serde_json::Value;
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => match number.as_i64() {
+                Some(whole) => Self::Long(whole),
+                None => Self::Number(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Value::String(text) => Self::String(text.clone()),
+            Value::Array(elements) => Self::List(elements.iter().map(Self::of_json).collect()),
+            Value::Object(members) => Self::Record(
+                members.iter().map(|(name, value)| (name.clone(), Self::of_json(value))).collect(),
+            ),
+        }
+    }
+
     /// The value as JSON, where JSON can say it: for checking against a JSON Schema and for digests.
     ///
     /// Whole numbers within ±(2^53−1) become JSON integers however they were written, so that `Struct`'s `3.0` and

@@ -61,15 +61,15 @@ impl OwnPrincipal {
     }
 
     fn is(&self, caller: &str, principal: &Reference) -> bool {
-        if principal.type_name != self.type_name {
-            return false;
-        }
+        principal.type_name == self.type_name && self.id_of(caller) == Some(&principal.id)
+    }
+
+    /// The id of the principal that a caller of this name is.
+    fn id_of<'a>(&'a self, caller: &'a str) -> Option<&'a str> {
         match (&self.rest, caller.strip_prefix(&self.before)) {
-            (Rest::Named(id), Some("")) => principal.id == *id,
-            (Rest::Wildcard, Some(rest)) => {
-                !rest.is_empty() && !rest.contains(['/', '#']) && principal.id == rest
-            }
-            _ => false,
+            (Rest::Named(id), Some("")) => Some(id),
+            (Rest::Wildcard, Some(rest)) => (!rest.is_empty() && !rest.contains(['/', '#'])).then_some(rest),
+            _ => None,
         }
     }
 }
@@ -85,6 +85,12 @@ impl OwnPrincipals {
     #[must_use]
     pub fn is_own(&self, caller: &Caller, principal: &Reference) -> bool {
         self.0.iter().any(|entry| entry.is(caller.name(), principal))
+    }
+
+    /// The principal that whoever has this name is, by the first entry that says so.
+    #[must_use]
+    pub fn principal(&self, name: &str) -> Option<Reference> {
+        self.0.iter().find_map(|entry| Some(Reference::new(entry.type_name.as_str(), entry.id_of(name)?)))
     }
 }
 

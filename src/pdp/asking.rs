@@ -87,6 +87,7 @@ fn surface(surface: Surface) -> &'static str {
         Surface::Batch => "batch",
         Surface::Stream => "stream",
         Surface::Authzen => "authzen",
+        Surface::ExtAuthz => "ext_authz",
         Surface::Control => "control",
     }
 }

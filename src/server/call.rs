@@ -15,6 +15,7 @@ use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
+use super::ext_authz;
 use super::identified::{Identified, nobody};
 use super::{protocol, status};
 use crate::audit::record::Surface;
@@ -78,6 +79,7 @@ impl Underway {
         let (surface, limit) = match method {
             Some("AuthorizeBatch") => (Surface::Batch, Some(MAX_CALL)),
             Some("AuthorizeStream") => (Surface::Stream, None),
+            None if request.uri().path() == ext_authz::CHECK => (Surface::ExtAuthz, Some(MAX_CALL)),
             _ => (Surface::Grpc, Some(MAX_CALL)),
         };
         let span = match (asked, limit) {
@@ -86,6 +88,7 @@ impl Underway {
         };
         // What neither asks for a decision nor tells of one leaves no record.
         let decides = matches!(method, Some("Authorize" | "AuthorizeBatch" | "AuthorizeStream"))
+            || surface == Surface::ExtAuthz
             || request.uri().path().starts_with(SEARCH);
         let silent = !decides && request.uri().path() != REPORT_OUTCOME;
         let deadline = span.map(|span| Instant::now() + span);

@@ -16,7 +16,7 @@ use super::pb::decision_log_service_server::DecisionLogServiceServer;
 use super::pb::search_service_server::SearchServiceServer;
 use super::search::{self, Searches};
 use super::stream::Answers;
-use super::{answer, pb, status, wire};
+use super::{answer, ext_authz, pb, status, wire};
 use crate::engine::request::InvalidRequest;
 use crate::identity::credentials::Credentials;
 use crate::identity::rights::Right;
@@ -27,6 +27,14 @@ pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
 /// Largest message that reports an outcome, in bytes.
 const MAX_OUTCOME_BYTES: usize = 16 * 1024;
+
+/// What reflection lists, whatever is configured.
+const SERVICES: [&str; 4] = [
+    "mandate.v1.AuthorizationService",
+    "mandate.v1.DecisionLogService",
+    "mandate.v1.SearchService",
+    "grpc.health.v1.Health",
+];
 
 /// What this build does beyond the least of the contract.
 const FEATURES: [&str; 12] = [
@@ -51,39 +59,45 @@ pub struct Grpc {
     stopping: watch::Receiver<bool>,
 }
 
-/// Everything the data listener serves. Streams end once `stopping` holds.
+/// Everything the data listener serves, Envoy's own service if there is something to serve it by. Streams end once
+/// `stopping` holds.
 ///
 /// # Errors
 /// The descriptors of the contract are not ones reflection can serve: a defect of the build.
 pub async fn router(
     pdp: Arc<Pdp>,
+    envoy: Option<ext_authz::Settings>,
     stopping: watch::Receiver<bool>,
 ) -> Result<(Router, Health), tonic_reflection::server::Error> {
     let (reporter, health) = tonic_health::server::health_reporter();
     let service = AuthorizationServiceServer::new(Grpc { pdp: Arc::clone(&pdp), stopping })
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     reporter.set_serving::<AuthorizationServiceServer<Grpc>>().await;
+    let listed = SERVICES.into_iter().chain(envoy.is_some().then_some(ext_authz::SERVICE));
     let reflection = || {
-        tonic_reflection::server::Builder::configure()
+        let all = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .with_service_name("mandate.v1.AuthorizationService")
-            .with_service_name("mandate.v1.DecisionLogService")
-            .with_service_name("mandate.v1.SearchService")
-            .with_service_name("grpc.health.v1.Health")
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        listed.clone().fold(all, tonic_reflection::server::Builder::with_service_name)
     };
     let outcomes = DecisionLogServiceServer::new(Outcomes { pdp: Arc::clone(&pdp) })
         .max_decoding_message_size(MAX_OUTCOME_BYTES);
     let searches = SearchServiceServer::new(Searches { pdp: Arc::clone(&pdp) })
         .max_decoding_message_size(search::MAX_MESSAGE_BYTES);
-    let routes = Routes::new(service)
+    let envoy = envoy.map(|settings| ext_authz::service(Arc::clone(&pdp), settings));
+    let mut routes = Routes::builder();
+    routes
+        .add_service(service)
         .add_service(outcomes)
         .add_service(searches)
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
+    if let Some(envoy) = envoy {
+        routes.add_service(envoy);
+    }
     let attend = axum::middleware::from_fn_with_state(pdp, call::attend);
-    Ok((routes.into_axum_router().layer(attend), Health(reporter)))
+    Ok((routes.routes().into_axum_router().layer(attend), Health(reporter)))
 }
 
 /// What `grpc.health.v1.Health` says.

@@ -41,11 +41,12 @@ const BUCKETS: [f64; 17] =
 const EFFECTS: [(Effect, &str); 2] = [(Effect::Allow, "allow"), (Effect::Deny, "deny")];
 const CACHED: [(CacheUse, &str); 3] =
     [(CacheUse::Hit, "hit"), (CacheUse::Miss, "miss"), (CacheUse::Bypass, "bypass")];
-const SURFACES: [(Surface, &str); 5] = [
+const SURFACES: [(Surface, &str); 6] = [
     (Surface::Grpc, "grpc"),
     (Surface::Batch, "batch"),
     (Surface::Stream, "stream"),
     (Surface::Authzen, "authzen"),
+    (Surface::ExtAuthz, "ext_authz"),
     (Surface::Control, "control"),
 ];
 

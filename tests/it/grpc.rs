@@ -201,7 +201,7 @@ fn reflection_lists_the_services_in_both_versions() {
     assert_eq!(listed_alpha(client), expected);
 }
 
-fn listed(client: &Client) -> Vec<String> {
+pub(crate) fn listed(client: &Client) -> Vec<String> {
     use v1::server_reflection_request::MessageRequest;
     use v1::server_reflection_response::MessageResponse;
     let mut reflection = v1::server_reflection_client::ServerReflectionClient::new(client.channel());

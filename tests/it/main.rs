@@ -73,6 +73,8 @@ mod typed_tools;
 mod subjects;
 // AuthZEN over HTTP, and `/healthz`.
 mod authzen;
+// Envoy's `ext_authz`, by hand and through the real Envoy.
+mod ext_authz;
 // Sources that must not load, and what is said of them.
 mod loading;
 // Configuration that must not be accepted.

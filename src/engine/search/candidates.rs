@@ -26,8 +26,8 @@ pub(super) struct Candidates {
 
 impl Candidates {
     /// The first of those behind `bounds.after`, in order, each once. Of many, few are put in order.
-    fn first<'u>(
-        mut known: Vec<&'u EntityUid>,
+    fn first(
+        mut known: Vec<&EntityUid>,
         others: impl IntoIterator<Item = EntityUid>,
         bounds: &Bounds,
     ) -> Self {
