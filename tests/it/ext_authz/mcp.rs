@@ -69,8 +69,6 @@ fn what_is_not_a_tool_call_is_about_the_server_or_its_data() {
     }
     // `weather` is not trusted: not even its descriptions are seen.
     message("tools/list", &json!({})).route("server", "weather").to(&server).check_denied("no_permit");
-    message("resources/read", &json!({"uri": "file:///a"})).to(&server).check_denied("unknown_resource");
-    message("prompts/get", &json!({"name": "a"})).to(&server).check_denied("unknown_resource");
     Ask::call("nothing", &json!({})).to(&server).check_denied("unknown_resource");
     for method in ["GET", "DELETE"] {
         Ask::bytes("").method(method).to(&server).allowed();
