@@ -210,7 +210,12 @@ impl Searching<'_> {
                 }
             },
             &mut || Instant::now() < enough,
-        )?;
+        );
+        let page = match page {
+            // In words that the schema need not have, nothing is found where it has none.
+            Err(error) if asked.properties.is_some() && names_nothing(&error) => Page::default(),
+            page => page?,
+        };
         if page.examined == 0 {
             // Nothing is answered that its caller may not ask, not even that there is nothing.
             may_ask(&asked.question)?;
@@ -236,6 +241,11 @@ impl Searching<'_> {
     }
 }
 
+/// Whether a search could not be understood because the schema does not declare what it names.
+fn names_nothing(error: &InvalidRequest) -> bool {
+    matches!(error.field.as_str(), "action" | "principal.type" | "resource.type")
+}
+
 fn size(asked: usize) -> Result<usize, InvalidRequest> {
     match asked {
         0 => Ok(USUAL_PAGE),
@@ -251,8 +261,11 @@ fn enough(deadline: Instant) -> Instant {
 }
 
 fn search_record(call: &Call, answer: &SearchAnswer, asked: SearchAsked, latency: Duration) -> SearchRecord {
-    let SearchAsked { asked: Asked { question, evidence, .. }, sought, .. } = asked;
+    let SearchAsked { mut asked, sought, .. } = asked;
     let SearchAnswer { id, published, page, next_page_token, .. } = answer;
+    // Where an action was asked about. What is searched for may have no place in it.
+    let _placed = asked.place(&published.world);
+    let Asked { question, evidence, .. } = asked;
     let generation = &published.world.generation;
     let possible = page.found.iter().filter(|found| found.certainty == Certainty::Possible);
     let name =

@@ -10,6 +10,7 @@ mod model;
 mod names;
 mod problem;
 mod request_id;
+mod search;
 
 use std::sync::Arc;
 
@@ -28,6 +29,12 @@ pub use names::Names;
 const EVALUATION: &str = "/access/v1/evaluation";
 /// Where many are ("Access Evaluations API").
 const EVALUATIONS: &str = "/access/v1/evaluations";
+/// Where searches are asked: who may ("Subject Search API"),
+const SEARCH_SUBJECT: &str = "/access/v1/search/subject";
+/// to what ("Resource Search API"),
+const SEARCH_RESOURCE: &str = "/access/v1/search/resource";
+/// and what ("Action Search API").
+const SEARCH_ACTION: &str = "/access/v1/search/action";
 
 /// How AuthZEN is spoken here.
 #[derive(Debug, Clone)]
@@ -55,6 +62,9 @@ pub fn router(pdp: Arc<Pdp>, settings: Settings) -> Router {
     Router::new()
         .route(EVALUATION, answering(evaluation::answer))
         .route(EVALUATIONS, answering(evaluations::answer))
+        .route(SEARCH_SUBJECT, answering(search::subjects))
+        .route(SEARCH_RESOURCE, answering(search::resources))
+        .route(SEARCH_ACTION, answering(search::actions))
         .route(&metadata, get(metadata::answer))
         .route("/healthz", get(|| async { "ok" }))
         .fallback(problem::no_such_path)

@@ -6,7 +6,9 @@ mod clients;
 mod hostile;
 mod metadata;
 mod names;
-mod properties;
+pub(crate) mod properties;
+mod records;
+mod searches;
 mod todo;
 
 use serde_json::{Value, json};
@@ -177,7 +179,14 @@ fn a_tools_arguments_stand_in_the_actions_properties() {
 #[test]
 fn another_method_is_answered_with_those_there_are() {
     let server = server();
-    let posted = ["/access/v1/evaluation", "/access/v1/evaluations"].map(|path| (path, "GET", "POST"));
+    let posted = [
+        "/access/v1/evaluation",
+        "/access/v1/evaluations",
+        "/access/v1/search/subject",
+        "/access/v1/search/resource",
+        "/access/v1/search/action",
+    ];
+    let posted = posted.map(|path| (path, "GET", "POST"));
     let got = ["/healthz", "/.well-known/authzen-configuration"].map(|path| (path, "POST", "GET,HEAD"));
     for (path, method, allowed) in posted.into_iter().chain(got) {
         let url = format!("{}{path}", server.http);

@@ -15,7 +15,8 @@ use tonic_types::StatusExt as _;
 
 use crate::callers::{GATEWAY, Guarded, OPEN, eventually, view};
 use crate::support::{
-    Client, Conversation, Question as _, is_allow, mandate, question, record, reference, text_value,
+    Client, Conversation, Papers, Question as _, TestServer, is_allow, mandate, question, record, reference,
+    text_value,
 };
 
 /// Everything about one principal's type, and nothing else.
@@ -170,33 +171,36 @@ fn each_message_of_a_stream_is_held_to_the_rights_of_its_moment() {
     assert!(is_allow(&stream.decide(&view().named("after"))));
 }
 
+/// Asks over AuthZEN as the gateway: the answer, and its status on a line of its own.
+fn evaluate_as_gateway(papers: &Papers, server: &TestServer, body: &Value) -> String {
+    let (certificate, key) = papers.keep("gateway", &papers.authority.svid(GATEWAY));
+    let url = format!("{}/access/v1/evaluation", server.http.replace("127.0.0.1", "localhost"));
+    let output = std::process::Command::new("curl")
+        .args([
+            "--silent",
+            "--write-out",
+            "\n%{http_code}",
+            "--header",
+            "content-type: application/json",
+            "--cacert",
+        ])
+        .arg(papers.path("example.org.pem"))
+        .arg("--cert")
+        .arg(&certificate)
+        .arg("--key")
+        .arg(&key)
+        .arg("--data")
+        .arg(body.to_string())
+        .arg(url)
+        .output()
+        .expect("curl");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn authzen_says_403_and_records() {
     let guarded = Guarded::new(NARROW);
-    let (certificate, key) = guarded.papers.keep("gateway", &guarded.papers.authority.svid(GATEWAY));
-    let ask = |body: &Value| {
-        let url = format!("{}/access/v1/evaluation", guarded.server.http.replace("127.0.0.1", "localhost"));
-        let output = std::process::Command::new("curl")
-            .args([
-                "--silent",
-                "--write-out",
-                "\n%{http_code}",
-                "--header",
-                "content-type: application/json",
-                "--cacert",
-            ])
-            .arg(guarded.papers.path("example.org.pem"))
-            .arg("--cert")
-            .arg(&certificate)
-            .arg("--key")
-            .arg(&key)
-            .arg("--data")
-            .arg(body.to_string())
-            .arg(url)
-            .output()
-            .expect("curl");
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let ask = |body: &Value| evaluate_as_gateway(&guarded.papers, &guarded.server, body);
     let mut body = json!({
         "subject": {"type": "Mandate::User", "id": "ana"},
         "action": {"name": "view"},
@@ -207,6 +211,44 @@ fn authzen_says_403_and_records() {
     let refused = ask(&body);
     assert!(refused.ends_with("\n403"), "{refused}");
     assert_eq!(guarded.server.records(2)[1]["reason"], "CALLER_NOT_ENTITLED");
+}
+
+#[test]
+fn properties_need_the_rights_that_what_they_become_needs() {
+    let ask_alone = NARROW.split("@id(\"count\")").next().unwrap().to_owned();
+    let right = |action: &str, resource: &str| {
+        format!(
+            "@id(\"{action}\") permit (principal, action == Mandate::Pep::Action::\"{action}\", resource == {resource});\n"
+        )
+    };
+    let assert_fact = right("assert_fact", "Mandate::Pep::Fact::\"asserted\"");
+    let supply = right("supply_entity", "Mandate::Pep::Type::\"Mandate::Note\"");
+    let ask = |pep: &str| {
+        let (papers, sources) = (Papers::new(), crate::authzen::properties::sources());
+        std::fs::create_dir(sources.path("pep")).unwrap();
+        let sources = sources.write("pep/pep.cedar", pep);
+        let config = crate::callers::config(&sources, &papers, "");
+        let gateway = papers.authority.svid(GATEWAY);
+        let server = TestServer::with_client(&config, |address| {
+            Client::secured(address, &papers.authority.pem, Some(&gateway)).unwrap()
+        });
+        let body = json!({
+            "subject": {"type": "User", "id": "ana", "properties": {"level": 9}},
+            "action": {"name": "view"},
+            "resource": {"type": "Note", "id": "new", "properties": {"owner": "ana"}},
+        });
+        evaluate_as_gateway(&papers, &server, &body)
+    };
+    for (pep, lacking) in [
+        (ask_alone.clone(), "it may not"),
+        (format!("{ask_alone}{assert_fact}"), "supply entities of type"),
+        (format!("{ask_alone}{supply}"), "assert `context.asserted`"),
+    ] {
+        let refused = ask(&pep);
+        assert!(refused.ends_with("\n403") && refused.contains(lacking), "{refused}");
+    }
+    let allowed = ask(&format!("{ask_alone}{assert_fact}{supply}"));
+    assert!(allowed.ends_with("\n200") && allowed.contains("\"decision\":true"), "{allowed}");
 }
 
 #[test]

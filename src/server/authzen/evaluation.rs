@@ -30,7 +30,7 @@ pub(super) fn asked(settings: &Settings, mut members: Members) -> Read<Asked> {
 
 /// A tool call's arguments stand in `action.properties.arguments`, the subject's delegations in
 /// `subject.properties.delegations`; every other property is asserted.
-fn question(
+pub(super) fn question(
     settings: &Settings,
     mut subject: Party,
     mut action: Deed,

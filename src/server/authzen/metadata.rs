@@ -8,7 +8,7 @@ use axum::http::uri::Authority;
 use axum::response::Response;
 use serde_json::json;
 
-use super::{Door, EVALUATION, EVALUATIONS, problem};
+use super::{Door, EVALUATION, EVALUATIONS, SEARCH_ACTION, SEARCH_RESOURCE, SEARCH_SUBJECT, problem};
 use crate::pdp::Refused;
 
 const WELL_KNOWN: &str = "/.well-known/authzen-configuration";
@@ -30,6 +30,9 @@ pub(super) async fn answer(State(door): State<Arc<Door>>, request: Request) -> R
         "policy_decision_point": base,
         "access_evaluation_endpoint": format!("{base}{EVALUATION}"),
         "access_evaluations_endpoint": format!("{base}{EVALUATIONS}"),
+        "search_subject_endpoint": format!("{base}{SEARCH_SUBJECT}"),
+        "search_resource_endpoint": format!("{base}{SEARCH_RESOURCE}"),
+        "search_action_endpoint": format!("{base}{SEARCH_ACTION}"),
     }))
 }
 
@@ -43,7 +46,20 @@ fn addressed(request: &Request, secured: bool) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::path;
+    use axum::body::Body;
+
+    use super::*;
+
+    #[test]
+    fn only_a_host_names_a_decision_point() {
+        let addressed = |host: &str| {
+            addressed(&Request::builder().header(header::HOST, host).body(Body::empty()).unwrap(), true)
+        };
+        assert_eq!(addressed("pdp.example:1").as_deref(), Some("https://pdp.example:1"));
+        for other in ["me:secret@pdp.example", "pdp.example/x", "pdp.example?x", "", "a b", "\"x\""] {
+            assert_eq!(addressed(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn the_well_known_part_stands_between_host_and_path() {

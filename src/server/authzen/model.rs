@@ -60,6 +60,12 @@ pub(super) fn party(mut members: Members, field: &str) -> Read<Party> {
     })
 }
 
+/// The subject or resource that is searched for: of it the type counts, and nothing else.
+pub(super) fn sought(mut members: Members, field: &str) -> Read<Party> {
+    let type_name = text(&mut members, field, "type")?;
+    Ok(Party { type_name, id: String::new(), properties: Vec::new() })
+}
+
 /// The action that an object is.
 pub(super) fn deed(mut members: Members) -> Read<Deed> {
     let field = "action";

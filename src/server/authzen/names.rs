@@ -36,6 +36,13 @@ impl Names {
         self.actions.get(name).cloned().unwrap_or_else(unnamed)
     }
 
+    /// The names by which an action is asked about; none if it cannot be.
+    pub(super) fn of_action<'n>(&'n self, action: &'n Reference) -> impl Iterator<Item = &'n str> {
+        let configured = self.actions.iter().filter(move |(_, meant)| *meant == action);
+        let plain = action.type_name == self.in_namespace("Action") && !self.actions.contains_key(&action.id);
+        configured.map(|(name, _)| name.as_str()).chain(plain.then_some(action.id.as_str()))
+    }
+
     /// A type's whole name. One that has a namespace is whole; an empty one is none.
     fn in_namespace(&self, name: &str) -> String {
         if name.is_empty() || name.contains("::") || self.namespace.is_empty() {

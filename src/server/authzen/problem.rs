@@ -13,7 +13,7 @@ use crate::server::status;
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"mandate\"");
 
 /// Paths of refusals, and what they are in AuthZEN's words.
-const WRITTEN: [(&str, &str); 7] = [
+const WRITTEN: [(&str, &str); 9] = [
     ("context.asserted.subject", "subject.properties"),
     ("context.asserted.action", "action.properties"),
     ("context.asserted.resource", "resource.properties"),
@@ -21,6 +21,8 @@ const WRITTEN: [(&str, &str); 7] = [
     ("arguments", "action.properties.arguments"),
     ("delegations", "subject.properties.delegations"),
     ("principal", "subject"),
+    ("page_token", "page.token"),
+    ("page_size", "page.limit"),
 ];
 
 /// A refusal.

@@ -1,4 +1,4 @@
-//! The draft certification scenario of AuthZEN 1.0, line by line: Basic, Batch and Discovery.
+//! The draft certification scenario of AuthZEN 1.0, line by line: Basic, Batch, Search and Discovery.
 
 use std::sync::LazyLock;
 
@@ -281,6 +281,147 @@ fn batches() {
     assert!(ask(EVALUATIONS, &single).decision(), "3.4.2");
     single["evaluations"] = json!([]);
     assert!(ask(EVALUATIONS, &single).decision(), "3.4.3");
+}
+
+const SUBJECTS: &str = "/access/v1/search/subject";
+const RESOURCES: &str = "/access/v1/search/resource";
+const ACTIONS: &str = "/access/v1/search/action";
+
+fn of_type(name: &str) -> Value {
+    json!({ "type": name })
+}
+
+/// What a search finds, each result as it must be.
+#[track_caller]
+fn results(path: &str, body: &Value) -> Vec<Value> {
+    let answer = ask(path, body);
+    assert_eq!((answer.status, answer.content_type.as_str()), (200, "application/json"), "{answer:?}");
+    let answer = answer.json();
+    let results = answer["results"].as_array().expect("a list").clone();
+    let members: &[&str] = if path == ACTIONS { &["name"] } else { &["type", "id"] };
+    for result in &results {
+        let result = result.as_object().unwrap();
+        assert_eq!(result.len(), members.len(), "{result:?}");
+        assert!(members.iter().all(|member| result[*member].is_string()), "{result:?}");
+    }
+    results
+}
+
+#[test]
+fn searches() {
+    let (read, write) = (name("read"), name("write"));
+    let subjects = |action: &Value, resource| json!({"subject": of_type("user"), "action": action, "resource": resource});
+    let resources = |subject, action: &Value| json!({"subject": subject, "action": action, "resource": of_type("record")});
+    let actions = |subject, resource| json!({"subject": subject, "resource": resource});
+    for (line, path, body, expected) in [
+        ("4.2.1", SUBJECTS, subjects(&read, record("record-1")), vec![user("alice"), user("bob")]),
+        ("4.2.4", SUBJECTS, subjects(&write, archived()), vec![user("bob")]),
+        ("4.3.1", RESOURCES, resources(user("alice"), &read), vec![record("record-1"), record("record-2")]),
+        ("4.3.3", RESOURCES, resources(admin(), &write), vec![record("record-2")]),
+        ("4.4.1", ACTIONS, actions(user("alice"), record("record-1")), vec![name("read"), name("write")]),
+        ("4.4.3", ACTIONS, actions(admin(), archived()), vec![name("read"), name("write")]),
+    ] {
+        assert_eq!(results(path, &body), expected, "{line}");
+        // Whoever is searched for may be named all the same: the name is ignored. A context is accepted.
+        let mut more = body.clone();
+        for part in ["subject", "resource"] {
+            if more[part].get("id").is_none() {
+                more[part]["id"] = json!("nobody");
+                more[part]["properties"] = json!({"role": 1, "status": 1});
+            }
+        }
+        more["context"] = json!({"time": "2025-06-27T18:03-07:00"});
+        more["foo"] = json!({"bar": [null]});
+        assert_eq!(results(path, &more), expected, "{line}, with more");
+    }
+}
+
+#[test]
+fn pages_of_searches() {
+    let whole = json!({"subject": of_type("user"), "action": name("read"), "resource": record("record-1")});
+    let paged = |page: Value| {
+        let mut body = whole.clone();
+        body["page"] = page;
+        ask(SUBJECTS, &body).json()
+    };
+    let first = paged(json!({"limit": 1}));
+    assert_eq!(first["results"], json!([user("alice")]), "4.5.1");
+    let token = first["page"]["next_token"].as_str().unwrap();
+    assert!(!token.is_empty());
+    let second = paged(json!({ "token": token }));
+    assert_eq!(second["results"], json!([user("bob")]), "4.5.2");
+    // There may be nothing behind the last one, which shows only on the page after it.
+    let mut last = second;
+    while !last["page"]["next_token"].as_str().unwrap().is_empty() {
+        last = paged(json!({"token": last["page"]["next_token"]}));
+    }
+    assert!(last["page"]["count"].is_u64());
+}
+
+#[test]
+fn searches_that_find_nothing_and_searches_that_are_none() {
+    let nobody = json!({"subject": user("nonexistent-user"), "resource": record("record-1")});
+    assert_eq!(ask(ACTIONS, &nobody).json(), json!({"results": []}), "4.6.1");
+    let ship =
+        json!({"subject": of_type("spaceship"), "action": name("read"), "resource": record("record-1")});
+    assert_eq!(ask(SUBJECTS, &ship).json(), json!({"results": []}), "4.6.2");
+    for (path, body) in [
+        (
+            SUBJECTS,
+            json!({"subject": of_type("no type"), "action": name("read"), "resource": record("record-1")}),
+        ),
+        (
+            SUBJECTS,
+            json!({"subject": of_type("user"), "action": name("read"), "resource": record("record-9")}),
+        ),
+        (
+            SUBJECTS,
+            json!({"subject": of_type("user"), "action": name("fly"), "resource": record("record-1")}),
+        ),
+        (
+            SUBJECTS,
+            json!({"subject": of_type("user"), "action": name("read"), "resource": {"type": "ship", "id": "1"}}),
+        ),
+        (RESOURCES, json!({"subject": user("alice"), "action": name("read"), "resource": of_type("ship")})),
+        (RESOURCES, json!({"subject": user("alice"), "action": name("fly"), "resource": of_type("record")})),
+        (
+            RESOURCES,
+            json!({"subject": user("nobody"), "action": name("read"), "resource": of_type("record")}),
+        ),
+        (ACTIONS, json!({"subject": {"type": "ship", "id": "1"}, "resource": record("record-1")})),
+    ] {
+        let answer = ask(path, &body);
+        assert_eq!((answer.status, answer.json()), (200, json!({"results": []})), "{body}");
+    }
+    for (path, body) in [
+        (SUBJECTS, json!({"subject": of_type("user"), "resource": record("record-1")})),
+        (RESOURCES, json!({"action": name("read"), "resource": of_type("record")})),
+        (ACTIONS, json!({"subject": user("alice")})),
+        (
+            SUBJECTS,
+            json!({"subject": of_type("user"), "action": name("read"), "resource": of_type("record")}),
+        ),
+        (
+            RESOURCES,
+            json!({"subject": of_type("user"), "action": name("read"), "resource": of_type("record")}),
+        ),
+        (ACTIONS, json!({"subject": of_type("user"), "resource": record("record-1")})),
+        (SUBJECTS, json!({"subject": {}, "action": name("read"), "resource": record("record-1")})),
+        (
+            RESOURCES,
+            json!({"subject": user("alice"), "action": name("read"), "resource": {"id": "record-1"}}),
+        ),
+        (SUBJECTS, json!({"subject": of_type("user"), "action": {}, "resource": record("record-1")})),
+        (SUBJECTS, json!({"subject": "user", "action": name("read"), "resource": record("record-1")})),
+        (ACTIONS, json!({"subject": user("alice"), "resource": {"type": "record", "id": 101}})),
+    ] {
+        ask(path, &body).check_error(400, "");
+    }
+    for path in [SUBJECTS, RESOURCES, ACTIONS] {
+        for text in ["", "{", "[]", r#"{"subject": {}, "subject": {}}"#] {
+            ask_text(path, text).check_error(400, "");
+        }
+    }
 }
 
 #[test]

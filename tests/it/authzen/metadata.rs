@@ -18,6 +18,10 @@ fn by_default_it_names_the_host_that_was_asked() {
         assert_eq!(metadata["policy_decision_point"], json!(host));
         assert_eq!(metadata["access_evaluation_endpoint"], json!(format!("{host}/access/v1/evaluation")));
         assert_eq!(metadata["access_evaluations_endpoint"], json!(format!("{host}/access/v1/evaluations")));
+        for part in ["subject", "resource", "action"] {
+            let url = format!("{host}/access/v1/search/{part}");
+            assert_eq!(metadata[format!("search_{part}_endpoint")], json!(url));
+        }
         assert!(metadata.as_object().unwrap().values().all(|value| !value.is_null()), "absent, not null");
     }
     assert_eq!(get(&format!("{}{WELL_KNOWN}/tenant1", server.http)).status, 404);

@@ -41,7 +41,7 @@ when { context.asserted has action && context.asserted.action has soft && contex
 when { resource has about && resource.about.status == "open" };
 "#;
 
-fn sources() -> Sources {
+pub(crate) fn sources() -> Sources {
     let stored = |type_name: &str, id: &str, attrs: Value| json!({"uid": {"type": format!("Mandate::{type_name}"), "id": id}, "attrs": attrs, "parents": []});
     Sources::empty().schema("s.cedarschema", SCHEMA).policy("p.cedar", POLICIES).entities(
         "e.json",
