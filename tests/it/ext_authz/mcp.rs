@@ -197,7 +197,10 @@ fn a_body_that_two_readers_could_read_differently_is_refused_with_its_id() {
         (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, -32600),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping","Method":"tools/call"}"#, -32600),
         (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, -32600),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"fetch","Name":"time"}}"#, -32602),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"fetch","Name":"time","arguments":{"url":"https://docs.rs/"}}}"#,
+            -32602,
+        ),
         ("{", -32700),
     ] {
         let answer = Ask::bytes(body).to(&server).check_refused(400, "error");
