@@ -30,6 +30,7 @@ run: ## Build, and serve the shipped schemas, policies and entities.
 bench: $(ENVOY) ## What a decision costs, in process, at scale and over gRPC; figures also in target/bench/*.json.
 	cargo bench --locked --bench authorize
 	cargo bench --locked --bench cache
+	cargo bench --locked --bench search
 	cargo bench --locked --bench tokens
 	cargo bench --locked --bench rights
 	cargo bench --locked --bench audit

@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "mandate/v1/authorization.proto",
         "mandate/v1/administration.proto",
+        "mandate/v1/search.proto",
         "envoy/service/auth/v3/external_auth.proto",
     ];
     let descriptors = protox::compile(files, ["proto"])?;

@@ -6,24 +6,21 @@
 )]
 #![allow(clippy::print_stdout, reason = "what it found")]
 
-use std::sync::LazyLock;
 use std::time::Instant;
 
-use cedar_policy::EntityUid;
 use divan::counter::ItemsCount;
 use divan::{AllocProfiler, Bencher, black_box};
 use mandate::engine::authorize::authorize;
-use mandate::engine::cedar::CedarValue;
 use mandate::engine::datum::{Datum, Reference};
 use mandate::engine::decision::Effect;
-use mandate::engine::entities::{EntityStore, StoredEntity};
 use mandate::engine::request::AuthzRequest;
-use mandate::engine::world::World;
-use smol_str::SmolStr;
 
+#[path = "shipped/chain.rs"]
+mod chain;
 #[path = "shipped/world.rs"]
 mod shipped;
 
+use chain::{AUTONOMOUS, CHAIN};
 use shipped::{NOW, WORLD};
 
 #[global_allocator]
@@ -78,52 +75,6 @@ fn typed_tool_call_allowed(bencher: Bencher<'_, '_>) {
     decide(bencher, &call("fetch/fetch", digest, r#"{"url":"https://docs.rs/mandate"}"#), Effect::Allow);
 }
 
-/// Those who act, in the order of their chain.
-const CHAIN: [(&str, &str); 4] =
-    [("User", "ana"), ("Agent", "planner"), ("Agent", "worker"), ("Agent", "triage-bot")];
-
-/// A world in which each of them may list the website's issues alone, so that it is the same policies which allow it: the agents
-/// are autonomous, and the tool is one for those. Grants lead from one to the next.
-static AUTONOMOUS: LazyLock<World> = LazyLock::new(|| {
-    let mut entities = WORLD.entities.clone();
-    for (kind, id) in CHAIN.into_iter().filter(|(kind, _)| *kind == "Agent") {
-        let autonomous = [("autonomous".into(), CedarValue::boolean(true))];
-        change(&mut entities, &uid(kind, id), autonomous, []);
-    }
-    change(&mut entities, &uid("Tool", "github/list_issues"), [], [uid("Toolset", "unattended")]);
-    let model = entities.get(&uid("Delegation", "ana-planner")).unwrap().clone();
-    for (place, step) in CHAIN.windows(2).enumerate() {
-        let [(kind, giver), (_, taker)] = step else { continue };
-        let parents = ["from_user", "from_agent", "to", "parent", "max_depth"];
-        let kept = model.attributes().iter().filter(|(name, _)| !parents.contains(&name.as_str())).cloned();
-        let named = |name: &str, kind: &str, id: &str| (name.into(), CedarValue::entity(&uid(kind, id)));
-        let from = if *kind == "User" { "from_user" } else { "from_agent" };
-        let mut attributes = vec![named(from, kind, giver), named("to", "Agent", taker)];
-        attributes.push(("max_depth".into(), CedarValue::long(5)));
-        attributes.extend(
-            place.checked_sub(1).map(|before| named("parent", "Delegation", &format!("bench-{before}"))),
-        );
-        let grant = StoredEntity::new([], kept.chain(attributes), []);
-        entities.put(uid("Delegation", &format!("bench-{place}")), grant).unwrap();
-    }
-    WORLD.with_entities(entities)
-});
-
-/// Stores an entity anew, with these attributes and parents besides its others.
-fn change<const N: usize, const M: usize>(
-    entities: &mut EntityStore,
-    uid: &EntityUid,
-    attributes: [(SmolStr, CedarValue); N],
-    parents: [EntityUid; M],
-) {
-    let stored = entities.get(uid).unwrap().clone();
-    // Of two of a name the first is kept.
-    let attributes = attributes.into_iter().chain(stored.attributes().iter().cloned());
-    let parents = parents.into_iter().chain(stored.parents().iter().cloned());
-    let changed = StoredEntity::new(parents, attributes, stored.tags().iter().cloned());
-    entities.put(uid.clone(), changed).unwrap();
-}
-
 /// Has one of them list the website's issues: the one behind so many grants, alone or at the end of them.
 fn list_issues(grants: usize, alone: bool) -> AuthzRequest {
     let digest = "sha256:b602e5e96aa6d2677ed07ca875ae38986e658d94c671645024b205d9f04320a1";
@@ -135,10 +86,6 @@ fn list_issues(grants: usize, alone: bool) -> AuthzRequest {
     }
     assert_eq!(authorize(&AUTONOMOUS, &request, NOW).unwrap().effect, Effect::Allow);
     request
-}
-
-fn uid(kind: &str, id: &str) -> EntityUid {
-    format!("Mandate::{kind}::\"{id}\"").parse().unwrap()
 }
 
 /// With n grants n + 1 hops are decided.

@@ -13,6 +13,7 @@ pub mod output;
 pub mod progress;
 pub mod revoke;
 pub mod rollback;
+pub mod search;
 pub mod serve;
 pub mod sources;
 pub mod status;
@@ -51,6 +52,8 @@ pub enum Command {
     Check(check::Check),
     /// Decide one request and show why, as a tree.
     Explain(explain::Explain),
+    /// Find what would be allowed: actions, resources or principals.
+    Search(search::Search),
     /// Check policies, schema and entities, and report every problem.
     Validate(validate::Validate),
     /// Run policy cases.
@@ -122,6 +125,7 @@ pub fn run() -> Exit {
         Command::Serve(command) => command.run(format),
         Command::Check(command) => command.run(format),
         Command::Explain(command) => command.run(format),
+        Command::Search(command) => command.run(format),
         Command::Validate(command) => command.run(format),
         Command::Test(command) => command.run(format),
         Command::Example(command) => command.run(),

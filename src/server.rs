@@ -23,6 +23,7 @@ mod outcomes;
 pub mod pb;
 pub mod protocol;
 pub mod report;
+pub mod search;
 pub mod status;
 pub mod stored;
 pub mod stream;

@@ -34,6 +34,8 @@ pub struct SearchRecord {
     pub sought: &'static str,
     /// What was asked. Of the part that was searched for, the type counts.
     pub request: AuthzRequest,
+    /// Whether it was asked under every delegation of whoever acts.
+    pub any_delegation: bool,
     /// The action that was asked about, if one was: it says what may be told. None of it is queued.
     pub action: Option<Arc<ActionType>>,
     /// Of what is queued: what the question brought, as it is written down.
@@ -78,6 +80,9 @@ impl Encoder {
         }
         if !delegations.is_empty() {
             line.member("delegations", &Each(delegations.iter().map(Uid::Asked)))?;
+        }
+        if record.any_delegation {
+            line.member("any_delegation", &true)?;
         }
         facts(&mut line, &record.facts, record.token_digest.as_deref(), entities)?;
         line.member("examined", &record.examined)?;

@@ -212,14 +212,22 @@ pub fn reference(text: &str) -> Result<pb::EntityRef, String> {
     Ok(pb::EntityRef { r#type: uid.type_name().to_string(), id: uid.id().unescaped().to_owned() })
 }
 
-fn action(text: &str) -> Result<pb::EntityRef, String> {
+/// The action that a text names: an entity, or an id of the default namespace.
+///
+/// # Errors
+/// It names none.
+pub fn action(text: &str) -> Result<pb::EntityRef, String> {
     if text.contains("::\"") {
         return reference(text);
     }
     Ok(pb::EntityRef { r#type: String::new(), id: text.to_owned() })
 }
 
-fn parse_object(name: &str, text: &str) -> Result<prost_types::Struct, String> {
+/// The JSON object that an argument of that name holds.
+///
+/// # Errors
+/// It holds none.
+pub fn parse_object(name: &str, text: &str) -> Result<prost_types::Struct, String> {
     let value: Datum = serde_json::from_str(text).map_err(|error| format!("{name} is not JSON: {error}"))?;
     object(name, value)
 }
@@ -231,7 +239,9 @@ fn object(name: &str, value: Datum) -> Result<prost_types::Struct, String> {
     }
 }
 
-fn describe(status: &tonic::Status) -> String {
+/// What a server refused, in one line.
+#[must_use]
+pub fn describe(status: &tonic::Status) -> String {
     let fields = status.get_details_bad_request().map(|details| details.field_violations).unwrap_or_default();
     match fields.first() {
         Some(violation) => format!("{}: {}", violation.field, violation.description),

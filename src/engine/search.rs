@@ -4,14 +4,18 @@
 //! found is what [`authorize`](super::authorize::authorize) allows. The index only spares asking where no permit's scope covers
 //! a candidate, which therefore cannot be allowed.
 
+mod asking;
 mod candidates;
 mod possibility;
+mod ways;
 mod within;
 
 #[cfg(test)]
 mod law_tests;
 #[cfg(test)]
 mod unknown_tests;
+
+use std::collections::HashMap;
 
 use cedar_policy::EntityUid;
 
@@ -24,8 +28,10 @@ use super::digest;
 use super::request::{AuthzRequest, InvalidRequest, RequestEntity};
 use super::unknown::Unknown;
 use super::world::World;
+use asking::Asking;
 use candidates::Candidates;
 pub use possibility::Certainty;
+use ways::Ways;
 
 /// Most candidates that a search may name.
 pub const MAX_NAMED: usize = 10_000;
@@ -43,6 +49,8 @@ pub struct Search {
     pub unknown: Unknown,
     /// What it says of its parts besides naming them: put where each candidate's action has a place for it.
     pub properties: Option<Box<Properties>>,
+    /// Whether whoever acts is asked about under every delegation that was given to it, and by itself.
+    pub any_delegation: bool,
 }
 
 /// What is searched for.
@@ -113,6 +121,17 @@ pub struct Found {
     pub action: EntityUid,
     /// Whether it is allowed, or could be.
     pub certainty: Certainty,
+    /// Where every delegation was asked about: each way in which it is.
+    pub through: Vec<Through>,
+}
+
+/// On whose authority something is allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Through {
+    /// The delegation under which the principal acts; none if it acts by itself.
+    pub delegation: Option<EntityUid>,
+    /// Everybody of its chain, root first, the principal last; empty if it acts by itself.
+    pub chain: Vec<EntityUid>,
 }
 
 /// Part of what is found, in the order of names.
@@ -148,8 +167,9 @@ pub fn search(
     goes_on: &mut dyn FnMut() -> bool,
 ) -> Result<Page, InvalidRequest> {
     let Candidates { next, more } = candidates::of(world, search, bounds)?;
-    let mut question = search.question.clone();
-    question.explain = false;
+    let ways = Ways::of(world, search, now)?;
+    let question = AuthzRequest { explain: false, ..search.question.clone() };
+    let mut asking = Asking { world, search, own: search.own_contexts(), ways, now, may_ask, question };
     let mut page = Page::default();
     let count = next.len();
     for uid in next {
@@ -157,12 +177,16 @@ pub fn search(
             break;
         }
         page.examined += 1;
-        page.last = Some(uid.clone());
-        let placed = search.place(world, &uid, &mut question);
-        // Rights are held to all that a question asserts, and come before what is wrong with it.
-        if may_ask(&question) {
-            page.asked += 1;
-            page.add(uid, placed.and_then(|()| possibility::of(world, &question, &search.unknown, now)));
+        let answer = asking.about(&uid);
+        page.last = Some(uid);
+        let Some(answer) = answer else { continue };
+        page.asked += 1;
+        match answer {
+            Ok(found) => page.found.extend(found),
+            Err(refusal) => {
+                page.refused += 1;
+                page.refusal.get_or_insert(refusal);
+            }
         }
     }
     if page.examined == count && !more {
@@ -198,6 +222,7 @@ impl Search {
             "delegations": names(delegations),
             "subject": subject.map(|subject| (name(&subject.root), names(&subject.actors))),
             "unknown": self.unknown.members(),
+            "any_delegation": self.any_delegation,
             "properties": self.properties.as_deref().map(|properties| {
                 let Properties { subject, action, resource, undeclared } = properties;
                 ([subject, action, resource].map(|part| members(part)), *undeclared == Undeclared::Refuse)
@@ -208,11 +233,20 @@ impl Search {
 }
 
 impl Search {
-    /// Puts a candidate into the question, and what is said of it.
+    /// What is said of candidates one by one, by their ids; none if nothing is.
+    fn own_contexts(&self) -> Option<HashMap<&str, &[(String, Datum)]>> {
+        let named = self.sought.named()?;
+        let says = named.iter().any(|named| !named.context.is_empty());
+        says.then(|| named.iter().map(|named| (named.id.as_str(), named.context.as_slice())).collect())
+    }
+
+    /// Puts a candidate into the question, with what is said of it. `own` are the members of the context that are its own, where
+    /// any candidate may have some.
     fn place(
         &self,
         world: &World,
         uid: &EntityUid,
+        own: Option<&[(String, Datum)]>,
         question: &mut AuthzRequest,
     ) -> Result<(), InvalidRequest> {
         let name = Reference::new(uid.type_name().to_string(), uid.id().unescaped());
@@ -221,30 +255,15 @@ impl Search {
             Sought::Resources(_) => question.resource = name,
             Sought::Principals(_) => question.principal = name,
         }
-        let named = self.sought.named();
-        if named.is_some() || self.properties.is_some() {
+        if own.is_some() || self.properties.is_some() {
             question.context.clone_from(&self.question.context);
         }
-        let own = named.into_iter().flatten().find(|named| named.id == uid.id().unescaped());
-        for (name, value) in own.into_iter().flat_map(|own| &own.context) {
+        for (name, value) in own.into_iter().flatten() {
             question.context.retain(|(known, _)| known != name);
             question.context.push((name.clone(), value.clone()));
         }
         let Some(properties) = &self.properties else { return Ok(()) };
         question.entities.clone_from(&self.question.entities);
         asserted::place(world, question, properties).map(drop)
-    }
-}
-
-impl Page {
-    fn add(&mut self, uid: EntityUid, asked: Result<Option<(EntityUid, Certainty)>, InvalidRequest>) {
-        match asked {
-            Ok(Some((action, certainty))) => self.found.push(Found { uid, action, certainty }),
-            Ok(None) => {}
-            Err(refusal) => {
-                self.refused += 1;
-                self.refusal.get_or_insert(refusal);
-            }
-        }
     }
 }

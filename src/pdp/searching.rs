@@ -22,6 +22,8 @@ use crate::store::{Published, Store};
 pub const USUAL_PAGE: usize = 100;
 /// Most results on a page.
 pub const MAX_PAGE: usize = 1_000;
+/// For how long a page is worked on, before it is cut.
+const MAX_WORK: Duration = Duration::from_secs(1);
 /// How many searches are answered at once: each keeps a processor busy.
 static SEARCHING: Semaphore = Semaphore::const_new(2);
 
@@ -35,6 +37,8 @@ pub struct SearchAsked {
     pub sought: Sought,
     /// What of the context nobody knows yet; and a tool's arguments, where the question has none.
     pub unknown: Vec<String>,
+    /// Whether whoever acts is asked about under every delegation that was given to it and by itself, and no delegation is shown.
+    pub any_delegation: bool,
     /// Most results that are wanted at once; nought: [`USUAL_PAGE`].
     pub page_size: usize,
     /// From the page before, of the same search; empty: from the beginning.
@@ -91,13 +95,13 @@ impl Pdp {
         asked: Result<SearchAsked, InvalidRequest>,
     ) -> Result<SearchAsked, Refusal> {
         let refuse = |error: InvalidRequest| Refusal { refused: error.into(), asked: None };
-        let SearchAsked { asked, sought, unknown, page_size, page_token } = asked.map_err(refuse)?;
-        if asked.credentials.is_some() && matches!(sought, Sought::Principals(_)) {
+        let searched = asked.map_err(refuse)?;
+        if searched.asked.credentials.is_some() && matches!(searched.sought, Sought::Principals(_)) {
             let message = "name who acts: no other principal could be found";
             return Err(refuse(InvalidRequest::field("credentials", message)));
         }
-        let asked = self.with_subject(call, Ok(asked)).await?;
-        Ok(SearchAsked { asked, sought, unknown, page_size, page_token })
+        let asked = self.with_subject(call, Ok(searched.asked)).await?;
+        Ok(SearchAsked { asked, ..searched })
     }
 
     async fn searched(self: &Arc<Self>, call: &Call, asked: SearchAsked) -> Result<Searched, Refusal> {
@@ -186,12 +190,13 @@ impl Searching<'_> {
         deadline: Instant,
         may_ask: &mut dyn FnMut(&AuthzRequest) -> Result<(), Refused>,
     ) -> Result<(Page, String), Refused> {
-        let SearchAsked { asked, sought, unknown, page_size, page_token } = self.asked;
+        let SearchAsked { asked, sought, unknown, any_delegation, page_size, page_token } = self.asked;
         self.store.check_minimum(&asked.minimum_revision, self.published)?;
         let question = asked.question.clone();
         let unknown = Unknown::arguments_and(unknown)?;
         let properties = asked.properties.clone();
-        let searched = Search { question, sought: sought.clone(), unknown, properties };
+        let any_delegation = *any_delegation;
+        let searched = Search { question, sought: sought.clone(), unknown, properties, any_delegation };
         let list = searched.digest()?;
         let bounds =
             Bounds { after: self.after(&list, page_token)?, size: size(*page_size)?, examined: MAX_EXAMINED };
@@ -254,14 +259,15 @@ fn size(asked: usize) -> Result<usize, InvalidRequest> {
     }
 }
 
-/// When a page is cut, so that it is there before nobody waits for it any more: after three quarters of what is left.
+/// When a page is cut: before nobody waits for it any more, after three quarters of what is left; and before others have waited
+/// long for a processor.
 fn enough(deadline: Instant) -> Instant {
     let now = Instant::now();
-    now + deadline.saturating_duration_since(now) * 3 / 4
+    now + (deadline.saturating_duration_since(now) * 3 / 4).min(MAX_WORK)
 }
 
 fn search_record(call: &Call, answer: &SearchAnswer, asked: SearchAsked, latency: Duration) -> SearchRecord {
-    let SearchAsked { mut asked, sought, .. } = asked;
+    let SearchAsked { mut asked, sought, any_delegation, .. } = asked;
     let SearchAnswer { id, published, page, next_page_token, .. } = answer;
     // Where an action was asked about. What is searched for may have no place in it.
     let _placed = asked.place(&published.world);
@@ -281,6 +287,7 @@ fn search_record(call: &Call, answer: &SearchAnswer, asked: SearchAsked, latency
         sought: sought.as_str(),
         action: generation.catalog.action_named(&question.action).ok().cloned(),
         request: question,
+        any_delegation,
         facts: Facts::default(),
         token_digest: None,
         examined: page.examined,

@@ -35,6 +35,7 @@ fn tools(scene: &Scene) -> SearchAsked {
         asked: question.into(),
         sought: Sought::Resources(Among::Stored),
         unknown: Vec::new(),
+        any_delegation: false,
         page_size: 0,
         page_token: String::new(),
     }

@@ -28,6 +28,8 @@ const MAX_CALL: Duration = Duration::from_secs(30);
 
 /// Where `AuthorizationService` answers.
 const AUTHORIZATION: &str = "/mandate.v1.AuthorizationService/";
+/// Where searches are answered.
+const SEARCH: &str = "/mandate.v1.SearchService/";
 /// Where outcomes are reported.
 const REPORT_OUTCOME: &str = "/mandate.v1.DecisionLogService/ReportOutcome";
 /// What is answered whoever asks: balancers and the kubelet show nothing of themselves.
@@ -86,7 +88,8 @@ impl Underway {
         };
         // What neither asks for a decision nor tells of one leaves no record.
         let decides = matches!(method, Some("Authorize" | "AuthorizeBatch" | "AuthorizeStream"))
-            || surface == Surface::ExtAuthz;
+            || surface == Surface::ExtAuthz
+            || request.uri().path().starts_with(SEARCH);
         let silent = !decides && request.uri().path() != REPORT_OUTCOME;
         let deadline = span.map(|span| Instant::now() + span);
         Self { deadline, caller: nobody(), identified: None, surface, recorded: AtomicBool::new(silent) }

@@ -1,8 +1,8 @@
 //! Envoy's `ext_authz` (v3): may this HTTP request go to its upstream?
 //!
-//! In reading order: [`settings`] and [`route`] are what the operator says; [`fields`], [`target`], [`body`] and [`mcp`] what
-//! the request says, and what of it nobody decides on; [`principal`] is who acts; [`reading`] makes the question of it, and
-//! [`reply`] the answer. What is decided is decided where all doors ask.
+//! In reading order: `settings` and `route` are what the operator says; `fields`, `target`, `body` and `mcp` what
+//! the request says, and what of it nobody decides on; `principal` is who acts; `reading` makes the question of it, and
+//! `reply` the answer. What is decided is decided where all doors ask.
 
 mod body;
 mod fields;

@@ -13,6 +13,8 @@ use super::call::{self, Underway};
 use super::outcomes::Outcomes;
 use super::pb::authorization_service_server::{AuthorizationService, AuthorizationServiceServer};
 use super::pb::decision_log_service_server::DecisionLogServiceServer;
+use super::pb::search_service_server::SearchServiceServer;
+use super::search::{self, Searches};
 use super::stream::Answers;
 use super::{answer, ext_authz, pb, status, wire};
 use crate::engine::request::InvalidRequest;
@@ -27,11 +29,15 @@ pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 const MAX_OUTCOME_BYTES: usize = 16 * 1024;
 
 /// What reflection lists, whatever is configured.
-const SERVICES: [&str; 3] =
-    ["mandate.v1.AuthorizationService", "mandate.v1.DecisionLogService", "grpc.health.v1.Health"];
+const SERVICES: [&str; 4] = [
+    "mandate.v1.AuthorizationService",
+    "mandate.v1.DecisionLogService",
+    "mandate.v1.SearchService",
+    "grpc.health.v1.Health",
+];
 
 /// What this build does beyond the least of the contract.
-const FEATURES: [&str; 11] = [
+const FEATURES: [&str; 12] = [
     "authorize",
     "authorize-batch",
     "authorize-stream",
@@ -42,6 +48,7 @@ const FEATURES: [&str; 11] = [
     "observe",
     "outcomes",
     "request-entities",
+    "search",
     "subject-tokens",
 ];
 
@@ -75,11 +82,14 @@ pub async fn router(
     };
     let outcomes = DecisionLogServiceServer::new(Outcomes { pdp: Arc::clone(&pdp) })
         .max_decoding_message_size(MAX_OUTCOME_BYTES);
+    let searches = SearchServiceServer::new(Searches { pdp: Arc::clone(&pdp) })
+        .max_decoding_message_size(search::MAX_MESSAGE_BYTES);
     let envoy = envoy.map(|settings| ext_authz::service(Arc::clone(&pdp), settings));
     let mut routes = Routes::builder();
     routes
         .add_service(service)
         .add_service(outcomes)
+        .add_service(searches)
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
@@ -206,7 +216,7 @@ impl Grpc {
     }
 }
 
-fn traceparent<T>(request: &Request<T>) -> Option<String> {
+pub(super) fn traceparent<T>(request: &Request<T>) -> Option<String> {
     wire::traceparent(request.metadata().get("traceparent").and_then(|value| value.to_str().ok()))
 }
 

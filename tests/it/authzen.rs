@@ -142,6 +142,8 @@ fn another_content_type_is_a_mistake() {
         send(&server, &[("content-type", content_type)], &view().to_string())
             .check_error(400, "content type");
     }
+    let twice = [JSON, ("content-type", "text/plain")];
+    send(&server, &twice, &view().to_string()).check_error(400, "content type");
     for content_type in ["application/json; charset=utf-8", "Application/JSON", "application/json ;x=y"] {
         assert!(send(&server, &[("content-type", content_type)], &view().to_string()).decision());
     }

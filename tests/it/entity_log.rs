@@ -32,13 +32,13 @@ fn sources() -> Sources {
 }
 
 /// Somebody who administers.
-struct Admin {
+pub(crate) struct Admin {
     client: Client,
     shown: String,
 }
 
 impl Admin {
-    fn of(server: &TestServer) -> Self {
+    pub(crate) fn of(server: &TestServer) -> Self {
         let shown = format!("Bearer {}", token(&server.folder.path().join("data")));
         Self { client: Client::connect(&server.control), shown }
     }
@@ -81,14 +81,14 @@ impl Admin {
         self.client.wait(self.entities().list_entities(self.request(request))).map(|page| page.into_inner())
     }
 
-    fn revoke(&self, id: &str) -> Result<String, Status> {
+    pub(crate) fn revoke(&self, id: &str) -> Result<String, Status> {
         let grant = Some(reference("Mandate::Delegation", id));
         let request = pb::RevokeDelegationRequest { grant, reason: "left".to_owned() };
         let written = self.client.wait(self.entities().revoke_delegation(self.request(request)));
         written.map(|written| written.into_inner().revision)
     }
 
-    fn suspend(&self, principal: Option<pb::EntityRef>, lift: bool) -> Result<String, Status> {
+    pub(crate) fn suspend(&self, principal: Option<pb::EntityRef>, lift: bool) -> Result<String, Status> {
         let mut admin = AdminServiceClient::new(self.client.channel());
         let request = pb::SuspendRequest { principal, reason: "odd calls".to_owned(), lift };
         let written = self.client.wait(admin.suspend(self.request(request)));

@@ -191,8 +191,12 @@ fn health_is_serving_for_the_server_and_its_service_and_unknown_for_others() {
 #[test]
 fn reflection_lists_the_services_in_both_versions() {
     let client = shipped_server().client();
-    let expected =
-        ["grpc.health.v1.Health", "mandate.v1.AuthorizationService", "mandate.v1.DecisionLogService"];
+    let expected = [
+        "grpc.health.v1.Health",
+        "mandate.v1.AuthorizationService",
+        "mandate.v1.DecisionLogService",
+        "mandate.v1.SearchService",
+    ];
     assert_eq!(listed(client), expected);
     assert_eq!(listed_alpha(client), expected);
 }

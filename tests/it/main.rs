@@ -27,6 +27,8 @@ mod grpc_limits;
 mod terms;
 // Batches: order, defaults, limits, an item's own failure.
 mod batch;
+// Searches: what would be allowed, page by page, for callers that may ask it.
+mod search;
 // Streams: each message its own question, answer, world and record; deadlines, slow readers.
 mod stream;
 // The cache is invisible except for speed.

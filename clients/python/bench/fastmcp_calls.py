@@ -1,11 +1,12 @@
 """What a decision adds to a tool call through FastMCP: a server with and without the middleware, call by call in turn.
 
-Start it with a release build: MANDATE_BIN=target/release/mandate python clients/python/bench/fastmcp_calls.py [CALLS]
+With a release build: MANDATE_BIN=target/release/mandate python clients/python/bench/fastmcp_calls.py [ROUNDS CALLS]
 """
 
 from __future__ import annotations
 
 import asyncio
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -27,6 +28,9 @@ POLICY = """
 when { principal is Mandate::User || context.input.path like "/workspace/*" };
 @id("list") permit (principal, action == Mandate::Action::"list_tools", resource);
 """
+
+
+PARTS = (0.5, 0.9, 0.99)
 
 
 def write_file(path: str, content: str) -> str:
@@ -52,7 +56,26 @@ def percentile(times: list[float], part: float) -> float:
     return sorted(times)[min(len(times) - 1, int(len(times) * part))]
 
 
-async def measure(service: Service, calls: int) -> None:
+async def one_round(without: Client[Any], guarded: Client[Any], calls: int) -> list[list[float]]:
+    """Percentiles without, with, and what is added: one server's call, then the other's, again and again."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for number in range(calls):
+        times[0].append(await timed(without, number))
+        times[1].append(await timed(guarded, number))
+    plain, decided = ([percentile(some, part) for part in PARTS] for some in times)
+    return [plain, decided, [more - less for less, more in zip(plain, decided, strict=True)]]
+
+
+def told(rounds: list[list[list[float]]]) -> None:
+    """Print each figure's median round, and the least and greatest."""
+    print(f"{'':8}" + "".join(f"{f'p{round(part * 100)}':>20}" for part in PARTS))
+    for place, name in enumerate(("without", "with", "added")):
+        figures = [[one[place][part] for one in rounds] for part in range(len(PARTS))]
+        shown = (f"{statistics.median(some):.2f} ({min(some):.2f}–{max(some):.2f})" for some in figures)
+        print(f"{name:8}" + "".join(f"{one:>20}" for one in shown))
+
+
+async def measure(service: Service, rounds: int, calls: int) -> None:
     asker = AsyncClient(service.url)
     guard = MandateMiddleware(
         asker,
@@ -60,31 +83,21 @@ async def measure(service: Service, calls: int) -> None:
         subject=Subject(principal=agent("code-bot"), delegations=[delegation("files")]),
         facts=Facts(session=SESSION, touches=[]),
     )
-    plain: list[float] = []
-    guarded: list[float] = []
-    async with Client(server(None)) as without, Client(server(guard)) as with_guard:
-        for number in range(200):
-            await timed(without, number)
-            await timed(with_guard, number)
-        for number in range(calls):
-            plain.append(await timed(without, number))
-            guarded.append(await timed(with_guard, number))
+    async with Client(server(None)) as without, Client(server(guard)) as guarded:
+        await one_round(without, guarded, 200)
+        seen = [await one_round(without, guarded, calls) for _ in range(rounds)]
         await guard.flush()
     await asker.close()
-    print(f"{calls} calls each, in turn; milliseconds")
-    print(f"{'':12}{'p50':>8}{'p90':>8}{'p99':>8}")
-    for name, times in (("without", plain), ("with", guarded)):
-        print(f"{name:12}" + "".join(f"{percentile(times, part):8.2f}" for part in (0.5, 0.9, 0.99)))
-    added = (percentile(guarded, part) - percentile(plain, part) for part in (0.5, 0.9, 0.99))
-    print(f"{'added':12}" + "".join(f"{one:8.2f}" for one in added))
+    print(f"{rounds} rounds of {calls} calls to each server, in turn; milliseconds")
+    told(seen)
 
 
 def main() -> None:
-    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
+    rounds, calls = (int(one) for one in sys.argv[1:3] or (5, 2000))
     rights = grant("files", to="code-bot", actions=["call_tool", "list_tools"], server="filesystem")
     service = small_service(policy=POLICY, grants=rights)
     try:
-        asyncio.run(measure(service, calls))
+        asyncio.run(measure(service, rounds, calls))
     finally:
         service.stop()
 

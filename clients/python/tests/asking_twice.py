@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
-from mandate_client import AsyncClient, Client, Decision, Options, Question, Report
+from mandate_client import AsyncClient, Client, Decision, Found, Options, Question, Report, Search
 
 Result = TypeVar("Result")
 
@@ -18,6 +18,7 @@ class Asker(Protocol):
     def require(self, question: Question, *, deadline: float | None = None) -> Decision: ...
     def authorize_batch(self, questions: Sequence[Question], *, deadline: float | None = None) -> list[Decision]: ...
     def report_outcome(self, report: Report, *, deadline: float | None = None) -> None: ...
+    def search(self, search: Search, *, deadline: float | None = None) -> list[Found]: ...
     def close(self) -> None: ...
 
 
@@ -42,6 +43,9 @@ class Waiting:
 
     def report_outcome(self, report: Report, *, deadline: float | None = None) -> None:
         self._wait(self.client.report_outcome(report, deadline=deadline))
+
+    def search(self, search: Search, *, deadline: float | None = None) -> list[Found]:
+        return self._wait(self.client.search(search, deadline=deadline))
 
     def close(self) -> None:
         self._wait(self.client.close())

@@ -7,18 +7,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import grpc
 import pytest
 from fastmcp import Client, FastMCP
 from fastmcp.exceptions import ToolError
 from fastmcp.server.middleware import MiddlewareContext
+from fastmcp.tools.base import ToolResult
 from files_world import ANA_BOT, FACTS, files_service
 from mcp import MCPError
 from service import Service
 from wrong_server import WrongServer, allow
 
-from mandate_client import AsyncClient, Options, digest
+from mandate_client import AsyncClient, Options, agent, delegation, digest
+from mandate_client.contract import authorization_pb2 as pb
 from mandate_client.fastmcp import MandateMiddleware, from_access_token, tool_digest
-from mandate_client.tool_calls import Call, Facts, FactsOf, SubjectOf
+from mandate_client.tool_calls import Call, Facts, FactsOf, Subject, SubjectOf
 
 BOT = ANA_BOT
 
@@ -142,6 +145,13 @@ def test_lists_show_what_may_be_used(served: Service) -> None:
     assert files.run(lambda client: client.list_prompts()) == []
 
 
+def test_whoever_may_not_see_the_list_is_told_why(served: Service) -> None:
+    calls_only = Subject(principal=agent("code-bot"), delegations=[delegation("ana-code-bot")])
+    files = Files(served.url, subject=calls_only)
+    with pytest.raises(MCPError, match="grant_not_covering"):
+        files.run(lambda client: client.list_tools())
+
+
 def test_more_tools_than_a_batch_holds_are_listed(served: Service) -> None:
     files = Files(served.url)
     for number in range(250):
@@ -217,16 +227,22 @@ def test_outcomes_are_reported_with_the_arguments(served: Service) -> None:
     service = files_service()
     files = Files(service.url)
     files.run(call("read_file", path="a"))
+    files.server.tool(lambda: ToolResult("no such file", is_error=True), name="search_files")
+    with pytest.raises(ToolError, match="no such file"):
+        files.run(call("search_files"))
     for name in ("get_file_info", "write_file"):
         with pytest.raises(ToolError):
             files.run(call(name, path="/etc/a", content="x") if name == "write_file" else call(name, path="a"))
     records = service.records()
     outcomes = [record for record in records if record["kind"] == "outcome"]
-    assert [record["outcome"] for record in outcomes] == ["executed", "failed", "blocked"]
+    assert [record["outcome"] for record in outcomes] == ["executed", "failed", "failed", "blocked"]
     assert all("findings" not in record for record in outcomes), outcomes
     decision = next(record for record in records if record["kind"] == "decision")
     assert decision["evidence"]["session_id"] == "s1"
     assert decision["evidence"]["tool_call_id"]
+    read_file = asyncio.run(files.server.get_tool("read_file"))
+    assert read_file is not None
+    assert tool_digest(read_file) in str(decision["context"])
 
 
 def test_nobody_to_ask_denies_everything(served: Service) -> None:
@@ -260,6 +276,46 @@ def test_a_wrong_answer_denies() -> None:
         files.run(call("read_file", path="a"))
     server.stop()
     assert files.done == []
+
+
+def test_a_server_that_cannot_search_is_asked_about_each_tool() -> None:
+    def only_reading(request: pb.AuthorizeBatchRequest, _: object) -> Any:
+        results = [pb.AuthorizeResult(response=allow(one)) for one in request.requests]
+        for one, result in zip(request.requests, results, strict=True):
+            if one.resource.id != "filesystem/read_file":
+                result.response.decision = pb.DECISION_UNSPECIFIED
+        return pb.AuthorizeBatchResponse(results=results)
+
+    server = WrongServer(lambda request, _: allow(request), only_reading)
+    tools = Files(server.url).run(lambda client: client.list_tools())
+    server.stop()
+    assert [tool.name for tool in tools] == ["read_file"]
+
+
+def test_a_search_that_fails_shows_no_list() -> None:
+    def fail(_: object, context: Any) -> Any:
+        context.abort(grpc.StatusCode.INTERNAL, "as told")
+
+    server = WrongServer(lambda request, _: allow(request), search=fail)
+    with pytest.raises(MCPError, match=r"as told \[internal\]"):
+        Files(server.url).run(lambda client: client.list_tools())
+    server.stop()
+
+
+def test_versions_of_a_tool_are_each_asked_about(served: Service) -> None:
+    asked: list[str] = []
+
+    def facts(call: Call) -> Facts:
+        asked.append(call.name)
+        return FACTS
+
+    files = Files(served.url, facts=facts)
+    files.server.tool(lambda: "", name="read_media_file", version="1")
+    files.server.tool(lambda: "", name="read_media_file", version="2")
+    files.server.tool(lambda: "", name="directory_tree", version="1")
+    tools = files.run(lambda client: client.list_tools())
+    assert {tool.name for tool in tools} == SHOWN | {"read_media_file"}
+    assert asked.count("read_media_file") == 2
 
 
 def test_what_the_host_cannot_say_denies(served: Service) -> None:

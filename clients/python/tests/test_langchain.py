@@ -16,7 +16,7 @@ from service import Service
 
 from mandate_client import AsyncClient, Client, Options
 from mandate_client.langchain import MandateMiddleware, define, define_all
-from mandate_client.tool_calls import FactsOf
+from mandate_client.tool_calls import FactsOf, digest_of
 
 
 class Scripted(GenericFakeChatModel):
@@ -107,7 +107,7 @@ def test_an_allowed_tool_runs_and_a_denied_one_does_not(served: Service, agent_o
 
 def test_a_tool_that_the_agent_does_not_have_is_denied(served: Service, agent_of: Callable[..., Agent]) -> None:
     agent = agent_of(served.url)
-    assert agent.call("shell", command="ls").status == "error"
+    assert "unknown_resource" in str(agent.call("shell", command="ls").content)
     agent.close()
     assert agent.done == []
 
@@ -148,6 +148,7 @@ def test_outcomes_are_reported(agent_of: Callable[..., Agent]) -> None:
     assert all("findings" not in record for record in outcomes)
     decision = next(record for record in records if record["kind"] == "decision")
     assert decision["evidence"]["tool_call_id"] == "call-1"
+    assert digest_of(define(agent.tools()[1])) in str(decision["context"])
 
 
 def test_definitions_are_those_that_an_import_reads(served: Service) -> None:

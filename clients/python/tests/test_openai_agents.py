@@ -15,7 +15,7 @@ from service import Service
 
 from mandate_client import AsyncClient, Options
 from mandate_client.openai_agents import MandateGuard, arguments_of, define, define_all
-from mandate_client.tool_calls import FactsOf
+from mandate_client.tool_calls import FactsOf, digest_of
 
 
 class Scripted(Model):
@@ -136,7 +136,10 @@ def test_outcomes_are_reported() -> None:
     assistant = Assistant(service.url)
     call(assistant, "read_file", path="a")
     call(assistant, "write_file", path="/etc/a", content="x")
-    outcomes = [record for record in service.records() if record["kind"] == "outcome"]
+    records = service.records()
+    decision = next(record for record in records if record["kind"] == "decision")
+    assert digest_of(define(assistant.tools()[1])) in str(decision["context"])
+    outcomes = [record for record in records if record["kind"] == "outcome"]
     assert [record["outcome"] for record in outcomes] == ["executed", "blocked"]
     assert all("findings" not in record for record in outcomes)
 

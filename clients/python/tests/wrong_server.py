@@ -10,8 +10,10 @@ import grpc
 from google.protobuf.message import Message
 
 from mandate_client.contract import authorization_pb2 as pb
+from mandate_client.contract import search_pb2
 
 Answer = Callable[[pb.AuthorizeRequest, grpc.ServicerContext], Message | bytes]
+SearchAnswer = Callable[[search_pb2.SearchRequest, grpc.ServicerContext], Message | bytes]
 BatchAnswer = Callable[[pb.AuthorizeBatchRequest, grpc.ServicerContext], Message | bytes]
 
 
@@ -20,9 +22,14 @@ def _bytes(answer: Message | bytes) -> bytes:
 
 
 class WrongServer:
-    """`AuthorizationService` whose answers are given by functions."""
+    """`AuthorizationService` and `SearchService` whose answers are given by functions."""
 
-    def __init__(self, authorize: Answer | None = None, batch: BatchAnswer | None = None) -> None:
+    def __init__(
+        self,
+        authorize: Answer | None = None,
+        batch: BatchAnswer | None = None,
+        search: SearchAnswer | None = None,
+    ) -> None:
         handlers: dict[str, Any] = {}
         if authorize is not None:
             handlers["Authorize"] = grpc.unary_unary_rpc_method_handler(
@@ -36,6 +43,11 @@ class WrongServer:
         self.server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("mandate.v1.AuthorizationService", handlers),)
         )
+        if search is not None:
+            found = grpc.unary_unary_rpc_method_handler(search, search_pb2.SearchRequest.FromString, _bytes)
+            self.server.add_generic_rpc_handlers(
+                (grpc.method_handlers_generic_handler("mandate.v1.SearchService", {"SearchResources": found}),)
+            )
         self.port = self.server.add_insecure_port("127.0.0.1:0")
         self.url = f"http://127.0.0.1:{self.port}"
         self.server.start()

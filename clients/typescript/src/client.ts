@@ -12,12 +12,14 @@ import {
   ReportOutcomeRequestSchema,
 } from "./contract/mandate/v1/administration_pb.js";
 import { AuthorizationService } from "./contract/mandate/v1/authorization_pb.js";
+import { SearchService } from "./contract/mandate/v1/search_pb.js";
 import { type Decision, required } from "./decision.js";
 import { refused, told } from "./failures.js";
 import { checkedAddress, checkedDeadline, type Options, type Tls } from "./options.js";
 import type { Outcome, Report } from "./outcome.js";
 import { NotReported } from "./outcome.js";
 import type { Question } from "./question.js";
+import { type Found, found, MOST_PAGES, page, type Search, SearchFailed } from "./search.js";
 
 /** Of one call: another deadline than the client's, and a signal that ends it. */
 export type Bounds = { readonly deadlineMs?: number; readonly signal?: AbortSignal };
@@ -40,6 +42,7 @@ export class Client {
   readonly #sessions: Http2SessionManager;
   readonly #authorization: Service<typeof AuthorizationService>;
   readonly #log: Service<typeof DecisionLogService>;
+  readonly #search: Service<typeof SearchService>;
   readonly #fulfils: ReadonlySet<string>;
   readonly #deadlineMs: number;
   readonly #token: Options["token"];
@@ -54,6 +57,7 @@ export class Client {
     const transport = createGrpcTransport({ baseUrl, sessionManager: this.#sessions, readMaxBytes: LARGEST_ANSWER });
     this.#authorization = createClient(AuthorizationService, transport);
     this.#log = createClient(DecisionLogService, transport);
+    this.#search = createClient(SearchService, transport);
   }
 
   /** Asks one question. Nothing that goes wrong is thrown: it is a decision that does not allow, and says why. */
@@ -108,14 +112,41 @@ export class Client {
     }
   }
 
+  /**
+   * Finds the resources that a question would be allowed for, on as many pages as there are.
+   * @throws {SearchFailed} if that fails: nothing is known then.
+   */
+  async searchResources(search: Search, bounds: Bounds = {}): Promise<Found[]> {
+    const every: Found[] = [];
+    try {
+      const end = this.#end(bounds);
+      let token = "";
+      for (let pages = 0; pages < MOST_PAGES; pages += 1) {
+        const requestId = randomUUID();
+        const message = page(search, requestId, token);
+        const answer = await this.#retried(bounds, (options) => this.#search.searchResources(message, options), end);
+        every.push(...found(answer, requestId));
+        token = answer.nextPageToken;
+        if (token === "") return every;
+      }
+    } catch (error) {
+      const { code, message } = told(error);
+      throw error instanceof SearchFailed ? error : new SearchFailed(code, message);
+    }
+    throw new SearchFailed("too_long", "The search has more pages than are turned.");
+  }
+
   /** Closes the connection. */
   close(): void {
     this.#sessions.abort();
   }
 
   /** Asks again while the server is unavailable and the deadline has not passed: asking twice allows nothing more. */
-  async #retried<Answer>(bounds: Bounds, ask: (options: CallOptions) => Promise<Answer>): Promise<Answer> {
-    const end = this.#end(bounds);
+  async #retried<Answer>(
+    bounds: Bounds,
+    ask: (options: CallOptions) => Promise<Answer>,
+    end = this.#end(bounds),
+  ): Promise<Answer> {
     for (const pause of BACKOFF_MS) {
       try {
         return await ask(await this.#call(bounds, end));
@@ -134,6 +165,7 @@ export class Client {
   }
 
   async #call(bounds: Bounds, end: number): Promise<CallOptions> {
+    if (performance.now() >= end) throw new ConnectError("it is too late to ask", Code.DeadlineExceeded);
     const token = typeof this.#token === "function" ? await within(end, this.#token) : this.#token;
     return {
       timeoutMs: Math.max(1, Math.ceil(end - performance.now())),

@@ -5,3 +5,4 @@ export { type Advice, type Decision, Denied, denial, type Hop, type Obligation, 
 export type { Options, Tls } from "./options.js";
 export { NotReported, type Outcome, type Report } from "./outcome.js";
 export { action, agent, delegation, type EntityRef, type Evidence, type Question, tool, user } from "./question.js";
+export { type Found, type Search, SearchFailed } from "./search.js";

@@ -18,6 +18,7 @@ import type { Client } from "./client.js";
 import { type Decision, denial, unanswered } from "./decision.js";
 import { NotReported, type Outcome } from "./outcome.js";
 import type { EntityRef, Evidence, Question } from "./question.js";
+import { type Search, SearchFailed } from "./search.js";
 
 type Extra = RequestHandlerExtra<ServerRequest, ServerNotification>;
 
@@ -90,10 +91,10 @@ class ToolGuard implements Protection {
     const decision = await this.#decide(() => this.#listing({ extra }));
     if (!decision.allowed) {
       this.#report(decision, "blocked");
-      throw new McpError(DENIED, denial(decision), { code: decision.reason?.code, decision_id: decision.decisionId });
+      throw refusal(decision);
     }
     const listed = await this.handlers.listTools(request, extra);
-    return { ...listed, tools: await this.#usable(listed.tools, extra) };
+    return { ...listed, tools: await this.#shown(listed.tools, extra) };
   }
 
   /** Decides a call by the tool's definition and its arguments, and runs what is allowed. */
@@ -116,6 +117,39 @@ class ToolGuard implements Protection {
     } finally {
       this.#report(decision, outcome, given);
     }
+  }
+
+  /** Of some tools those that a search finds; a server that cannot search is asked about each. */
+  async #shown(tools: readonly Tool[], extra: Extra): Promise<Tool[]> {
+    try {
+      const found = await this.options.client.searchResources(await this.#searching(tools, extra));
+      const ids = new Set(found.map(({ uid }) => uid.id));
+      return tools.filter((tool) => ids.has(this.#id(tool.name)));
+    } catch (error) {
+      if (!(error instanceof SearchFailed)) throw refusal(unasked(error));
+      if (error.code !== "unimplemented") throw refusal(unanswered(error.code, error.reason));
+    }
+    return this.#usable(tools, extra);
+  }
+
+  /** A search among tools, whose arguments and data nobody knows yet. */
+  async #searching(tools: readonly Tool[], extra: Extra): Promise<Search> {
+    const question = await this.#listing({ extra });
+    const { namespace = "Mandate" } = this.options;
+    return {
+      question: {
+        ...question,
+        action: { type: `${namespace}::Action`, id: "call_tool" },
+        resource: { type: `${namespace}::Tool`, id: "" },
+      },
+      candidates: tools.map((tool) => ({ id: this.#id(tool.name), context: { digest: digestOf(asSent(tool)) } })),
+      unknown: ["touches"],
+    };
+  }
+
+  /** The id under which a tool of the server is stored. */
+  #id(name: string): string {
+    return `${this.options.server}/${name}`;
   }
 
   /** Of some tools those that may be called, or of which only the arguments of a call can tell. */
@@ -157,7 +191,7 @@ class ToolGuard implements Protection {
     const facts = await this.options.facts(asked);
     const touches = facts.touches.map(({ type, id }) => ({ type, id }));
     const context = { digest: digestOf(asSent(tool)), touches };
-    const named = ["Tool", `${this.options.server}/${tool.name}`] as const;
+    const named = ["Tool", this.#id(tool.name)] as const;
     const question = await this.#question(asked, facts, "call_tool", named, context);
     return { ...question, arguments: asked.arguments ?? {} };
   }
@@ -212,6 +246,11 @@ function asSent(tool: Tool): JsonObject {
 
 function mayBeShown(decision: Decision | undefined): boolean {
   return decision !== undefined && (decision.allowed || decision.reason?.code === "invalid_request");
+}
+
+function refusal(decision: Decision): McpError {
+  const told = { code: decision.reason?.code, decision_id: decision.decisionId };
+  return new McpError(DENIED, denial(decision), told);
 }
 
 function unasked(error: unknown): Decision {

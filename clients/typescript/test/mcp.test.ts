@@ -1,10 +1,12 @@
 /** An MCP server's tools behind the guard, with the SDK's own client and no model. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { Client as McpClient } from "@modelcontextprotocol/sdk/client/index.js";
 import { InMemoryTransport } from "@modelcontextprotocol/sdk/inMemory.js";
 import { Server } from "@modelcontextprotocol/sdk/server/index.js";
 import type { CallToolResult, Tool } from "@modelcontextprotocol/sdk/types.js";
+import type { AuthorizeBatchRequest } from "../src/contract/mandate/v1/authorization_pb.js";
 import { agent, Client, delegation, digestOf } from "../src/index.js";
 import { type GuardOptions, protectTools } from "../src/mcp.js";
 import { SESSION } from "./questions.js";
@@ -159,6 +161,36 @@ test("a wrong answer denies", async () => {
   });
   wrong.stop();
   assert.deepEqual(files.done, []);
+});
+
+test("a server that cannot search is asked about each tool, and a search that fails shows no list", async () => {
+  const batch = ({ requests }: AuthorizeBatchRequest) => {
+    const decided = requests.map((one) => ({
+      ...allow(one),
+      decision: one.resource?.id === "filesystem/read_file" ? 1 : 0,
+    }));
+    return { results: decided.map((value) => ({ outcome: { case: "response" as const, value } })) };
+  };
+  const without = await WrongServer.start({ authorize: allow, authorizeBatch: batch });
+  await Files.serve(without.url, async (agent) => {
+    assert.deepEqual(
+      (await agent.listTools()).tools.map((tool) => tool.name),
+      ["read_file"],
+    );
+  });
+  without.stop();
+  const failing = await WrongServer.start(
+    { authorize: allow, authorizeBatch: batch },
+    {
+      searchResources: () => {
+        throw new ConnectError("as told", Code.Internal);
+      },
+    },
+  );
+  await Files.serve(failing.url, async (agent) => {
+    await assert.rejects(agent.listTools(), /as told \[internal\]/);
+  });
+  failing.stop();
 });
 
 test("what the host cannot say denies", async () => {

@@ -12,6 +12,7 @@ import {
   AuthorizeResponseSchema,
   Decision,
 } from "../src/contract/mandate/v1/authorization_pb.js";
+import { SearchService } from "../src/contract/mandate/v1/search_pb.js";
 
 export class WrongServer {
   private constructor(
@@ -20,9 +21,17 @@ export class WrongServer {
     private readonly sessions: Set<http2.ServerHttp2Session>,
   ) {}
 
-  static async start(answers: Partial<ServiceImpl<typeof AuthorizationService>>): Promise<WrongServer> {
+  static async start(
+    answers: Partial<ServiceImpl<typeof AuthorizationService>>,
+    search?: Partial<ServiceImpl<typeof SearchService>>,
+  ): Promise<WrongServer> {
     const server = http2.createServer(
-      connectNodeAdapter({ routes: (router) => router.service(AuthorizationService, answers) }),
+      connectNodeAdapter({
+        routes: (router) => {
+          router.service(AuthorizationService, answers);
+          if (search !== undefined) router.service(SearchService, search);
+        },
+      }),
     );
     const sessions = new Set<http2.ServerHttp2Session>();
     server.on("session", (session) => sessions.add(session));

@@ -25,14 +25,25 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
-    /// The first of those behind `bounds.after`, in order, each once.
-    fn first(all: impl IntoIterator<Item = EntityUid>, bounds: &Bounds) -> Self {
-        let behind = |uid: &EntityUid| bounds.after.as_ref().is_none_or(|after| uid > after);
-        let mut next: Vec<_> = all.into_iter().filter(behind).collect();
+    /// The first of those behind `bounds.after`, in order, each once. Of many, few are put in order.
+    fn first(
+        mut known: Vec<&EntityUid>,
+        others: impl IntoIterator<Item = EntityUid>,
+        bounds: &Bounds,
+    ) -> Self {
+        let Bounds { after, examined, .. } = bounds;
+        let behind = |uid: &EntityUid| after.as_ref().is_none_or(|after| uid > after);
+        known.retain(|uid| behind(uid));
+        if known.len() > *examined {
+            known.select_nth_unstable(*examined);
+            known.truncate(examined.saturating_add(1));
+        }
+        let mut next: Vec<_> = known.into_iter().cloned().collect();
+        next.extend(others.into_iter().filter(behind));
         next.sort_unstable();
         next.dedup();
-        let more = next.len() > bounds.examined;
-        next.truncate(bounds.examined);
+        let more = next.len() > *examined;
+        next.truncate(*examined);
         Self { next, more }
     }
 }
@@ -45,20 +56,23 @@ pub(super) fn of(world: &World, search: &Search, bounds: &Bounds) -> Result<Cand
     let question = &search.question;
     let catalog = &world.generation.catalog;
     match &search.sought {
-        Sought::Actions => Ok(Candidates::first(actions(world, question)?, bounds)),
+        Sought::Actions => Ok(Candidates::first(actions(world, question)?, [], bounds)),
         Sought::Resources(Among::Stored) => {
             let of_type = declared(catalog, &question.resource, "resource")?;
-            Ok(Candidates::first(resources(world, question, of_type)?, bounds))
+            let supplied = supplied(catalog, question, of_type)?;
+            Ok(Candidates::first(resources(world, question, of_type)?, supplied, bounds))
         }
         Sought::Principals(Among::Stored) => {
             let of_type = declared(catalog, &question.principal, "principal")?;
-            Ok(Candidates::first(principals(world, question, of_type)?, bounds))
+            Ok(Candidates::first(principals(world, question, of_type)?, [], bounds))
         }
         Sought::Resources(Among::Named(those)) => {
-            Ok(Candidates::first(named(declared(catalog, &question.resource, "resource")?, those)?, bounds))
+            let named = named(declared(catalog, &question.resource, "resource")?, those)?;
+            Ok(Candidates::first(Vec::new(), named, bounds))
         }
         Sought::Principals(Among::Named(those)) => {
-            Ok(Candidates::first(named(declared(catalog, &question.principal, "principal")?, those)?, bounds))
+            let named = named(declared(catalog, &question.principal, "principal")?, those)?;
+            Ok(Candidates::first(Vec::new(), named, bounds))
         }
     }
 }
@@ -92,7 +106,7 @@ fn named(of_type: &EntityTypeName, named: &[Named]) -> Result<Vec<EntityUid>, In
 }
 
 /// The actions that apply to principal and resource, less those of other tools.
-fn actions(world: &World, question: &AuthzRequest) -> Result<Vec<EntityUid>, InvalidRequest> {
+fn actions<'w>(world: &'w World, question: &AuthzRequest) -> Result<Vec<&'w EntityUid>, InvalidRequest> {
     let catalog = &world.generation.catalog;
     let principal = actor(catalog, question)?;
     let resource = catalog.uid(&question.resource, "resource")?;
@@ -100,16 +114,16 @@ fn actions(world: &World, question: &AuthzRequest) -> Result<Vec<EntityUid>, Inv
         action.applies_to(&principal, &resource)
             && action.tool.as_ref().is_none_or(|tool| tool.uid == resource)
     };
-    Ok(catalog.actions().filter(applies).map(|action| action.uid.clone()).collect())
+    Ok(catalog.actions().filter(applies).map(|action| &action.uid).collect())
 }
 
 /// The resources that permits of the principal and the action could cover, and every tool that has an action of its own in
 /// that: what is in an action is covered by other permits too.
-fn resources(
-    world: &World,
+fn resources<'w>(
+    world: &'w World,
     question: &AuthzRequest,
     of_type: &EntityTypeName,
-) -> Result<Vec<EntityUid>, InvalidRequest> {
+) -> Result<Vec<&'w EntityUid>, InvalidRequest> {
     let catalog = &world.generation.catalog;
     let asked = catalog.action_named(&question.action)?;
     let principal = actor(catalog, question)?;
@@ -129,18 +143,17 @@ fn resources(
         let is_in = |typed: &Arc<ActionType>| typed.uid == asked.uid || typed.ancestors.contains(&asked.uid);
         tool.type_name() == of_type && catalog.action(action).is_some_and(is_in) && world.stores(tool)
     });
-    let mut found: Vec<_> = within.stored(&world.entities, of_type).into_iter().cloned().collect();
-    found.extend(typed.map(|(tool, _)| tool.clone()));
-    found.extend(supplied(catalog, question, of_type)?);
+    let mut found = within.stored(&world.entities, of_type);
+    found.extend(typed.map(|(tool, _)| tool));
     Ok(found)
 }
 
 /// The principals that permits of the action and the resource could cover.
-fn principals(
-    world: &World,
+fn principals<'w>(
+    world: &'w World,
     question: &AuthzRequest,
     of_type: &EntityTypeName,
-) -> Result<Vec<EntityUid>, InvalidRequest> {
+) -> Result<Vec<&'w EntityUid>, InvalidRequest> {
     let catalog = &world.generation.catalog;
     let resource = catalog.uid(&question.resource, "resource")?;
     let action = deciding_action(catalog, catalog.action_named(&question.action)?, &resource)?;
@@ -150,7 +163,7 @@ fn principals(
         let places = index.covering_resource((&action.uid, built.as_ref()), prepared.resource(index));
         Within::of(world, places, CompiledPolicy::principal_scope, of_type)
     });
-    Ok(within.stored(&world.entities, of_type).into_iter().cloned().collect())
+    Ok(within.stored(&world.entities, of_type))
 }
 
 /// Who acts: whom a token names, where there is one.

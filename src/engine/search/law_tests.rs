@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{Among, Bounds, Certainty, MAX_EXAMINED, Named, Page, Search, Sought, search};
+use super::{Among, Bounds, Certainty, MAX_EXAMINED, Named, Page, Search, Sought, Through, search};
 use crate::engine::authorize::{Now, authorize};
 use crate::engine::catalog::Catalog;
 use crate::engine::convert::Form;
@@ -43,7 +43,7 @@ fn allowed<'u>(
 ) -> Vec<&'u EntityUid> {
     let mut question = asked.question.clone();
     let is_allowed = |uid: &&EntityUid| {
-        asked.place(world, uid, &mut question).unwrap();
+        asked.place(world, uid, None, &mut question).unwrap();
         authorize(world, &question, now).is_ok_and(|decision| decision.effect == Effect::Allow)
     };
     let mut allowed: Vec<_> = all.into_iter().filter(is_allowed).collect();
@@ -109,7 +109,7 @@ fn sought(asked: &AuthzRequest) -> impl Iterator<Item = Search> + use<> {
     let question = asked.clone();
     sought.into_iter().flatten().map(move |sought| {
         let question = question.clone();
-        Search { question, sought, unknown: Unknown::default(), properties: None }
+        Search { question, sought, unknown: Unknown::default(), properties: None, any_delegation: false }
     })
 }
 
@@ -225,4 +225,49 @@ fn whoever_may_not_ask_is_told_nothing_and_a_page_ends_when_time_does() {
     assert_eq!((untold.found.len(), untold.asked, untold.examined), (0, 0, 3));
     let cut = search(true, false);
     assert_eq!((cut.found.len(), cut.examined, cut.last), (1, 1, Some(uid("Tool", "t1"))));
+}
+
+#[test]
+fn under_any_delegation_is_found_through_whom() {
+    let mut scene = Scene::allowed();
+    // a3 was sent by a2, by Eve for t3 alone, and by Ana until an hour ago; and nobody is asked about it by itself.
+    let eves = Written { toolsets: vec!["other"], ..Written::new("e1", ("User", "eve"), "a3", None) };
+    let old = Written { expires: NOW - 1, ..Written::new("old", ("User", "ana"), "a3", None) };
+    scene.grants.extend([eves, old]);
+    scene.shown.clear();
+    let world = scene.world();
+    let [actions, tools, principals, _] = sought(&scene.request())
+        .map(|asked| Search { any_delegation: true, ..asked })
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap();
+    let told = |page: &Page| -> Vec<(String, Vec<(String, usize)>)> {
+        let through = |through: &Through| {
+            let leaf = through.delegation.as_ref().map_or("", |uid| uid.id().unescaped());
+            (leaf.to_owned(), through.chain.len())
+        };
+        let found = page.found.iter().map(|found| {
+            (found.uid.id().unescaped().to_owned(), found.through.iter().map(through).collect())
+        });
+        found.collect()
+    };
+    let named = |id: &str, leaf: &str, length: usize| (id.to_owned(), vec![(leaf.to_owned(), length)]);
+    let page = whole(&world, &tools, Now(NOW));
+    assert_eq!(told(&page), [named("t1", "g3", 4), named("t2", "g3", 4), named("t3", "e1", 2)]);
+    assert_eq!(told(&whole(&world, &actions, Now(NOW))), [named("call_tool", "g3", 4)]);
+    let principals = told(&whole(&world, &principals, Now(NOW)));
+    assert!(
+        principals.contains(&named("a1", "g1", 2)) && principals.contains(&named("free", "", 0)),
+        "{principals:?}"
+    );
+    let revoked = Scene { revoked: vec!["g1"], ..scene.clone() };
+    assert_eq!(told(&whole(&revoked.world(), &tools, Now(NOW))), [named("t3", "e1", 2)]);
+    let mut shows = tools.clone();
+    shows.question.delegations = vec![reference(&uid("Delegation", "g3"))];
+    let mut may_ask = |_: &AuthzRequest| true;
+    let refused = search(&world, &shows, &bounds(), Now(NOW), &mut may_ask, &mut || true).unwrap_err();
+    assert_eq!(refused.field, "any_delegation");
+    (0..40).for_each(|at| scene.grants.push(Written::new(&format!("m{at}"), ("User", "ana"), "a3", None)));
+    let page = whole(&scene.world(), &tools, Now(NOW));
+    assert_eq!((page.found.len(), page.refused), (0, 3));
 }

@@ -18,7 +18,18 @@ pub enum Certainty {
     Possible,
 }
 
-/// The action that decides, and how sure it is that it is allowed; none if it is certain that it is not.
+/// What could be allowed.
+#[derive(Debug)]
+pub(super) struct Possibility {
+    /// The action that decides.
+    pub(super) action: EntityUid,
+    /// How sure it is.
+    pub(super) certainty: Certainty,
+    /// On whose authority, root first; empty if on the principal's own.
+    pub(super) chain: Vec<EntityUid>,
+}
+
+/// Whether a question would be allowed, or could be; none if it is certain that it is not.
 ///
 /// # Errors
 /// [`InvalidRequest`] if the question cannot be understood.
@@ -27,16 +38,18 @@ pub(super) fn of(
     request: &AuthzRequest,
     unknown: &Unknown,
     now: Now,
-) -> Result<Option<(EntityUid, Certainty)>, InvalidRequest> {
+) -> Result<Option<Possibility>, InvalidRequest> {
     let question = Question::with_unknown(world, request, unknown)?;
     let (known, input_alone) = (question.unknown.is_nothing(), question.unknown.is_input_alone());
-    let Decision { effect, action, .. } = decide(world, question, now)?;
+    let Decision { effect, action, hops, .. } = decide(world, question, now)?;
     if effect != Effect::Allow {
         return Ok(None);
     }
     // What else is unknown may name what is not there, or what no grant covers.
     let certain = known || (input_alone && is_allowed_at_worst(world, request, unknown, now)?);
-    Ok(Some((action, if certain { Certainty::Certain } else { Certainty::Possible })))
+    let certainty = if certain { Certainty::Certain } else { Certainty::Possible };
+    let chain = hops.into_iter().map(|hop| hop.decision.principal).collect();
+    Ok(Some(Possibility { action, certainty, chain }))
 }
 
 fn is_allowed_at_worst(

@@ -13,7 +13,9 @@ use crate::engine::compile::{Options, Sources, compile};
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::Effect;
 use crate::engine::generation::OnPolicyError;
+use crate::engine::key::Key;
 use crate::engine::problem::SourceFile;
+use crate::engine::question::Question;
 use crate::engine::request::AuthzRequest;
 use crate::engine::unknown::Unknown;
 use crate::engine::world::World;
@@ -93,6 +95,7 @@ fn shown(world: &World, flag: Option<bool>) -> Page {
         sought: Sought::Resources(Among::Stored),
         unknown,
         properties: None,
+        any_delegation: false,
     };
     whole(world, &search, Now(0))
 }
@@ -258,4 +261,14 @@ fn what_is_unknown_is_not_decided_for_anybody() {
         assert!(Unknown::arguments_and(&[name.to_owned()]).is_err(), "{name}");
     }
     assert!(Unknown::arguments_and(&vec![String::new(); 65]).is_err());
+}
+
+#[test]
+fn a_question_with_an_unknown_part_is_never_remembered() {
+    let world = world(&["permit (principal, action, resource);".to_owned()], OnPolicyError::Deny);
+    let unknown = Unknown::arguments_and(&[]).unwrap();
+    let asked = Question::with_unknown(&world, &question("typed", Some(true), None), &unknown).unwrap();
+    assert!(Key::of(&world.generation, &asked).is_none());
+    let known = Question::with_unknown(&world, &question("plain", Some(true), None), &unknown).unwrap();
+    assert!(Key::of(&world.generation, &known).is_some(), "of this nothing is unknown");
 }

@@ -53,6 +53,7 @@ async fn answer(mut arrived: Arrived, part: Part) -> Result<Value, Refused> {
             Part::Action => Sought::Actions,
         },
         unknown: Vec::new(),
+        any_delegation: false,
         page_size: page.size,
         page_token: page.behind.clone(),
     };

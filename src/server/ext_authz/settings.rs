@@ -4,7 +4,7 @@ use crate::engine::catalog::Domain;
 use crate::engine::datum::{Datum, Reference};
 use crate::identity::own::OwnPrincipals;
 
-/// What the configuration says. A route may say otherwise where [`super::route::Route`] says so.
+/// What the configuration says. A route may say otherwise where `Route` says so.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// What routes carry.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::callers::{Guarded, OPEN};
 use crate::support::{Sources, TestServer, get};
 
 const WELL_KNOWN: &str = "/.well-known/authzen-configuration";
@@ -56,4 +57,21 @@ fn a_url_that_names_no_decision_point_is_refused() {
         let error = Sources::small().config_written(&format!("[authzen]\nurl = '{url}'\n")).unwrap_err();
         assert!(error.to_string().contains("authzen.url"), "{url}: {error}");
     }
+}
+
+#[test]
+fn it_is_told_over_tls_to_whoever_asks() {
+    let guarded = Guarded::new(OPEN);
+    let base = guarded.server.http.replace("127.0.0.1", "localhost");
+    let output = std::process::Command::new("curl")
+        .args(["--silent", "--cacert"])
+        .arg(guarded.papers.path("example.org.pem"))
+        .arg(format!("{base}{WELL_KNOWN}"))
+        .output()
+        .expect("curl");
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(base.starts_with("https://"));
+    assert_eq!(metadata["policy_decision_point"], json!(base));
+    let urls = metadata.as_object().unwrap().values();
+    assert!(urls.map(|url| url.as_str().unwrap()).all(|url| url.starts_with(&base)), "{metadata}");
 }

@@ -211,3 +211,16 @@ fn a_search_is_one_record_and_so_is_one_that_is_refused() {
     assert!(records.iter().all(|record| record["surface"] == "authzen" && record["request_id"] == "s-1"));
     assert!(!records[0].to_string().contains("canary"), "{}", records[0]);
 }
+
+#[test]
+fn the_record_of_a_search_tells_of_what_is_asserted_what_the_schema_lists() {
+    let server = TestServer::start(&properties::sources());
+    let body = json!({
+        "subject": {"type": "User"},
+        "action": {"name": "view", "properties": {"soft": true}},
+        "resource": {"type": "Doc", "id": "open"},
+    });
+    assert_eq!(found(&ask(&server, "subject", &body)), ["ana"]);
+    let record = &server.records(1)[0];
+    assert_eq!(record["context"]["asserted"]["action"]["soft"], json!(true), "{record}");
+}

@@ -17,10 +17,12 @@ from mandate_client.entities import Entity, EntityRef, Typed, action, agent, dat
 from mandate_client.options import Options, Tls
 from mandate_client.outcome import NotReported, Outcome, Report
 from mandate_client.question import Evidence, EvidenceRef, Question
+from mandate_client.search import Candidate, Found, Search, SearchFailed, Sought, Through
 
 __all__ = [
     "Advice",
     "AsyncClient",
+    "Candidate",
     "Client",
     "Decision",
     "Denied",
@@ -30,6 +32,7 @@ __all__ = [
     "EntityRef",
     "Evidence",
     "EvidenceRef",
+    "Found",
     "Hop",
     "NotReported",
     "Obligation",
@@ -39,6 +42,10 @@ __all__ = [
     "Question",
     "Reason",
     "Report",
+    "Search",
+    "SearchFailed",
+    "Sought",
+    "Through",
     "Tls",
     "Typed",
     "action",

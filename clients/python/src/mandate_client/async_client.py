@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Sequence
 from types import TracebackType
@@ -17,6 +18,7 @@ from mandate_client.decision import Decision
 from mandate_client.options import Address, Options, check_deadline
 from mandate_client.outcome import Report
 from mandate_client.question import Question
+from mandate_client.search import MOST_PAGES, Found, Search, SearchFailed, found
 
 Asked = TypeVar("Asked", bound=Message)
 Answered = TypeVar("Answered", bound=Message)
@@ -68,6 +70,24 @@ class AsyncClient:
         except Exception as error:  # noqa: BLE001 - it is raised as what it is
             raise failures.not_reported(error) from None
 
+    async def search(self, search: Search, *, deadline: float | None = None) -> list[Found]:
+        """Find what would be allowed, on as many pages as there are. Raises `SearchFailed` if that fails."""
+        end = time.monotonic() + self._seconds(deadline)
+        every: list[Found] = []
+        token = ""
+        try:
+            for _ in range(MOST_PAGES):
+                request_id = uuid.uuid4().hex
+                left = end - time.monotonic()
+                answer = await self._call(search.sought.method, search.page(request_id, token), left)
+                every += found(answer, request_id)
+                token = answer.next_page_token
+                if not token:
+                    return every
+        except Exception as error:  # noqa: BLE001 - it is raised as what it is
+            raise failures.not_searched(error) from None
+        raise SearchFailed("too_long", "The search has more pages than are turned.")
+
     async def close(self) -> None:
         """Close the connection."""
         opened, self._opened = self._opened, None
@@ -85,8 +105,11 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
+    def _seconds(self, deadline: float | None) -> float:
+        return self.options.deadline if deadline is None else check_deadline(deadline)
+
     async def _call(self, method: Method[Asked, Answered], message: Asked, deadline: float | None) -> Answered:
-        seconds = self.options.deadline if deadline is None else check_deadline(deadline)
+        seconds = self._seconds(deadline)
         call = self._channel().unary_unary(method.path, method.serialize, method.parse)
         return await call(message, timeout=seconds, metadata=channel.metadata(self.options))
 

@@ -51,7 +51,7 @@ REPORT_OUTCOME: Method[administration_pb2.ReportOutcomeRequest, administration_p
 RETRIES = {
     "methodConfig": [
         {
-            "name": [{"service": AUTHORIZATION}],
+            "name": [{"service": AUTHORIZATION}, {"service": "mandate.v1.SearchService"}],
             "retryPolicy": {
                 "maxAttempts": 5,
                 "initialBackoff": "0.02s",

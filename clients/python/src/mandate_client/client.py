@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Sequence
 from types import TracebackType
@@ -16,6 +17,7 @@ from mandate_client.decision import Decision
 from mandate_client.options import Address, Options, check_deadline
 from mandate_client.outcome import Report
 from mandate_client.question import Question
+from mandate_client.search import MOST_PAGES, Found, Search, SearchFailed, found
 
 Asked = TypeVar("Asked", bound=Message)
 Answered = TypeVar("Answered", bound=Message)
@@ -69,6 +71,24 @@ class Client:
         except Exception as error:  # noqa: BLE001 - it is raised as what it is
             raise failures.not_reported(error) from None
 
+    def search(self, search: Search, *, deadline: float | None = None) -> list[Found]:
+        """Find what would be allowed, on as many pages as there are. Raises `SearchFailed` if that fails."""
+        end = time.monotonic() + self._seconds(deadline)
+        every: list[Found] = []
+        token = ""
+        try:
+            for _ in range(MOST_PAGES):
+                request_id = uuid.uuid4().hex
+                left = end - time.monotonic()
+                answer = self._call(search.sought.method, search.page(request_id, token), left)
+                every += found(answer, request_id)
+                token = answer.next_page_token
+                if not token:
+                    return every
+        except Exception as error:  # noqa: BLE001 - it is raised as what it is
+            raise failures.not_searched(error) from None
+        raise SearchFailed("too_long", "The search has more pages than are turned.")
+
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
@@ -84,7 +104,10 @@ class Client:
     ) -> None:
         self.close()
 
+    def _seconds(self, deadline: float | None) -> float:
+        return self.options.deadline if deadline is None else check_deadline(deadline)
+
     def _call(self, method: Method[Asked, Answered], message: Asked, deadline: float | None) -> Answered:
-        seconds = self.options.deadline if deadline is None else check_deadline(deadline)
+        seconds = self._seconds(deadline)
         call = self._channel.unary_unary(method.path, method.serialize, method.parse)
         return call(message, timeout=seconds, metadata=channel.metadata(self.options))

@@ -10,6 +10,7 @@ from google.rpc import status_pb2
 from mandate_client import answers
 from mandate_client.decision import Decision
 from mandate_client.outcome import NotReported
+from mandate_client.search import SearchFailed
 
 
 def refused(error: Exception, request_id: str) -> Decision:
@@ -26,6 +27,14 @@ def not_reported(error: Exception) -> NotReported:
     if status is not None:
         return NotReported(answers.code(status), status.message)
     return NotReported("not_asked", _told(error))
+
+
+def not_searched(error: Exception) -> SearchFailed:
+    """Turn an error of a search into the one that is raised."""
+    if isinstance(error, SearchFailed):
+        return error
+    reason = refused(error, "").reason
+    return SearchFailed(reason.code if reason else "", reason.message if reason else "")
 
 
 def _told(error: Exception) -> str:

@@ -25,12 +25,14 @@ from mandate_client.async_client import AsyncClient
 from mandate_client.decision import Decision
 from mandate_client.outcome import Outcome, Report
 from mandate_client.reporting import Reporter
+from mandate_client.search import Search, SearchFailed
 from mandate_client.tool_calls import Asker, Call, FactsOf, Subject, SubjectOf, may_be_shown, unasked
 
 Item = TypeVar("Item", Tool, Resource, ResourceTemplate, Prompt)
 Result = TypeVar("Result")
 
 MOST_IN_A_BATCH = 100
+MOST_IN_A_SEARCH = 1000
 
 DENIED = -32001
 """The code of JSON-RPC that a denial has where MCP has no result to tell it by."""
@@ -138,8 +140,16 @@ class MandateMiddleware(Middleware):
     ) -> Sequence[Tool]:
         """Show the tools that may be called, to those who may see the server's list."""
         await self._require("list_tools", "", context)
+        tools = await call_next(context)
+        try:
+            # In several versions a tool has several definitions, and a search knows one of each name.
+            if len({tool.name for tool in tools}) == len(tools):
+                return await self._callable(tools)
+        except SearchFailed as failed:
+            if failed.code != "unimplemented":
+                raise MCPError(DENIED, f"Denied: {failed.message} [{failed.code}]") from None
         return await self._usable(
-            await call_next(context),
+            tools,
             lambda tool: Call(kind="call_tool", name=tool.name, digest=tool_digest(tool), call_id=_call_id(context)),
         )
 
@@ -175,6 +185,22 @@ class MandateMiddleware(Middleware):
             await call_next(context),
             lambda prompt: Call(kind="get_prompt", name=prompt.name, call_id=_call_id(context)),
         )
+
+    async def _callable(self, tools: Sequence[Tool]) -> list[Tool]:
+        """Search for those that may be called, with some arguments at least."""
+        shown: list[Tool] = []
+        for start in range(0, len(tools), MOST_IN_A_SEARCH):
+            some = tools[start : start + MOST_IN_A_SEARCH]
+            found = await self._client.search(self._search(some))
+            ids = {one.uid.id for one in found}
+            shown += [tool for tool in some if self._asker.tool_id(tool.name) in ids]
+        return shown
+
+    def _search(self, tools: Sequence[Tool]) -> Search:
+        try:
+            return self._asker.search({tool.name: tool_digest(tool) for tool in tools})
+        except Exception as error:  # noqa: BLE001 - it is raised as what it is
+            raise SearchFailed("not_asked", f"The question could not be made: {type(error).__name__}.") from None
 
     async def _usable(self, items: Sequence[Item], call_of: Callable[[Item], Call]) -> list[Item]:
         shown: list[Item] = []

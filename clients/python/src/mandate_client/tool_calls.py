@@ -10,6 +10,7 @@ from mandate_client import digest
 from mandate_client.decision import Decision
 from mandate_client.entities import EntityRef, Json
 from mandate_client.question import Evidence, Question
+from mandate_client.search import Candidate, Search, Sought
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +77,24 @@ class Asker:
             evidence=replace(facts.evidence, session_id=session_id, tool_call_id=call.call_id),
         )
 
+    def search(self, digests: Mapping[str, str]) -> Search:
+        """Search for the tools that may be called, of those with these definitions; arguments are not known yet."""
+        question = self.question(Call(kind="list_tools", name=""))
+        asked = replace(
+            question,
+            action=EntityRef(f"{self.namespace}::Action", "call_tool"),
+            resource=EntityRef(f"{self.namespace}::Tool", ""),
+        )
+        candidates = [Candidate(self.tool_id(name), {"digest": one}) for name, one in digests.items()]
+        return Search(sought=Sought.RESOURCES, question=asked, candidates=candidates, unknown=["touches"])
+
+    def tool_id(self, name: str) -> str:
+        """Give the id under which a tool of the server is stored."""
+        return f"{self.server}/{name}"
+
     def _resource(self, call: Call) -> EntityRef:
         if call.kind == "call_tool":
-            return EntityRef(f"{self.namespace}::Tool", f"{self.server}/{call.name}")
+            return EntityRef(f"{self.namespace}::Tool", self.tool_id(call.name))
         return EntityRef(f"{self.namespace}::ToolServer", self.server)
 
     @staticmethod
