@@ -95,7 +95,7 @@ async def measure(service: Service, rounds: int, calls: int) -> None:
 def main() -> None:
     rounds, calls = (int(one) for one in sys.argv[1:3] or (5, 2000))
     rights = grant("files", to="code-bot", actions=["call_tool", "list_tools"], server="filesystem")
-    service = small_service(policy=POLICY, grants=rights)
+    service = small_service(policy=POLICY, grants=[rights])
     try:
         asyncio.run(measure(service, rounds, calls))
     finally:

@@ -38,10 +38,12 @@ namespace Mandate {
 )
 
 
-GRANT = grant(
-    "files", to="code-bot", actions=["call_tool", "list_tools", "read_resource", "get_prompt"], server="filesystem"
-)
+ALL = ["call_tool", "list_tools", "read_resource", "get_prompt"]
+GRANTS = [
+    grant("files", to="code-bot", actions=ALL, server="filesystem"),
+    grant("calls-only", to="code-bot", actions=["call_tool"], server="filesystem"),
+]
 
 
 def files_service() -> Service:
-    return small_service(policy=POLICY, schema=SCHEMA, grants=GRANT)
+    return small_service(policy=POLICY, schema=SCHEMA, grants=GRANTS)

@@ -55,8 +55,8 @@ def write(path: str, **changed: Any) -> Question:
     return call("filesystem", "write_file", {"path": path, "content": "x"}, **stated | changed)
 
 
-def grant(name: str, *, to: str, actions: list[str], server: str) -> str:
-    """A grant of Ana's for everything that a server offers, as a file of entities."""
+def grant(name: str, *, to: str, actions: list[str], server: str) -> dict[str, Any]:
+    """A grant of Ana's for everything that a server offers, as an entity."""
     named = {"type": "Mandate::Action"}
     attributes = {
         "from_user": {"type": "Mandate::User", "id": "ana"},
@@ -70,4 +70,4 @@ def grant(name: str, *, to: str, actions: list[str], server: str) -> str:
         "max_depth": 0,
         "purpose": "tests",
     }  # fmt: skip
-    return json.dumps([{"uid": {"type": "Mandate::Delegation", "id": name}, "attrs": attributes, "parents": []}])
+    return {"uid": {"type": "Mandate::Delegation", "id": name}, "attrs": attributes, "parents": []}

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,13 @@ class Service:
 
 
 def small_service(
-    more: str = "", *, policy: str = "", schema: str = "", grants: str = "", pep: str = "", port: int = 0
+    more: str = "",
+    *,
+    policy: str = "",
+    schema: str = "",
+    grants: Sequence[dict[str, Any]] = (),
+    pep: str = "",
+    port: int = 0,
 ) -> Service:
     """Serve from a fresh folder: `policy` instead of the shipped ones, `schema` and `grants` besides them."""
     folder = Path(tempfile.mkdtemp(prefix="mandate-client-"))
@@ -110,7 +117,7 @@ def small_service(
         (sources["schemas"] / "more.cedarschema").write_text(schema)
     if grants:
         sources["entities"] = Path(shutil.copytree(REPOSITORY / "entities", folder / "entities"))
-        (sources["entities"] / "more-grants.json").write_text(grants)
+        (sources["entities"] / "more-grants.json").write_text(json.dumps(grants))
     if pep:
         sources["pep"] = folder / "pep"
         sources["pep"].mkdir()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import jwt
 import pytest
@@ -29,9 +27,9 @@ def authority() -> Authority:
 
 
 @pytest.fixture(scope="module")
-def secured(authority: Authority) -> Iterator[Service]:
+def secured(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server that speaks TLS and knows callers by their certificates."""
-    folder = Path(tempfile.mkdtemp(prefix="mandate-client-tls-"))
+    folder = tmp_path_factory.mktemp("tls")
     (folder / "bundle.pem").write_bytes(authority.certificate)
     certificate, key = authority.server("pdp.example.org")
     (folder / "tls.crt").write_bytes(certificate)
@@ -89,9 +87,9 @@ def signer() -> ec.EllipticCurvePrivateKey:
 
 
 @pytest.fixture(scope="module")
-def known(signer: ec.EllipticCurvePrivateKey) -> Iterator[Service]:
+def known(signer: ec.EllipticCurvePrivateKey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server on this host that knows callers by their tokens."""
-    folder = Path(tempfile.mkdtemp(prefix="mandate-client-jwks-"))
+    folder = tmp_path_factory.mktemp("jwks")
     public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(signer.public_key()))
     (folder / "jwks.json").write_text(json.dumps({"keys": [public | {"kid": "k", "use": "sig", "alg": "ES256"}]}))
     served = small_service(

@@ -146,7 +146,7 @@ def test_lists_show_what_may_be_used(served: Service) -> None:
 
 
 def test_whoever_may_not_see_the_list_is_told_why(served: Service) -> None:
-    calls_only = Subject(principal=agent("code-bot"), delegations=[delegation("ana-code-bot")])
+    calls_only = Subject(principal=agent("code-bot"), delegations=[delegation("calls-only")])
     files = Files(served.url, subject=calls_only)
     with pytest.raises(MCPError, match="grant_not_covering"):
         files.run(lambda client: client.list_tools())

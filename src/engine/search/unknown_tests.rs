@@ -14,7 +14,7 @@ use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::Effect;
 use crate::engine::generation::OnPolicyError;
 use crate::engine::key::Key;
-use crate::engine::problem::SourceFile;
+use crate::engine::problem::{Report, SourceFile};
 use crate::engine::question::Question;
 use crate::engine::request::AuthzRequest;
 use crate::engine::unknown::Unknown;
@@ -32,7 +32,7 @@ namespace Mandate {
 }
 "#;
 
-fn world(policies: &[String], mode: OnPolicyError) -> World {
+fn compiled(policies: &[String], mode: OnPolicyError) -> Result<World, Report> {
     let file =
         |name: &str, text: String| SourceFile { name: name.to_owned(), bytes: text.into_bytes().into() };
     let texts = policies.iter().enumerate().map(|(place, text)| format!("@id(\"p{place}\") {text}\n"));
@@ -55,7 +55,11 @@ fn world(policies: &[String], mode: OnPolicyError) -> World {
         ..Sources::default()
     };
     let options = Options { on_policy_error: mode, ..Options::default() };
-    compile(&sources, &options).unwrap_or_else(|report| panic!("{report:?}\n{policies:?}")).world
+    Ok(compile(&sources, &options)?.world)
+}
+
+fn world(policies: &[String], mode: OnPolicyError) -> World {
+    compiled(policies, mode).unwrap_or_else(|report| panic!("{report:?}"))
 }
 
 fn question(tool: &str, flag: Option<bool>, arguments: Option<Datum>) -> AuthzRequest {
@@ -181,7 +185,10 @@ proptest! {
         flag in proptest::option::of(any::<bool>()),
         policies in vec(either(), 1..5),
     ) {
-        let world = world(&policies, mode);
+        // Some could never apply, and do not load.
+        let compiled = compiled(&policies, mode);
+        prop_assume!(compiled.is_ok());
+        let world = compiled.unwrap();
         let flags = flag.map_or_else(|| vec![false, true], |flag| vec![flag]);
         let page = shown(&world, flag);
         let shown = certainty(&page, "typed");
@@ -207,7 +214,9 @@ proptest! {
         flag in any::<bool>(),
         policies in vec(policy("action in Mandate::Action::\"call_tool\"", joined(known())), 1..5),
     ) {
-        let world = world(&policies, mode);
+        let compiled = compiled(&policies, mode);
+        prop_assume!(compiled.is_ok());
+        let world = compiled.unwrap();
         let page = shown(&world, Some(flag));
         for (tool, arguments) in [("typed", Some(all_arguments().remove(0))), ("plain", None)] {
             let expected = is_allowed(&world, &question(tool, Some(flag), arguments)).then_some(Certainty::Certain);
