@@ -16,6 +16,8 @@ const MAX_ID_BYTES: usize = 256;
 pub const PARSE_ERROR: i64 = -32700;
 /// JSON-RPC's code for a message that is no request.
 pub const INVALID_REQUEST: i64 = -32600;
+/// JSON-RPC's code for a method that is not there.
+pub const METHOD_NOT_FOUND: i64 = -32601;
 /// JSON-RPC's code for parameters that are not the method's.
 pub const INVALID_PARAMS: i64 = -32602;
 /// MCP's code for headers that say something else than the message (MCP 2026-07-28, "Transports").

@@ -1,7 +1,7 @@
 //! What MCP's methods do, in the agent domain's words: which action, on what. A method that is not in the table is decided by
 //! nobody, so it is refused.
 
-use super::message::{INVALID_PARAMS, INVALID_REQUEST, Message, Unfit};
+use super::message::{INVALID_PARAMS, METHOD_NOT_FOUND, Message, Unfit};
 use crate::engine::catalog::Domain;
 use crate::engine::datum::{Datum, Reference};
 
@@ -10,8 +10,10 @@ const MAX_NAME_BYTES: usize = 512;
 
 /// See what a server offers: the action.
 const LIST_TOOLS: &str = "list_tools";
-/// Read what a server holds: the action.
-const READ_DATA: &str = "read_data";
+/// Read what a server has under a URI: the action.
+const READ_RESOURCE: &str = "read_resource";
+/// Have a server's prompt: the action.
+const GET_PROMPT: &str = "get_prompt";
 
 /// What a method is about, and what of its parameters says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,9 +22,9 @@ enum About {
     Server,
     /// The tool `params.name`, which is called.
     Tool,
-    /// The prompt `params.name`, which is read.
+    /// The server's prompt `params.name`.
     Prompt,
-    /// The resource `params.uri`, which is read or watched.
+    /// What the server has under `params.uri`, which is read or watched.
     Resource,
 }
 
@@ -61,6 +63,8 @@ pub struct Asked {
     pub resource: Reference,
     /// The arguments, of a tool call alone.
     pub arguments: Option<Datum>,
+    /// What of it policies read besides.
+    pub facts: Vec<(String, Datum)>,
     /// What MCP's header `Mcp-Name` would say: the name of the tool or prompt, or the resource's address.
     pub name: Option<String>,
 }
@@ -73,20 +77,18 @@ impl Asked {
     pub fn of(message: Message, server: &str, domain: &Domain) -> Result<Self, Unfit> {
         let Some((_, about)) = METHODS.iter().find(|(method, _)| *method == message.method) else {
             let text = format!("`{}` is no method that is decided here", message.method);
-            return Err(Unfit::new(INVALID_REQUEST, message.id.as_ref(), "body.method", text));
+            return Err(Unfit::new(METHOD_NOT_FOUND, message.id.as_ref(), "body.method", text));
         };
         match about {
             About::Server => Ok(Self::list(server, domain)),
             About::Tool => Self::call(message, server, domain),
             About::Prompt => {
                 let name = named(&message, "name")?;
-                let id = format!("{server}/prompts/{name}");
-                Ok(Self::read(id, name, domain))
+                Ok(Self::of_server(GET_PROMPT, server, domain).about("prompt", name))
             }
             About::Resource => {
                 let uri = named(&message, "uri")?;
-                check_address(&message, &uri)?;
-                Ok(Self::read(format!("{server}/{uri}"), uri, domain))
+                Ok(Self::of_server(READ_RESOURCE, server, domain).about("uri", uri))
             }
         }
     }
@@ -94,8 +96,18 @@ impl Asked {
     /// See what a server offers.
     #[must_use]
     pub fn list(server: &str, domain: &Domain) -> Self {
+        Self::of_server(LIST_TOOLS, server, domain)
+    }
+
+    fn of_server(action: &str, server: &str, domain: &Domain) -> Self {
         let resource = Reference::new(domain.in_own_namespace("ToolServer"), server);
-        Self { action: LIST_TOOLS.to_owned(), resource, arguments: None, name: None }
+        Self { action: action.to_owned(), resource, arguments: None, facts: Vec::new(), name: None }
+    }
+
+    /// The same, about what has this name.
+    fn about(self, fact: &str, name: String) -> Self {
+        let facts = vec![(fact.to_owned(), Datum::String(name.clone()))];
+        Self { facts, name: Some(name), ..self }
     }
 
     fn call(mut message: Message, server: &str, domain: &Domain) -> Result<Self, Unfit> {
@@ -111,13 +123,9 @@ impl Asked {
             action: domain.call_tool.clone(),
             resource: Reference::new(domain.tool.as_str(), format!("{server}/{name}")),
             arguments: Some(arguments),
+            facts: Vec::new(),
             name: Some(name),
         })
-    }
-
-    fn read(id: String, name: String, domain: &Domain) -> Self {
-        let resource = Reference::new(domain.in_own_namespace("Data"), id);
-        Self { action: READ_DATA.to_owned(), resource, arguments: None, name: Some(name) }
     }
 }
 
@@ -146,16 +154,6 @@ fn named(message: &Message, param: &str) -> Result<String, Unfit> {
     }
 }
 
-/// An address has a scheme (RFC 3986 §3.1), so that no resource has a prompt's id.
-fn check_address(message: &Message, uri: &str) -> Result<(), Unfit> {
-    let scheme = uri.split_once(':').map(|(scheme, _)| scheme).unwrap_or_default();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    if !scheme.is_empty() && scheme.bytes().all(plain) {
-        return Ok(());
-    }
-    Err(unfit(message, "body.params.uri", "must be an address with a scheme, such as `file:///docs/a`"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,16 +180,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_is_data_of_its_server() {
-        let read = asked(&request("resources/read", r#"{"uri":"file:///a/b"}"#)).unwrap();
-        assert_eq!(read.action, "read_data");
-        assert_eq!(read.resource, Reference::new("Mandate::Data", "github/file:///a/b"));
-        let prompt = asked(&request("prompts/get", r#"{"name":"review","arguments":{}}"#)).unwrap();
-        assert_eq!(prompt.resource, Reference::new("Mandate::Data", "github/prompts/review"));
-        assert_eq!((prompt.arguments, prompt.name.as_deref()), (None, Some("review")));
-        for uri in ["prompts/review", "prompts/a:b", ":x", "", "a b:c"] {
-            let refused = asked(&request("resources/read", &format!(r#"{{"uri":"{uri}"}}"#))).unwrap_err();
-            assert_eq!(refused.code, INVALID_PARAMS, "{uri}");
+    fn what_is_read_is_the_servers_by_uri_or_name() {
+        let fact = |name: &str, text: &str| vec![(name.to_owned(), Datum::String(text.to_owned()))];
+        for (method, params, action, facts) in [
+            ("resources/read", r#"{"uri":"file:///a/b"}"#, "read_resource", fact("uri", "file:///a/b")),
+            ("resources/subscribe", r#"{"uri":"a"}"#, "read_resource", fact("uri", "a")),
+            ("prompts/get", r#"{"name":"review","arguments":{}}"#, "get_prompt", fact("prompt", "review")),
+        ] {
+            let asked = asked(&request(method, params)).unwrap();
+            assert_eq!((asked.action.as_str(), asked.facts), (action, facts), "{method}");
+            assert_eq!(asked.resource, Reference::new("Mandate::ToolServer", "github"), "{method}");
+            assert_eq!(asked.arguments, None, "{method}");
         }
     }
 

@@ -91,8 +91,8 @@ impl Reading {
                 let metadata = attributes.metadata_context.as_ref();
                 let heard = mcp::hear(http, fields, metadata, server, &settings.domain);
                 self.voice = Voice::Mcp(heard.id);
-                let crate::mcp::methods::Asked { action, resource, arguments, .. } = heard.asked?;
-                Deed { action, resource, arguments, facts: Vec::new() }
+                let crate::mcp::methods::Asked { action, resource, arguments, facts, .. } = heard.asked?;
+                Deed { action, resource, arguments, facts }
             }
         };
         let facts = facts(settings, world, &route, &deed);

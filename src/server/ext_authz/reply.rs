@@ -8,6 +8,7 @@ use super::reading::Voice;
 use super::refusal::{BadRequest, Refusal};
 use crate::engine::datum::Datum;
 use crate::engine::decision::{Denial, Effect};
+use crate::mcp::message::{INVALID_PARAMS, METHOD_NOT_FOUND};
 use crate::pdp::{Answer, Refused};
 use crate::server::envoy::auth::check_response::HttpResponse;
 use crate::server::envoy::auth::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
@@ -19,10 +20,8 @@ use crate::server::{status, structs};
 /// Names the decision, for the upstream and for the client.
 const DECISION_ID: &str = "x-mandate-decision-id";
 
-/// JSON-RPC's code for a denial, of those that are an implementation's own.
-const DENIED: i64 = -32010;
-/// JSON-RPC's code for a request without a decision.
-const UNDECIDED: i64 = -32011;
+/// JSON-RPC's code for a denial, by decision or for want of one: of those that are an implementation's own.
+const DENIED: i64 = -32001;
 
 /// What the client gets.
 struct Refusing<'a> {
@@ -85,13 +84,17 @@ pub(super) fn undecided(refused: &Refused, voice: &Voice) -> CheckResponse {
         Refused::SubjectToken(_) => {
             let challenge = "Bearer realm=\"mandate\", error=\"invalid_token\"";
             let challenge = vec![header("www-authenticate", challenge)];
-            denied(refused, voice, 401, UNDECIDED, challenge)
+            denied(refused, voice, 401, DENIED, challenge)
         }
         // Whom a question is about may be the client's doing.
-        Refused::NotEntitled(_) => mistaken(refused, voice, 403, UNDECIDED),
+        Refused::NotEntitled(_) => mistaken(refused, voice, 403, DENIED),
+        // A method of MCP whose action this schema does not have is nobody's to permit.
+        Refused::Invalid(error) if is_within(&error.field, "action") && *voice != Voice::Http => {
+            mistaken(refused, voice, 403, METHOD_NOT_FOUND)
+        }
         // The arguments are the client's; all else the operator said, or Mandate read itself.
         Refused::Invalid(error) if is_within(&error.field, "arguments") => {
-            mistaken(refused, voice, 400, crate::mcp::message::INVALID_PARAMS)
+            mistaken(refused, voice, 400, INVALID_PARAMS)
         }
         _ => failed(refused, voice),
     }
@@ -122,7 +125,7 @@ fn failed(refused: &Refused, voice: &Voice) -> CheckResponse {
         http @ 500.. => http,
         _ => 500,
     };
-    let response = refusing(refused, &refused.to_string(), http, UNDECIDED).response(voice, Vec::new());
+    let response = refusing(refused, &refused.to_string(), http, DENIED).response(voice, Vec::new());
     without_decision(refused, HttpResponse::ErrorResponse(response))
 }
 

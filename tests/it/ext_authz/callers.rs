@@ -86,6 +86,18 @@ fn envoy_is_served_only_where_that_is_written() {
 }
 
 #[test]
+fn a_method_whose_action_the_schema_does_not_have_is_denied_and_is_no_failure() {
+    let server = TestServer::with_config(&Sources::small().config_written(WRITTEN).unwrap());
+    for message in [
+        r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}"#,
+    ] {
+        let body = Ask::bytes(message).to(&server).check_refused(403, "declares no action");
+        assert_eq!(body["error"]["code"], -32601, "{body}");
+    }
+}
+
+#[test]
 fn what_says_nothing_is_no_configuration() {
     for (written, named) in [
         ("protocol = 'grpc'", "protocol"),

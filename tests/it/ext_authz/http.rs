@@ -21,17 +21,22 @@ fn check_denied(server: &TestServer, ask: Ask, reason: &str) {
 #[test]
 fn a_policy_reads_the_method_and_the_path_in_its_one_spelling() {
     let server = example("");
-    by_agent("GET", "/status?x=%2F..").to(&server).allowed();
+    by_agent("GET", "/status?x=%2F..").host("House.EXAMPLE.:80").to(&server).allowed();
     by_agent("GET", "/administrators").to(&server).allowed();
     check_denied(&server, by_agent("POST", "/status"), "no_permit");
     for path in ["/admin", "/admin?x", "/admin/jobs", "/%61dmin", "/adm%69n/jobs", "/admin/%6a"] {
         check_denied(&server, by_agent("GET", path), "forbidden");
     }
+    // What was read of the request stands over what anybody writes down.
+    let told = by_agent("GET", "/admin")
+        .route("context", r#"{"path": "/", "method": "HEAD", "host": "x", "query": "y"}"#);
+    check_denied(&server, told, "forbidden");
     // A person may.
     Ask::http("GET", "/admin/jobs").to(&server).allowed();
     check_denied(&server, by_agent("GET", "/").route("server", "weather"), "no_permit");
     check_denied(&server, by_agent("GET", "/").route("server", "nowhere"), "unknown_resource");
-    let records = server.records(12);
+    let records = server.records(13);
+    assert_eq!(records[0]["context"]["host"], "house.example", "{}", records[0]);
     let context = &records[7]["context"];
     assert_eq!((&context["path"], &context["host"]), (&"/admin/jobs".into(), &"house.example".into()));
     assert_eq!(context["query"], serde_json::Value::Null, "{context}");
@@ -62,6 +67,7 @@ fn what_upstreams_would_differ_over_is_refused() {
         "/é",
         "/a%",
         "/a%zz",
+        "/a!b",
         "/a%3Fb",
         "/a%0d%0ab",
     ] {

@@ -69,8 +69,6 @@ fn what_is_not_a_tool_call_is_about_the_server_or_its_data() {
     }
     // `weather` is not trusted: not even its descriptions are seen.
     message("tools/list", &json!({})).route("server", "weather").to(&server).check_denied("no_permit");
-    message("resources/read", &json!({"uri": "file:///a"})).to(&server).check_denied("unknown_resource");
-    message("prompts/get", &json!({"name": "a"})).to(&server).check_denied("unknown_resource");
     Ask::call("nothing", &json!({})).to(&server).check_denied("unknown_resource");
     for method in ["GET", "DELETE"] {
         Ask::bytes("").method(method).to(&server).allowed();
@@ -199,7 +197,10 @@ fn a_body_that_two_readers_could_read_differently_is_refused_with_its_id() {
         (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, -32600),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping","Method":"tools/call"}"#, -32600),
         (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, -32600),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"fetch","Name":"time"}}"#, -32602),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"fetch","Name":"time","arguments":{"url":"https://docs.rs/"}}}"#,
+            -32602,
+        ),
         ("{", -32700),
     ] {
         let answer = Ask::bytes(body).to(&server).check_refused(400, "error");
