@@ -16,10 +16,11 @@ HELM := $(TOOLS)/helm4
 NATS := $(TOOLS)/py/bin/nats-server
 ENVOY := $(TOOLS)/py/bin/envoy
 OIDC := $(TOOLS)/oidc/node_modules/.package-lock.json
+MCP := $(TOOLS)/mcp/node_modules/.package-lock.json $(TOOLS)/mcp/py/bin/mcp-server-git
 CLIENTS := $(TOOLS)/clients
 NPM_CLIENT := clients/typescript/node_modules/.package-lock.json
 
-.PHONY: run bench test fmt clippy lint-proto deny oidc nats envoy authzen unit clients clients-python clients-typescript clients-generate release-hostile soak cases docs chart chart-files image help
+.PHONY: run bench test fmt clippy lint-proto deny oidc nats envoy authzen mcp example unit clients clients-python clients-typescript clients-generate release-hostile soak cases docs chart chart-files image help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -60,11 +61,17 @@ oidc: $(OIDC) ## The OpenID provider that tests rotate keys of.
 
 nats: $(NATS) ## The NATS server that tests deliver decision logs to.
 
+mcp: $(MCP) ## The MCP servers and clients that tests put on both sides of the proxy.
+
+example: $(MCP) ## A scripted agent with real MCP servers behind the proxy.
+	cargo build --release --locked
+	examples/agent/run.sh target/release/mandate
+
 envoy: $(ENVOY) ## The Envoy that tests ask through.
 
 authzen: $(BUF) ## The clients of AuthZEN that tests run.
 
-unit: $(OIDC) $(NATS) $(ENVOY) $(BUF) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
+unit: $(OIDC) $(NATS) $(ENVOY) $(BUF) $(MCP) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
 	cargo test --locked
 	cargo test --locked --bench scale -- --quick
 
@@ -123,6 +130,17 @@ $(OIDC): tests/oidc/package.json tests/oidc/package-lock.json
 	mkdir -p $(TOOLS)/oidc
 	cp $^ $(TOOLS)/oidc
 	npm ci --prefix $(TOOLS)/oidc --ignore-scripts --no-audit --no-fund
+	touch $@
+
+$(TOOLS)/mcp/node_modules/.package-lock.json: tests/mcp/package.json tests/mcp/package-lock.json
+	mkdir -p $(TOOLS)/mcp
+	cp $^ $(TOOLS)/mcp
+	npm ci --prefix $(TOOLS)/mcp --ignore-scripts --no-audit --no-fund
+	touch $@
+
+$(TOOLS)/mcp/py/bin/mcp-server-git: requirements-mcp.txt
+	python3 -m venv $(TOOLS)/mcp/py
+	$(TOOLS)/mcp/py/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements-mcp.txt
 	touch $@
 
 $(NPM_CLIENT): clients/typescript/package.json clients/typescript/package-lock.json

@@ -1,11 +1,13 @@
 //! The only place that puts a service together: configuration → [`bind`] → [`Bound`] → [`Bound::run`].
 
 mod callers;
+mod embedded;
 #[cfg(test)]
 mod fault_tests;
 mod indexing;
 mod lifecycle;
 mod parts;
+mod running;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,16 +15,15 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinSet;
 
-use crate::audit::{AuditLog, Feeding, LogError, OpenLog, Writer};
+use crate::audit::LogError;
 use crate::config::{Config, ConfigError, Listen, Shutdown};
 use crate::engine::catalog::Catalog;
 use crate::engine::guard::WORKER_STACK_BYTES;
 use crate::engine::problem::Report;
 use crate::engine::progress::Progress;
-use crate::identity::subjects::{IssuerError, Subjects};
-use crate::pdp::{Pdp, SampledCheck};
+use crate::identity::subjects::IssuerError;
+use crate::pdp::Pdp;
 use crate::server::administrators::Administrators;
 use crate::server::authzen;
 use crate::server::control_token::Token;
@@ -32,12 +33,13 @@ use crate::server::report::ServiceReport;
 use crate::server::tls::Tls;
 use crate::store::data_dir::{DataDir, DataDirError};
 use crate::store::follow::Follower;
-use crate::store::loader::{Loader, LoaderHandle, OpenError};
+use crate::store::loader::{LoaderHandle, OpenError};
 use crate::telemetry::metrics::Metrics;
 
 use callers::Doors;
-use indexing::Indexing;
+pub use embedded::Embedded;
 pub use lifecycle::Stop;
+use running::{Prepared, Running, Started};
 
 /// A service that has loaded its world and bound its listeners, and serves nothing yet.
 #[derive(Debug)]
@@ -46,18 +48,13 @@ pub struct Bound {
     pub addresses: Listen,
     /// The decision point behind them.
     pub pdp: Arc<Pdp>,
-    /// What loads worlds, and may be told to.
-    pub loader: LoaderHandle,
     /// What loading warned of.
     pub warnings: Report,
     listeners: Listeners,
-    writer: Writer,
-    feeding: Option<Feeding>,
+    running: Running,
     metrics: Arc<Metrics>,
     readiness: Readiness,
     report: ServiceReport,
-    /// What keeps issuers' keys up to date; ends when dropped.
-    keepers: JoinSet<()>,
     administrators: Administrators,
     authzen: authzen::Settings,
     tls: Option<Tls>,
@@ -65,8 +62,6 @@ pub struct Bound {
     shutdown: Shutdown,
     /// What is said of the requests that Envoy asks about, if it may ask.
     envoy: Option<ext_authz::Settings>,
-    /// Ends when dropped.
-    _indexing: Option<Indexing>,
     /// Last, so that it is given up last.
     _data: DataDir,
 }
@@ -163,13 +158,14 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     } else {
         Administrators::Token(Token::renew(&data.control_token())?)
     };
-    let (loader, store, mut warnings) = Loader::open(parts::loader(config, progress), &data)?;
-    warnings.problems.extend(of_callers.problems);
+    let mut prepared = Prepared::load(config, progress, &data)?;
+    prepared.warnings.problems.extend(of_callers.problems);
+    prepared.keepers.extend(of_issuers);
     let authzen = parts::authzen(config);
-    warnings.problems.extend(check_authzen(config, &store.current().world.generation.catalog).problems);
-    let (subjects, keepers) = Subjects::open(&config.issuers)?;
-    let subjects = Arc::new(subjects);
-    let metrics = Arc::new(Metrics::new()?);
+    prepared
+        .warnings
+        .problems
+        .extend(check_authzen(config, &prepared.published().world.generation.catalog).problems);
     let (data_listener, data_address) = listen(config.listen.data).await?;
     let (http, http_address) = listen(config.listen.http).await?;
     let (ops, ops_address) = listen(config.listen.ops).await?;
@@ -177,40 +173,34 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     let addresses =
         Listen { data: data_address, http: http_address, ops: ops_address, control: control_address };
     // From here on threads run: nothing below may fail and leave one behind.
-    let OpenLog { log: audit, writer, feeding } = match parts::audit(&config.log)? {
-        Some(config) => AuditLog::open(&config)?,
-        None => AuditLog::off(),
-    };
-    let indexing = audit.source().map(|source| Indexing::start(&source.directory)).transpose()?;
-    let check =
-        config.check_one_in.map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics))).transpose()?;
-    let loader = loader.telling(parts::recorded(&audit)).spawn()?;
     let gates = parts::gates(&callers, tls.as_ref(), &follower);
-    let report = parts::report(config, &addresses, &store, &loader, &audit, &subjects, gates);
-    let pdp = Pdp::new(store, audit, Arc::clone(&metrics), callers);
-    let pdp = pdp.checked(check).verifying(config.verify_one_in).believing(subjects);
-    let pdp = pdp.writing(loader.log.clone());
+    let Started { pdp, audit, running, metrics, subjects, warnings } = prepared.start(config, callers)?;
+    let report = parts::report(config, &addresses, pdp.store(), &running.loader, &audit, &subjects, gates);
     Ok(Bound {
         addresses,
-        pdp: Arc::new(pdp),
-        loader,
+        pdp,
         warnings,
         listeners: Listeners { data: data_listener, http, ops, control },
-        writer,
-        feeding,
+        running,
         metrics,
         readiness: Readiness::default(),
         report,
-        keepers: keepers.into_iter().chain(of_issuers).collect(),
         administrators,
         authzen,
         tls,
         follower,
         shutdown: config.shutdown,
         envoy,
-        _indexing: indexing,
         _data: data,
     })
+}
+
+impl Bound {
+    /// What loads worlds, and may be told to.
+    #[must_use]
+    pub fn loader(&self) -> &LoaderHandle {
+        &self.running.loader
+    }
 }
 
 /// What the configuration says of AuthZEN's words that this schema does not have.

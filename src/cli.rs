@@ -11,6 +11,7 @@ pub mod import_mcp;
 pub mod log;
 pub mod output;
 pub mod progress;
+pub mod proxy;
 pub mod revoke;
 pub mod rollback;
 pub mod search;
@@ -62,6 +63,8 @@ pub enum Command {
     Example(example::Example),
     /// Turn an MCP server's tool list into entities and typed actions.
     ImportMcp(import_mcp::ImportMcp),
+    /// Stand in front of an MCP server: decide each call, and show only what may be used.
+    Proxy(Box<proxy::Proxy>),
     /// Show what a running server serves, and what is wrong with its files.
     Status(status::Status),
     /// Have a running server serve an earlier set again, until the files change.
@@ -130,6 +133,7 @@ pub fn run() -> Exit {
         Command::Test(command) => command.run(format),
         Command::Example(command) => command.run(),
         Command::ImportMcp(command) => command.run(format),
+        Command::Proxy(command) => command.run(format),
         Command::Status(command) => command.run(format),
         Command::Rollback(command) => command.run(format),
         Command::Entity(command) => command.run(format),

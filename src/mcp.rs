@@ -8,7 +8,10 @@
 //! strings; depth, size and the growth of references are bounded; what has no meaning in Cedar is refused or kept as
 //! JSON text, never dropped in silence.
 
+mod approval;
 mod cedar_text;
+mod definition;
+mod difference;
 mod entities;
 mod error;
 mod hints;
@@ -26,9 +29,12 @@ mod reading;
 mod review_notes;
 mod root_schema;
 mod schema_keywords;
-mod strict_json;
+mod stored;
+pub(crate) mod strict_json;
 mod tools_list;
 
+#[cfg(test)]
+mod approval_tests;
 #[cfg(test)]
 mod domain_for_tests;
 #[cfg(test)]
@@ -44,8 +50,12 @@ mod shaped_tests;
 
 use serde_json::{Value, json};
 
+pub use approval::approve;
+pub use definition::Definition;
+pub use difference::{Changed, Difference, compare};
 pub use error::ImportError;
 pub use options::{Options, Typed};
+pub use stored::Stored;
 
 use cedar_text::TypedAction;
 use input_type::Record;
@@ -79,13 +89,18 @@ pub fn import(text: &str, options: &Options) -> Result<Import, ImportError> {
     options.validate()?;
     let document = strict_json::parse(text)?;
     let list = ToolsList::read(&document)?;
+    assemble(&list, options, entities::render(&list, options)?)
+}
+
+/// What a list becomes, with these entities.
+fn assemble(list: &ToolsList<'_>, options: &Options, entities: String) -> Result<Import, ImportError> {
     let chosen = list.choose(&options.typed)?;
-    let mut findings = Findings::new(&list, options);
+    let mut findings = Findings::new(list, options);
     let actions = typed_actions(&chosen, options, &mut findings)?;
     Ok(Import {
         schema: (!actions.is_empty()).then(|| cedar_text::schema(&options.namespace, &actions)),
         definitions: (!chosen.is_empty()).then(|| definitions(&options.server, &chosen)),
-        entities: entities::render(&list, options)?,
+        entities,
         tools: list.tools.len(),
         typed: chosen.len(),
         notes: findings.into_notes(),

@@ -19,7 +19,7 @@ mod listing;
 pub mod log_query;
 mod log_reading;
 pub mod ops;
-mod outcomes;
+pub mod outcomes;
 pub mod pb;
 pub mod protocol;
 pub mod report;

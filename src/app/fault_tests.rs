@@ -47,7 +47,7 @@ async fn serve() -> Service {
     let bound = bind(&Config::load(None, overrides).unwrap()).await.unwrap();
     let address = format!("http://{}", bound.addresses.data);
     let (metrics, report) = (Arc::clone(&bound.metrics), bound.report.clone());
-    let (readiness, commands) = (bound.readiness.clone(), bound.loader.commands.clone());
+    let (readiness, commands) = (bound.readiness.clone(), bound.loader().commands.clone());
     let (stop, stops) = tokio::sync::mpsc::channel(1);
     let serving = tokio::spawn(bound.run(stops));
     let client = AuthorizationServiceClient::connect(address).await.unwrap();

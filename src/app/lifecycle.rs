@@ -11,7 +11,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::{Bound, StartError};
-use crate::audit::{Counts, Feeding, Writer};
 use crate::config::Shutdown;
 use crate::server::administrators::Administrators;
 use crate::server::connections::{Places, serve};
@@ -19,12 +18,7 @@ use crate::server::grpc::Health;
 use crate::server::ops::Ops;
 use crate::server::tls::Acceptor;
 use crate::server::{self, control};
-use crate::store::loader::LoaderHandle;
 
-/// Longest time for the decision log to be written out.
-const FLUSH: Duration = Duration::from_secs(10);
-/// Longest time for sinks to be given the rest of it.
-const DELIVER: Duration = Duration::from_secs(5);
 /// Longest time for the listeners that administrators and probes use to end.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -57,7 +51,7 @@ impl Bound {
         let ops = Ops { readiness: readiness.clone(), metrics: self.metrics, report: self.report.clone() };
         let administered_by_callers = matches!(self.administrators, Administrators::Callers(_));
         let control = control::router(
-            self.loader.commands.clone(),
+            self.running.loader.commands.clone(),
             self.report,
             self.administrators,
             Arc::clone(&self.pdp),
@@ -73,19 +67,12 @@ impl Bound {
         let operating =
             operate((listeners.ops, None, ops), (listeners.control, control_tls, control), &closed);
         tokio::pin!(deciding, operating);
-        let mut loader = self.loader;
-        let (mut keepers, mut log) = (self.keepers, loader.log.clone());
+        let mut running = self.running;
         readiness.set(true);
-        let delivering = self.feeding.as_ref().map(Feeding::ended);
         let outcome = tokio::select! {
             ended = &mut deciding => Err(failed(ended, "a listener of decisions")),
             ended = &mut operating => Err(failed(ended, "a listener of operators")),
-            _ = loader.ended() => Err(StartError::Ended("the loader of policies")),
-            () = log.ended() => Err(StartError::Ended("the writer of the entity log")),
-            () = self.writer.ended() => Err(StartError::Ended("the writer of the decision log")),
-            () = ends(delivering) => Err(StartError::Ended("a sink of the decision log")),
-            // None is due to end; without issuers there are none.
-            Some(_ended) = keepers.join_next() => Err(StartError::Ended("what keeps the keys of an issuer")),
+            ended = running.ended() => Err(ended),
             stop = stops.recv() => Ok(stop.unwrap_or(Stop::AtOnce)),
         };
         readiness.set(false);
@@ -95,10 +82,7 @@ impl Bound {
             _ = &mut operating => {}
             () = drained => {}
         }
-        let flushed = close(self.writer, loader).await;
-        if let Some(feeding) = self.feeding {
-            feeding.stop(DELIVER).await;
-        }
+        let flushed = running.close().await;
         closing.send_replace(true);
         if !operating.is_terminated() {
             drop(timeout(CLOSE, &mut operating).await);
@@ -157,29 +141,6 @@ async fn drain<T>(
         _ended = &mut deciding => {}
         () = tokio::time::sleep(drain) => {}
         Some(_) = stops.recv() => {}
-    }
-}
-
-/// Ends when this does; never, if there is nothing to end.
-async fn ends(what: Option<impl Future<Output = ()>>) {
-    match what {
-        Some(what) => what.await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Writes out the decision log and ends the threads: the log first, for a loader may hang in a read.
-async fn close(writer: Writer, loader: LoaderHandle) -> Result<(), StartError> {
-    let closed = tokio::task::spawn_blocking(move || {
-        let counts = writer.shutdown(FLUSH);
-        let _ended = loader.stop(CLOSE);
-        counts
-    });
-    let Counts { queued, writer_gone, .. } =
-        closed.await.map_err(|_panic| StartError::Ended("the writer of the decision log"))?;
-    match queued + writer_gone {
-        0 => Ok(()),
-        lost => Err(StartError::Unwritten(lost)),
     }
 }
 

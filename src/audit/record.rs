@@ -154,6 +154,8 @@ pub enum Surface {
     ExtAuthz,
     /// The control listener.
     Control,
+    /// `mandate proxy`, in its own process.
+    Mcp,
 }
 
 /// What part the cache had in an answer.

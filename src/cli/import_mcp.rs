@@ -7,8 +7,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::Exit;
-use super::output::{self, FAINT, Format, GOOD, NAME};
-use crate::mcp::{Import, Options, Typed, import};
+use super::output::{self, BAD, FAINT, Format, GOOD, NAME};
+use crate::mcp::{Difference, Import, Options, Stored, Typed, approve, compare, import};
 
 /// Turn an MCP server's tool list into entities and typed actions.
 #[derive(Debug, Args)]
@@ -48,40 +48,58 @@ pub struct ImportMcp {
     /// Namespace of the agent domain.
     #[arg(long, default_value = "Mandate")]
     namespace: String,
+    /// Write nothing: show how the list differs from what was imported into --out, and exit with 3 if it does.
+    #[arg(long, conflicts_with = "approve")]
+    diff: bool,
+    /// Approve the list over what was imported into --out: changed tools take their new digests, removed ones are retired, and
+    /// whatever else people have set stays.
+    #[arg(long)]
+    approve: bool,
 }
 
 impl ImportMcp {
     /// Imports and writes.
     #[must_use]
     pub fn run(self, format: Format) -> Exit {
-        let imported = self.import().and_then(|(server, import)| {
-            let written = write(&self.out, &server, &import)?;
-            Ok((server, import, written))
-        });
-        match imported {
-            Ok((server, import, written)) => {
-                report(&server, &import, &written, format);
-                Exit::Ok
-            }
-            Err(message) => {
-                output::failure(&message);
-                Exit::Failure
-            }
-        }
+        self.done(format).unwrap_or_else(|message| {
+            output::failure(&message);
+            Exit::Failure
+        })
     }
 
-    fn import(&self) -> Result<(String, Import), String> {
-        let shown = self.file.display();
-        let text =
-            fs::read_to_string(&self.file).map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
-        let server = self.server.clone().unwrap_or_else(|| stem(&self.file));
+    fn done(&self, format: Format) -> Result<Exit, String> {
+        let text = read(&self.file)?;
+        let options = self.options();
+        let wrong = |error| format!("`{}`: {error}", self.file.display());
+        if self.diff {
+            let files = Files::read(&self.out, &options.server)?;
+            let difference = compare(&text, &options, files.stored()).map_err(wrong)?;
+            tell(&options.server, &difference, format);
+            return Ok(if difference.is_none() { Exit::Ok } else { Exit::Rejected });
+        }
+        let import = if self.approve {
+            let files = Files::read(&self.out, &options.server)?;
+            let (import, difference) = approve(&text, &options, files.stored()).map_err(wrong)?;
+            if format == Format::Text {
+                tell(&options.server, &difference, format);
+            }
+            import
+        } else {
+            import(&text, &options).map_err(wrong)?
+        };
+        let written = write(&self.out, &options.server, &import)?;
+        report(&options.server, &import, &written, format);
+        Ok(Exit::Ok)
+    }
+
+    fn options(&self) -> Options {
         let typed = match (self.typed_all, self.typed.is_empty()) {
             (true, _) => Typed::All,
             (false, true) => Typed::None,
             (false, false) => Typed::Named(self.typed.clone()),
         };
-        let options = Options {
-            server: server.clone(),
+        Options {
+            server: self.server.clone().unwrap_or_else(|| stem(&self.file)),
             typed,
             owner: self.owner.clone(),
             env: self.env.clone(),
@@ -90,10 +108,80 @@ impl ImportMcp {
             trusted: self.trusted,
             within: self.within.clone(),
             namespace: self.namespace.clone(),
-        };
-        let import = import(&text, &options).map_err(|error| format!("`{shown}`: {error}"))?;
-        Ok((server, import))
+        }
     }
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    fs::read_to_string(file).map_err(|error| format!("`{}` cannot be read: {error}", file.display()))
+}
+
+/// What an earlier import wrote.
+struct Files {
+    entities: String,
+    definitions: Option<String>,
+}
+
+impl Files {
+    fn read(out: &Path, server: &str) -> Result<Self, String> {
+        let [entities, _, definitions] = places(out, server);
+        if !entities.exists() {
+            return Err(format!(
+                "`{}` is not there: import the server first, without --diff and --approve",
+                entities.display()
+            ));
+        }
+        let definitions = definitions.exists().then(|| read(&definitions)).transpose()?;
+        Ok(Self { entities: read(&entities)?, definitions })
+    }
+
+    fn stored(&self) -> Stored<'_> {
+        Stored { entities: &self.entities, definitions: self.definitions.as_deref() }
+    }
+}
+
+/// Where an import stands: entities, typed actions, definitions.
+fn places(out: &Path, server: &str) -> [PathBuf; 3] {
+    let name = file_name(server);
+    [("entities", "json"), ("schemas", "cedarschema"), ("schemas", "tools.json")]
+        .map(|(folder, suffix)| out.join(folder).join(format!("{name}.{suffix}")))
+}
+
+/// Shows what is not as it was approved.
+fn tell(server: &str, difference: &Difference, format: Format) {
+    if format == Format::Json {
+        let changed = difference.changed.iter().map(
+            |changed| json!({"tool": changed.tool, "was": changed.was, "is": changed.is, "at": changed.at}),
+        );
+        return output::json(&json!({
+            "server": server,
+            "added": difference.added,
+            "changed": changed.collect::<Vec<_>>(),
+            "returned": difference.returned,
+            "removed": difference.removed,
+            "unchanged": difference.unchanged,
+        }));
+    }
+    let tool = |name: &str| format!("{server}/{}", name.escape_debug());
+    for changed in &difference.changed {
+        let at = if changed.at.is_empty() {
+            "its approved definition is not on file".to_owned()
+        } else {
+            changed.at.join(" ")
+        };
+        anstream::println!(
+            "{BAD}changed{BAD:#}  {NAME}{}{NAME:#}  {FAINT}{at}{FAINT:#}",
+            tool(&changed.tool)
+        );
+    }
+    for (word, names) in
+        [("added", &difference.added), ("returned", &difference.returned), ("removed", &difference.removed)]
+    {
+        for name in names {
+            anstream::println!("{BAD}{word}{BAD:#}  {NAME}{}{NAME:#}", tool(name));
+        }
+    }
+    anstream::println!("{} tools are as they were approved", difference.unchanged);
 }
 
 fn stem(path: &Path) -> String {
@@ -103,15 +191,9 @@ fn stem(path: &Path) -> String {
 
 /// Writes what was imported; each file is complete or not there.
 fn write(out: &Path, server: &str, import: &Import) -> Result<Vec<PathBuf>, String> {
-    let files = [
-        ("entities", "json", Some(&import.entities)),
-        ("schemas", "cedarschema", import.schema.as_ref()),
-        ("schemas", "tools.json", import.definitions.as_ref()),
-    ];
-    let name = file_name(server);
+    let texts = [Some(&import.entities), import.schema.as_ref(), import.definitions.as_ref()];
     let mut written = Vec::new();
-    for (folder, suffix, text) in files {
-        let path = out.join(folder).join(format!("{name}.{suffix}"));
+    for (path, text) in places(out, server).into_iter().zip(texts) {
         match text {
             Some(text) => {
                 place(&path, text)

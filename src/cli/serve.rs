@@ -121,7 +121,7 @@ async fn serve(config: &Config, style: Style, format: Format) -> Result<(), Star
         }
         Style::Json => announce_to_machines(&bound, config, started),
     }
-    let commands = bound.loader.commands.clone();
+    let commands = bound.loader().commands.clone();
     let (stop, stops) = mpsc::channel(2);
     tokio::select! {
         served = bound.run(stops) => served,
@@ -165,7 +165,7 @@ fn announce(bound: &Bound, config: &Config, started: Instant) {
     let addresses = &bound.addresses;
     anstream::eprintln!("{GOOD}loaded{GOOD:#} {policies} policies and {entities} entities in {elapsed} ms");
     anstream::eprintln!("       generation {}", generation.hash);
-    if let Some(warning) = unusual(&bound.loader.status()) {
+    if let Some(warning) = unusual(&bound.loader().status()) {
         anstream::eprintln!("{BAD}WARNING{BAD:#}: {warning}");
     }
     let envoy = if config.ext_authz.is_some() { ", ext_authz" } else { "" };
@@ -213,7 +213,7 @@ fn announce_to_machines(bound: &Bound, config: &Config, started: Instant) {
     for warning in bound.warnings.warnings() {
         tracing::warn!("{warning}");
     }
-    if let Some(warning) = unusual(&bound.loader.status()) {
+    if let Some(warning) = unusual(&bound.loader().status()) {
         tracing::error!("{warning}");
     }
     let published = bound.pdp.current();

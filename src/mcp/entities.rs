@@ -2,13 +2,27 @@
 
 use serde_json::{Value, json};
 
-use super::error::{ImportError, shown};
+use super::definition;
+use super::error::ImportError;
 use super::options::Options;
 use super::tools_list::{Tool, ToolsList};
-use crate::engine::digest;
 
 /// Stands where no owner was given: no such user exists, so what reads the owner denies until a person fills it in.
 pub(super) const OWNER_PLACEHOLDER: &str = "REPLACE-ME";
+
+/// Statuses of tools that an import sets.
+pub(super) const ACTIVE: &str = "active";
+pub(super) const RETIRED: &str = "retired";
+
+/// One tool.
+pub(super) fn tool(tool: &Tool<'_>, options: &Options) -> Result<Value, ImportError> {
+    Writer { options }.tool(tool)
+}
+
+/// The value of a tool's `status`.
+pub(super) fn status(options: &Options, id: &str) -> Value {
+    Writer { options }.reference("Status", id)
+}
 
 pub(super) fn render(list: &ToolsList<'_>, options: &Options) -> Result<String, ImportError> {
     let writer = Writer { options };
@@ -40,10 +54,10 @@ impl Writer<'_> {
         let attrs = json!({
             "server": self.reference("ToolServer", &self.options.server),
             "owned": self.owned(),
-            "status": self.reference("Status", "active"),
+            "status": self.reference("Status", ACTIVE),
             "env": self.env(),
             "level": self.options.level,
-            "digest": tool_digest(tool)?,
+            "digest": definition::digest(tool)?,
         });
         let mut toolsets = vec![self.options.server.as_str()];
         toolsets.extend(tool.hints.toolsets());
@@ -77,9 +91,4 @@ impl Writer<'_> {
     fn uid(&self, entity_type: &str, id: &str) -> Value {
         json!({ "type": format!("{}::{entity_type}", self.options.namespace), "id": id })
     }
-}
-
-fn tool_digest(tool: &Tool<'_>) -> Result<String, ImportError> {
-    digest::of_json(tool.definition)
-        .map_err(|error| ImportError::Digest { tool: shown(tool.name), reason: error.to_string() })
 }

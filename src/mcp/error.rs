@@ -105,6 +105,15 @@ pub enum ImportError {
         /// What the canonicalizer met.
         reason: String,
     },
+    /// What an earlier import wrote is not what an import writes.
+    #[error("{reason}; import the server anew")]
+    Stored {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// Tools that are on other pages would seem removed.
+    #[error("the answer names a next page (nextCursor): give the tools of all pages as one list")]
+    Incomplete,
 }
 
 /// How many characters of a foreign name a message shows.

@@ -10,6 +10,9 @@ use super::tools_list::{fault, kind};
 pub(super) const TOOLSETS: [&str; 6] =
     ["read-only", "changes", "destructive", "outward", "open-world", "unattended"];
 
+/// Of these, those that a tool is put in by its hints.
+pub(super) const BY_HINTS: [&str; 5] = ["read-only", "changes", "destructive", "outward", "open-world"];
+
 /// The hints that are read as risk; `idempotentHint` is only checked to be a boolean.
 const RISK_HINTS: [&str; 3] = ["readOnlyHint", "destructiveHint", "openWorldHint"];
 
@@ -45,6 +48,11 @@ impl Hints {
 
     pub(super) fn read_only(self) -> bool {
         self.read_only.unwrap_or(false)
+    }
+
+    /// Whether what the tool answers may come from anywhere: it is in `outward` or `open-world`.
+    pub(super) fn reaches_outside(self) -> bool {
+        self.toolsets().iter().any(|toolset| matches!(*toolset, "outward" | "open-world"))
     }
 
     /// The toolsets the hints put a tool in. MCP's defaults assume the worst; a tool that only reads cannot destroy,

@@ -18,7 +18,7 @@ const MAX_PARSED_LEVELS: usize = 100;
 /// How many steps of a too deep path a message shows.
 const SHOWN_STEPS: usize = 6;
 
-pub(super) fn parse(text: &str) -> Result<Value, ImportError> {
+pub(crate) fn parse(text: &str) -> Result<Value, ImportError> {
     if text.len() > MAX_TEXT_BYTES {
         return Err(ImportError::TooLarge { bytes: text.len() });
     }

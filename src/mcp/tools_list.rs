@@ -88,7 +88,7 @@ impl<'a> ToolsList<'a> {
 }
 
 impl<'a> Tool<'a> {
-    fn read(definition: &'a Value, path: JsonPath<'_>) -> Result<Self, ImportError> {
+    pub(super) fn read(definition: &'a Value, path: JsonPath<'_>) -> Result<Self, ImportError> {
         let Value::Object(members) = definition else {
             return Err(shape(path, "a tool, which is an object", Some(definition)));
         };

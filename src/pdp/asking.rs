@@ -89,5 +89,6 @@ fn surface(surface: Surface) -> &'static str {
         Surface::Authzen => "authzen",
         Surface::ExtAuthz => "ext_authz",
         Surface::Control => "control",
+        Surface::Mcp => "mcp",
     }
 }

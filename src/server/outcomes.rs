@@ -57,7 +57,10 @@ fn elsewhere() -> Status {
 }
 
 /// Reads a message.
-fn report(message: pb::ReportOutcomeRequest) -> Read<Report> {
+///
+/// # Errors
+/// [`InvalidRequest`] naming the field.
+pub fn report(message: pb::ReportOutcomeRequest) -> Read<Report> {
     let outcome = match message.outcome() {
         pb::Outcome::Unspecified => return Err(InvalidRequest::field("outcome", "is required")),
         pb::Outcome::Executed => Outcome::Executed,

@@ -41,13 +41,14 @@ const BUCKETS: [f64; 17] =
 const EFFECTS: [(Effect, &str); 2] = [(Effect::Allow, "allow"), (Effect::Deny, "deny")];
 const CACHED: [(CacheUse, &str); 3] =
     [(CacheUse::Hit, "hit"), (CacheUse::Miss, "miss"), (CacheUse::Bypass, "bypass")];
-const SURFACES: [(Surface, &str); 6] = [
+const SURFACES: [(Surface, &str); 7] = [
     (Surface::Grpc, "grpc"),
     (Surface::Batch, "batch"),
     (Surface::Stream, "stream"),
     (Surface::Authzen, "authzen"),
     (Surface::ExtAuthz, "ext_authz"),
     (Surface::Control, "control"),
+    (Surface::Mcp, "mcp"),
 ];
 
 /// The numbers of one process.

@@ -99,6 +99,8 @@ mod shutdown;
 mod revisions;
 // The command line.
 mod cli;
+// What stands in front of MCP servers.
+mod proxy;
 // Tool lists of real servers, imported, loaded and called.
 mod real_tool_lists;
 

@@ -1,0 +1,141 @@
+//! A decision point and the threads behind it, whatever stands in front of it: listeners, or a proxy in the same process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::indexing::Indexing;
+use super::{StartError, parts};
+use crate::audit::{AuditLog, Counts, Feeding, OpenLog, Writer};
+use crate::config::Config;
+use crate::engine::problem::Report;
+use crate::engine::progress::Progress;
+use crate::identity::callers::Callers;
+use crate::identity::subjects::{Keepers, Subjects};
+use crate::pdp::{Pdp, SampledCheck};
+use crate::store::data_dir::DataDir;
+use crate::store::loader::{Loader, LoaderHandle};
+use crate::store::{Published, Store};
+use crate::telemetry::metrics::Metrics;
+
+/// Longest time for the decision log to be written out.
+const FLUSH: Duration = Duration::from_secs(10);
+/// Longest time for sinks to be given the rest of it.
+const DELIVER: Duration = Duration::from_secs(5);
+/// Longest time for the loader to end.
+const CLOSE: Duration = Duration::from_secs(1);
+
+/// Everything that is loaded before threads run, so that what may fail fails before there is one to leave behind.
+pub(super) struct Prepared {
+    /// What loading warned of.
+    pub(super) warnings: Report,
+    /// What must run for keys of issuers to be up to date.
+    pub(super) keepers: Keepers,
+    loader: Loader,
+    store: Arc<Store>,
+    subjects: Arc<Subjects>,
+    metrics: Arc<Metrics>,
+}
+
+/// A decision point that decides.
+pub(super) struct Started {
+    pub(super) pdp: Arc<Pdp>,
+    pub(super) audit: AuditLog,
+    pub(super) running: Running,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) subjects: Arc<Subjects>,
+    pub(super) warnings: Report,
+}
+
+/// What runs as long as the decision point.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) loader: LoaderHandle,
+    writer: Writer,
+    feeding: Option<Feeding>,
+    /// What keeps issuers' keys up to date; ends when dropped.
+    keepers: JoinSet<()>,
+    /// Ends when dropped.
+    _indexing: Option<Indexing>,
+}
+
+impl Prepared {
+    /// Loads the world.
+    pub(super) fn load(config: &Config, progress: Arc<Progress>, data: &DataDir) -> Result<Self, StartError> {
+        let (loader, store, warnings) = Loader::open(parts::loader(config, progress), data)?;
+        let (subjects, keepers) = Subjects::open(&config.issuers)?;
+        let (subjects, metrics) = (Arc::new(subjects), Arc::new(Metrics::new()?));
+        Ok(Self { warnings, keepers, loader, store, subjects, metrics })
+    }
+
+    /// The world that was loaded.
+    pub(super) fn published(&self) -> Arc<Published> {
+        self.store.current()
+    }
+
+    /// Starts the threads. Nothing that can be looked at before may be left to fail here.
+    pub(super) fn start(self, config: &Config, callers: Arc<Callers>) -> Result<Started, StartError> {
+        let Self { warnings, keepers, loader, store, subjects, metrics } = self;
+        let OpenLog { log: audit, writer, feeding } = match parts::audit(&config.log)? {
+            Some(config) => AuditLog::open(&config)?,
+            None => AuditLog::off(),
+        };
+        let indexing = audit.source().map(|source| Indexing::start(&source.directory)).transpose()?;
+        let check = config
+            .check_one_in
+            .map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics)))
+            .transpose()?;
+        let loader = loader.telling(parts::recorded(&audit)).spawn()?;
+        let pdp = Pdp::new(store, audit.clone(), Arc::clone(&metrics), callers);
+        let pdp = pdp.checked(check).verifying(config.verify_one_in).believing(Arc::clone(&subjects));
+        let pdp = Arc::new(pdp.writing(loader.log.clone()));
+        let keepers = keepers.into_iter().collect();
+        let running = Running { loader, writer, feeding, keepers, _indexing: indexing };
+        Ok(Started { pdp, audit, running, metrics, subjects, warnings })
+    }
+}
+
+impl Running {
+    /// Completes when something ends that must not, and says what.
+    pub(super) async fn ended(&mut self) -> StartError {
+        let mut log = self.loader.log.clone();
+        let delivering = self.feeding.as_ref().map(Feeding::ended);
+        StartError::Ended(tokio::select! {
+            _ = self.loader.ended() => "the loader of policies",
+            () = log.ended() => "the writer of the entity log",
+            () = self.writer.ended() => "the writer of the decision log",
+            () = ends(delivering) => "a sink of the decision log",
+            // None is due to end; without issuers there are none.
+            Some(_ended) = self.keepers.join_next() => "what keeps the keys of an issuer",
+        })
+    }
+
+    /// Writes out the decision log and ends the threads: the log first, for a loader may hang in a read.
+    pub(super) async fn close(self) -> Result<(), StartError> {
+        let Self { loader, writer, feeding, .. } = self;
+        let closed = tokio::task::spawn_blocking(move || {
+            let counts = writer.shutdown(FLUSH);
+            let _ended = loader.stop(CLOSE);
+            counts
+        });
+        let closed = closed.await;
+        if let Some(feeding) = feeding {
+            feeding.stop(DELIVER).await;
+        }
+        let Counts { queued, writer_gone, .. } =
+            closed.map_err(|_panic| StartError::Ended("the writer of the decision log"))?;
+        match queued + writer_gone {
+            0 => Ok(()),
+            lost => Err(StartError::Unwritten(lost)),
+        }
+    }
+}
+
+/// Ends when this does; never, if there is nothing to end.
+async fn ends(what: Option<impl Future<Output = ()>>) {
+    match what {
+        Some(what) => what.await,
+        None => std::future::pending().await,
+    }
+}

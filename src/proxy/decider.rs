@@ -1,0 +1,205 @@
+//! Who decides: a decision point in this process, or a server that is asked over gRPC. Both take and give the contract's
+//! messages, so that nothing depends on which.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+use crate::audit::record::Surface;
+use crate::engine::datum::Reference;
+use crate::identity::caller::Caller;
+use crate::pdp::{Call, MAX_BATCH, Pdp, Refused};
+use crate::server::pb::authorization_service_client::AuthorizationServiceClient;
+use crate::server::pb::decision_log_service_client::DecisionLogServiceClient;
+use crate::server::{answer, outcomes, pb, status, wire};
+
+/// Whoever decides.
+#[derive(Debug)]
+pub enum Decider {
+    /// In this process.
+    Embedded(Embedded),
+    /// At a server.
+    Remote(Box<Remote>),
+}
+
+/// A decision point in this process.
+#[derive(Debug)]
+pub struct Embedded {
+    pdp: Arc<Pdp>,
+    caller: Arc<Caller>,
+    within: Duration,
+}
+
+/// A server.
+#[derive(Debug)]
+pub struct Remote {
+    decisions: AuthorizationServiceClient<Channel>,
+    outcomes: DecisionLogServiceClient<Channel>,
+    within: Duration,
+}
+
+/// A decision, or why there is none. Nothing but an Allow in an answer allows.
+pub(super) type Answered = Result<pb::AuthorizeResponse, Status>;
+
+impl Decider {
+    /// Asks for one decision.
+    pub(super) async fn authorize(&self, request: pb::AuthorizeRequest) -> Answered {
+        match self {
+            Self::Embedded(embedded) => embedded.authorize(request).await,
+            Self::Remote(remote) => {
+                let mut client = remote.decisions.clone();
+                remote.within(request, async |request| client.authorize(request).await).await
+            }
+        }
+    }
+
+    /// Asks for many, in their order. What all have in common stands in `defaults`.
+    pub(super) async fn authorize_all(
+        &self,
+        defaults: &pb::AuthorizeRequest,
+        requests: Vec<pb::AuthorizeRequest>,
+    ) -> Vec<Answered> {
+        let mut answers = Vec::with_capacity(requests.len());
+        for requests in requests.chunks(MAX_BATCH) {
+            match self {
+                Self::Embedded(embedded) => {
+                    for request in requests {
+                        answers.push(embedded.authorize(whole(defaults, request)).await);
+                    }
+                }
+                Self::Remote(remote) => {
+                    answers.extend(remote.batch(defaults.clone(), requests.to_vec()).await)
+                }
+            }
+        }
+        answers
+    }
+
+    /// The typed action that decides calls of a tool, if there is one and it can be known here.
+    pub(super) fn typed_action(&self, tool: &pb::EntityRef) -> Option<String> {
+        let Self::Embedded(Embedded { pdp, .. }) = self else { return None };
+        let published = pdp.current();
+        let catalog = &published.world.generation.catalog;
+        let uid = catalog.uid(&Reference::new(tool.r#type.as_str(), tool.id.as_str()), "resource").ok()?;
+        Some(catalog.typed_action(&uid)?.uid.id().unescaped().to_owned())
+    }
+
+    /// Whether somebody else decides.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        matches!(self, Self::Remote(_))
+    }
+
+    /// Tells what became of a decision.
+    pub(super) async fn report(&self, report: pb::ReportOutcomeRequest) -> Result<(), Status> {
+        match self {
+            Self::Embedded(embedded) => embedded.report(report).await,
+            Self::Remote(remote) => {
+                let mut client = remote.outcomes.clone();
+                let within = remote.within + REPORTING;
+                told(within, report, async |report| client.report_outcome(report).await).await.map(drop)
+            }
+        }
+    }
+}
+
+/// How much longer a report may take than a decision: the decision may be on its way to the log still.
+const REPORTING: Duration = Duration::from_secs(5);
+
+/// A request with what all have in common.
+fn whole(defaults: &pb::AuthorizeRequest, request: &pb::AuthorizeRequest) -> pb::AuthorizeRequest {
+    let pb::AuthorizeRequest { credentials, .. } = defaults.clone();
+    pb::AuthorizeRequest { credentials, ..request.clone() }
+}
+
+impl Embedded {
+    /// Decisions are made, or refused, within this time.
+    #[must_use]
+    pub fn new(pdp: Arc<Pdp>, asker: &str, within: Duration) -> Self {
+        Self { pdp, caller: Arc::new(Caller::anonymous(asker)), within }
+    }
+
+    fn call(&self, request_id: String, within: Duration) -> Call {
+        let deadline = Instant::now() + within;
+        Call { caller: Arc::clone(&self.caller), surface: Surface::Mcp, request_id, deadline }
+    }
+
+    async fn authorize(&self, mut request: pb::AuthorizeRequest) -> Answered {
+        let call = self.call(std::mem::take(&mut request.request_id), self.within);
+        let asked = wire::asked(request, &call.request_id, None);
+        let answered = match timeout(self.within, self.pdp.authorize(&call, asked)).await {
+            Ok(answered) => answered,
+            Err(_late) => Err(self.pdp.refuse(&call, Refused::Late)),
+        };
+        let answered = answered.map_err(|refused| status::refused(&refused))?;
+        Ok(answer::response(answered, call.request_id))
+    }
+
+    async fn report(&self, report: pb::ReportOutcomeRequest) -> Result<(), Status> {
+        let call = self.call(String::new(), self.within + REPORTING);
+        let reported = match outcomes::report(report) {
+            Ok(report) => self.pdp.report_outcome(&call, report).await,
+            Err(invalid) => Err(self.pdp.refuse(&call, invalid.into())),
+        };
+        reported.map(drop).map_err(|refused| status::refused(&refused))
+    }
+}
+
+impl Remote {
+    /// Decisions are made at the other end of this channel, and waited for this long.
+    #[must_use]
+    pub fn new(channel: Channel, within: Duration) -> Self {
+        let decisions = AuthorizationServiceClient::new(channel.clone());
+        Self { decisions, outcomes: DecisionLogServiceClient::new(channel), within }
+    }
+
+    async fn within<M, A>(
+        &self,
+        message: M,
+        ask: impl AsyncFnOnce(Request<M>) -> Result<tonic::Response<A>, Status>,
+    ) -> Result<A, Status> {
+        told(self.within, message, ask).await
+    }
+
+    async fn batch(
+        &self,
+        defaults: pb::AuthorizeRequest,
+        requests: Vec<pb::AuthorizeRequest>,
+    ) -> Vec<Answered> {
+        let asked = requests.len();
+        let mut client = self.decisions.clone();
+        let batch = pb::AuthorizeBatchRequest { defaults: Some(defaults), requests };
+        let answered = self.within(batch, async |batch| client.authorize_batch(batch).await).await;
+        let results = match answered {
+            Ok(answered) if answered.results.len() == asked => answered.results,
+            Ok(_) => return vec![Err(Status::internal("the batch was not answered whole")); asked],
+            Err(status) => return vec![Err(status); asked],
+        };
+        results.into_iter().map(|result| one(result.outcome)).collect()
+    }
+}
+
+fn one(outcome: Option<pb::authorize_result::Outcome>) -> Answered {
+    use pb::authorize_result::Outcome;
+    match outcome {
+        Some(Outcome::Response(answer)) => Ok(answer),
+        Some(Outcome::Status(status)) => Err(Status::new(status.code.into(), status.message)),
+        None => Err(Status::internal("an item was not answered")),
+    }
+}
+
+/// Asks, and waits no longer than told, whether or not the server keeps to it.
+async fn told<M, A>(
+    within: Duration,
+    message: M,
+    ask: impl AsyncFnOnce(Request<M>) -> Result<tonic::Response<A>, Status>,
+) -> Result<A, Status> {
+    let mut request = Request::new(message);
+    request.set_timeout(within);
+    match timeout(within, ask(request)).await {
+        Ok(answered) => answered.map(tonic::Response::into_inner),
+        Err(_late) => Err(Status::deadline_exceeded(format!("no answer within {within:?}"))),
+    }
+}
