@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from questions import SESSION, grant
-from service import REPOSITORY, Service, small_service
+from service import Service, small_service
 
 from mandate_client import agent, delegation
 from mandate_client.tool_calls import Facts, Subject
@@ -24,20 +24,6 @@ unless { context.input.path like "/workspace/*" };
 when { context.uri == "notes://today" };
 """
 
-SCHEMA = (
-    ""
-    if "read_resource" in (REPOSITORY / "schemas/mandate.cedarschema").read_text()
-    else """
-namespace Mandate {
-  action read_resource appliesTo { principal: [User, Agent], resource: [ToolServer],
-    context: { now: datetime, delegation: Chain, token?: Token, session: Session, uri: String } };
-  action get_prompt appliesTo { principal: [User, Agent], resource: [ToolServer],
-    context: { now: datetime, delegation: Chain, token?: Token, session: Session, prompt: String } };
-}
-"""
-)
-
-
 ALL = ["call_tool", "list_tools", "read_resource", "get_prompt"]
 GRANTS = [
     grant("files", to="code-bot", actions=ALL, server="filesystem"),
@@ -46,4 +32,4 @@ GRANTS = [
 
 
 def files_service() -> Service:
-    return small_service(policy=POLICY, schema=SCHEMA, grants=GRANTS)
+    return small_service(policy=POLICY, grants=GRANTS)
