@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -158,7 +158,14 @@ impl Agent {
 
     /// Waits for the proxy's end.
     pub(super) fn ended(mut self) -> Ended {
-        let code = self.proxy.wait().expect("it ends").code();
+        let begun = Instant::now();
+        let code = loop {
+            match self.proxy.try_wait().unwrap() {
+                Some(status) => break status.code(),
+                None => assert!(begun.elapsed() < PATIENCE, "the proxy does not end"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
         let said = std::mem::replace(&mut self.said, std::thread::spawn(String::new)).join().unwrap();
         Ended { code, said }
     }

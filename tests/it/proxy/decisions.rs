@@ -127,7 +127,7 @@ fn broken_sources_start_no_proxy() {
     let mut arguments = super::world::embedded(&sources, &world.sources.path("elsewhere"));
     arguments.extend(["--agent", "bot", "--name", "rogue", "--"].map(Into::into));
     arguments.extend(world.server());
-    let ended = Agent::start(&arguments).ended();
+    let ended = Agent::start(&arguments).go();
     assert_eq!(ended.code, Some(3), "{}", ended.said);
     assert!(world.reached().is_empty());
 }

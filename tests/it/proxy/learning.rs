@@ -101,11 +101,11 @@ fn it_is_learned_the_same_where_a_server_decides() {
 fn what_is_learned_is_not_loaded_by_itself_and_enforced_is_not_learned() {
     let world = world();
     let policies = world.sources.path("policies/learned.cedar");
-    let ended = Agent::start(&world.arguments(&["--observe", "--learn", policies.to_str().unwrap()])).ended();
+    let ended = Agent::start(&world.arguments(&["--observe", "--learn", policies.to_str().unwrap()])).go();
     assert_eq!(ended.code, Some(1), "{}", ended.said);
     assert!(ended.said.contains("name a file elsewhere") && !policies.exists(), "{}", ended.said);
     let file = world.sources.path("learned.cedar");
-    let ended = Agent::start(&world.arguments(&["--learn", file.to_str().unwrap()])).ended();
+    let ended = Agent::start(&world.arguments(&["--learn", file.to_str().unwrap()])).go();
     assert_eq!(ended.code, Some(1), "{}", ended.said);
     assert!(ended.said.contains("--observe") && !file.exists(), "{}", ended.said);
     assert!(world.reached().is_empty());
