@@ -25,6 +25,7 @@ mod message;
 mod methods;
 mod outcomes;
 mod pending;
+mod plain;
 mod question;
 mod refusal;
 mod relay;

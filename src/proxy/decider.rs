@@ -1,6 +1,7 @@
 //! Who decides: a decision point in this process, or a server that is asked over gRPC. Both take and give the contract's
 //! messages, so that nothing depends on which.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,8 @@ use crate::identity::caller::Caller;
 use crate::pdp::{Call, MAX_BATCH, Pdp, Refused};
 use crate::server::pb::authorization_service_client::AuthorizationServiceClient;
 use crate::server::pb::decision_log_service_client::DecisionLogServiceClient;
-use crate::server::{answer, outcomes, pb, status, wire};
+use crate::server::pb::search_service_client::SearchServiceClient;
+use crate::server::{answer, outcomes, pb, search, status, wire};
 
 /// Whoever decides.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub struct Embedded {
 #[derive(Debug)]
 pub struct Remote {
     decisions: AuthorizationServiceClient<Channel>,
+    searches: SearchServiceClient<Channel>,
     outcomes: DecisionLogServiceClient<Channel>,
     within: Duration,
 }
@@ -78,6 +81,26 @@ impl Decider {
         answers
     }
 
+    /// Searches among resources, to the last page: the ids of those that are allowed, or could be once their arguments are known.
+    pub(super) async fn search(&self, mut request: pb::SearchRequest) -> Result<HashSet<String>, Status> {
+        let mut ids = HashSet::new();
+        loop {
+            let answer = match self {
+                Self::Embedded(embedded) => embedded.search(request.clone()).await,
+                Self::Remote(remote) => {
+                    let mut client = remote.searches.clone();
+                    remote.within(request.clone(), async |page| client.search_resources(page).await).await
+                }
+            }?;
+            ids.extend(answer.found.into_iter().filter(is_possible).filter_map(|found| Some(found.uid?.id)));
+            // A page that does not go on would be asked for ever.
+            if answer.next_page_token.is_empty() || answer.next_page_token == request.page_token {
+                return Ok(ids);
+            }
+            request.page_token = answer.next_page_token;
+        }
+    }
+
     /// The typed action that decides calls of a tool, if there is one and it can be known here.
     pub(super) fn typed_action(&self, tool: &pb::EntityRef) -> Option<String> {
         let Self::Embedded(Embedded { pdp, .. }) = self else { return None };
@@ -108,6 +131,11 @@ impl Decider {
 /// How much longer a report may take than a decision: the decision may be on its way to the log still.
 const REPORTING: Duration = Duration::from_secs(5);
 
+/// A certainty that is not known is none.
+fn is_possible(found: &pb::Found) -> bool {
+    matches!(found.certainty(), pb::Certainty::Certain | pb::Certainty::Possible)
+}
+
 /// A request with what all have in common.
 fn whole(defaults: &pb::AuthorizeRequest, request: &pb::AuthorizeRequest) -> pb::AuthorizeRequest {
     let pb::AuthorizeRequest { credentials, .. } = defaults.clone();
@@ -137,6 +165,14 @@ impl Embedded {
         Ok(answer::response(answered, call.request_id))
     }
 
+    async fn search(&self, mut request: pb::SearchRequest) -> Result<pb::SearchResponse, Status> {
+        let request_id = request.question.as_mut().map(|question| std::mem::take(&mut question.request_id));
+        let call = self.call(request_id.unwrap_or_default(), self.within);
+        let asked = search::asked(search::Kind::Resources, request, &call.request_id, None);
+        let answer = self.pdp.search(&call, asked).await.map_err(|refused| status::refused(&refused))?;
+        Ok(search::response(answer, call.request_id))
+    }
+
     async fn report(&self, report: pb::ReportOutcomeRequest) -> Result<(), Status> {
         let call = self.call(String::new(), self.within + REPORTING);
         let reported = match outcomes::report(report) {
@@ -152,7 +188,8 @@ impl Remote {
     #[must_use]
     pub fn new(channel: Channel, within: Duration) -> Self {
         let decisions = AuthorizationServiceClient::new(channel.clone());
-        Self { decisions, outcomes: DecisionLogServiceClient::new(channel), within }
+        let searches = SearchServiceClient::new(channel.clone());
+        Self { decisions, searches, outcomes: DecisionLogServiceClient::new(channel), within }
     }
 
     async fn within<M, A>(

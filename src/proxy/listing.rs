@@ -1,7 +1,6 @@
 //! Lists, shown as far as the agent may use what is on them.
 
 use serde_json::Value;
-use tonic::Code;
 
 use super::catalog::Page;
 use super::decider::Answered;
@@ -73,13 +72,30 @@ impl Relay {
 
     /// Those things on a list that the agent may use.
     async fn usable(&self, listed: Listed, items: Vec<Value>, occasion: &Occasion) -> Vec<Value> {
+        if listed == Listed::Tools {
+            return self.callable(items, occasion).await;
+        }
         let (questions, askable): (Vec<_>, Vec<_>) = items
             .into_iter()
             .filter_map(|item| Some((self.question(listed, &item, occasion)?, item)))
             .unzip();
         let answers = self.decide_all(questions).await;
-        let shown = askable.into_iter().zip(answers).filter(|(_, answer)| is_usable(listed, answer));
+        let shown = askable.into_iter().zip(answers).filter(|(_, answer)| is_usable(answer));
         shown.map(|(item, _)| item).collect()
+    }
+
+    /// Those tools that the agent may call with some arguments.
+    async fn callable(&self, items: Vec<Value>, occasion: &Occasion) -> Vec<Value> {
+        let tools: Vec<_> =
+            items.into_iter().filter_map(|item| Some((Definition::read(&item).ok()?, item))).collect();
+        if tools.is_empty() {
+            return Vec::new();
+        }
+        let named = tools.iter().map(|(tool, _)| (tool.name.as_str(), tool.digest.as_str()));
+        let search = self.asker.callable(named, &self.state().facts, occasion.clone());
+        let found = self.search(search).await;
+        let shown = tools.into_iter().filter(|(tool, _)| found.contains(&self.asker.tool(&tool.name)));
+        shown.map(|(_, item)| item).collect()
     }
 
     /// May this be used? None for what has no name: nobody could ask for it.
@@ -88,22 +104,15 @@ impl Relay {
         let name = item.get(name)?.as_str()?;
         let occasion = occasion.clone();
         let facts = &self.state().facts;
-        Some(match listed {
-            Listed::Tools => {
-                let definition = Definition::read(item).ok()?;
-                self.asker.call_tool((name, &definition.digest, "{}".to_owned()), facts, occasion)
-            }
+        match listed {
+            Listed::Tools => None,
             // A template is shown to those who may read its text, taken as a URI.
-            Listed::Resources | Listed::Templates => self.asker.read_resource(name, facts, occasion),
-            Listed::Prompts => self.asker.get_prompt(name, facts, occasion),
-        })
+            Listed::Resources | Listed::Templates => Some(self.asker.read_resource(name, facts, occasion)),
+            Listed::Prompts => Some(self.asker.get_prompt(name, facts, occasion)),
+        }
     }
 }
 
-/// A tool whose arguments policies read cannot be decided without them: it is shown, and each call of it is decided.
-fn is_usable(listed: Listed, answered: &Answered) -> bool {
-    match answered {
-        Ok(answer) => answer.decision() == pb::Decision::Allow,
-        Err(status) => listed == Listed::Tools && status.code() == Code::InvalidArgument,
-    }
+fn is_usable(answered: &Answered) -> bool {
+    answered.as_ref().is_ok_and(|answer| answer.decision() == pb::Decision::Allow)
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::facts::{Facts, value};
 use super::message::{Id, Params};
+use super::plain;
 use super::subject::Subject;
 use crate::server::pb;
 use pb::authorize_request::{ArgumentsForm, ContextForm};
@@ -27,6 +28,9 @@ pub(super) struct Occasion {
     pub(super) agent_version: String,
     pub(super) traceparent: String,
 }
+
+/// Tools that one answer of a search names: the most there may be.
+const PAGE: u32 = 1_000;
 
 /// Of a call, in a revision without sessions: which revision (2026-07-28, "Protocol Version Header").
 const REVISION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -59,9 +63,39 @@ impl Asker {
         occasion: Occasion,
     ) -> pb::AuthorizeRequest {
         let context = [("digest", text(digest)), ("touches", facts.touches())];
-        let request =
-            self.request("call_tool", ("Tool", format!("{}/{tool}", self.server)), context, facts, occasion);
+        let request = self.request("call_tool", ("Tool", self.tool(tool)), context, facts, occasion);
         pb::AuthorizeRequest { arguments_form: Some(ArgumentsForm::ArgumentsJson(arguments)), ..request }
+    }
+
+    /// Which of these tools, by name and digest of the definition, may be called, whatever the arguments will be?
+    pub(super) fn callable<'a>(
+        &self,
+        tools: impl Iterator<Item = (&'a str, &'a str)>,
+        facts: &Facts,
+        occasion: Occasion,
+    ) -> pb::SearchRequest {
+        let question = self.request(
+            "call_tool",
+            ("Tool", String::new()),
+            [("touches", facts.touches())],
+            facts,
+            occasion,
+        );
+        let candidates = tools.map(|(tool, digest)| pb::Candidate {
+            id: self.tool(tool),
+            context: Some(plain::record([("digest".to_owned(), text(digest))])),
+        });
+        pb::SearchRequest {
+            candidates: candidates.collect(),
+            question: Some(plain::context(question)),
+            page_size: PAGE,
+            ..pb::SearchRequest::default()
+        }
+    }
+
+    /// A tool's id in Mandate.
+    pub(super) fn tool(&self, name: &str) -> String {
+        format!("{}/{name}", self.server)
     }
 
     /// May the server's list of tools be seen?

@@ -179,6 +179,18 @@ impl Relay {
         }
     }
 
+    /// Ids of the resources that Mandate finds. Without a token that should be there, nobody is asked.
+    pub(super) async fn search(&self, request: pb::SearchRequest) -> HashSet<String> {
+        let question = request.question.unwrap_or_default();
+        let Ok(question) = self.with_token(question) else { return HashSet::new() };
+        let request = pb::SearchRequest { question: Some(question), ..request };
+        self.decider.search(request).await.unwrap_or_else(|status| {
+            let (code, message) = (status.code(), status.message());
+            tracing::warn!(?code, message, "nobody says which tools may be called, so none is shown");
+            HashSet::new()
+        })
+    }
+
     fn with_token(&self, request: pb::AuthorizeRequest) -> Result<pb::AuthorizeRequest, Denial> {
         match self.asker.subject.token() {
             Ok(credentials) => Ok(pb::AuthorizeRequest { credentials, ..request }),

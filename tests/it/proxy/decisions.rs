@@ -32,6 +32,44 @@ fn a_server_decides_as_the_proxy_would_itself() {
     assert!(outcomes.contains(&json!("executed")) && outcomes.contains(&json!("blocked")), "{outcomes:?}");
 }
 
+/// Tools that take a `to`, of which one may be called for the team only, and one not at all.
+fn governed() -> World {
+    let takes_to = |name: &str| {
+        let schema = json!({"type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"]});
+        json!({"name": name, "description": "A tool.", "inputSchema": schema})
+    };
+    World::new(
+        &json!([takes_to("send"), takes_to("wipe")]),
+        &["send", "wipe"],
+        "@id(\"look\") permit (principal, action == Mandate::Action::\"list_tools\", resource);
+         @id(\"team\") permit (principal, action == Mandate::Action::\"rogue/send\", resource)
+             when { context.input.to == \"team\" };",
+    )
+}
+
+#[test]
+fn a_tool_is_shown_if_some_arguments_are_allowed_whoever_decides() {
+    let world = governed();
+    let mut agent = world.agent(&[]);
+    assert_eq!(agent.tools(), ["send"]);
+    drop(agent.go());
+    let records = world.records();
+    let about_tools = |kind: &str| {
+        let of_kind = records.iter().filter(|record| record["kind"] == kind);
+        of_kind.filter(|record| record["resource"]["type"] == "Mandate::Tool").count()
+    };
+    assert_eq!((about_tools("decision"), about_tools("search")), (0, 2), "a search for each of two pages");
+
+    let server = TestServer::start(&world.sources);
+    let (mut agent, _) = Agent::begin(&world.asking(&server.data, &[]));
+    assert_eq!(agent.tools(), ["send"]);
+    assert_eq!(denial(&agent.call("send", json!({"to": "all"}))).0, "no_permit");
+    agent.call("send", json!({"to": "team"}));
+    assert_eq!(denial(&agent.call("wipe", json!({"to": "team"}))).0, "no_permit");
+    assert_eq!(agent.go().code, Some(0));
+    assert_eq!(world.called(), ["send"]);
+}
+
 #[test]
 fn without_anybody_to_decide_nothing_is_done() {
     let world = World::new(&tools(&["echo"]), &[], OPEN);
