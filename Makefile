@@ -42,7 +42,7 @@ bench: $(ENVOY) ## What a decision costs, in process, at scale and over gRPC; fi
 	cargo bench --locked --bench grpc
 	cargo bench --locked --bench envoy
 
-test: fmt clippy lint-proto deny unit clients release-hostile cases docs chart ## Check everything CI checks.
+test: fmt clippy lint-proto deny unit release-hostile clients cases docs chart ## Check everything CI checks.
 	@echo "all checks passed"
 
 fmt: ## Formatting.
@@ -78,18 +78,18 @@ unit: $(OIDC) $(NATS) $(ENVOY) $(BUF) $(MCP) ## Unit, law and integration tests,
 clients: clients-python clients-typescript ## The clients, against the server and with the frameworks that they are for.
 
 clients-python: $(CLIENTS)/.installed
-	cargo build --locked
+	cargo build --release --locked
 	PYTHON=$(CLIENTS)/bin/python clients/python/scripts/generate.sh --check
 	$(CLIENTS)/bin/pip install --quiet --no-deps --no-build-isolation --force-reinstall clients/python
 	cd clients/python && $(CURDIR)/$(CLIENTS)/bin/ruff format --check --quiet . && $(CURDIR)/$(CLIENTS)/bin/ruff check --quiet .
 	cd clients/python && $(CURDIR)/$(CLIENTS)/bin/mypy
-	cd clients/python && MANDATE_BIN=$(CURDIR)/target/debug/mandate $(CURDIR)/$(CLIENTS)/bin/pytest
+	cd clients/python && MANDATE_BIN=$(CURDIR)/target/release/mandate $(CURDIR)/$(CLIENTS)/bin/pytest
 
 clients-typescript: $(NPM_CLIENT) $(CLIENTS)/.installed $(BUF)
-	cargo build --locked
+	cargo build --release --locked
 	BUF=$(CURDIR)/$(BUF) clients/typescript/scripts/generate.sh --check
 	cd clients/typescript && npm run --silent lint
-	cd clients/typescript && MANDATE_BIN=$(CURDIR)/target/debug/mandate CLIENTS_PYTHON=$(CURDIR)/$(CLIENTS)/bin/python npm test --silent
+	cd clients/typescript && MANDATE_BIN=$(CURDIR)/target/release/mandate CLIENTS_PYTHON=$(CURDIR)/$(CLIENTS)/bin/python npm test --silent
 
 clients-generate: $(CLIENTS)/.installed $(NPM_CLIENT) $(BUF) ## Make the clients' code of the contract anew, after proto/ has changed.
 	PYTHON=$(CLIENTS)/bin/python clients/python/scripts/generate.sh
