@@ -13,7 +13,7 @@ use super::{Seen, Site, number, of_answers};
 use crate::support::{Client, Disk, Process};
 
 /// How often a process is killed in each mode; `make soak` kills it more often.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 20;
 /// How often the power is cut.
 const CUTS: usize = 3;
 
