@@ -4,7 +4,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-mandate=${1:-$root/target/release/mandate}
+mandate=$(realpath "${1:-$root/target/release/mandate}")
 tools=$root/target/tools/mcp
 world=$(mktemp -d)
 trap 'rm -rf "$world"' EXIT
