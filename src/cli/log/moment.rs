@@ -100,6 +100,14 @@ impl Moment {
                     self.text("/reason")
                 )
             }
+            "search" => format!(
+                "{} {} {}  {FAINT}{} of {} found{FAINT:#}",
+                self.text("/sought"),
+                name(self.0.pointer("/principal")),
+                self.text("/action/id"),
+                self.text("/found"),
+                self.text("/examined")
+            ),
             "refusal" => said(&["/code", "/reason", "/field"]),
             "start" => said(&["/instance", "/version", "/mode"]),
             "stop" => said(&["/instance"]),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::agent::{Agent, denial, text};
 use super::world::{OPEN, World, tools};
-use crate::support::{Process, TestServer};
+use crate::support::{Process, TestServer, mandate};
 
 #[test]
 fn a_server_decides_as_the_proxy_would_itself() {
@@ -59,6 +59,10 @@ fn a_tool_is_shown_if_some_arguments_are_allowed_whoever_decides() {
         of_kind.filter(|record| record["resource"]["type"] == "Mandate::Tool").count()
     };
     assert_eq!((about_tools("decision"), about_tools("search")), (0, 2), "a search for each of two pages");
+    let log = world.data.join("log");
+    let story = mandate(["log", "story", "--session", "s1", "--dir", log.to_str().unwrap()]);
+    let searched = r#"search     resources Mandate::Agent::"bot" call_tool  1 of 1 found"#;
+    assert!(story.stdout.contains(searched), "{}", story.stdout);
 
     let server = TestServer::start(&world.sources);
     let (mut agent, _) = Agent::begin(&world.asking(&server.data, &[]));
