@@ -34,17 +34,9 @@ impl Record {
 
 impl DecisionRecord {
     fn mask(&mut self, fields: &Fields) {
-        let at = self.at;
-        (self.facts, self.token_digest) =
-            tell(fields, &mut self.request, self.action.take().as_deref(), self.at);
-        let masked = &mut self.facts.masked;
-        text(fields, &["request_id"], &mut self.request_id, at, masked);
-        if let Some(evidence) = &mut self.evidence {
-            evidence.mask(fields, at, masked);
-        }
-        let Some(ids) = Ids::of(fields, at) else { return };
-        masked.push("ids".to_owned());
-        ids.request(&mut self.request);
+        let Self { request, action, facts, token_digest, request_id, evidence, at, .. } = self;
+        let asked = Asked { request, action, facts, token_digest, request_id, evidence };
+        let Some(ids) = asked.mask(fields, *at) else { return };
         let mut decision = Decision::clone(&self.decision);
         ids.decision(&mut decision);
         self.decision = Arc::new(decision);
@@ -53,36 +45,49 @@ impl DecisionRecord {
 
 impl SearchRecord {
     fn mask(&mut self, fields: &Fields) {
-        let at = self.at;
-        (self.facts, self.token_digest) =
-            tell(fields, &mut self.request, self.action.take().as_deref(), self.at);
-        let masked = &mut self.facts.masked;
-        text(fields, &["request_id"], &mut self.request_id, at, masked);
-        if let Some(evidence) = &mut self.evidence {
-            evidence.mask(fields, at, masked);
+        let Self { request, action, facts, token_digest, request_id, evidence, at, .. } = self;
+        let asked = Asked { request, action, facts, token_digest, request_id, evidence };
+        if asked.mask(fields, *at).is_some() {
+            // It is of names that are few enough to guess.
+            self.found_digest.clear();
         }
-        let Some(ids) = Ids::of(fields, at) else { return };
-        masked.push("ids".to_owned());
-        ids.request(&mut self.request);
-        // It is of names that are few enough to guess.
-        self.found_digest.clear();
     }
 }
 
-/// Takes what callers assert out of a request, and gives back what may be told of it, and the digest of its token.
-fn tell(
-    fields: &Fields,
-    request: &mut AuthzRequest,
-    action: Option<&ActionType>,
-    at: SystemTime,
-) -> (Facts, Option<String>) {
-    let facts = fields.facts(request, action.map_or(&SILENT, |action| &action.disclosures), at);
-    request.context = Vec::new();
-    request.arguments = None;
-    for entity in &mut request.entities {
-        (entity.attributes, entity.tags, entity.parents) = Default::default();
+/// What records of decisions and of searches have in common: what was asked.
+struct Asked<'a> {
+    request: &'a mut AuthzRequest,
+    action: &'a mut Option<Arc<ActionType>>,
+    facts: &'a mut Facts,
+    token_digest: &'a mut Option<String>,
+    request_id: &'a mut String,
+    evidence: &'a mut Option<Box<Evidence>>,
+}
+
+impl Asked<'_> {
+    /// Takes what callers assert out of the request, and keeps what may be told of it and the digest of its token. If ids are not
+    /// told, the request's are told no more, and what tells others is given back.
+    fn mask<'f>(self, fields: &'f Fields, at: SystemTime) -> Option<Ids<'f>> {
+        let Self { request, action, facts, token_digest, request_id, evidence } = self;
+        let action = action.take();
+        let annotated = action.as_ref().map_or(&SILENT, |action| &action.disclosures);
+        *facts = fields.facts(request, annotated, at);
+        *token_digest = request.subject.take().map(|subject| subject.digest.clone());
+        request.context = Vec::new();
+        request.arguments = None;
+        for entity in &mut request.entities {
+            (entity.attributes, entity.tags, entity.parents) = Default::default();
+        }
+        let masked = &mut facts.masked;
+        text(fields, &["request_id"], request_id, at, masked);
+        if let Some(evidence) = evidence {
+            evidence.mask(fields, at, masked);
+        }
+        let ids = Ids::of(fields, at)?;
+        masked.push("ids".to_owned());
+        ids.request(request);
+        Some(ids)
     }
-    (facts, request.subject.take().map(|subject| subject.digest.clone()))
 }
 
 impl RefusalRecord {
