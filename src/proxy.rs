@@ -25,7 +25,6 @@ mod message;
 mod methods;
 mod outcomes;
 mod pending;
-mod plain;
 mod question;
 mod refusal;
 mod relay;

@@ -1,5 +1,8 @@
 //! What the proxy says of the session: what its operator claims, and what it has seen pass.
 
+use prost_types::value::Kind;
+use prost_types::{ListValue, Struct, Value};
+
 use crate::server::pb;
 
 /// What the operator says of the session. Policies read it, so what it leaves out counts as not so.
@@ -48,25 +51,24 @@ impl Facts {
     }
 
     /// The session as policies read it (`Mandate::Session`). Money is not the proxy's to know: it says that none was spent.
-    pub(super) fn session(&self) -> pb::Value {
-        let text = |text: &str| value(pb::value::Kind::String(text.to_owned()));
-        let truth = |truth| value(pb::value::Kind::Boolean(truth));
-        let long = |number| value(pb::value::Kind::Long(number));
+    pub(super) fn session(&self) -> Value {
+        let truth = |truth| value(Kind::BoolValue(truth));
         record([
             ("id", text(&self.claims.session)),
             ("purpose", text(&self.claims.purpose)),
             ("attended", truth(self.claims.attended)),
             ("untrusted", truth(self.untrusted)),
-            ("read_level", long(self.read_level)),
-            ("calls", long(self.calls)),
-            ("spent_cents", long(0)),
+            ("read_level", number(self.read_level)),
+            ("calls", number(self.calls)),
+            ("spent_cents", number(0)),
         ])
     }
 
     /// The data that a call reaches.
-    pub(super) fn touches(&self) -> pb::Value {
-        let elements = self.claims.touches.iter().map(|data| value(pb::value::Kind::Entity(data.clone())));
-        value(pb::value::Kind::Set(pb::Set { elements: elements.collect() }))
+    pub(super) fn touches(&self) -> Value {
+        let data = self.claims.touches.iter();
+        let values = data.map(|data| record([("type", text(&data.r#type)), ("id", text(&data.id))]));
+        value(Kind::ListValue(ListValue { values: values.collect() }))
     }
 
     pub(super) fn session_id(&self) -> &str {
@@ -74,37 +76,52 @@ impl Facts {
     }
 }
 
-/// A typed value.
-pub(super) fn value(kind: pb::value::Kind) -> pb::Value {
-    pb::Value { kind: Some(kind) }
+/// A text.
+pub(super) fn text(text: &str) -> Value {
+    value(Kind::StringValue(text.to_owned()))
+}
+
+/// A whole number; one that a double does not hold exactly is refused by whoever reads it.
+#[expect(clippy::cast_precision_loss, reason = "`Struct` has doubles only")]
+fn number(number: i64) -> Value {
+    value(Kind::NumberValue(number as f64))
+}
+
+fn value(kind: Kind) -> Value {
+    Value { kind: Some(kind) }
 }
 
 /// A record of these attributes.
-fn record<const N: usize>(attributes: [(&str, pb::Value); N]) -> pb::Value {
-    let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    value(pb::value::Kind::Record(pb::Record { attributes }))
+fn record<const N: usize>(attributes: [(&str, Value); N]) -> Value {
+    value(Kind::StructValue(members(attributes)))
+}
+
+/// These members.
+pub(super) fn members<const N: usize>(members: [(&str, Value); N]) -> Struct {
+    Struct { fields: members.map(|(name, value)| (name.to_owned(), value)).into() }
 }
 
 #[cfg(test)]
 mod tests {
-    use pb::value::Kind;
-
     use super::*;
 
     fn told(facts: &Facts, name: &str) -> Kind {
-        let Some(Kind::Record(session)) = facts.session().kind else { panic!("a session is a record") };
-        session.attributes[name].kind.clone().unwrap()
+        let Some(Kind::StructValue(session)) = facts.session().kind else { panic!("a session is a record") };
+        session.fields[name].kind.clone().unwrap()
     }
 
     #[test]
     fn what_was_read_is_never_forgotten() {
         let mut facts = Facts::new(Claims { level: 2, ..Claims::default() });
-        assert_eq!(told(&facts, "read_level"), Kind::Long(0), "nothing was read yet");
+        assert_eq!(told(&facts, "read_level"), Kind::NumberValue(0.0), "nothing was read yet");
         facts.called();
         facts.answered(true);
         facts.answered(false);
         let told = ["untrusted", "read_level", "calls", "attended"].map(|name| told(&facts, name));
-        assert_eq!(told, [Kind::Boolean(true), Kind::Long(2), Kind::Long(1), Kind::Boolean(false)]);
+        assert_eq!(
+            told,
+            [Kind::BoolValue(true), Kind::NumberValue(2.0), Kind::NumberValue(1.0), Kind::BoolValue(false)]
+        );
     }
 
     #[test]
@@ -112,7 +129,7 @@ mod tests {
         let facts = Facts::new(Claims { untrusted: true, read_level: 3, level: 1, ..Claims::default() });
         let mut facts = facts;
         facts.answered(false);
-        assert_eq!(told(&facts, "untrusted"), Kind::Boolean(true));
-        assert_eq!(told(&facts, "read_level"), Kind::Long(3));
+        assert_eq!(told(&facts, "untrusted"), Kind::BoolValue(true));
+        assert_eq!(told(&facts, "read_level"), Kind::NumberValue(3.0));
     }
 }

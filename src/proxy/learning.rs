@@ -56,9 +56,9 @@ impl Relay {
 
 /// A text of the context.
 fn fact<'a>(request: &'a pb::AuthorizeRequest, name: &str) -> Option<&'a str> {
-    let Some(ContextForm::TypedContext(context)) = &request.context_form else { return None };
-    match context.attributes.get(name)?.kind.as_ref()? {
-        pb::value::Kind::String(text) => Some(text),
+    let Some(ContextForm::Context(context)) = &request.context_form else { return None };
+    match context.fields.get(name)?.kind.as_ref()? {
+        prost_types::value::Kind::StringValue(text) => Some(text),
         _ => None,
     }
 }

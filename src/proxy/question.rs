@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use super::facts::{Facts, value};
+use super::facts::{Facts, members, text};
 use super::message::{Id, Params};
-use super::plain;
 use super::subject::Subject;
 use crate::server::pb;
 use pb::authorize_request::{ArgumentsForm, ContextForm};
@@ -83,11 +82,11 @@ impl Asker {
         );
         let candidates = tools.map(|(tool, digest)| pb::Candidate {
             id: self.tool(tool),
-            context: Some(plain::record([("digest".to_owned(), text(digest))])),
+            context: Some(members([("digest", text(digest))])),
         });
         pb::SearchRequest {
             candidates: candidates.collect(),
-            question: Some(plain::context(question)),
+            question: Some(question),
             page_size: PAGE,
             ..pb::SearchRequest::default()
         }
@@ -120,21 +119,21 @@ impl Asker {
         &self,
         action: &str,
         (resource_type, resource): (&str, String),
-        context: [(&str, pb::Value); N],
+        context: [(&str, prost_types::Value); N],
         facts: &Facts,
         occasion: Occasion,
     ) -> pb::AuthorizeRequest {
         let named = |r#type: &str, id: &str| {
             Some(pb::EntityRef { r#type: format!("{}::{type}", self.namespace), id: id.to_owned() })
         };
-        let attributes = context.into_iter().map(|(name, value)| (name.to_owned(), value));
-        let attributes = attributes.chain([("session".to_owned(), facts.session())]).collect();
+        let mut context = members(context);
+        context.fields.insert("session".to_owned(), facts.session());
         pb::AuthorizeRequest {
             request_id: occasion.call.clone(),
             principal: self.subject.principal.clone(),
             action: named("Action", action),
             resource: named(resource_type, &resource),
-            context_form: Some(ContextForm::TypedContext(pb::Record { attributes })),
+            context_form: Some(ContextForm::Context(context)),
             delegations: self.subject.delegations.clone(),
             evidence: Some(pb::Evidence {
                 session_id: facts.session_id().to_owned(),
@@ -148,8 +147,4 @@ impl Asker {
             ..pb::AuthorizeRequest::default()
         }
     }
-}
-
-fn text(text: &str) -> pb::Value {
-    value(pb::value::Kind::String(text.to_owned()))
 }
