@@ -39,6 +39,7 @@ use crate::telemetry::metrics::Metrics;
 use callers::Doors;
 pub use embedded::Embedded;
 pub use lifecycle::Stop;
+pub use parts::begin_lines;
 use running::{Prepared, Running, Started};
 
 /// A service that has loaded its world and bound its listeners, and serves nothing yet.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, GenerationRecord, Mode, Overflow, Salts};
 use crate::config::{AuthzenConfig, Config, Listen, Log, LogDisclose, LogFields, LogMode, LogOverflow};
-use crate::config::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
+use crate::config::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol, LogFormat, Telemetry};
 use crate::engine::catalog::Domain;
 use crate::engine::datum::Datum;
 use crate::engine::progress::Progress;
@@ -19,6 +19,20 @@ use crate::store::Store;
 use crate::store::entity_log::EntityLogConfig;
 use crate::store::follow::Follower;
 use crate::store::loader::{LoadEvent, LoadWhat, LoaderConfig, LoaderHandle, Source};
+use crate::telemetry::lines::{self, Style};
+
+/// Begins to write the process's own log as the configuration says, and tells how.
+///
+/// # Errors
+/// As [`lines::begin`].
+pub fn begin_lines(telemetry: &Telemetry) -> Result<Style, lines::LogError> {
+    let style = match telemetry.format {
+        LogFormat::Pretty => Style::Pretty,
+        LogFormat::Json => Style::Json,
+    };
+    lines::begin(style, &telemetry.level)?;
+    Ok(style)
+}
 
 /// What the loader is told.
 pub(super) fn loader(config: &Config, progress: Arc<Progress>) -> LoaderConfig {

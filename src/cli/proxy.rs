@@ -15,11 +15,10 @@ use super::output::{self, Format};
 use super::sources::SourceArgs;
 use super::tls::TlsArgs;
 use crate::app::{self, Embedded, StartError};
-use crate::config::{Config, LogFormat, Overrides};
+use crate::config::{Config, Overrides};
 use crate::proxy::{self, Capability, Claims, Decider, Ended, Learner, Passed, Start, Subject, Upstream};
 use crate::server::pb;
 use crate::store::loader::OpenError;
-use crate::telemetry::lines::{self, Style};
 
 /// What records call the proxy, where it decides itself.
 const ASKER: &str = "mandate-proxy";
@@ -135,11 +134,7 @@ impl Proxy {
             Ok(config) => config,
             Err(exit) => return exit,
         };
-        let style = match config.telemetry.format {
-            LogFormat::Pretty => Style::Pretty,
-            LogFormat::Json => Style::Json,
-        };
-        if let Err(error) = lines::begin(style, &config.telemetry.level) {
+        if let Err(error) = app::begin_lines(&config.telemetry) {
             return failed(&error);
         }
         if self.observe {

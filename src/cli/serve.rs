@@ -16,9 +16,9 @@ use super::progress::Bar;
 use super::sources::SourceArgs;
 use super::{Exit, output::NAME};
 use crate::app::{self, Bound, StartError, Stop};
-use crate::config::{Config, LogFormat, Overrides};
+use crate::config::{Config, Overrides};
 use crate::store::loader::{Command, Commands, KeptSets, LoaderStatus, OpenError, Source};
-use crate::telemetry::lines::{self, Style};
+use crate::telemetry::lines::Style;
 
 /// Serve decisions over gRPC and HTTP.
 #[derive(Debug, Args)]
@@ -70,14 +70,13 @@ impl Serve {
             Ok(config) => config,
             Err(exit) => return exit,
         };
-        let style = match config.telemetry.format {
-            LogFormat::Pretty => Style::Pretty,
-            LogFormat::Json => Style::Json,
+        let style = match app::begin_lines(&config.telemetry) {
+            Ok(style) => style,
+            Err(error) => {
+                output::failure(&error);
+                return Exit::Failure;
+            }
         };
-        if let Err(error) = lines::begin(style, &config.telemetry.level) {
-            output::failure(&error);
-            return Exit::Failure;
-        }
         let served = app::runtime()
             .map_err(StartError::Serve)
             .and_then(|runtime| runtime.block_on(serve(&config, style, format)));
