@@ -125,6 +125,8 @@ fn law(cases: u32) -> Seen {
 }
 
 const CASES: u32 = if cfg!(debug_assertions) { 30 } else { 1_000 };
+/// Among thirty worlds a defect goes unnoticed once in a dozen runs: Cedar's sets have another order in each process.
+const CASES_FOR_DEFECTS: u32 = if cfg!(debug_assertions) { 150 } else { CASES };
 
 #[test]
 fn what_holds_in_another_world_is_what_would_be_decided_there() {
@@ -141,7 +143,7 @@ fn what_holds_in_another_world_is_what_would_be_decided_there() {
 #[test]
 fn stamps_that_leave_something_out_are_noticed() {
     for mutant in [Mutant::AncestorNotStamped, Mutant::AbsentNotStamped, Mutant::CheckedWhereTaken] {
-        let seen = mutants::with(mutant, || law(CASES));
+        let seen = mutants::with(mutant, || law(CASES_FOR_DEFECTS));
         assert!(seen.wrong > 0, "{mutant:?}: {seen:?}");
     }
 }
