@@ -13,7 +13,7 @@ fn a_write_is_in_force_when_it_is_answered_and_on_every_connection() {
     let server = TestServer::start(&sources());
     let admin = Admin::of(&server);
     assert!(!is_allow(&server.authorize(view("new")).unwrap()), "unknown yet");
-    for round in 0..20 {
+    for round in 0..500 {
         let id = format!("new{round}");
         let revision = admin.put(vec![doc(&id, 1, &["plan"])]).unwrap();
         let other = Client::connect(&server.data);
