@@ -12,6 +12,7 @@ mod remembering;
 mod searching;
 mod settling;
 mod subject;
+mod traced;
 mod writing;
 
 use std::num::NonZeroU64;
@@ -37,6 +38,7 @@ use crate::identity::subjects::Subjects;
 use crate::store::entity_log::EntityLogHandle;
 use crate::store::{Published, Store};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Trace;
 
 pub use batch::{Batch, MAX_BATCH, MAX_BATCH_BYTES, Until};
 pub use check::SampledCheck;
@@ -91,6 +93,8 @@ pub struct Call {
     pub request_id: String,
     /// When an answer stops being of use.
     pub deadline: Instant,
+    /// The trace it belongs to, if that is recorded.
+    pub trace: Option<Arc<Trace>>,
 }
 
 /// A decision, and what names it.
@@ -209,6 +213,7 @@ impl Pdp {
 struct Decided {
     answer: Answer,
     asked: Asked,
+    begun: Instant,
     latency: Duration,
 }
 
@@ -226,7 +231,7 @@ impl Pdp {
         published: &Arc<Published>,
         now: Now,
     ) -> Result<Decided, Refusal> {
-        let started = Instant::now();
+        let begun = Instant::now();
         // Rights are held to all that a question asserts, and come before what is wrong with it.
         let placed = asked.place(&published.world);
         let entitled = self.entitled(call, &asked, &asked.question, published, now);
@@ -244,7 +249,7 @@ impl Pdp {
                 }
                 let published = Arc::clone(published);
                 let answer = Answer { decision, id: name(), now, published, cache, left_out };
-                Ok(Decided { answer, asked, latency: started.elapsed() })
+                Ok(Decided { answer, asked, begun, latency: begun.elapsed() })
             }
         }
     }

@@ -1,8 +1,12 @@
-//! What the process says of itself: numbers for Prometheus, lines for its own log.
+//! What the process says of itself: numbers for Prometheus and for OpenTelemetry collectors, spans, lines for its own log.
 
 pub mod callers;
+pub mod exporter;
+pub mod exports;
 pub mod lines;
 pub mod metrics;
+pub mod push;
 mod registered;
 mod sinks;
+pub mod traces;
 mod witnesses;

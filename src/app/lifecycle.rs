@@ -15,12 +15,15 @@ use crate::config::Shutdown;
 use crate::server::administrators::Administrators;
 use crate::server::connections::{Places, serve};
 use crate::server::grpc::Health;
+use crate::server::observing::Observer;
 use crate::server::ops::Ops;
 use crate::server::tls::Acceptor;
 use crate::server::{self, control};
 
 /// Longest time for the listeners that administrators and probes use to end.
 const CLOSE: Duration = Duration::from_secs(1);
+/// Longest time for collectors to be given the last spans and numbers.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// How to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +44,13 @@ impl Bound {
         let (stopping, stopped) = watch::channel(false);
         let (closing, closed) = watch::channel(false);
         let envoy = self.envoy;
-        let (grpc, health) = server::grpc::router(Arc::clone(&self.pdp), envoy, stopped.clone()).await?;
-        let mut http = server::authzen::router(Arc::clone(&self.pdp), self.authzen);
+        let mut exports = self.exports;
+        exports.push(&self.metrics, &self.report)?;
+        let observer = Arc::new(Observer::new(Arc::clone(&self.metrics), exports.tracer.clone()));
+        let pdp = || Arc::clone(&self.pdp);
+        let (grpc, health) =
+            server::grpc::router(pdp(), envoy, Arc::clone(&observer), stopped.clone()).await?;
+        let mut http = server::authzen::router(pdp(), self.authzen, Arc::clone(&observer));
         // A page in a browser has no certificate that is trusted, and no token.
         if self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none() {
             http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
@@ -54,7 +62,8 @@ impl Bound {
             self.running.loader.commands.clone(),
             self.report,
             self.administrators,
-            Arc::clone(&self.pdp),
+            pdp(),
+            observer,
         );
         let ops = server::ops::router(Arc::new(ops));
         let listeners = self.listeners;
@@ -83,6 +92,7 @@ impl Bound {
             () = drained => {}
         }
         let flushed = running.close().await;
+        exports.stop(self.shutdown.drain.min(FLUSH)).await;
         closing.send_replace(true);
         if !operating.is_terminated() {
             drop(timeout(CLOSE, &mut operating).await);

@@ -19,6 +19,7 @@ use crate::store::Store;
 use crate::store::entity_log::EntityLogConfig;
 use crate::store::follow::Follower;
 use crate::store::loader::{LoadEvent, LoadWhat, LoaderConfig, LoaderHandle, Source};
+use crate::telemetry::exports::ExportCounts;
 use crate::telemetry::lines::{self, Style};
 
 /// Begins to write the process's own log as the configuration says, and tells how.
@@ -152,6 +153,7 @@ pub(super) fn gates(callers: &Arc<Callers>, tls: Option<&Tls>, follower: &Follow
 }
 
 /// What the service says of itself.
+#[expect(clippy::too_many_arguments, reason = "each is a part of what there is to say")]
 pub(super) fn report(
     config: &Config,
     addresses: &Listen,
@@ -160,6 +162,7 @@ pub(super) fn report(
     audit: &AuditLog,
     subjects: &Arc<Subjects>,
     gates: Gates,
+    exports: Arc<ExportCounts>,
 ) -> ServiceReport {
     let Listen { data, http, ops, control } = addresses;
     ServiceReport {
@@ -182,5 +185,6 @@ pub(super) fn report(
         subjects: Arc::clone(subjects),
         insecure: config.insecure_unauthenticated_callers,
         gates,
+        exports,
     }
 }

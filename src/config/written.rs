@@ -12,8 +12,8 @@ use super::callers::{self, TlsFiles};
 use super::ext_authz;
 use super::issuers::{self, WrittenIssuer};
 use super::log::DecisionLog;
-use super::{Config, ConfigError, Listen, LogFormat, Overrides};
-use super::{Reload, Shutdown, Telemetry};
+use super::telemetry;
+use super::{Config, ConfigError, Listen, Overrides, Reload, Shutdown};
 use crate::engine::catalog::Domain;
 use crate::engine::compile::Options;
 use crate::engine::delegation::names::DelegationNames;
@@ -32,7 +32,7 @@ pub(super) struct Written {
     decisions: Decisions,
     cache: Cache,
     log: DecisionLog,
-    telemetry: OwnLog,
+    telemetry: telemetry::Written,
     shutdown: Stopping,
     domain: Names,
     authzen: authzen::Written,
@@ -97,13 +97,6 @@ struct Cache {
     enabled: Option<bool>,
     max_bytes: Option<u64>,
     verify_one_in: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct OwnLog {
-    format: LogFormat,
-    level: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -207,10 +200,7 @@ impl Written {
             verify_one_in: NonZeroU64::new(self.cache.verify_one_in.unwrap_or(1_000)),
             check_one_in: NonZeroU64::new(self.decisions.check_one_in.unwrap_or(10_000)),
             log: self.log.meaning(&data_directory)?,
-            telemetry: Telemetry {
-                format: self.telemetry.format,
-                level: self.telemetry.level.unwrap_or_else(|| "info".to_owned()),
-            },
+            telemetry: self.telemetry.meaning()?,
             shutdown: Shutdown {
                 grace: or(self.shutdown.grace, Duration::from_secs(5)),
                 drain: or(self.shutdown.drain, Duration::from_secs(20)),

@@ -17,11 +17,13 @@ use tonic::Status;
 
 use super::ext_authz;
 use super::identified::{Identified, nobody};
+use super::observing::Observer;
 use super::{protocol, status};
 use crate::audit::record::Surface;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::pdp::{Call, Pdp, Refused, now};
+use crate::telemetry::traces::Trace;
 
 /// Longest time a call may take, whatever its own deadline says.
 const MAX_CALL: Duration = Duration::from_secs(30);
@@ -33,7 +35,7 @@ const SEARCH: &str = "/mandate.v1.SearchService/";
 /// Where outcomes are reported.
 const REPORT_OUTCOME: &str = "/mandate.v1.DecisionLogService/ReportOutcome";
 /// What is answered whoever asks: balancers and the kubelet show nothing of themselves.
-const OPEN: &str = "/grpc.health.v1.Health/";
+pub(super) const OPEN: &str = "/grpc.health.v1.Health/";
 
 /// A call under way. Handed to the service as an extension of its request.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub struct Underway {
     /// What it showed of its caller; none where that did not matter.
     identified: Option<Identified>,
     surface: Surface,
+    /// The trace it belongs to, if that is recorded.
+    trace: Option<Arc<Trace>>,
     recorded: AtomicBool,
 }
 
@@ -53,7 +57,8 @@ impl Underway {
         self.recorded.store(true, Ordering::Relaxed);
         let deadline = self.deadline.unwrap_or_else(|| Instant::now() + MAX_CALL);
         let caller = Arc::clone(&self.caller);
-        Call { caller, surface: self.surface, request_id, deadline: deadline.into_std() }
+        let (surface, trace) = (self.surface, self.trace.clone());
+        Call { caller, surface, request_id, deadline: deadline.into_std(), trace }
     }
 
     /// Who calls, as it is now.
@@ -73,7 +78,7 @@ impl Underway {
         Some(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
     }
 
-    fn of(request: &Request) -> Self {
+    fn of(request: &Request, trace: Option<Arc<Trace>>) -> Self {
         let asked = request.headers().get("grpc-timeout").and_then(parse);
         let method = request.uri().path().strip_prefix(AUTHORIZATION);
         let (surface, limit) = match method {
@@ -92,7 +97,8 @@ impl Underway {
             || request.uri().path().starts_with(SEARCH);
         let silent = !decides && request.uri().path() != REPORT_OUTCOME;
         let deadline = span.map(|span| Instant::now() + span);
-        Self { deadline, caller: nobody(), identified: None, surface, recorded: AtomicBool::new(silent) }
+        let recorded = AtomicBool::new(silent);
+        Self { deadline, caller: nobody(), identified: None, surface, trace, recorded }
     }
 
     /// The same call, once it is known who makes it.
@@ -110,11 +116,20 @@ impl Underway {
 
 /// Lets only gRPC in, from callers that are known, bounds a call by its `grpc-timeout`, turns what tonic refuses on its own into what gRPC calls it,
 /// and a panic into INTERNAL.
-pub async fn attend(State(pdp): State<Arc<Pdp>>, mut request: Request, next: Next) -> Response {
+pub async fn attend(
+    State((pdp, observer)): State<(Arc<Pdp>, Arc<Observer>)>,
+    request: Request,
+    next: Next,
+) -> Response {
     if let Some(refused) = protocol::refuse_other_than_grpc(&request) {
         return refused;
     }
-    let call = Underway::of(&request);
+    let observed = observer.call(request.uri().path(), request.headers());
+    let call = Underway::of(&request, observed.trace());
+    observed.answered(answer(&pdp, call, request, next).await)
+}
+
+async fn answer(pdp: &Arc<Pdp>, call: Underway, mut request: Request, next: Next) -> Response {
     let call = if request.uri().path().starts_with(OPEN) {
         call
     } else {
@@ -123,7 +138,7 @@ pub async fn attend(State(pdp): State<Arc<Pdp>>, mut request: Request, next: Nex
         request = Request::from_parts(head, body);
         match identified {
             Ok(identified) => call.by(identified),
-            Err(refused) => return call.refuse(&pdp, refused),
+            Err(refused) => return call.refuse(pdp, refused),
         }
     };
     let call = Arc::new(call);
@@ -134,18 +149,18 @@ pub async fn attend(State(pdp): State<Arc<Pdp>>, mut request: Request, next: Nex
         None => Ok(answering.await),
     };
     match answered {
-        Err(_late) => call.refuse(&pdp, Refused::Late),
+        Err(_late) => call.refuse(pdp, Refused::Late),
         Ok(Err(_panic)) => {
             pdp.panicked();
-            call.refuse(&pdp, Refused::Internal)
+            call.refuse(pdp, Refused::Internal)
         }
         Ok(Ok(response)) => match Status::from_header_map(response.headers()) {
             Some(status) => match status::unreadable(&status) {
-                Some(refused) => call.refuse(&pdp, refused),
+                Some(refused) => call.refuse(pdp, refused),
                 None => {
                     if status::unknown_encoding(&status) {
                         // For the record; the answer stays tonic's.
-                        drop(call.refuse(&pdp, Refused::Encoding));
+                        drop(call.refuse(pdp, Refused::Encoding));
                     }
                     response
                 }

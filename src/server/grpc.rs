@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_health::server::HealthReporter;
 
 use super::call::{self, Underway};
+use super::observing::Observer;
 use super::outcomes::Outcomes;
 use super::pb::authorization_service_server::{AuthorizationService, AuthorizationServiceServer};
 use super::pb::decision_log_service_server::DecisionLogServiceServer;
@@ -67,6 +68,7 @@ pub struct Grpc {
 pub async fn router(
     pdp: Arc<Pdp>,
     envoy: Option<ext_authz::Settings>,
+    observer: Arc<Observer>,
     stopping: watch::Receiver<bool>,
 ) -> Result<(Router, Health), tonic_reflection::server::Error> {
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -96,7 +98,7 @@ pub async fn router(
     if let Some(envoy) = envoy {
         routes.add_service(envoy);
     }
-    let attend = axum::middleware::from_fn_with_state(pdp, call::attend);
+    let attend = axum::middleware::from_fn_with_state((pdp, observer), call::attend);
     Ok((routes.routes().into_axum_router().layer(attend), Health(reporter)))
 }
 

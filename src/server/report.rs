@@ -17,6 +17,7 @@ use crate::store::follow::{FollowStatus, FollowStatuses};
 use crate::store::loader::{Heartbeat, LoaderStatus, Source};
 use crate::store::{Published, Store};
 use crate::telemetry::callers::ObservedCallers;
+use crate::telemetry::exports::ExportCounts;
 use crate::telemetry::metrics::Observed;
 
 use super::tls::Tls;
@@ -44,6 +45,8 @@ pub struct ServiceReport {
     pub insecure: bool,
     /// Who may ask, and over what.
     pub gates: Gates,
+    /// What became of what was exported.
+    pub exports: Arc<ExportCounts>,
 }
 
 /// Who may ask, and over what.
@@ -90,6 +93,7 @@ impl Gates {
             handshakes: self.tls.as_ref().map(|tls| tls.handshakes().counts().to_vec()).unwrap_or_default(),
             authentications: gate.map(|gate| gate.counts().to_vec()).unwrap_or_default(),
             rights: gate.map(|gate| gate.rights.counts().to_vec()).unwrap_or_default(),
+            certificate_begins: self.tls.as_ref().map(|tls| tls.certificate.load().begins),
             certificate_expires: self.tls.as_ref().map(|tls| tls.certificate.load().expires),
             files: self
                 .followed
@@ -231,6 +235,8 @@ impl ServiceReport {
             records_issued: counts.issued,
             records: written.into_iter().chain(dropped).collect(),
             records_queued: counts.queued,
+            records_lost_before: self.audit.lost_before(),
+            checkpoint_signed: self.audit.signed(),
             cache_entries: cache.entries,
             cache_bytes: cache.bytes,
             cache_evictions: self.store.evicted(),
@@ -239,6 +245,7 @@ impl ServiceReport {
             insecure: self.insecure,
             callers: self.gates.observed(),
             sinks: self.audit.accounts().statuses(),
+            exports: Arc::clone(&self.exports),
             witnesses: self.audit.witnesses().to_vec(),
         }
     }

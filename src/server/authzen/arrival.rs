@@ -19,6 +19,7 @@ use crate::pdp::{Asked, Call, Refused};
 use crate::server::grpc::MAX_MESSAGE_BYTES;
 use crate::server::identified::{Identified, nobody};
 use crate::server::wire;
+use crate::telemetry::traces::Trace;
 
 /// Most bytes of a body over the limit that are read all the same.
 const MAX_DISCARDED_BYTES: usize = 8 * MAX_MESSAGE_BYTES;
@@ -66,6 +67,7 @@ impl Arrived {
 pub(super) async fn attend<F>(
     door: Arc<Door>,
     request: Request,
+    trace: Option<Arc<Trace>>,
     answer: impl FnOnce(Arrived) -> F,
 ) -> Response
 where
@@ -79,6 +81,7 @@ where
         surface: Surface::Authzen,
         request_id: request_id::text(&head.headers),
         deadline: Instant::now() + MAX_READ + MAX_CALL,
+        trace,
     };
     let answered = async {
         if let Err(refused) = identified {
