@@ -207,7 +207,8 @@ impl Traffic {
         self.thread.take().expect("stopped once").join().expect("the pace is kept");
         let elapsed = self.begun.elapsed();
         let stopped = Instant::now();
-        while self.shared.tally().ended() < self.shared.tally().offered {
+        let is_under_way = |tally: &Tally| tally.ended() < tally.offered;
+        while is_under_way(&self.shared.tally()) {
             assert!(stopped.elapsed() < PATIENCE, "calls do not end");
             std::thread::sleep(Duration::from_millis(1));
         }
