@@ -6,6 +6,7 @@ pub mod exports;
 pub mod lines;
 pub mod metrics;
 pub mod push;
+pub mod records;
 mod registered;
 mod sinks;
 pub mod traces;

@@ -19,6 +19,7 @@ use crate::store::{Published, Store};
 use crate::telemetry::callers::ObservedCallers;
 use crate::telemetry::exports::ExportCounts;
 use crate::telemetry::metrics::Observed;
+use crate::telemetry::records::ObservedRecords;
 
 use super::tls::Tls;
 
@@ -232,11 +233,13 @@ impl ServiceReport {
             revocation_problems: loader.revocations.problems.len(),
             reloads: vec![("published", loader.reloads.published), ("rejected", loader.reloads.rejected)],
             keep_failing: loader.keep_error.is_some(),
-            records_issued: counts.issued,
-            records: written.into_iter().chain(dropped).collect(),
-            records_queued: counts.queued,
-            records_lost_before: self.audit.lost_before(),
-            checkpoint_signed: self.audit.signed(),
+            records: ObservedRecords {
+                issued: counts.issued,
+                by_outcome: written.into_iter().chain(dropped).collect(),
+                queued: counts.queued,
+                lost_before: self.audit.lost_before(),
+                checkpoint_signed: self.audit.signed(),
+            },
             cache_entries: cache.entries,
             cache_bytes: cache.bytes,
             cache_evictions: self.store.evicted(),

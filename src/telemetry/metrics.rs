@@ -20,6 +20,7 @@ use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Regist
 
 use super::callers::{CallerMetrics, ObservedCallers};
 use super::exports::{ExportCounts, ExportMetrics};
+use super::records::{ObservedRecords, RecordMetrics};
 use super::registered::{counter, counters, gauge, gauges, raise, signed};
 use super::sinks::SinkMetrics;
 use super::witnesses::WitnessMetrics;
@@ -206,16 +207,8 @@ pub struct Observed {
     pub revocation_problems: usize,
     /// Loads, by outcome.
     pub reloads: Vec<(&'static str, u64)>,
-    /// Records made.
-    pub records_issued: u64,
-    /// Records, by what became of them.
-    pub records: Vec<(&'static str, u64)>,
-    /// Records that wait.
-    pub records_queued: u64,
-    /// Records of the process before that are missing, or may be at most.
-    pub records_lost_before: u64,
-    /// When a checkpoint of the decision log was signed last, in seconds since 1970; 0 if none was.
-    pub checkpoint_signed: i64,
+    /// The decision log on this disk.
+    pub records: ObservedRecords,
     /// Decisions that are kept.
     pub cache_entries: u64,
     /// About how many bytes they take.
@@ -257,11 +250,7 @@ struct ObservedMetrics {
     suspensions: IntGauge,
     revocation_problems: IntGauge,
     reloads: IntCounterVec,
-    issued: IntCounter,
-    records: IntCounterVec,
-    queued: IntGauge,
-    lost_before: IntGauge,
-    checkpoint_signed: IntGauge,
+    records: RecordMetrics,
     insecure: IntGauge,
     callers: CallerMetrics,
     sinks: SinkMetrics,
@@ -315,22 +304,7 @@ impl ObservedMetrics {
                 "Loads of changed files, by outcome.",
                 &["outcome"],
             )?,
-            issued: counter(registry, "pdp_audit_records_issued_total", "Records that answers made.")?,
-            records: counters(
-                registry,
-                "pdp_audit_records_total",
-                "What became of records: written, or dropped and why.",
-                &["outcome"],
-            )?,
-            queued: gauge("pdp_audit_queue_depth", "Records that wait to be written.")?,
-            lost_before: gauge(
-                "pdp_audit_previous_lost_records",
-                "Records of the process before that are missing; at most, where its counters did not outlive it.",
-            )?,
-            checkpoint_signed: gauge(
-                "pdp_log_checkpoint_timestamp_seconds",
-                "When a checkpoint of the decision log was signed last, in seconds since 1970; 0 if none was.",
-            )?,
+            records: RecordMetrics::new(registry)?,
             callers: CallerMetrics::new(registry)?,
             sinks: SinkMetrics::new(registry)?,
             exports: ExportMetrics::new(registry)?,
@@ -360,20 +334,14 @@ impl ObservedMetrics {
         self.revocations.set(signed(observed.revocations));
         self.suspensions.set(signed(observed.suspensions));
         self.revocation_problems.set(signed(observed.revocation_problems));
-        self.queued.set(signed(observed.records_queued));
-        self.lost_before.set(signed(observed.records_lost_before));
-        self.checkpoint_signed.set(observed.checkpoint_signed);
+        self.records.set(&observed.records);
         self.insecure.set(i64::from(observed.insecure));
         self.callers.set(&observed.callers);
         self.sinks.set(&observed.sinks);
         self.exports.set(&observed.exports);
         self.witnesses.set(&observed.witnesses);
-        raise(&self.issued, observed.records_issued);
         for (outcome, count) in &observed.reloads {
             raise(&self.reloads.with_label_values(&[*outcome]), *count);
-        }
-        for (outcome, count) in &observed.records {
-            raise(&self.records.with_label_values(&[*outcome]), *count);
         }
     }
 }
