@@ -1,6 +1,7 @@
 //! What the process says of itself: numbers for Prometheus and for OpenTelemetry collectors, spans, lines for its own log.
 
 pub mod callers;
+pub mod connections;
 pub mod exporter;
 pub mod exports;
 pub mod lines;
