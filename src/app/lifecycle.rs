@@ -53,11 +53,8 @@ impl Bound {
         let pdp = || Arc::clone(&self.pdp);
         let (grpc, health) =
             server::grpc::router(pdp(), envoy, Arc::clone(&observer), stopped.clone()).await?;
-        let mut http = server::authzen::router(pdp(), self.authzen, Arc::clone(&observer));
-        // A page in a browser has no certificate that is trusted, and no token.
-        if self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none() {
-            http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
-        }
+        let local = self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none();
+        let http = authzen(server::authzen::router(pdp(), self.authzen, Arc::clone(&observer)), local);
         let readiness = self.readiness;
         let ops = Ops { readiness: readiness.clone(), metrics: self.metrics, report: self.report.clone() };
         let administered_by_callers = matches!(self.administrators, Administrators::Callers(_));
@@ -111,6 +108,15 @@ impl Bound {
         }
         outcome.and(flushed)
     }
+}
+
+/// AuthZEN, for this host alone where nobody is asked who calls: a page in a browser has no certificate that is trusted,
+/// and no token.
+fn authzen(router: Router, local: bool) -> Router {
+    if !local {
+        return router;
+    }
+    router.layer(axum::middleware::from_fn(server::protocol::require_local_host))
 }
 
 type Served = io::Result<((), ())>;
