@@ -20,7 +20,7 @@ MCP := $(TOOLS)/mcp/node_modules/.package-lock.json $(TOOLS)/mcp/py/bin/mcp-serv
 CLIENTS := $(TOOLS)/clients
 NPM_CLIENT := clients/typescript/node_modules/.package-lock.json
 
-.PHONY: run bench test fmt clippy lint-proto deny oidc nats envoy authzen mcp example unit clients clients-python clients-typescript clients-generate release-hostile soak cases docs chart chart-files image help
+.PHONY: run bench test fmt clippy lint-proto deny oidc nats envoy authzen mcp example unit clients clients-python clients-typescript clients-generate release-hostile soak cases references docs chart chart-files image help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -112,6 +112,9 @@ soak: ## The laws of the engine and of the cache, on many fresh cases; `MANDATE_
 
 cases: ## The shipped policies: every case passes, and every policy is needed by one.
 	target/release/mandate test --mutants
+
+references: ## Write docs/reference anew, after a configuration key, a metric or a flag has changed; a test holds it to the code.
+	MANDATE_REFERENCES=write cargo test --locked --lib reference_tests
 
 docs: ## Documentation, without warnings.
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items

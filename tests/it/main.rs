@@ -110,5 +110,7 @@ mod holes;
 mod conformance;
 // The shipped schema, policies and cases, and the pages generated from them.
 mod shipped;
+// Pages for people: every code is explained, every link leads somewhere.
+mod pages;
 // Who may import whom, and how long a file may be.
 mod architecture;
