@@ -12,6 +12,7 @@ use super::callers::{self, TlsFiles};
 use super::domain::Names;
 use super::ext_authz;
 use super::issuers::{self, WrittenIssuer};
+use super::limits;
 use super::log::DecisionLog;
 use super::{Config, ConfigError, Listen, LogFormat, Overrides};
 use super::{Reload, Shutdown, Telemetry};
@@ -30,6 +31,9 @@ pub(super) struct Written {
     /// Addresses to listen on; port 0 takes a free one. Beyond loopback, `data` and `http` need `[tls]` and
     /// callers that are authenticated.
     listen: Addresses,
+    /// What everybody together, and each of them, may use. What ends a connection is counted by its key here:
+    /// `pdp_connections_ended_total`.
+    limits: limits::Written,
     /// When changed files are loaded.
     reload: Reloading,
     /// What is written at run time.
@@ -265,6 +269,7 @@ impl Written {
                 ops: flags.ops.or(self.listen.ops).unwrap_or(loopback(4468)),
                 control: flags.control.or(self.listen.control).unwrap_or(loopback(4469)),
             },
+            limits: self.limits.meaning()?,
             tls: self.tls,
             callers,
             reload: self.reload.meaning(),

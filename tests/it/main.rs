@@ -110,11 +110,13 @@ mod holes;
 mod conformance;
 // The shipped schema, policies and cases, and the pages generated from them.
 mod shipped;
-// Parsers of outside bytes, on the seeds that are kept for the fuzzer.
-mod fuzz_seeds;
 // The contract, compared with that of the last release.
 mod contract;
 // Pages for people: every code is explained, every link leads somewhere.
 mod pages;
+// Whatever goes wrong, no door says Allow.
+mod fail_closed;
+// Bad days, by `make faults`.
+mod faults;
 // Who may import whom, and how long a file may be.
 mod architecture;

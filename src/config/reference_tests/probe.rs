@@ -45,7 +45,10 @@ pub(super) fn kind(path: &[Step]) -> Kind {
         return table(path);
     }
     match ask(path, Given::Half) {
-        Ok(()) => scalar("anything"),
+        Ok(()) | Err(Complaint::Missing(_)) => match ask(path, Given::Text("?".to_owned())) {
+            Err(Complaint::Type(expected)) if expected == "f64" => scalar("number, with a fraction"),
+            _ => scalar("anything"),
+        },
         Err(Complaint::Type(expected)) => match expected.as_str() {
             "a map" => Kind::Map,
             "a sequence" => Kind::List,

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What is told of a key. Its last paragraph, where that begins so, says what can be checked: "Default `1`, from `1` to `9`." or
-/// "Required."
+/// What is told of a key. Its last paragraph, where that begins so, says what can be checked: "Default `1`, from `1` to `9`.",
+/// "Required." or "At least `1`."
 #[derive(Debug, Default, Clone)]
 pub(super) struct Told {
     pub(super) meaning: String,
@@ -16,6 +16,9 @@ pub(super) struct Told {
     pub(super) most: Option<String>,
     pub(super) required: bool,
 }
+
+/// What a paragraph begins with that can be checked.
+const CHECKED: [&str; 5] = ["Default `", "Required", "From `", "At least `", "At most `"];
 
 /// What is told of the keys of the table that has these and no others.
 pub(super) fn told(keys: &[String]) -> Option<Vec<Told>> {
@@ -64,21 +67,20 @@ fn tables(source: &str) -> Vec<Vec<(String, String)>> {
 impl Told {
     fn read(text: &str) -> Self {
         let text = text.trim();
-        let (meaning, checked) = text.rsplit_once("\n\n").unwrap_or((text, ""));
+        let is_checked = |text: &str| CHECKED.iter().any(|word| text.starts_with(word));
+        let (meaning, checked) =
+            text.rsplit_once("\n\n").filter(|(_, last)| is_checked(last)).unwrap_or((text, ""));
         let mut told = Self { meaning: meaning.replace('\n', " "), ..Self::default() };
         let checked = checked.replace('\n', " ");
         let checked = checked.trim_end_matches('.');
-        if checked == "Required" {
-            told.required = true;
-            return told;
-        }
-        let limits = match checked.strip_prefix("Default ") {
+        told.required = checked.starts_with("Required");
+        let limits = match checked.trim_start_matches("Required").strip_prefix("Default ") {
             Some(rest) => {
                 let (default, rest) = quoted(rest);
                 told.default = Some(default);
                 rest
             }
-            None => checked.to_owned(),
+            None => checked.trim_start_matches("Required").replace("From", "from").replace("At", "at"),
         };
         let limits = limits.trim_start_matches(',').trim_start().to_owned();
         let after = |word: &str| limits.split_once(word).map(|(_, rest)| quoted(rest).0);
