@@ -8,6 +8,8 @@ pub mod lines;
 pub mod metrics;
 pub mod push;
 pub mod records;
+#[cfg(test)]
+mod reference_tests;
 mod registered;
 mod sinks;
 pub mod traces;

@@ -49,25 +49,52 @@ pub enum LogFormat {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Written {
+    /// The process's own log on standard error: `pretty` for people, `json` for machines: one object a line.
+    ///
+    /// Default `"pretty"`.
     format: LogFormat,
+    /// What is in it: a level, or directives such as `info,mandate::store=debug`.
+    ///
+    /// Default `"info"`.
     level: Option<String>,
+    /// What OpenTelemetry collectors are told of this server besides, or instead of, its name, version and instance; at
+    /// most 32 attributes.
     resource: BTreeMap<String, String>,
+    /// Where spans go. Not written: there are none.
     traces: Option<Traces>,
+    /// Where the numbers of `/metrics` are pushed to. Not written: nowhere.
     metrics: Option<Metrics>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Traces {
+    /// The collector, for gRPC: scheme, host and port.
+    ///
+    /// Required.
     url: String,
+    /// Of the traces that begin here, the part that is recorded: from 0, none, to 1, all. Those that callers begin are
+    /// recorded as they say.
+    ///
+    /// Default `0.01`.
     ratio: Option<f64>,
+    /// Headers to send. No secrets: those are in files.
     #[serde(default)]
     headers: Headers,
+    /// Headers whose values are in files.
     #[serde(default)]
     header_files: BTreeMap<String, PathBuf>,
+    /// File of the token that is sent as `Authorization: Bearer`.
     token_file: Option<PathBuf>,
+    /// Authorities to trust, in PEM, instead of the system's.
     ca_file: Option<PathBuf>,
+    /// How long an export may take.
+    ///
+    /// Default `"10s"`, from `"100ms"` to `"5m"`.
     timeout: Option<Span>,
+    /// Whether spans may cross a network unencrypted.
+    ///
+    /// Default `false`.
     #[serde(default)]
     insecure_plaintext: bool,
 }
@@ -75,15 +102,31 @@ struct Traces {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Metrics {
+    /// The collector, for gRPC: scheme, host and port.
+    ///
+    /// Required.
     url: String,
+    /// How often they are pushed.
+    ///
+    /// Default `"30s"`, from `"1s"` to `"1h"`.
     interval: Option<Span>,
+    /// Headers to send. No secrets: those are in files.
     #[serde(default)]
     headers: Headers,
+    /// Headers whose values are in files.
     #[serde(default)]
     header_files: BTreeMap<String, PathBuf>,
+    /// File of the token that is sent as `Authorization: Bearer`.
     token_file: Option<PathBuf>,
+    /// Authorities to trust, in PEM, instead of the system's.
     ca_file: Option<PathBuf>,
+    /// How long an export may take.
+    ///
+    /// Default `"10s"`, from `"100ms"` to `"5m"`.
     timeout: Option<Span>,
+    /// Whether they may cross a network unencrypted.
+    ///
+    /// Default `false`.
     #[serde(default)]
     insecure_plaintext: bool,
 }

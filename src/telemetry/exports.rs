@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use prometheus::{IntCounterVec, Registry};
+use prometheus::IntCounterVec;
 
-use super::registered::{counters, raise};
+use super::registered::{Registry, counters, raise};
 
 /// What becomes of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

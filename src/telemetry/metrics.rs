@@ -16,12 +16,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder};
 
 use super::callers::{CallerMetrics, ObservedCallers};
 use super::exports::{ExportCounts, ExportMetrics};
 use super::records::{ObservedRecords, RecordMetrics};
-use super::registered::{counter, counters, gauge, gauges, raise, signed};
+pub use super::registered::Family;
+use super::registered::{Registry, counter, counters, gauge, gauges, raise, signed};
 use super::sinks::SinkMetrics;
 use super::witnesses::WitnessMetrics;
 use crate::audit::record::{CacheUse, Surface};
@@ -61,7 +62,7 @@ impl Metrics {
     /// # Errors
     /// Two have one name: a defect of the build.
     pub fn new() -> prometheus::Result<Self> {
-        let registry = Registry::new();
+        let registry = Registry::default();
         let checks = counters(
             &registry,
             "pdp_checks_total",
@@ -91,6 +92,11 @@ impl Metrics {
             observed: Mutex::new(ObservedMetrics::new(&registry)?),
             registry,
         })
+    }
+
+    /// What each metric is, by name.
+    pub fn families(&self) -> Vec<Family> {
+        self.registry.families()
     }
 
     /// Counts a decision, and why it is a denial if it is one.

@@ -1,8 +1,8 @@
 //! Numbers about the decision log on this disk: the account of its records, and when it was signed.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
-use super::registered::{counter, counters, gauge, raise, signed};
+use super::registered::{Registry, counter, counters, gauge, raise, signed};
 
 /// What was counted elsewhere, at one moment.
 #[derive(Debug, Clone, Default)]

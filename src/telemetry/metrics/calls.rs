@@ -3,7 +3,9 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec};
+
+use crate::telemetry::registered::Registry;
 
 /// Upper bounds of the buckets, in seconds: those that the conventions advise from 5 ms on, and finer ones below.
 const BUCKETS: [f64; 19] = [

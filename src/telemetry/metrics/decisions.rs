@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter};
 
 use crate::audit::record::{CacheUse, Surface};
 use crate::engine::decision::{Effect, ReasonCode};
-use crate::telemetry::registered::counters;
+use crate::telemetry::registered::{Registry, counters};
 
 /// Upper bounds of the latency buckets, in seconds: a hit takes about a microsecond.
 const BUCKETS: [f64; 17] =

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
+use mandate::telemetry::metrics::{Family, Metrics};
 use serde_json::Value;
 
-use crate::callers::{Guarded, OPEN, view};
-use crate::support::{Numbers, is_allow, repository};
+use crate::support::repository;
 
 fn read(path: &str) -> String {
     let path = repository().join(path);
@@ -62,27 +62,14 @@ fn expressions(value: &Value, keys: &[&str], found: &mut Vec<String>) {
 const ELSEWHERE: [&str; 5] =
     ["pdp_follower_", "pdp_memory_", "pdp_queue_delay_seconds", "pdp_rate_limited_total", "pdp_requests_"];
 
-/// Every name that a server shows which has all that numbers are about.
+/// Every name that `/metrics` can show: of a histogram, those of its three kinds of series.
 fn shown() -> BTreeSet<String> {
-    let witness = tempfile::tempdir().unwrap();
-    let more = format!(
-        "[log.sinks.lines]\nkind = 'file'\ndirectory = '{0}/lines'\n\
-         [[log.witnesses]]\ndirectory = '{0}'\n",
-        witness.path().display()
-    );
-    let guarded = Guarded::with(OPEN, &more);
-    assert!(is_allow(&guarded.server.authorize(view()).unwrap()));
-    guarded.server.authorize(mandate::server::pb::AuthorizeRequest::default()).unwrap_err();
-    let body = crate::support::evaluation(("Mandate::User", "ana"), "view", ("Mandate::Doc", "plan"));
-    let insecure = crate::support::TestServer::start(&crate::support::Sources::small());
-    insecure.evaluate(&body);
-    let of = |numbers: &Numbers| {
-        let name = |series: &str| series.split('{').next().unwrap_or_default().to_owned();
-        numbers.series().map(name).collect::<BTreeSet<_>>()
-    };
-    let mut shown = of(&guarded.server.metrics());
-    shown.extend(of(&insecure.metrics()));
-    shown
+    let families = Metrics::new().unwrap().families().into_iter();
+    let names = families.flat_map(|Family { name, kind, .. }| match kind {
+        "histogram" => ["_bucket", "_count", "_sum"].map(|end| format!("{name}{end}")).to_vec(),
+        _ => vec![name],
+    });
+    names.collect()
 }
 
 /// What the alerts' own rules record.
