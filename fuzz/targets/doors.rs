@@ -18,6 +18,7 @@ use mandate::identity::callers::Callers;
 use mandate::identity::own::OwnPrincipals;
 use mandate::pdp::{Pdp, decide_unrecorded};
 use mandate::server::authzen::{self, Settings};
+use mandate::server::observing::Observer;
 use mandate::server::{envoy, ext_authz, grpc as data, pb, structs, wire};
 use mandate::store::Store;
 use mandate::store::directory::read;
@@ -55,15 +56,17 @@ static DOORS: LazyLock<Doors> = LazyLock::new(|| {
     let callers = Arc::new(Callers::anonymous(Caller::anonymous("fuzz")));
     let store = Arc::new(Store::new(WORLD.clone()));
     let metrics = Arc::new(Metrics::new().unwrap());
+    let observer = Arc::new(Observer::new(Arc::clone(&metrics), None));
     let pdp = Arc::new(Pdp::new(store, AuditLog::off().log, metrics, callers));
     let names = authzen::Names { namespace: "Mandate".to_owned(), ..authzen::Names::default() };
     let settings = Settings { names, undeclared: Default::default(), url: None, secured: false };
     let data = |protocol| {
         let stopping = Box::leak(Box::new(tokio::sync::watch::channel(false).0)).subscribe();
-        runtime.block_on(data::router(Arc::clone(&pdp), Some(envoy_settings(protocol)), stopping)).unwrap().0
+        let envoy = Some(envoy_settings(protocol));
+        runtime.block_on(data::router(Arc::clone(&pdp), envoy, Arc::clone(&observer), stopping)).unwrap().0
     };
     let (mcp, plain) = (data(ext_authz::Protocol::Mcp), data(ext_authz::Protocol::Http));
-    Doors { http: authzen::router(Arc::clone(&pdp), settings), mcp, plain, runtime }
+    Doors { http: authzen::router(Arc::clone(&pdp), settings, Arc::clone(&observer)), mcp, plain, runtime }
 });
 
 fn envoy_settings(protocol: ext_authz::Protocol) -> ext_authz::Settings {
