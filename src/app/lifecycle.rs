@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::exports::Exports;
 use super::{Bound, StartError};
 use crate::config::Shutdown;
 use crate::listening::ConnectionLimits;
@@ -20,8 +21,10 @@ use crate::server::connections::places::Places;
 use crate::server::grpc::Health;
 use crate::server::observing::Observer;
 use crate::server::ops::Ops;
+use crate::server::report::ServiceReport;
 use crate::server::tls::Acceptor;
 use crate::server::{self, control};
+use crate::telemetry::metrics::Metrics;
 
 /// Longest time for the listeners that administrators and probes use to end.
 const CLOSE: Duration = Duration::from_secs(1);
@@ -46,13 +49,10 @@ impl Bound {
     pub async fn run(self, mut stops: mpsc::Receiver<Stop>) -> Result<(), StartError> {
         let (stopping, stopped) = watch::channel(false);
         let (closing, closed) = watch::channel(false);
-        let envoy = self.envoy;
-        let mut exports = self.exports;
-        exports.push(&self.metrics, &self.report)?;
-        let observer = Arc::new(Observer::new(Arc::clone(&self.metrics), exports.tracer.clone()));
+        let (exports, observer) = observe(self.exports, &self.metrics, &self.report)?;
         let pdp = || Arc::clone(&self.pdp);
         let (grpc, health) =
-            server::grpc::router(pdp(), envoy, Arc::clone(&observer), stopped.clone()).await?;
+            server::grpc::router(pdp(), self.envoy, Arc::clone(&observer), stopped.clone()).await?;
         let local = self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none();
         let http = authzen(server::authzen::router(pdp(), self.authzen, Arc::clone(&observer)), local);
         let readiness = self.readiness;
@@ -108,6 +108,17 @@ impl Bound {
         }
         outcome.and(flushed)
     }
+}
+
+/// Begins to push metrics, if they are to be; and what counts and traces calls.
+fn observe(
+    mut exports: Exports,
+    metrics: &Arc<Metrics>,
+    report: &ServiceReport,
+) -> Result<(Exports, Arc<Observer>), StartError> {
+    exports.push(metrics, report)?;
+    let observer = Observer::new(Arc::clone(metrics), exports.tracer.clone());
+    Ok((exports, Arc::new(observer)))
 }
 
 /// AuthZEN, for this host alone where nobody is asked who calls: a page in a browser has no certificate that is trusted,
