@@ -3,7 +3,7 @@
 import re
 import tempfile
 
-from .render import CHART, MIB, Render, flags, must
+from .render import CHART, MIB, Render, at_once, flags, must
 
 OWN = {"sources.example": "false", "sources.policies.files.a\\.cedar": "x", "sources.schemas.files.a\\.cedarschema": "x"}
 GIT = {"sources.example": "false", "sources.git.repository": "https://git.example/p.git"}
@@ -125,11 +125,9 @@ ELSEWHERE = ["the claim `%s` of an earlier chart"]
 
 def check(helms):
     """Both Helms have a validator of their own for the schema; of templates, which are the same, they take turns."""
-    said = []
-    for values, expected in MISSPELT:
-        said += refused(helms, values, expected)
-    for number, (values, expected) in enumerate(CONTRADICTIONS):
-        said += refused([helms[number % len(helms)]], values, expected)
+    at_once(lambda one: refused(helms, *one), MISSPELT)
+    turns = [([helms[number % len(helms)]], *one) for number, one in enumerate(CONTRADICTIONS)]
+    said = [text for texts in at_once(lambda turn: refused(*turn), turns) for text in texts]
     for version, values, expected in VERSIONS:
         said += refused(helms, {**IMAGE, **values}, expected, version)
     gated = Render(helms[-1], flags({**IMAGE, "sources.image.featureGate": "true"}), kubernetes="1.34")

@@ -137,10 +137,14 @@ def check_certificates(objects):
             must(names is None or name.endswith("-metrics") or f"{name}.agents.svc" in names, f"the certificate is not for {name}")
 
 
-def check_sizes(objects, rendered):
+def check_sizes(objects):
     for made in of_kind(objects, "ConfigMap"):
         size = sum(len(name.encode()) + len(text.encode()) for name, text in (made.get("data") or {}).items())
         must(size < MIB, f"{made['metadata']['name']} is {size} bytes; a ConfigMap holds {MIB}")
+
+
+def check_release(rendered):
+    """Helm keeps chart and manifest in a Secret."""
     files = [base64.b64encode(file.read_bytes()).decode() for file in CHART.rglob("*") if file.is_file()]
     release = json.dumps({"chart": files, "manifest": rendered}).encode()
     size = len(base64.b64encode(base64.b64encode(gzip.compress(release))))
