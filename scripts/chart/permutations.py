@@ -42,9 +42,9 @@ def check_one(helms, name, arguments, values=None):
         renders = [Render(helm, arguments, values=values) for helm in helms]
         objects = renders[-1].objects()
         must(all(render.objects() == objects for render in renders[:-1]), "Helm 3 and Helm 4 render it differently")
+        schemas.check(objects, versions(objects))
         for one in CHECKS:
             one(objects)
-        schemas.check(objects, versions(objects))
     except (Failure, kubernetes_validate.ValidationError, KeyError, IndexError, AttributeError) as error:
         raise Failure(f"{name}: {error!r}") from error
     return objects

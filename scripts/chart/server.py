@@ -20,7 +20,7 @@ QUESTION = {"subject": {"type": "Shop::Person", "id": "ana"}, "action": {"name":
 
 
 # Values whose configuration the server does not take yet.
-AHEAD = ["spiffe", "followers", "followers-persistent"]
+AHEAD = ["spiffe", "followers", "followers-persistent", "telemetry"]
 
 
 def check(helm, mandate):

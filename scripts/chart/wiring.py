@@ -65,6 +65,8 @@ def check_reach(objects):
     urls = [sink.get("url") for sink in log.get("sinks", {}).values()] + [one.get("url") for one in log.get("witnesses", [])]
     urls += [url for sink in log.get("sinks", {}).values() for url in sink.get("servers", [])]
     urls += [one.get("jwks_url") for one in [*written.get("issuers", []), *written.get("callers", {}).get("issuers", [])]]
+    telemetry = written.get("telemetry", {})
+    urls += [telemetry.get(name, {}).get("url") for name in ["traces", "metrics"]]
     arguments = [argument for made in template(server(objects))["spec"]["containers"] for argument in made["args"]]
     repositories = [argument.removeprefix("--repo=") for argument in arguments if argument.startswith("--repo=")]
     urls += [url if "://" in url else "ssh://git" for url in repositories]
