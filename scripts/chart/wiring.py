@@ -117,7 +117,8 @@ def check_monitors(objects):
     monitors = of_kind(objects, "ServiceMonitor") + of_kind(objects, "PodMonitor")
     must(len(monitors) < 2, "every figure is counted twice")
     for monitor in monitors:
-        selector = monitor["spec"]["selector"]["matchLabels"]
+        selector, job = monitor["spec"]["selector"]["matchLabels"], monitor["spec"]["jobLabel"]
+        must(all(labels_of(workload)[job] == "x" for workload in workloads(objects)), "releases are taken for one job")
         if monitor["kind"] == "PodMonitor":
             scraped = workloads(objects)
             must(selected_roles(scraped, selector) == [role(workload) for workload in scraped], "pods are not scraped")
