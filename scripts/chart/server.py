@@ -40,7 +40,8 @@ def accepts(helm, mandate):
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 write_config(objects, Path(folder), volumes(workload)["config"]["configMap"]["name"])
-                run = subprocess.run([mandate, "validate", "--config", f"{folder}/mandate.toml"], capture_output=True, text=True)
+                asked = [Path(mandate).resolve(), "validate", "--config", "mandate.toml"]
+                run = subprocess.run(asked, cwd=folder, capture_output=True, text=True)
                 must(run.returncode == 3, f"{values.name}: the server does not take its mandate.toml: {run.stderr}")
                 count += 1
     print(f"  the server takes mandate.toml of {count} workloads")
