@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from .refusals import OWN
-from .render import CHART, KINDS, Render, flags, must, server, settings, template
+from .render import CHART, KINDS, Render, flags, must, of_kind, server, settings, template
 
 
 def check(helm):
@@ -13,6 +13,7 @@ def check(helm):
     restarts(helm)
     defaults(helm)
     notes(helm)
+    alerts(helm)
 
 
 def pods(helm, **changed):
@@ -93,6 +94,23 @@ TOLD = {
     "control": {"example"},
     "followers": {"example", "watch"},
 }
+
+
+def alerts(helm):
+    """Alerts that are not wanted are left out, and the others lead to the runbook where it is kept."""
+    every = rules(Render(helm, flags({"monitoring.prometheusRule.enabled": "true"})))
+    first = next(rule["alert"] for rule in every if "alert" in rule)
+    chosen = {"enabled": "true", "disabled[0]": first, "runbookBase": "https://wiki.example/mandate/"}
+    fewer = rules(Render(helm, flags({f"monitoring.prometheusRule.{name}": value for name, value in chosen.items()})))
+    must([rule.get("alert", rule.get("record")) for rule in every if rule.get("alert") != first] == [rule.get("alert", rule.get("record")) for rule in fewer], f"{first} is not all that is left out")
+    led = [rule["annotations"]["runbook_url"] for rule in fewer if "runbook_url" in rule.get("annotations", {})]
+    must(all(url.startswith("https://wiki.example/mandate/docs/") for url in led), f"the runbook is elsewhere: {led[:1]}")
+    print(f"  {len(every)} rules, of which alerts can be left out")
+
+
+def rules(render):
+    found = of_kind(render.objects(), "PrometheusRule")
+    return [rule for group in found[0]["spec"]["groups"] for rule in group["rules"]]
 
 
 def notes(helm):
