@@ -123,15 +123,16 @@ def pairs(chosen):
 
 
 def covering(generator):
-    """Possible choices in which every two switches meet in every way that is possible."""
+    """Possible choices in which every two switches meet in every way that is possible, and the ways that are not."""
+    covered, impossible = [], []
     ways = [[(name, choice) for choice in choices] for name, choices in SWITCHES.items()]
     missing = {frozenset(pair) for one, other in itertools.combinations(ways, 2) for pair in itertools.product(one, other)}
     for pair in sorted(missing, key=sorted):
         if pair in missing:
             chosen = completed(dict(pair), generator, missing)
             missing -= pairs(chosen) if chosen else {pair}
-            if chosen:
-                yield chosen
+            (covered if chosen else impossible).append(chosen or dict(pair))
+    return covered, impossible
 
 
 def nearly(chosen, generator):
@@ -142,9 +143,10 @@ def nearly(chosen, generator):
 def check(helms):
     """Always the same choices: what failed once fails again. The Helms take turns; ci/ is rendered by both."""
     generator = random.Random(1)
-    covered = list(covering(generator))
+    covered, impossible = covering(generator)
     at_once(lambda one: permutations.check_one([helms[one[0] % len(helms)]], one[1], [], values(one[1])), list(enumerate(covered)))
-    others = [nearly(generator.choice(covered), generator) for _ in range(60)]
+    others = [{**generator.choice(covered), **pair} for pair in impossible]
+    others += [nearly(generator.choice(covered), generator) for _ in range(40)]
 
     def is_refused(one):
         number, chosen = one
