@@ -102,7 +102,7 @@ def addresses(process, log):
     for line in log.read_text().splitlines():
         if '"message":"serving"' in line:
             said = json.loads(line)
-            return {name: said[f"listen.{name}"] for name in ["data", "http", "ops"]}
+            return {name: said[f"listen.{name}"] for name in ["data", "http", "ops", "control"]}
     return None
 
 
