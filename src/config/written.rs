@@ -97,6 +97,10 @@ struct Sources {
     ///
     /// Default `true`.
     serve_last_known_good: Option<bool>,
+    /// Verifier keys (C2SP signed-note) of those of whom one must have signed the manifest over all folders. Empty: nobody
+    /// need sign.
+    ///
+    /// Default `[]`.
     signers: Vec<String>,
 }
 
