@@ -217,6 +217,9 @@ fn account(asked: &Asked) {
     }
 }
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     account(&Asked::new());
     divan::main();
