@@ -20,7 +20,7 @@ QUESTION = {"subject": {"type": "Shop::Person", "id": "ana"}, "action": {"name":
 
 
 # Values whose configuration the server does not take yet.
-AHEAD = ["spiffe", "followers", "followers-persistent"]
+AHEAD = ["spiffe", "followers", "followers-persistent", "telemetry"]
 
 
 def check(helm, mandate):
@@ -40,7 +40,8 @@ def accepts(helm, mandate):
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 write_config(objects, Path(folder), volumes(workload)["config"]["configMap"]["name"])
-                run = subprocess.run([mandate, "validate", "--config", f"{folder}/mandate.toml"], capture_output=True, text=True)
+                asked = [Path(mandate).resolve(), "validate", "--config", "mandate.toml"]
+                run = subprocess.run(asked, cwd=folder, capture_output=True, text=True)
                 must(run.returncode == 3, f"{values.name}: the server does not take its mandate.toml: {run.stderr}")
                 count += 1
     print(f"  the server takes mandate.toml of {count} workloads")
@@ -101,7 +102,7 @@ def addresses(process, log):
     for line in log.read_text().splitlines():
         if '"message":"serving"' in line:
             said = json.loads(line)
-            return {name: said[f"listen.{name}"] for name in ["data", "http", "ops"]}
+            return {name: said[f"listen.{name}"] for name in ["data", "http", "ops", "control"]}
     return None
 
 
