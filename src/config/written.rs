@@ -8,17 +8,19 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use super::authzen;
-use super::callers::{self, TlsFiles};
+use super::callers;
 use super::ext_authz;
 use super::issuers::{self, WrittenIssuer};
 use super::limits;
 use super::log::DecisionLog;
+use super::tls;
 use super::{Config, ConfigError, Listen, LogFormat, Overrides};
 use super::{Reload, Shutdown, Telemetry};
 use crate::engine::catalog::Domain;
 use crate::engine::compile::Options;
 use crate::engine::delegation::names::DelegationNames;
 use crate::engine::generation::{OnPolicyError, Strictness};
+use crate::listening::Address;
 use crate::store::directory::Folders;
 
 /// The file and the environment.
@@ -38,7 +40,7 @@ pub(super) struct Written {
     shutdown: Stopping,
     domain: Names,
     authzen: authzen::Written,
-    tls: Option<TlsFiles>,
+    tls: Option<tls::Written>,
     callers: callers::Written,
     control: callers::Control,
     issuers: Vec<WrittenIssuer>,
@@ -66,10 +68,11 @@ struct Data {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Addresses {
-    data: Option<SocketAddr>,
-    http: Option<SocketAddr>,
-    ops: Option<SocketAddr>,
-    control: Option<SocketAddr>,
+    data: Option<Address>,
+    http: Option<Address>,
+    ops: Option<Address>,
+    control: Option<Address>,
+    socket_mode: Option<Mode>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -143,6 +146,19 @@ struct DelegationParts {
     purpose: Option<String>,
 }
 
+/// The permissions of a file as people write them: `0660`.
+#[derive(Debug, Clone, Copy)]
+struct Mode(u32);
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o777);
+        let wrong = || de::Error::custom(format_args!("`{text}` is no mode of a file; write \"0660\""));
+        mode.map(Self).ok_or_else(wrong)
+    }
+}
+
 /// A span of time as people write it: `500ms`, `5s`, `2m`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span(Duration);
@@ -173,7 +189,8 @@ impl Written {
         let insecure_unauthenticated_callers =
             flags.insecure_unauthenticated_callers || self.callers.insecure_unauthenticated;
         let callers = self.callers.meaning(folder(flags.pep, self.sources.pep, "pep"), &self.control)?;
-        callers::check(self.tls.as_ref(), &callers, insecure_unauthenticated_callers)?;
+        let tls = self.tls.map(tls::Written::meaning).transpose()?;
+        callers::check(tls.as_ref(), &callers, insecure_unauthenticated_callers)?;
         let emergency = folder(flags.emergency, self.sources.emergency, "emergency");
         let data_directory = folder(flags.data_directory, self.data.directory, "data");
         let domain = self.domain.meaning();
@@ -196,13 +213,14 @@ impl Written {
                 strictness: Strictness::Full,
             },
             listen: Listen {
-                data: flags.data.or(self.listen.data).unwrap_or(loopback(4466)),
-                http: flags.http.or(self.listen.http).unwrap_or(loopback(4467)),
-                ops: flags.ops.or(self.listen.ops).unwrap_or(loopback(4468)),
-                control: flags.control.or(self.listen.control).unwrap_or(loopback(4469)),
+                data: flags.data.or(self.listen.data).unwrap_or_else(|| loopback(4466)),
+                http: flags.http.or(self.listen.http).unwrap_or_else(|| loopback(4467)),
+                ops: flags.ops.or(self.listen.ops).unwrap_or_else(|| loopback(4468)),
+                control: flags.control.or(self.listen.control).unwrap_or_else(|| loopback(4469)),
             },
             limits: self.limits.meaning()?,
-            tls: self.tls,
+            socket_mode: self.listen.socket_mode.map_or(0o660, |Mode(mode)| mode),
+            tls,
             callers,
             reload: self.reload.meaning(),
             entity_history: self.entity_log.history.unwrap_or(10_000),
@@ -276,6 +294,6 @@ impl DelegationParts {
     }
 }
 
-fn loopback(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
+fn loopback(port: u16) -> Address {
+    SocketAddr::from(([127, 0, 0, 1], port)).into()
 }

@@ -6,6 +6,7 @@
 //! servers there are.
 
 pub mod account;
+pub mod listener;
 pub mod places;
 mod talk;
 
@@ -22,7 +23,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -30,6 +30,7 @@ use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 
 use self::account::{Account, Limit};
+use self::listener::{Listener, Stream};
 use self::places::{FreePlace, Place, Places};
 use self::talk::{Talk, Watched};
 use super::tls::Acceptor;
@@ -43,7 +44,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Door {
     /// Where they come in.
-    pub listener: TcpListener,
+    pub listener: Listener,
     /// How they are secured; none: not at all.
     pub tls: Option<Acceptor>,
     /// What answers.
@@ -78,7 +79,7 @@ impl Door {
                 _ = stop.wait_for(|stopping| *stopping) => break,
                 accepted = accept(&listener, &places) => {
                     let (stream, peer, place) = accepted?;
-                    let Some(place) = places.take(place, Some(peer)) else {
+                    let Some(place) = places.take(place, peer) else {
                         account.ended(Limit::ConnectionsPerPeer);
                         continue;
                     };
@@ -96,16 +97,20 @@ impl Door {
 }
 
 /// The next connection, once there is a place for it: until then it waits with the system.
-async fn accept(listener: &TcpListener, places: &Places) -> io::Result<(TcpStream, IpAddr, FreePlace)> {
+async fn accept(listener: &Listener, places: &Places) -> io::Result<(Stream, Option<IpAddr>, FreePlace)> {
     let closed = |_| io::Error::other("the places for connections are gone");
     let place = places.free().await.map_err(closed)?;
+    let mut is_told = false;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return Ok((stream, peer.ip(), place)),
+            Ok((stream, peer)) => return Ok((stream, peer, place)),
             Err(error) if is_broken(&error) => return Err(error),
             // Out of descriptors or memory, or a client that has gone already: others will come.
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if !is_told {
+                    tracing::warn!(%error, "a connection could not be accepted; it is tried again");
+                }
+                is_told = true;
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -130,10 +135,8 @@ struct Connection {
 }
 
 impl Connection {
-    async fn begin(mut self, stream: TcpStream, tls: Option<Acceptor>, _place: Place) {
+    async fn begin(mut self, stream: Stream, tls: Option<Acceptor>, _place: Place) {
         let _counted = self.account.open();
-        // Answers are single small frames: waiting to fill a packet would only delay them.
-        drop(stream.set_nodelay(true));
         let mut stream = TimeoutStream::new(stream);
         stream.set_read_timeout(Some(self.limits.idle));
         stream.set_write_timeout(Some(self.limits.idle));

@@ -15,6 +15,7 @@ mod sources;
 mod stream;
 mod tokens;
 mod wire;
+mod workload_api;
 
 pub(crate) use admin::{bearer, get_status, token};
 pub(crate) use authority::{Authority, Papers, Shown, authority, svid};
@@ -34,3 +35,4 @@ pub(crate) use wire::{
     Question, check_field, decimal_value, determining, entity_value, is_allow, long_value, question, reason,
     record, record_value, reference, set_value, text_value, violation,
 };
+pub(crate) use workload_api::{Given, WorkloadApi};
