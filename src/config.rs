@@ -7,12 +7,15 @@ mod authzen;
 mod callers;
 #[cfg(test)]
 mod config_tests;
+mod domain;
 mod ext_authz;
 mod fields;
 mod issuers;
 mod limits;
 mod log;
 mod notary;
+#[cfg(test)]
+mod reference_tests;
 mod sinks;
 #[cfg(test)]
 mod sinks_tests;

@@ -4,6 +4,8 @@ pub mod callers;
 pub mod connections;
 pub mod lines;
 pub mod metrics;
+#[cfg(test)]
+mod reference_tests;
 mod registered;
 mod sinks;
 mod witnesses;

@@ -121,13 +121,7 @@ struct Hall<'a> {
 }
 
 impl Hall<'_> {
-    fn door(
-        &self,
-        listener: Listener,
-        tls: Option<Acceptor>,
-        router: Router,
-        account: Arc<Account>,
-    ) -> Door {
+    fn door(&self, listener: Listener, tls: Option<Acceptor>, router: Router, account: Arc<Account>) -> Door {
         let (places, limits) = (self.places.clone(), Arc::clone(self.limits));
         // Over a Unix socket there is nothing to secure.
         let tls = tls.filter(|_| matches!(listener, Listener::Tcp(_)));

@@ -80,7 +80,7 @@ impl Trusted {
         let mut changed = Vec::new();
         for domain in &self.domains {
             let (now, before) = (given.get(domain), self.given.get(domain));
-            if now == before && now.is_some() {
+            if now == before {
                 continue;
             }
             match now.map(|authorities| TrustBundle::of(authorities)).transpose() {

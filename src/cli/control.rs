@@ -33,7 +33,7 @@ pub struct ControlArgs {
     /// The server's data directory, which holds its token [default: data].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Address of the control listener: 127.0.0.1:4469, or unix:PATH [default: 127.0.0.1:4469].
+    /// Address of the control listener, or unix:PATH [default: 127.0.0.1:4469].
     #[arg(long, value_name = "ADDRESS", visible_alias = "server")]
     control: Option<Address>,
     #[command(flatten)]

@@ -17,8 +17,10 @@ use crate::identity::svid::spiffe_id;
 #[serde(deny_unknown_fields)]
 pub struct SpiffeTrust {
     /// Whose: `example.org`.
+    ///
+    /// Required.
     pub trust_domain: String,
-    /// The file of its authorities' certificates, in PEM; none: the Workload API gives them.
+    /// The file of its authorities' certificates, in PEM. Not written: the Workload API gives them.
     pub bundle: Option<PathBuf>,
 }
 
@@ -49,9 +51,15 @@ impl CallersConfig {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Written {
+    /// Whether callers that nobody authenticates are served beyond loopback.
+    ///
+    /// Default `false`.
     pub(super) insecure_unauthenticated: bool,
+    /// Trust domains whose workloads may call, by their X.509-SVIDs.
     spiffe: Vec<SpiffeTrust>,
+    /// Issuers whose bearer tokens name callers.
     issuers: Vec<WrittenIssuer>,
+    /// Callers that are principals themselves.
     #[serde(rename = "self")]
     own: Vec<Own>,
 }
@@ -60,6 +68,9 @@ pub(super) struct Written {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Control {
+    /// Whether administrators authenticate as callers do, over TLS, rather than by `control.token`.
+    ///
+    /// Default `false`.
     callers: bool,
 }
 
@@ -67,8 +78,15 @@ pub(super) struct Control {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Own {
+    /// The caller's name; `*` at the end stands for one part of it.
+    ///
+    /// Required.
     caller: String,
+    /// The principal's type.
+    ///
+    /// Required.
     principal_type: String,
+    /// Its id, where `caller` does not end with `*`.
     principal_id: Option<String>,
 }
 

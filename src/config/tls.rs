@@ -56,10 +56,20 @@ impl TlsConfig {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Written {
+    /// The certificate, followed by those between it and its authority, in PEM.
     certificate: Option<PathBuf>,
+    /// Its private key, in PEM.
     key: Option<PathBuf>,
+    /// The SPIFFE Workload API that gives both, instead: `unix:///run/spire/agent.sock`. Where none of the three is written,
+    /// `SPIFFE_ENDPOINT_SOCKET` says where it is.
     workload_api: Option<String>,
+    /// How long a start waits for its first certificate.
+    ///
+    /// Default `"30s"`, from `"1s"` to `"10m"`.
     workload_api_timeout: Option<Span>,
+    /// Whether `ops` speaks TLS as well.
+    ///
+    /// Default `false`.
     ops: bool,
 }
 

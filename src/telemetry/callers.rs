@@ -1,9 +1,9 @@
 //! Numbers about who asks: handshakes, authentication, rights, and the files that say who may.
 
-use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::connections::{ConnectionMetrics, ObservedConnections};
-use super::registered::{counters, gauge, gauges, raise};
+use super::registered::{Registry, counters, gauge, gauges, raise};
 
 /// What was counted elsewhere, at one moment. Outcomes by their names.
 #[derive(Debug, Clone, Default)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -11,10 +11,12 @@ use mandate::server::pb::authorization_service_client::AuthorizationServiceClien
 use tonic::Request;
 
 use super::attacks::{Attack, Attackers};
+use super::rotation::{client, connect};
 use super::traffic::CLIENTS;
 use super::{Ask, Finding, Outcome, Traffic, Usage, alternate, mixed, mixed_sources};
+use crate::callers::{GATEWAY, OPEN, sources};
 use crate::connections::cancelled::cancel;
-use crate::support::{Process, Sources};
+use crate::support::{Papers, Process, Sources};
 
 const ROUND: Duration = Duration::from_secs(4);
 const ROUNDS: usize = 3;
@@ -142,6 +144,45 @@ fn floods_of_frames_keep_nobody_waiting() {
 #[ignore = "make faults"]
 fn a_rapid_reset_keeps_nobody_waiting() {
     attacked("F8 rapid reset", &[(Attack::RapidReset, 1)]);
+}
+
+#[test]
+#[ignore = "make faults"]
+fn handshakes_that_never_end_keep_nobody_waiting() {
+    let (papers, sources) = (Papers::new(), sources(OPEN));
+    let file = sources.path("mandate.toml");
+    std::fs::write(&file, papers.configuration(&sources.path("pep"), LIMITS)).unwrap();
+    let process = Process::try_start_with(&sources, &["--config", &file.display().to_string()]).unwrap();
+    let address = process.http.trim_start_matches("http://").to_owned();
+    let config = client(&papers, &papers.authority.svid(GATEWAY));
+    let before = Usage::of(process.pid());
+    let attackers = Attackers::begin(&process.http, &[(Attack::SlowHello, 1_000)]);
+    let begun = Instant::now();
+    let mut slowest = Duration::ZERO;
+    while begun.elapsed() < 2 * ROUND {
+        let asked = Instant::now();
+        CLIENTS.block_on(connect(&address, &config)).expect("a client that means well");
+        slowest = slowest.max(asked.elapsed());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let put_out = attackers.account.put_out.load(Ordering::Relaxed);
+    let longest = Duration::from_millis(attackers.account.longest.load(Ordering::Relaxed));
+    drop(attackers);
+    let more = Usage::of(process.pid()).most_resident.saturating_sub(before.resident);
+    Finding::of(
+        "F8 slow handshakes",
+        "nobody fails, 64 MiB more at most, attackers are put out by `handshake`",
+    )
+    .figure("put_out", put_out)
+    .figure("memory_bytes", more)
+    .seen(
+        put_out >= 1_000 && longest < Duration::from_secs(5) && more <= MORE_MEMORY,
+        format!(
+            "the slowest in after {slowest:?}, {} MiB more, {put_out} put out, the last after {longest:?}",
+            more >> 20
+        ),
+    );
+    process.terminate().check_code(0);
 }
 
 #[test]

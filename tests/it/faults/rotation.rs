@@ -28,7 +28,7 @@ const MAX_AGE: Duration = Duration::from_secs(5);
 const LEFT: Duration = Duration::from_secs(3);
 
 /// How a client connects that trusts the server's authority and shows this.
-fn client(papers: &Papers, shown: &Shown) -> Arc<ClientConfig> {
+pub(super) fn client(papers: &Papers, shown: &Shown) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(papers.authority.pem.as_bytes()).unwrap()).unwrap();
     let chain = CertificateDer::pem_slice_iter(shown.chain.as_bytes()).map(Result::unwrap).collect();
@@ -39,10 +39,10 @@ fn client(papers: &Papers, shown: &Shown) -> Arc<ClientConfig> {
     Arc::new(builder.with_root_certificates(roots).with_client_auth_cert(chain, key).unwrap())
 }
 
-type Connection = TlsStream<TcpStream>;
+pub(super) type Connection = TlsStream<TcpStream>;
 
 /// Connects, and is answered: a handshake alone does not tell a client that its certificate was accepted (TLS 1.3).
-async fn connect(address: &str, config: &Arc<ClientConfig>) -> Result<Connection, String> {
+pub(super) async fn connect(address: &str, config: &Arc<ClientConfig>) -> Result<Connection, String> {
     let connecting = async {
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
         let connector = TlsConnector::from(Arc::clone(config));
