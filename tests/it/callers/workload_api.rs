@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mandate::config::Config;
-use rcgen::{SanType, date_time_ymd};
+use rcgen::{IsCa, SanType, date_time_ymd};
 use tempfile::TempDir;
 
 use super::{GATEWAY, OPEN, eventually, sources, view};
@@ -17,6 +17,8 @@ const SERVER: &str = "spiffe://example.org/mandate";
 /// What the server is given that this authority vouches for, for so long.
 fn certificate(authority: &Authority, holds: Duration) -> Shown {
     let mut params = svid(&[SERVER]);
+    // As SPIRE has it: X.509-SVIDs say that they are no authority's.
+    params.is_ca = IsCa::ExplicitNoCa;
     params.subject_alt_names.push(SanType::DnsName("localhost".try_into().unwrap()));
     let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + holds;
     params.not_after = date_time_ymd(1970, 1, 1) + end;

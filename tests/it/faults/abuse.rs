@@ -4,11 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use mandate::server::pb::authorization_service_client::AuthorizationServiceClient;
 use tonic::Request;
+use tonic::transport::{Channel, Endpoint};
 
 use super::attacks::{Attack, Attackers};
 use super::rotation::{client, connect};
@@ -16,7 +14,7 @@ use super::traffic::CLIENTS;
 use super::{Ask, Finding, Outcome, Traffic, Usage, alternate, mixed, mixed_sources};
 use crate::callers::{GATEWAY, OPEN, sources};
 use crate::connections::cancelled::cancel;
-use crate::support::{Papers, Process, Sources};
+use crate::support::{Papers, Process, Sources, is_unprocessed};
 
 const ROUND: Duration = Duration::from_secs(4);
 const ROUNDS: usize = 3;
@@ -32,17 +30,14 @@ const LIMITS: &str = "[limits]\nhandshake = '2s'\nheader = '2s'\nidle = '4s'\nma
 /// When the last of them has come: an age and its tenth, two graces, and what a busy machine takes.
 const PUT_OUT: Duration = Duration::from_millis(5_500 + 2_000 + 5_000);
 
-/// Clients that send once more what they find they have not sent, as gRPC has them do: connections end of age here.
-struct Callers(Vec<AuthorizationServiceClient<Client<HttpConnector, tonic::body::Body>>>);
+/// Clients that ask again where nobody has looked at a call, as gRPC has them do: connections end of age here.
+struct Callers(Vec<AuthorizationServiceClient<Channel>>);
 
 impl Callers {
     fn of(address: &str) -> Self {
         let _entered = CLIENTS.enter();
-        let client = || {
-            let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
-            AuthorizationServiceClient::with_origin(client, address.parse().unwrap())
-        };
-        Self((0..4).map(|_| client()).collect())
+        let endpoint = Endpoint::from_shared(address.to_owned()).unwrap();
+        Self((0..4).map(|_| AuthorizationServiceClient::new(endpoint.connect_lazy())).collect())
     }
 }
 
@@ -50,9 +45,14 @@ impl Ask for Callers {
     async fn ask(&self, number: u64) -> Outcome {
         let asked = mixed(number);
         let mut service = self.0[usize::try_from(number).unwrap() % self.0.len()].clone();
-        let mut request = Request::new(asked.request.clone());
-        request.set_timeout(Duration::from_secs(20));
-        asked.hold(service.authorize(request).await.map(tonic::Response::into_inner))
+        loop {
+            let mut request = Request::new(asked.request.clone());
+            request.set_timeout(Duration::from_secs(20));
+            match service.authorize(request).await {
+                Err(status) if is_unprocessed(&status) => {}
+                answered => return asked.hold(answered.map(tonic::Response::into_inner)),
+            }
+        }
     }
 }
 
