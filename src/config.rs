@@ -37,6 +37,7 @@ use crate::identity::issuer::IssuerConfig;
 use crate::listening::Address;
 pub use crate::listening::Listen;
 use crate::store::directory::Folders;
+use crate::store::provenance::{NoSigner, Signers};
 pub use authzen::AuthzenConfig;
 pub use callers::{CallersConfig, SpiffeTrust};
 pub use ext_authz::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
@@ -56,6 +57,8 @@ pub struct Config {
     pub revocations: PathBuf,
     /// Whether a start with broken files serves the last set that was good.
     pub serve_last_known_good: bool,
+    /// Whose signature a set of sources needs; empty: it needs none.
+    pub signers: Signers,
     /// How they compile.
     pub options: Options,
     /// Folder of everything that this process writes.
@@ -301,6 +304,9 @@ pub enum ConfigError {
         /// What is wrong, and what would be right.
         problem: &'static str,
     },
+    /// Somebody who is to sign the sources is not named by a public key.
+    #[error("`sources.signers`: {0}")]
+    Signers(#[from] NoSigner),
     /// A value is out of its range.
     #[error("`{key}` is {value}: {limit}")]
     OutOfRange {
