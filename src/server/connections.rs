@@ -37,7 +37,9 @@ use super::tls::Acceptor;
 use crate::identity::peer::Peer;
 use crate::listening::ConnectionLimits;
 
-/// How long to wait when the system gives no more connections.
+/// How often is told that the system gives no more connections.
+const REMINDER: Duration = Duration::from_secs(10);
+/// How long to wait when it gives none.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A listener, and what is served over its connections.
@@ -73,11 +75,12 @@ impl Door {
         let Self { listener, places, tls, router, limits, ages, account } = self;
         let mut connections = JoinSet::new();
         let mut stop = stopping.clone();
+        let mut told = None;
         loop {
             tokio::select! {
                 // An error means that nobody is left who could stop it: that stops it too.
                 _ = stop.wait_for(|stopping| *stopping) => break,
-                accepted = accept(&listener, &places) => {
+                accepted = accept(&listener, &places, &mut told) => {
                     let (stream, peer, place) = accepted?;
                     let Some(place) = places.take(place, peer) else {
                         account.ended(Limit::ConnectionsPerPeer);
@@ -97,20 +100,23 @@ impl Door {
 }
 
 /// The next connection, once there is a place for it: until then it waits with the system.
-async fn accept(listener: &Listener, places: &Places) -> io::Result<(Stream, Option<IpAddr>, FreePlace)> {
+async fn accept(
+    listener: &Listener,
+    places: &Places,
+    told: &mut Option<Instant>,
+) -> io::Result<(Stream, Option<IpAddr>, FreePlace)> {
     let closed = |_| io::Error::other("the places for connections are gone");
     let place = places.free().await.map_err(closed)?;
-    let mut is_told = false;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => return Ok((stream, peer, place)),
             Err(error) if is_broken(&error) => return Err(error),
             // Out of descriptors or memory, or a client that has gone already: others will come.
             Err(error) => {
-                if !is_told {
+                if told.is_none_or(|told: Instant| told.elapsed() >= REMINDER) {
                     tracing::warn!(%error, "a connection could not be accepted; it is tried again");
+                    *told = Some(Instant::now());
                 }
-                is_told = true;
                 tokio::time::sleep(PAUSE).await;
             }
         }
