@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use axum::Router;
 use futures_util::future::{FusedFuture, FutureExt as _, try_join};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -16,6 +15,7 @@ use crate::listening::ConnectionLimits;
 use crate::server::administrators::Administrators;
 use crate::server::connections::Door;
 use crate::server::connections::account::{Account, Accounts};
+use crate::server::connections::listener::Listener;
 use crate::server::connections::places::Places;
 use crate::server::grpc::Health;
 use crate::server::ops::Ops;
@@ -47,7 +47,10 @@ impl Bound {
         let (grpc, health) = server::grpc::router(Arc::clone(&self.pdp), envoy, stopped.clone()).await?;
         let mut http = server::authzen::router(Arc::clone(&self.pdp), self.authzen);
         // A page in a browser has no certificate that is trusted, and no token.
-        if self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none() {
+        if self.addresses.http.is_tcp()
+            && self.addresses.http.is_local()
+            && self.pdp.callers().gate().is_none()
+        {
             http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
         }
         let readiness = self.readiness;
@@ -64,6 +67,7 @@ impl Bound {
         let _following = self.follower;
         let secured = |protocols: &[&[u8]]| self.tls.as_ref().map(|tls| tls.acceptor(protocols)).transpose();
         let control_tls = if administered_by_callers { secured(&[HTTP_2])? } else { None };
+        let ops_tls = if self.ops_secured { secured(&[HTTP_2, HTTP_1])? } else { None };
         let Accounts { data: of_data, http: of_http, ops: of_ops, control: of_control } = self.accounts;
         let callers = Hall { places: Places::for_callers(&self.limits), limits: &self.limits, ages: true };
         let deciding = both(
@@ -74,7 +78,7 @@ impl Bound {
         // Nobody spreads operators over servers, and followers stay with the one they follow.
         let operators = Hall { places: Places::for_operators(), limits: &self.limits, ages: false };
         let operating = both(
-            operators.door(listeners.ops, None, ops, of_ops),
+            operators.door(listeners.ops, ops_tls, ops, of_ops),
             operators.door(listeners.control, control_tls, control, of_control),
             &closed,
         );
@@ -117,14 +121,10 @@ struct Hall<'a> {
 }
 
 impl Hall<'_> {
-    fn door(
-        &self,
-        listener: TcpListener,
-        tls: Option<Acceptor>,
-        router: Router,
-        account: Arc<Account>,
-    ) -> Door {
+    fn door(&self, listener: Listener, tls: Option<Acceptor>, router: Router, account: Arc<Account>) -> Door {
         let (places, limits) = (self.places.clone(), Arc::clone(self.limits));
+        // Over a Unix socket there is nothing to secure.
+        let tls = tls.filter(|_| matches!(listener, Listener::Tcp(_)));
         Door { listener, tls, router, places, limits, ages: self.ages, account }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, GenerationRecord, Mode, Overflow, Salts};
 use crate::config::{AuthzenConfig, Config, Listen, Log, LogDisclose, LogFields, LogMode, LogOverflow};
 use crate::config::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol, LogFormat, Telemetry};
@@ -12,6 +14,7 @@ use crate::engine::progress::Progress;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::identity::subjects::Subjects;
+use crate::identity::workload_api::WorkloadApiStatus;
 use crate::server::authzen::{Names, Settings};
 use crate::server::connections::account::Accounts;
 use crate::server::ext_authz::{self, PrincipalSource, Protocol};
@@ -127,7 +130,7 @@ pub(super) fn recorded(audit: &AuditLog) -> impl Fn(LoadEvent) + Send + use<> {
 pub(super) fn authzen(config: &Config) -> Settings {
     let AuthzenConfig { url, namespace, subjects, resources, actions, undeclared } = config.authzen.clone();
     let names = Names { namespace, subjects, resources, actions };
-    Settings { names, undeclared, url, secured: config.tls.is_some() }
+    Settings { names, undeclared, url, secured: config.tls.is_some() && config.listen.http.is_tcp() }
 }
 
 /// What everybody who asks is called, until callers authenticate (C2).
@@ -168,9 +171,10 @@ pub(super) fn gates(
     tls: Option<&Tls>,
     follower: &Follower,
     accounts: &Accounts,
+    workload_api: Option<Arc<ArcSwap<WorkloadApiStatus>>>,
 ) -> Gates {
     let (callers, accounts) = (Arc::clone(callers), accounts.clone());
-    Gates { callers, tls: tls.cloned(), followed: follower.statuses(), accounts }
+    Gates { callers, tls: tls.cloned(), followed: follower.statuses(), accounts, workload_api }
 }
 
 /// What the service says of itself.

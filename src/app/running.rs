@@ -54,7 +54,7 @@ pub(super) struct Running {
     pub(super) loader: LoaderHandle,
     writer: Writer,
     feeding: Option<Feeding>,
-    /// What keeps issuers' keys up to date; ends when dropped.
+    /// What keeps issuers' keys, and what the Workload API gives, up to date; ends when dropped.
     keepers: JoinSet<()>,
     /// Ends when dropped.
     _indexing: Option<Indexing>,
@@ -107,7 +107,7 @@ impl Running {
             () = self.writer.ended() => "the writer of the decision log",
             () = ends(delivering) => "a sink of the decision log",
             // None is due to end; without issuers there are none.
-            Some(_ended) = self.keepers.join_next() => "what keeps the keys of an issuer",
+            Some(_ended) = self.keepers.join_next() => "what keeps the keys of an issuer, or follows the Workload API",
         })
     }
 

@@ -77,11 +77,11 @@ struct WrittenHttp2 {
     /// Calls taken back before they were looked at; after that the connection is told to go away
     /// (CVE-2023-44487).
     ///
-    /// Default `200`, from `1` to `10000`.
+    /// Default `2000`, from `1` to `10000`.
     pending_resets: Option<usize>,
     /// Calls ended for their client's errors; after that likewise.
     ///
-    /// Default `1024`, from `1` to `100000`.
+    /// Default `20000`, from `1` to `100000`.
     error_resets: Option<usize>,
     /// After this long without a word a client is asked whether it is there. With `ping_timeout` no longer than
     /// `limits.idle`.
@@ -128,9 +128,10 @@ impl WrittenHttp2 {
             stream_window: self.stream_window.unwrap_or(64 * KIB),
             // Small frames cost more than they hold: a stream of short messages must not use up what h2 allows a connection.
             connection_window: self.connection_window.unwrap_or(4 * MIB),
-            // All that a client may have under way it may also take back at once, as when it has waited for too long.
-            pending_resets: self.pending_resets.unwrap_or(200),
-            error_resets: self.error_resets.unwrap_or(1024),
+            // All that clients have under way they may also take back at once, again and again while they are not read, and what
+            // they then begin beyond `streams` counts as an error of theirs.
+            pending_resets: self.pending_resets.unwrap_or(2_000),
+            error_resets: self.error_resets.unwrap_or(20_000),
             ping: or(self.ping, 20 * SECOND),
             ping_timeout: or(self.ping_timeout, 20 * SECOND),
         }

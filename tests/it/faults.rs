@@ -34,6 +34,14 @@ mod rolling;
 mod upgrade;
 // F16: `kill -9`, of writers of both logs.
 mod kills;
+// F8: slow and abusive clients; what they do, and the frames they do it with.
+mod abuse;
+mod attacks;
+mod frames;
+// F18: certificates change under load.
+mod rotation;
+// F25: no file descriptors are left.
+mod descriptors;
 
 pub(crate) use capacity::half_load;
 pub(crate) use connections::{Asked, Connections, mixed, mixed_sources};

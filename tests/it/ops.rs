@@ -116,6 +116,7 @@ pdp_serving_stale
 pdp_suspensions
 pdp_tls_certificate_expires_timestamp_seconds
 pdp_token_verifications_total{outcome}
+pdp_workload_api_failing
 pdp_world_sequence
 ";
 

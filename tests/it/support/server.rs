@@ -70,8 +70,7 @@ impl TestServer {
         let mut config = config.clone();
         let folder = tempfile::tempdir().expect("a folder");
         keep_in(&mut config, &folder.path().join("data"));
-        let free = ([127, 0, 0, 1], 0).into();
-        config.listen = Listen { data: free, http: free, ops: free, control: free };
+        config.listen = Listen::free();
         let bound = runtime.block_on(app::bind(&config));
         let bound = bound.unwrap_or_else(|error| match error {
             StartError::Open(OpenError::Rejected { files, .. }) => {
@@ -83,7 +82,8 @@ impl TestServer {
         let secured = scheme(config.tls.is_some());
         let data = format!("{secured}://{}", bound.addresses.data);
         let http = format!("{secured}://{}", bound.addresses.http);
-        let ops = format!("http://{}", bound.addresses.ops);
+        let ops_secured = config.tls.as_ref().is_some_and(|tls| tls.ops);
+        let ops = format!("{}://{}", scheme(ops_secured), bound.addresses.ops);
         let control = format!("{}://{}", scheme(config.callers.control), bound.addresses.control);
         let (stop, stopped) = mpsc::channel(1);
         let serving = runtime.spawn(bound.run(stopped));
