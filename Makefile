@@ -131,7 +131,7 @@ faults: $(NATS) ## Bad days, in a release build: what each fault was asked to le
 
 previous: target/previous/mandate ## The version before this one, which upgrades are tested from; PREVIOUS names its commit.
 
-# The dependencies are those of this version, so they are not built again. What cargo leaves in target/release is made anew afterwards.
+# Dependencies that both versions take alike are built once. What cargo leaves in target/release is made anew afterwards.
 target/previous/mandate:
 	rm -rf target/previous && mkdir -p target/previous
 	git worktree prune && git worktree add --detach target/previous/source $(PREVIOUS)

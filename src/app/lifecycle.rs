@@ -54,6 +54,8 @@ impl Bound {
             http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
         }
         let readiness = self.readiness;
+        let elsewhere = server::protocol::send_elsewhere;
+        http = http.layer(axum::middleware::from_fn_with_state(readiness.clone(), elsewhere));
         let ops = Ops { readiness: readiness.clone(), metrics: self.metrics, report: self.report.clone() };
         let administered_by_callers = matches!(self.administrators, Administrators::Callers(_));
         let control = control::router(
