@@ -6,6 +6,7 @@ use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, GenerationRecord, Mo
 use crate::config::{AuthzenConfig, Config, Listen, Log, LogDisclose, LogFields, LogMode, LogOverflow};
 use crate::config::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol, LogFormat, Telemetry};
 use crate::engine::catalog::Domain;
+use crate::engine::compile::Provenance;
 use crate::engine::datum::Datum;
 use crate::engine::progress::Progress;
 use crate::identity::caller::Caller;
@@ -46,6 +47,7 @@ pub(super) fn loader(config: &Config, progress: Arc<Progress>) -> LoaderConfig {
         poll: config.reload.poll,
         settle: config.reload.settle,
         serve_last_known_good: config.serve_last_known_good,
+        signers: config.signers.clone(),
         cache_bytes: config.cache_bytes,
         entity_log: EntityLogConfig { history: config.entity_history },
         progress,
@@ -93,7 +95,9 @@ fn fields(config: &LogFields) -> std::io::Result<Fields> {
 pub(super) fn recorded(audit: &AuditLog) -> impl Fn(LoadEvent) + Send + use<> {
     let audit = audit.clone();
     move |event| {
-        let LoadEvent { at, what, source, generation, revision, files, policies, problems } = event;
+        let LoadEvent { at, what, source, generation, revision, files, provenance, policies, problems } =
+            event;
+        let Provenance { commit, signer } = provenance;
         let event = match what {
             LoadWhat::Published => "published",
             LoadWhat::Rejected => "rejected",
@@ -104,7 +108,18 @@ pub(super) fn recorded(audit: &AuditLog) -> impl Fn(LoadEvent) + Send + use<> {
             Source::LastKnownGood => "last_known_good",
             Source::Rollback => "rollback",
         };
-        audit.tell(GenerationRecord { at, event, source, generation, revision, files, policies, problems });
+        audit.tell(GenerationRecord {
+            at,
+            event,
+            source,
+            generation,
+            revision,
+            files,
+            commit,
+            signer,
+            policies,
+            problems,
+        });
     }
 }
 
