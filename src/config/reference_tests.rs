@@ -35,6 +35,11 @@ fn base(heading: &str) -> Value {
         }
         "[log.sinks.NAME.batch]" => sink(json!({"kind": "stdout"})),
         "[ext_authz]" => json!({"ext_authz": {}}),
+        "[limits.rate]" => json!({"limits": {"rate": {"per_second": 1000}}}),
+        "[[limits.rates]]" => json!({"limits": {"rates": [{"caller": "c", "per_second": 1000}]}}),
+        "[follow]" => json!({"follow": {"primary": "http://127.0.0.1:1", "token_file": "t"}}),
+        "[telemetry.traces]" => json!({"telemetry": {"traces": {"url": "http://127.0.0.1:1"}}}),
+        "[telemetry.metrics]" => json!({"telemetry": {"metrics": {"url": "http://127.0.0.1:1"}}}),
         "[tls]" => json!({"tls": {"certificate": "c", "key": "k"}}),
         "[[issuers]]" => json!({"issuers": [issuer]}),
         "[[callers.self]]" => {

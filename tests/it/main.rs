@@ -111,6 +111,8 @@ mod holes;
 mod conformance;
 // The shipped schema, policies and cases, and the pages generated from them.
 mod shipped;
+// Parsers of outside bytes, on the seeds that are kept for the fuzzer.
+mod fuzz_seeds;
 // The contract, compared with that of the last release.
 mod contract;
 // Pages for people: every code is explained, every link leads somewhere.
