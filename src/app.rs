@@ -6,6 +6,8 @@ mod embedded;
 mod fault_tests;
 mod indexing;
 mod lifecycle;
+mod memory;
+mod operators;
 mod parts;
 mod running;
 
@@ -25,11 +27,12 @@ use crate::engine::progress::Progress;
 use crate::identity::subjects::IssuerError;
 use crate::pdp::Pdp;
 use crate::server::administrators::Administrators;
+use crate::server::admission::Admission;
 use crate::server::authzen;
 use crate::server::control_token::Token;
 use crate::server::ext_authz;
 use crate::server::ops::Readiness;
-use crate::server::report::ServiceReport;
+use crate::server::report::{Burden, ServiceReport};
 use crate::server::tls::Tls;
 use crate::store::data_dir::{DataDir, DataDirError};
 use crate::store::follow::Follower;
@@ -54,6 +57,7 @@ pub struct Bound {
     listeners: Listeners,
     running: Running,
     metrics: Arc<Metrics>,
+    admission: Arc<Admission>,
     readiness: Readiness,
     report: ServiceReport,
     administrators: Administrators,
@@ -151,7 +155,8 @@ pub async fn bind(config: &Config) -> Result<Bound, StartError> {
 /// [`StartError`]; nothing has been served.
 pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bound, StartError> {
     config.check_exposure()?;
-    let envoy = config.ext_authz.as_ref().map(|envoy| parts::envoy(envoy, &config.options.domain));
+    let envoy = config.ext_authz.as_ref();
+    let envoy = envoy.map(|envoy| parts::envoy(envoy, &config.options.domain, &config.limits.sizes));
     let data = DataDir::open(&config.data_directory)?;
     let Doors { callers, tls, follower, warnings: of_callers, keepers: of_issuers } = callers::open(config)?;
     let administrators = if config.callers.control {
@@ -175,8 +180,19 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         Listen { data: data_address, http: http_address, ops: ops_address, control: control_address };
     // From here on threads run: nothing below may fail and leave one behind.
     let gates = parts::gates(&callers, tls.as_ref(), &follower);
-    let Started { pdp, audit, running, metrics, subjects, warnings } = prepared.start(config, callers)?;
-    let report = parts::report(config, &addresses, pdp.store(), &running.loader, &audit, &subjects, gates);
+    let started = prepared.start(config, callers)?;
+    let Started { pdp, audit, mut running, metrics, subjects, warnings } = started;
+    let admission = Admission::new(parts::admission(config), Arc::clone(&metrics));
+    let memory = running.guard_memory(config, &pdp, &admission)?;
+    let report = parts::report(
+        config,
+        &addresses,
+        &running.loader,
+        &audit,
+        &subjects,
+        gates,
+        Burden { pdp: Arc::clone(&pdp), memory },
+    );
     Ok(Bound {
         addresses,
         pdp,
@@ -184,6 +200,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         listeners: Listeners { data: data_listener, http, ops, control },
         running,
         metrics,
+        admission,
         readiness: Readiness::default(),
         report,
         administrators,

@@ -10,11 +10,14 @@ mod config_tests;
 mod ext_authz;
 mod fields;
 mod issuers;
+mod limits;
+mod load;
 mod log;
 mod notary;
 mod sinks;
 #[cfg(test)]
 mod sinks_tests;
+mod sizes;
 mod written;
 
 use std::net::SocketAddr;
@@ -26,7 +29,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 
 use crate::audit::sinks::config::SinkConfig;
-use crate::audit::spool::retention::Limits;
+use crate::audit::spool::retention;
 use crate::audit::tree::notary::NotaryConfig;
 use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
@@ -35,6 +38,9 @@ pub use authzen::AuthzenConfig;
 pub use callers::{CallersConfig, SpiffeTrust, TlsFiles};
 pub use ext_authz::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
 pub use fields::{LogDisclose, LogFields};
+pub use limits::Limits;
+pub use load::{LoadLimits, RateLimit};
+pub use sizes::SizeLimits;
 use written::Written;
 
 /// A validated configuration.
@@ -54,6 +60,8 @@ pub struct Config {
     pub data_directory: PathBuf,
     /// Where to listen.
     pub listen: Listen,
+    /// What may be used by whoever asks.
+    pub limits: Limits,
     /// How connections to the listeners are secured; none: not at all.
     pub tls: Option<TlsFiles>,
     /// Who may ask.
@@ -120,7 +128,7 @@ pub struct Log {
     /// What happens when that many wait, or the disk takes nothing.
     pub overflow: LogOverflow,
     /// How large segments grow, and how long they are kept.
-    pub limits: Limits,
+    pub limits: retention::Limits,
     /// Folder of the counters that outlive the process; none: where there is one in memory.
     pub counters: Option<PathBuf>,
     /// Where records are delivered to.

@@ -2,6 +2,7 @@
 
 pub mod callers;
 pub mod lines;
+pub mod memory;
 pub mod metrics;
 mod registered;
 mod sinks;

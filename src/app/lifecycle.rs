@@ -10,9 +10,11 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::operators::operate;
 use super::{Bound, StartError};
 use crate::config::Shutdown;
 use crate::server::administrators::Administrators;
+use crate::server::admission::Admission;
 use crate::server::connections::{Places, serve};
 use crate::server::grpc::Health;
 use crate::server::ops::Ops;
@@ -41,8 +43,11 @@ impl Bound {
         let (stopping, stopped) = watch::channel(false);
         let (closing, closed) = watch::channel(false);
         let envoy = self.envoy;
-        let (grpc, health) = server::grpc::router(Arc::clone(&self.pdp), envoy, stopped.clone()).await?;
-        let mut http = server::authzen::router(Arc::clone(&self.pdp), self.authzen);
+        let (grpc, health) =
+            server::grpc::router(Arc::clone(&self.pdp), Arc::clone(&self.admission), envoy, stopped.clone())
+                .await?;
+        let mut http =
+            server::authzen::router(Arc::clone(&self.pdp), Arc::clone(&self.admission), self.authzen);
         // A page in a browser has no certificate that is trusted, and no token.
         if self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none() {
             http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
@@ -63,9 +68,12 @@ impl Bound {
         let control_tls = if administered_by_callers { secured(&[HTTP_2])? } else { None };
         let data = (listeners.data, secured(&[HTTP_2])?, grpc);
         let http = (listeners.http, secured(&[HTTP_2, HTTP_1])?, http);
-        let deciding = decide(data, http, &stopped);
-        let operating =
-            operate((listeners.ops, None, ops), (listeners.control, control_tls, control), &closed);
+        let deciding = decide(data, http, &self.admission, &stopped);
+        let operating = operate((listeners.ops, listeners.control), closed.clone(), move |one, other| {
+            let places = Places::for_operators();
+            let ops = serve(one, places.clone(), None, ops, None, closed.clone());
+            (ops, serve(other, places, control_tls, control, None, closed))
+        })?;
         tokio::pin!(deciding, operating);
         let mut running = self.running;
         readiness.set(true);
@@ -101,17 +109,16 @@ const HTTP_2: &[u8] = b"h2";
 const HTTP_1: &[u8] = b"http/1.1";
 
 /// Serves those who ask.
-fn decide(data: Door, http: Door, stopped: &watch::Receiver<bool>) -> impl FusedFuture<Output = Served> {
+fn decide(
+    data: Door,
+    http: Door,
+    admission: &Arc<Admission>,
+    stopped: &watch::Receiver<bool>,
+) -> impl FusedFuture<Output = Served> + use<> {
+    let admission = Some(Arc::clone(admission));
     let places = Places::for_callers();
-    let data = serve(data.0, places.clone(), data.1, data.2, stopped.clone());
-    try_join(data, serve(http.0, places, http.1, http.2, stopped.clone())).fuse()
-}
-
-/// Serves those who run the service.
-fn operate(ops: Door, control: Door, closed: &watch::Receiver<bool>) -> impl FusedFuture<Output = Served> {
-    let places = Places::for_operators();
-    let ops = serve(ops.0, places.clone(), ops.1, ops.2, closed.clone());
-    try_join(ops, serve(control.0, places, control.1, control.2, closed.clone())).fuse()
+    let data = serve(data.0, places.clone(), data.1, data.2, admission.clone(), stopped.clone());
+    try_join(data, serve(http.0, places, http.1, http.2, admission, stopped.clone())).fuse()
 }
 
 /// Tells balancers, leaves them time to notice, tells connections, and waits for what is under way.

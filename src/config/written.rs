@@ -11,6 +11,7 @@ use super::authzen;
 use super::callers::{self, TlsFiles};
 use super::ext_authz;
 use super::issuers::{self, WrittenIssuer};
+use super::limits;
 use super::log::DecisionLog;
 use super::{Config, ConfigError, Listen, LogFormat, Overrides};
 use super::{Reload, Shutdown, Telemetry};
@@ -27,6 +28,7 @@ pub(super) struct Written {
     sources: Sources,
     data: Data,
     listen: Addresses,
+    limits: limits::Written,
     reload: Reloading,
     entity_log: EntityLog,
     decisions: Decisions,
@@ -175,6 +177,7 @@ impl Written {
         let emergency = folder(flags.emergency, self.sources.emergency, "emergency");
         let data_directory = folder(flags.data_directory, self.data.directory, "data");
         let domain = self.domain.meaning();
+        let limits = self.limits.meaning()?;
         let config = Config {
             authzen: self.authzen.meaning(&domain.namespace)?,
             folders: Folders {
@@ -192,6 +195,7 @@ impl Written {
                 domain,
                 // Nothing anybody writes makes a service ask less.
                 strictness: Strictness::Full,
+                limits: limits.sizes.request,
             },
             listen: Listen {
                 data: flags.data.or(self.listen.data).unwrap_or(loopback(4466)),
@@ -199,6 +203,7 @@ impl Written {
                 ops: flags.ops.or(self.listen.ops).unwrap_or(loopback(4468)),
                 control: flags.control.or(self.listen.control).unwrap_or(loopback(4469)),
             },
+            limits,
             tls: self.tls,
             callers,
             reload: self.reload.meaning(),

@@ -11,6 +11,7 @@ use super::datum::Reference;
 use super::delegation::names::DelegationNames;
 use super::disclosure::Disclosures;
 use super::generation::Strictness;
+use super::guard::RequestLimits;
 use super::map::{Map, Set};
 use super::request::InvalidRequest;
 
@@ -103,6 +104,8 @@ pub struct Catalog {
     pub domain: Domain,
     /// How much is asked of requests.
     pub strictness: Strictness,
+    /// How much they may hold.
+    pub limits: RequestLimits,
     /// Type of an action whose type a request leaves empty (C8).
     pub(super) default_action: Option<EntityTypeName>,
     /// The declared ones of those that act only on somebody's behalf (D7).

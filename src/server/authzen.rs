@@ -22,6 +22,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::engine::asserted::Undeclared;
 use crate::pdp::{Pdp, Refused};
+use crate::server::admission::Admission;
 use arrival::Arrived;
 pub use names::Names;
 
@@ -53,11 +54,12 @@ pub struct Settings {
 #[derive(Debug)]
 struct Door {
     pdp: Arc<Pdp>,
+    admission: Arc<Admission>,
     settings: Settings,
 }
 
 /// Everything the HTTP listener serves.
-pub fn router(pdp: Arc<Pdp>, settings: Settings) -> Router {
+pub fn router(pdp: Arc<Pdp>, admission: Arc<Admission>, settings: Settings) -> Router {
     let metadata = metadata::path(settings.url.as_deref());
     Router::new()
         .route(EVALUATION, answering(evaluation::answer))
@@ -70,7 +72,7 @@ pub fn router(pdp: Arc<Pdp>, settings: Settings) -> Router {
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn(request_id::echo))
-        .with_state(Arc::new(Door { pdp, settings }))
+        .with_state(Arc::new(Door { pdp, admission, settings }))
 }
 
 /// POST, from callers that are known, of JSON.

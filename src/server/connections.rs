@@ -5,6 +5,7 @@
 //! HTTP/2 buffers little for those who do not read.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 
+use super::admission::{Admission, Arriving};
 use super::tls::Acceptor;
 use crate::identity::peer::Peer;
 
@@ -98,6 +100,7 @@ pub async fn serve(
     places: Places,
     tls: Option<Acceptor>,
     router: Router,
+    admission: Option<Arc<Admission>>,
     stopping: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut connections = JoinSet::new();
@@ -108,7 +111,9 @@ pub async fn serve(
             _ = stop.wait_for(|stopping| *stopping) => break,
             accepted = accept(&listener, &places) => {
                 let (stream, place) = accepted?;
-                connections.spawn(connection(stream, tls.clone(), router.clone(), stopping.clone(), place));
+                let origin = stream.peer_addr().ok().map(|address| address.ip());
+                let entrance = (origin, admission.clone());
+                connections.spawn(connection(stream, tls.clone(), router.clone(), entrance, stopping.clone(), place));
             }
             Some(_ended) = connections.join_next() => {}
         }
@@ -146,6 +151,7 @@ async fn connection(
     stream: TcpStream,
     tls: Option<Acceptor>,
     router: Router,
+    entrance: (Option<IpAddr>, Option<Arc<Admission>>),
     mut stopping: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
 ) {
@@ -154,7 +160,7 @@ async fn connection(
     let mut stream = TimeoutStream::new(stream);
     stream.set_read_timeout(Some(MAX_SILENCE));
     let stream = Box::pin(stream);
-    let Some(tls) = tls else { return talk(stream, None, router, stopping).await };
+    let Some(tls) = tls else { return talk(stream, None, router, entrance, stopping).await };
     let greeted = tokio::select! {
         greeted = tokio::time::timeout(MAX_HANDSHAKE, tls.tls.accept(stream)) => greeted,
         // Nothing is under way yet that should be finished.
@@ -164,7 +170,7 @@ async fn connection(
         Ok(Ok(stream)) => {
             tls.handshakes.completed();
             let peer = Peer::of(stream.get_ref().1.peer_certificates()).map(Arc::new);
-            talk(stream, peer, router, stopping).await;
+            talk(stream, peer, router, entrance, stopping).await;
         }
         Ok(Err(error)) => {
             tls.handshakes.failed();
@@ -179,6 +185,7 @@ async fn talk(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Option<Arc<Peer>>,
     router: Router,
+    (origin, admission): (Option<IpAddr>, Option<Arc<Admission>>),
     mut stopping: watch::Receiver<bool>,
 ) {
     let service = TowerToHyperService::new(router.map_request(move |request: Request<_>| {
@@ -188,6 +195,7 @@ async fn talk(
         }
         request
     }));
+    let service = Arriving::new(service, origin, admission);
     let builder = builder();
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);

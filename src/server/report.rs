@@ -12,12 +12,14 @@ use crate::engine::world::World;
 use crate::identity::callers::Callers;
 use crate::identity::keys::Look;
 use crate::identity::subjects::Subjects;
+use crate::pdp::Pdp;
 use crate::store::entity_log::{EntityLogHandle, LogStatus};
 use crate::store::follow::{FollowStatus, FollowStatuses};
 use crate::store::loader::{Heartbeat, LoaderStatus, Source};
 use crate::store::{Published, Store};
 use crate::telemetry::callers::ObservedCallers;
-use crate::telemetry::metrics::Observed;
+use crate::telemetry::memory::MemoryStatus;
+use crate::telemetry::metrics::{Observed, ObservedLoad};
 
 use super::tls::Tls;
 
@@ -44,6 +46,26 @@ pub struct ServiceReport {
     pub insecure: bool,
     /// Who may ask, and over what.
     pub gates: Gates,
+    /// How much there is to do.
+    pub burden: Burden,
+}
+
+/// How much there is to do.
+#[derive(Debug, Clone)]
+pub struct Burden {
+    /// Who decides.
+    pub pdp: Arc<Pdp>,
+    /// What was last seen of the process's memory.
+    pub memory: Arc<MemoryStatus>,
+}
+
+impl Burden {
+    fn observed(&self) -> ObservedLoad {
+        let (under_way, waiting) = self.pdp.under_way();
+        let (memory_used, memory_limit) = self.memory.bytes();
+        let memory_pressure = self.memory.pressure();
+        ObservedLoad { under_way, waiting, memory_used, memory_limit, memory_pressure }
+    }
 }
 
 /// Who may ask, and over what.
@@ -234,6 +256,7 @@ impl ServiceReport {
             cache_entries: cache.entries,
             cache_bytes: cache.bytes,
             cache_evictions: self.store.evicted(),
+            load: self.burden.observed(),
             key_looks: self.key_looks(),
             key_ages: self.key_ages(),
             insecure: self.insecure,

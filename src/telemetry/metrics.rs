@@ -6,6 +6,7 @@
 
 mod cache;
 mod checks;
+mod load;
 mod outcomes;
 mod searches;
 mod subjects;
@@ -30,6 +31,7 @@ use cache::CacheMetrics;
 pub use cache::{Bypass, Verification};
 use checks::CHECKS;
 pub use checks::CheckOutcome;
+pub use load::{LoadMetrics, ObservedLoad};
 pub use outcomes::OutcomeMetrics;
 pub use searches::SearchMetrics;
 use subjects::SubjectMetrics;
@@ -63,6 +65,7 @@ pub struct Metrics {
     cache: CacheMetrics,
     outcomes: OutcomeMetrics,
     searches: SearchMetrics,
+    load: LoadMetrics,
     checks: Vec<IntCounter>,
     observed: Mutex<ObservedMetrics>,
 }
@@ -123,6 +126,7 @@ impl Metrics {
             cache: CacheMetrics::new(&registry)?,
             outcomes: OutcomeMetrics::new(&registry)?,
             searches: SearchMetrics::new(&registry)?,
+            load: LoadMetrics::new(&registry)?,
             panics: counter(&registry, "pdp_panics_total", "Requests that met a defect.")?,
             observed: Mutex::new(ObservedMetrics::new(&registry)?),
             registry,
@@ -176,6 +180,11 @@ impl Metrics {
         &self.searches
     }
 
+    /// What there is too much of counts.
+    pub fn load(&self) -> &LoadMetrics {
+        &self.load
+    }
+
     /// Counts a decision of the sample.
     pub fn checked(&self, outcome: CheckOutcome) {
         self.checks.get(outcome as usize).inspect(|count| count.inc());
@@ -198,6 +207,7 @@ impl Metrics {
         metrics.set(&observed);
         self.subjects.set(&observed);
         self.cache.set(&observed);
+        self.load.set(&observed);
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
@@ -247,6 +257,8 @@ pub struct Observed {
     pub cache_bytes: u64,
     /// Decisions that were dropped to make room.
     pub cache_evictions: u64,
+    /// How much there is to do.
+    pub load: ObservedLoad,
     /// Looks at the keys of issuers, by issuer and outcome.
     pub key_looks: Vec<(String, &'static str, u64)>,
     /// Seconds since the keys of an issuer were read.

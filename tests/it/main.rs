@@ -21,6 +21,8 @@ mod rights;
 mod grpc;
 // What connections may hold, and whom they may not keep out.
 mod connections;
+// Too much to do: who is turned away, and who is not kept waiting.
+mod overload;
 // What is refused or bounded before a question is understood: fields not honoured, sizes, bytes, deadlines.
 mod grpc_limits;
 // What an Allow asks and permits of whoever acts on it: obligations, reuse, and until when it holds.

@@ -15,7 +15,7 @@ use crate::engine::convert::{Converter, Form};
 use crate::engine::delegation::Hop;
 use crate::engine::disclosure::Disclosures;
 use crate::engine::generation::Strictness;
-use crate::engine::guard::MAX_VALUE_DEPTH;
+use crate::engine::guard::{MAX_VALUE_DEPTH, RequestLimits};
 use crate::engine::map::{Map, Set};
 use crate::engine::problem::{Place, Problem, Report};
 
@@ -53,6 +53,7 @@ impl LoadedSchema {
             schema: self.schema.clone(),
             domain: domain.clone(),
             strictness: Strictness::Full,
+            limits: RequestLimits::default(),
         };
         self.check_domain(&catalog, report);
         catalog.delegation = self.delegation_type(&catalog, report);
