@@ -13,9 +13,12 @@ use tokio::time::timeout;
 use super::operators::operate;
 use super::{Bound, StartError};
 use crate::config::Shutdown;
+use crate::listening::ConnectionLimits;
 use crate::server::administrators::Administrators;
 use crate::server::admission::Admission;
-use crate::server::connections::{Places, serve};
+use crate::server::connections::Door;
+use crate::server::connections::account::{Account, Accounts};
+use crate::server::connections::places::Places;
 use crate::server::grpc::Health;
 use crate::server::ops::Ops;
 use crate::server::tls::Acceptor;
@@ -43,11 +46,11 @@ impl Bound {
         let (stopping, stopped) = watch::channel(false);
         let (closing, closed) = watch::channel(false);
         let envoy = self.envoy;
+        let admission = self.admission;
         let (grpc, health) =
-            server::grpc::router(Arc::clone(&self.pdp), Arc::clone(&self.admission), envoy, stopped.clone())
+            server::grpc::router(Arc::clone(&self.pdp), Arc::clone(&admission), envoy, stopped.clone())
                 .await?;
-        let mut http =
-            server::authzen::router(Arc::clone(&self.pdp), Arc::clone(&self.admission), self.authzen);
+        let mut http = server::authzen::router(Arc::clone(&self.pdp), Arc::clone(&admission), self.authzen);
         // A page in a browser has no certificate that is trusted, and no token.
         if self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none() {
             http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
@@ -66,13 +69,24 @@ impl Bound {
         let _following = self.follower;
         let secured = |protocols: &[&[u8]]| self.tls.as_ref().map(|tls| tls.acceptor(protocols)).transpose();
         let control_tls = if administered_by_callers { secured(&[HTTP_2])? } else { None };
-        let data = (listeners.data, secured(&[HTTP_2])?, grpc);
-        let http = (listeners.http, secured(&[HTTP_2, HTTP_1])?, http);
-        let deciding = decide(data, http, &self.admission, &stopped);
+        let Accounts { data: of_data, http: of_http, ops: of_ops, control: of_control } = self.accounts;
+        let places = Places::for_callers(&self.limits);
+        let callers =
+            Hall { places, limits: Arc::clone(&self.limits), ages: true, admission: Some(admission) };
+        let deciding = both(
+            callers.door(listeners.data, secured(&[HTTP_2])?, grpc, of_data),
+            callers.door(listeners.http, secured(&[HTTP_2, HTTP_1])?, http, of_http),
+            &stopped,
+        );
+        // Nobody spreads operators over servers, and followers stay with the one they follow.
+        let operators =
+            Hall { places: Places::for_operators(), limits: self.limits, ages: false, admission: None };
         let operating = operate((listeners.ops, listeners.control), closed.clone(), move |one, other| {
-            let places = Places::for_operators();
-            let ops = serve(one, places.clone(), None, ops, None, closed.clone());
-            (ops, serve(other, places, control_tls, control, None, closed))
+            both(
+                operators.door(one, None, ops, of_ops),
+                operators.door(other, control_tls, control, of_control),
+                &closed,
+            )
         })?;
         tokio::pin!(deciding, operating);
         let mut running = self.running;
@@ -101,24 +115,39 @@ impl Bound {
 
 type Served = io::Result<((), ())>;
 
-/// A listener, what its connections are secured with, and what is served over them.
-type Door = (TcpListener, Option<Acceptor>, Router);
-
 /// Protocols by the names that TLS has for them (RFC 7301 §6).
 const HTTP_2: &[u8] = b"h2";
 const HTTP_1: &[u8] = b"http/1.1";
 
-/// Serves those who ask.
-fn decide(
-    data: Door,
-    http: Door,
-    admission: &Arc<Admission>,
+/// What listeners share that let in the same people.
+struct Hall {
+    places: Places,
+    limits: Arc<ConnectionLimits>,
+    ages: bool,
+    admission: Option<Arc<Admission>>,
+}
+
+impl Hall {
+    fn door(
+        &self,
+        listener: TcpListener,
+        tls: Option<Acceptor>,
+        router: Router,
+        account: Arc<Account>,
+    ) -> Door {
+        let (places, limits) = (self.places.clone(), Arc::clone(&self.limits));
+        let admission = self.admission.clone();
+        Door { listener, tls, router, places, limits, ages: self.ages, account, admission }
+    }
+}
+
+/// Serves over two listeners until both are done.
+fn both(
+    one: Door,
+    other: Door,
     stopped: &watch::Receiver<bool>,
 ) -> impl FusedFuture<Output = Served> + use<> {
-    let admission = Some(Arc::clone(admission));
-    let places = Places::for_callers();
-    let data = serve(data.0, places.clone(), data.1, data.2, admission.clone(), stopped.clone());
-    try_join(data, serve(http.0, places, http.1, http.2, admission, stopped.clone())).fuse()
+    try_join(one.serve(stopped.clone()), other.serve(stopped.clone())).fuse()
 }
 
 /// Tells balancers, leaves them time to notice, tells connections, and waits for what is under way.

@@ -5,7 +5,7 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use futures_util::future::{FusedFuture, FutureExt as _, try_join};
+use futures_util::future::{FusedFuture, FutureExt as _};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
@@ -33,28 +33,27 @@ fn runtime() -> io::Result<Runtime> {
 ///
 /// # Errors
 /// The system gives no threads, or not its listeners back.
-pub(super) fn operate<F, S>(
+pub(super) fn operate<F>(
     listeners: (TcpListener, TcpListener),
     mut closed: watch::Receiver<bool>,
-    serve: impl FnOnce(TcpListener, TcpListener) -> (F, S) + Send + 'static,
-) -> io::Result<impl FusedFuture<Output = io::Result<((), ())>>>
+    serve: impl FnOnce(TcpListener, TcpListener) -> F + Send + 'static,
+) -> io::Result<impl FusedFuture<Output = F::Output>>
 where
-    F: Future<Output = io::Result<()>>,
-    S: Future<Output = io::Result<()>>,
+    F: Future<Output = io::Result<((), ())>>,
 {
     let (one, other) = (listeners.0.into_std()?, listeners.1.into_std()?);
     let runtime = runtime()?;
     let (told, ended) = oneshot::channel();
     thread::Builder::new().name("mandate-operators".to_owned()).spawn(move || {
         let served = runtime.block_on(async {
-            let (one, other) = serve(TcpListener::from_std(one)?, TcpListener::from_std(other)?);
+            let serving = serve(TcpListener::from_std(one)?, TcpListener::from_std(other)?);
             let late = async {
                 // An error means that nobody is left who could say so.
                 drop(closed.wait_for(|closed| *closed).await);
                 tokio::time::sleep(CLOSE).await;
             };
             tokio::select! {
-                served = try_join(one, other) => served,
+                served = serving => served,
                 () = late => Ok(((), ())),
             }
         });

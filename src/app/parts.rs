@@ -17,6 +17,7 @@ use crate::pdp::places::Bounds;
 use crate::pdp::rates::{Rate, Rates};
 use crate::server::admission;
 use crate::server::authzen::{Names, Settings};
+use crate::server::connections::account::Accounts;
 use crate::server::ext_authz::{self, PrincipalSource, Protocol};
 use crate::server::report::{Burden, Gates, Listeners, ServiceReport};
 use crate::server::sizes::Sizes;
@@ -173,8 +174,14 @@ pub(super) fn envoy(config: &ExtAuthzConfig, domain: &Domain, sizes: &SizeLimits
 }
 
 /// What the service says of who may ask.
-pub(super) fn gates(callers: &Arc<Callers>, tls: Option<&Tls>, follower: &Follower) -> Gates {
-    Gates { callers: Arc::clone(callers), tls: tls.cloned(), followed: follower.statuses() }
+pub(super) fn gates(
+    callers: &Arc<Callers>,
+    tls: Option<&Tls>,
+    follower: &Follower,
+    accounts: &Accounts,
+) -> Gates {
+    let (callers, accounts) = (Arc::clone(callers), accounts.clone());
+    Gates { callers, tls: tls.cloned(), followed: follower.statuses(), accounts }
 }
 
 /// What the service says of itself.

@@ -10,6 +10,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
 
 use super::overload::RateLimited;
+use crate::listening::network;
 
 /// Callers that are remembered. One that is forgotten begins anew, so this bounds memory and nothing that a caller could use:
 /// names are authenticated, and networks are not changed a thousand times a second.
@@ -105,17 +106,6 @@ impl Meter {
             Ok(Ok(())) => Ok(()),
             Ok(Err(not_until)) => limited(Some(not_until.wait_time_from(clock.now()))),
             Err(_more_than_ever) => limited(None),
-        }
-    }
-}
-
-/// What one host has to itself (RFC 4291 §2.5.4).
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
         }
     }
 }
