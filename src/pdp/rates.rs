@@ -149,9 +149,9 @@ mod tests {
     fn some_have_a_rate_of_their_own_and_hosts_count_where_nobody_is_known() {
         let own = HashMap::from([("gateway".to_owned(), rate(1, 3))]);
         let rates = Rates::new(None, own).unwrap();
-        let allowed = |name, origin: Option<&str>| {
+        let allowed = |name: Option<Arc<str>>, origin: Option<&str>| {
             let origin = origin.map(|origin| origin.parse().unwrap());
-            (0..9).filter(|_| rates.take(name, origin, 1).is_ok()).count()
+            (0..9).filter(|_| rates.take(name.clone(), origin, 1).is_ok()).count()
         };
         let allowed_of = |name: &str| (0..9).filter(|_| rates.take(caller(name), None, 1).is_ok()).count();
         assert_eq!((allowed_of("gateway"), allowed_of("other"), allowed(None, None)), (3, 9, 9));

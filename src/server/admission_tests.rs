@@ -1,7 +1,8 @@
 use std::convert::Infallible;
+use std::future::{Ready, ready};
 
 use axum::http::Request;
-use hyper::service::Service as _;
+use hyper::service::Service;
 
 use super::*;
 
@@ -18,12 +19,22 @@ fn admission(settings: Settings) -> Arc<Admission> {
     Admission::new(settings, Arc::new(Metrics::new().unwrap()))
 }
 
+/// Takes the arrival out of a request.
+struct Taking;
+
+impl Service<Request<()>> for Taking {
+    type Response = Arrival;
+    type Error = Infallible;
+    type Future = Ready<Result<Arrival, Infallible>>;
+
+    fn call(&self, mut request: Request<()>) -> Self::Future {
+        ready(Ok(Arrival::of(&mut request)))
+    }
+}
+
 /// Requests that have arrived over a connection, and nobody has looked at.
 fn arrive(admission: &Arc<Admission>, requests: usize) -> Vec<Arrival> {
-    let take = hyper::service::service_fn(|mut request: Request<()>| {
-        std::future::ready(Ok::<_, Infallible>(Arrival::of(&mut request)))
-    });
-    let arriving = Arriving::new(take, Some([192, 0, 2, 1].into()), Some(Arc::clone(admission)));
+    let arriving = Arriving::new(Taking, Some([192, 0, 2, 1].into()), Some(Arc::clone(admission)));
     (0..requests).map(|_| arriving.call(Request::new(())).into_inner().unwrap()).collect()
 }
 
