@@ -124,7 +124,8 @@ impl Admission {
         Ok(())
     }
 
-    /// Waits until a request may be told that it is turned away: at once, unless too many are.
+    /// Waits until a request may be told that it is turned away: at once, unless too many are. Its caller hears of it while it still
+    /// listens: whoever gives up first may take silence for a failure.
     pub async fn turn_to_leave(&self, deadline: Option<Instant>) {
         let now = Instant::now();
         let since = self.since(now);
@@ -134,7 +135,8 @@ impl Admission {
         }
         if let Some(_held) = self.pacing.hold() {
             let turn = now + Duration::from_nanos(turn - since);
-            tokio::time::sleep_until(deadline.map_or(turn, |deadline| turn.min(deadline)).into()).await;
+            let half = deadline.map(|deadline| now + deadline.saturating_duration_since(now) / 2);
+            tokio::time::sleep_until(half.map_or(turn, |half| turn.min(half)).into()).await;
         }
     }
 

@@ -25,6 +25,8 @@ mod connections;
 mod overload;
 // What is refused or bounded before a question is understood: fields not honoured, sizes, bytes, deadlines.
 mod grpc_limits;
+// How large a request may be, through every door.
+mod sizes;
 // What an Allow asks and permits of whoever acts on it: obligations, reuse, and until when it holds.
 mod terms;
 // Batches: order, defaults, limits, an item's own failure.

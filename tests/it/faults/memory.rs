@@ -32,9 +32,9 @@ fn batch(number: u64) -> pb::AuthorizeBatchRequest {
     let view = question(("User", "ana"), "view", ("Doc", "plan"));
     let hot = (0..HOT_IN_BATCH).map(|place| (number * HOT_IN_BATCH + place) % HOT);
     let cold = (HOT_IN_BATCH..BATCH).map(|place| HOT + number * BATCH + place);
-    let requests = hot.chain(cold).map(|count| {
-        pb::AuthorizeRequest::default().struct_context(&json!({ "count": count }))
-    });
+    let requests = hot
+        .chain(cold)
+        .map(|count| pb::AuthorizeRequest::default().struct_context(&json!({ "count": count })));
     pb::AuthorizeBatchRequest { defaults: Some(view), requests: requests.collect() }
 }
 
@@ -66,14 +66,18 @@ fn a_million_keys_take_no_more_than_is_configured_and_push_nothing_out_that_is_a
         hit += hits(&client.batch(batch(1_000_000 + number)).unwrap());
     }
     let resident = Usage::of(process.pid()).resident;
-    let (grown, ratio) = (resident.saturating_sub(before) / MIB, hit as f64 / (batches * HOT_IN_BATCH) as f64);
+    let (grown, ratio) =
+        (resident.saturating_sub(before) / MIB, hit as f64 / (batches * HOT_IN_BATCH) as f64);
     let numbers = Numbers::read(&process.ops);
     let kept = numbers.value("pdp_cache_bytes") / MIB as f64;
     let met = grown <= 64 * 12 / 10 && ratio >= 0.95 && kept <= 64.0 * 1.05;
-    Finding::of("F11 a million keys", "memory grows by at most 64 MiB and a fifth, 95 % of hot questions hit")
-        .figure("hot_hit_ratio", ratio)
-        .figure("grown_mib", grown)
-        .seen(met, format!("grew by {grown} MiB to {} MiB, {kept:.1} MiB kept, {ratio:.4} hit", resident / MIB));
+    Finding::of(
+        "F11 a million keys",
+        "memory grows by at most 64 MiB and a fifth, 95 % of hot questions hit",
+    )
+    .figure("hot_hit_ratio", ratio)
+    .figure("grown_mib", grown)
+    .seen(met, format!("grew by {grown} MiB to {} MiB, {kept:.1} MiB kept, {ratio:.4} hit", resident / MIB));
 }
 
 /// A control group with a limit of memory, until this is dropped; none where none can be made.
@@ -139,7 +143,10 @@ fn a_process_that_wants_more_memory_than_it_may_have_is_not_killed() {
     let limit = numbers.value(r#"pdp_memory_bytes{kind="limit"}"#);
     // Forgetting must have been needed, and have helped: decisions are made to the end.
     let (late, _) = ask(&client, Duration::from_secs(2));
-    let met = alive && usage.most_resident <= LIMIT && limit == LIMIT as f64 && late > 0
+    let met = alive
+        && usage.most_resident <= LIMIT
+        && limit == LIMIT as f64
+        && late > 0
         && process.said().contains("fewer decisions are kept");
     drop(process);
     Finding::of("F20 less memory than the cache may have", "not killed, never above the limit, still answers")

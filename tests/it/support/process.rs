@@ -70,6 +70,22 @@ impl Process {
         Self::launch(limited, sources, more, Stdio::null()).expect("the server starts")
     }
 
+    /// As [`Self::try_start_with`], in a control group from the start, if there is one.
+    pub(crate) fn start_within(sources: &Sources, group: Option<&Path>, more: &[&str]) -> Self {
+        let command = match group {
+            None => Command::new(binary()),
+            Some(group) => {
+                let mut command = Command::new("sh");
+                command
+                    .args(["-c", "echo $$ >\"$0\" && exec \"$@\""])
+                    .arg(group.join("cgroup.procs"))
+                    .arg(binary());
+                command
+            }
+        };
+        Self::launch(command, sources, more, Stdio::null()).expect("the server starts")
+    }
+
     /// As [`Self::try_start_with`], its standard output a pipe that is read only by whoever takes it.
     pub(crate) fn start_piped(sources: &Sources, more: &[&str]) -> (Self, ChildStdout) {
         let mut process =
