@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 #[derive(Debug, Default)]
 pub(super) struct Talk {
     http2: AtomicBool,
+    /// Requests whose headers are complete.
+    requests: AtomicU64,
     answering: AtomicBool,
     leaving: AtomicBool,
     late: AtomicBool,
@@ -44,6 +46,7 @@ impl Talk {
 
     /// The headers of a request are complete.
     pub(super) fn asked(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
         self.answering.store(true, Ordering::Relaxed);
     }
 
@@ -65,8 +68,8 @@ pub(super) struct Watched<S> {
     preface: Option<usize>,
     /// Longest time for headers.
     within: Duration,
-    /// When those that have begun must be there.
-    end: Option<Pin<Box<Sleep>>>,
+    /// When those that have begun must be there, and how many requests there were by then.
+    end: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
 impl<S> Watched<S> {
@@ -86,14 +89,15 @@ impl<S> Watched<S> {
         if self.talk.is_http2() {
             self.end = None;
         } else if self.end.is_none() && !self.talk.answering.load(Ordering::Relaxed) {
-            self.end = Some(Box::pin(sleep(self.within)));
+            let requests = self.talk.requests.load(Ordering::Relaxed);
+            self.end = Some((requests, Box::pin(sleep(self.within))));
         }
     }
 
     /// Whether headers that have begun are still to come, and how long they have taken.
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
-        let Some(end) = self.end.as_mut() else { return Poll::Pending };
-        if self.talk.answering.load(Ordering::Relaxed) {
+        let Some((requests, end)) = self.end.as_mut() else { return Poll::Pending };
+        if self.talk.requests.load(Ordering::Relaxed) != *requests {
             self.end = None;
             return Poll::Pending;
         }
@@ -199,9 +203,9 @@ mod tests {
     async fn a_body_and_the_time_between_requests_are_not_headers() {
         let (mut client, mut watched) = watched(WITHIN);
         for _ in 0..2 {
+            say(&mut client, &mut watched, b"POST / HTTP/1.1\r\n\r\n").await;
             watched.talk.asked();
             say(&mut client, &mut watched, b"body").await;
-            assert!(waits(&mut watched).await);
             watched.talk.answered(&mut Response::new(()));
             assert!(waits(&mut watched).await);
         }
