@@ -1,7 +1,8 @@
 //! What of `[limits]` says how large a request may be.
 
 use super::ConfigError;
-use crate::engine::guard::{MAX_CONTEXT_BYTES, MAX_REQUEST_ENTITIES, RequestLimits};
+use crate::engine::guard::{MAX_CONTEXT_BYTES, MAX_REQUEST_ENTITIES};
+use crate::engine::request::RequestLimits;
 
 /// How large requests may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

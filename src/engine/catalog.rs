@@ -11,9 +11,8 @@ use super::datum::Reference;
 use super::delegation::names::DelegationNames;
 use super::disclosure::Disclosures;
 use super::generation::Strictness;
-use super::guard::RequestLimits;
 use super::map::{Map, Set};
-use super::request::InvalidRequest;
+use super::request::{InvalidRequest, RequestLimits};
 
 /// Context members that Mandate fills; a request that sets one is refused (C5).
 pub const RESERVED: [&str; 6] = ["now", "token", "delegation", "caller", "approval", "input"];

@@ -48,10 +48,11 @@ use super::catalog::Domain;
 use super::cedar::entities as cedar_entities;
 use super::digest;
 use super::generation::{Generation, OnPolicyError, Strictness};
-use super::guard::{self, Refused, RequestLimits, StackUnavailable};
+use super::guard::{self, Refused, StackUnavailable};
 use super::index::{ScopeIndex, ScopeKeys};
 use super::key_plans::KeyPlans;
 use super::problem::{Place, Problem, Report, SourceFile};
+use super::request::RequestLimits;
 use super::world::World;
 
 /// Everything a world is made of, as bytes.

@@ -27,21 +27,6 @@ pub const MAX_REFERRING_DEPTH: usize = 8;
 pub const MAX_CONTEXT_BYTES: usize = 64 * 1024;
 /// Most entities a request may supply, unless somebody says otherwise.
 pub const MAX_REQUEST_ENTITIES: usize = 1_000;
-/// What a request may hold, where somebody says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RequestLimits {
-    /// Largest context, as [`MAX_CONTEXT_BYTES`] counts.
-    pub context_bytes: usize,
-    /// Most entities.
-    pub entities: usize,
-}
-
-impl Default for RequestLimits {
-    fn default() -> Self {
-        Self { context_bytes: MAX_CONTEXT_BYTES, entities: MAX_REQUEST_ENTITIES }
-    }
-}
-
 /// Most ancestors that a request's entities may have among themselves, counted for each.
 pub const MAX_REQUEST_ANCESTORS: usize = 10_000;
 /// Most grants in a chain, and most delegations that a request may show.

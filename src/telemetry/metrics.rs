@@ -185,11 +185,6 @@ impl Metrics {
         &self.load
     }
 
-    /// Counts a decision of the sample.
-    pub fn checked(&self, outcome: CheckOutcome) {
-        self.checks.get(outcome as usize).inspect(|count| count.inc());
-    }
-
     /// Counts a request that met a defect.
     pub fn panicked(&self) {
         self.panics.inc();

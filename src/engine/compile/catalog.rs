@@ -15,9 +15,10 @@ use crate::engine::convert::{Converter, Form};
 use crate::engine::delegation::Hop;
 use crate::engine::disclosure::Disclosures;
 use crate::engine::generation::Strictness;
-use crate::engine::guard::{MAX_VALUE_DEPTH, RequestLimits};
+use crate::engine::guard::MAX_VALUE_DEPTH;
 use crate::engine::map::{Map, Set};
 use crate::engine::problem::{Place, Problem, Report};
+use crate::engine::request::RequestLimits;
 
 impl LoadedSchema {
     /// Indexes the schema for requests, reporting what this build cannot serve.

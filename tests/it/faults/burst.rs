@@ -42,7 +42,7 @@ fn recovered(process: &Process, calls: f64, usual: Duration) -> Duration {
     loop {
         let washed = flood(process, 4, Pace::PerSecond(calls), SECOND);
         let bad = washed.refused.len() + washed.held_off + washed.lost + washed.denied;
-        let took = Washed::percentile(&washed.allowed, 99.0);
+        let took = Washed::percentile(&washed.allowed, 99);
         if (bad == 0 && took <= PROMPT.max(usual * 3 / 2)) || begun.elapsed() > 3 * RECOVERY {
             return begun.elapsed().saturating_sub(SECOND);
         }
@@ -57,7 +57,7 @@ fn ten_times_as_many_requests_as_can_be_answered() {
     flood(&process, 4, Pace::UnderWay(16), 2 * SECOND);
     let saturation = flood(&process, 4, Pace::UnderWay(16), 5 * SECOND).goodput();
     let usual = flood(&process, 4, Pace::PerSecond(saturation / 2.0), 3 * SECOND);
-    let usual = Washed::percentile(&usual.allowed, 99.0);
+    let usual = Washed::percentile(&usual.allowed, 99);
     let stop = AtomicBool::new(false);
     let (burst, probes) = std::thread::scope(|threads| {
         let probes = threads.spawn(|| probe(&process.ops, &stop));
@@ -69,8 +69,8 @@ fn ten_times_as_many_requests_as_can_be_answered() {
     let resident = Usage::of(process.pid()).most_resident >> 20;
     let numbers = Numbers::read(&process.ops);
     let shed = numbers.sum("pdp_requests_shed_total");
-    let (goodput, late) = (burst.goodput() / saturation, Washed::percentile(&burst.allowed, 99.0));
-    let refused = Washed::percentile(&burst.refused, 50.0);
+    let (goodput, late) = (burst.goodput() / saturation, Washed::percentile(&burst.allowed, 99));
+    let refused = Washed::percentile(&burst.refused, 50);
     let met = goodput >= 0.9
         && late <= PROMPT
         && burst.denied + burst.lost == 0

@@ -58,11 +58,11 @@ impl Washed {
         self.allowed.len() as f64 / self.took.as_secs_f64()
     }
 
-    /// The time that all but so many per cent of the allowed calls took at most.
-    pub(crate) fn percentile(times: &[Duration], percent: f64) -> Duration {
+    /// The time that so many of a hundred calls took at most.
+    pub(crate) fn percentile(times: &[Duration], percent: usize) -> Duration {
         let mut times = times.to_vec();
         times.sort_unstable();
-        let place = ((times.len() as f64 * percent / 100.0) as usize).min(times.len().saturating_sub(1));
+        let place = (times.len() * percent / 100).min(times.len().saturating_sub(1));
         times.get(place).copied().unwrap_or_default()
     }
 
@@ -174,13 +174,14 @@ impl Connection {
 
     async fn wash(mut self, pace: Pace, lasting: Duration) -> Washed {
         let begun = Instant::now();
-        let mut due = 0_u64;
+        let mut due = 0;
         let mut ticks = tokio::time::interval(Duration::from_millis(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         while begun.elapsed() < lasting && !self.gone {
             match pace {
                 Pace::PerSecond(calls) => {
-                    let until = (begun.elapsed().as_secs_f64() * calls) as u64;
+                    let every = Duration::from_secs_f64(1.0 / calls);
+                    let until = begun.elapsed().as_nanos() / every.as_nanos();
                     for _ in due..until {
                         self.ask(STREAMS);
                     }
