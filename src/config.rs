@@ -7,6 +7,7 @@ mod authzen;
 mod callers;
 #[cfg(test)]
 mod config_tests;
+mod domain;
 mod ext_authz;
 mod fields;
 mod issuers;
@@ -14,6 +15,8 @@ mod limits;
 mod load;
 mod log;
 mod notary;
+#[cfg(test)]
+mod reference_tests;
 mod sinks;
 #[cfg(test)]
 mod sinks_tests;

@@ -18,7 +18,7 @@ mod manifest;
 mod page_token;
 mod pin;
 pub mod revision;
-mod revocations;
+pub mod revocations;
 mod sealed;
 mod set_digest;
 mod settling;

@@ -5,6 +5,8 @@ pub mod connections;
 pub mod lines;
 pub mod memory;
 pub mod metrics;
+#[cfg(test)]
+mod reference_tests;
 mod registered;
 mod sinks;
 mod witnesses;
