@@ -9,6 +9,39 @@ use serde::Deserialize;
 use super::ConfigError;
 use super::written::{Span, or};
 
+/// `[limits.rate]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenRate {
+    /// Questions a second: a batch counts as many as it holds.
+    ///
+    /// Required, from `1`.
+    per_second: u32,
+    /// Questions at once, of a caller that asked nothing before: at least as many as a batch may hold. Not written: as many as in
+    /// a second.
+    ///
+    /// From `100`.
+    burst: Option<u32>,
+}
+
+/// `[[limits.rates]]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenCaller {
+    /// Its name: a SPIFFE ID, or what the decision log calls it.
+    ///
+    /// Required.
+    caller: String,
+    /// Questions a second.
+    ///
+    /// Required, from `1`.
+    per_second: u32,
+    /// Questions at once.
+    ///
+    /// From `100`.
+    burst: Option<u32>,
+}
+
 /// How much may be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadLimits {
@@ -52,23 +85,6 @@ pub(super) struct Written {
     pub(super) rates: Vec<WrittenCaller>,
 }
 
-/// `[limits.rate]`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WrittenRate {
-    per_second: u32,
-    burst: Option<u32>,
-}
-
-/// `[[limits.rates]]`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WrittenCaller {
-    caller: String,
-    per_second: u32,
-    burst: Option<u32>,
-}
-
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MIB: u64 = 1024 * 1024;
@@ -79,12 +95,13 @@ impl Written {
     pub(super) fn meaning(self, batch_items: usize) -> Result<LoadLimits, ConfigError> {
         // A batch could not be asked otherwise.
         let least = u32::try_from(batch_items).unwrap_or(u32::MAX);
+        let max_deadline = or(self.max_deadline, 30 * SECOND);
         let limits = LoadLimits {
             concurrent_requests: self.concurrent_requests,
             queued_requests: self.queued_requests.unwrap_or(10_000),
             queue_delay: or(self.queue_delay, 10 * MILLISECOND),
-            deadline: or(self.deadline, 30 * SECOND),
-            max_deadline: or(self.max_deadline, 30 * SECOND),
+            deadline: or(self.deadline, max_deadline.min(30 * SECOND)),
+            max_deadline,
             memory_bytes: self.memory_bytes,
             rate: self
                 .rate

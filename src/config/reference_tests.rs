@@ -35,6 +35,8 @@ fn base(heading: &str) -> Value {
         }
         "[log.sinks.NAME.batch]" => sink(json!({"kind": "stdout"})),
         "[ext_authz]" => json!({"ext_authz": {}}),
+        "[limits.rate]" => json!({"limits": {"rate": {"per_second": 1}}}),
+        "[[limits.rates]]" => json!({"limits": {"rates": [{"caller": "a", "per_second": 1}]}}),
         "[tls]" => json!({"tls": {"certificate": "c", "key": "k"}}),
         "[[issuers]]" => json!({"issuers": [issuer]}),
         "[[callers.self]]" => {
