@@ -23,6 +23,8 @@ const CRITICAL: u64 = 95;
 const LOW: (u64, Duration) = (60, Duration::from_secs(60));
 /// How long forgetting may take to show.
 const SETTLE: Duration = Duration::from_millis(500);
+/// How long requests are turned away without less memory being used for it: then it is not they that use it.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The least that is remembered, as a part of what was configured.
 const LEAST: u64 = 16;
 
@@ -77,12 +79,24 @@ struct Watch {
     part: u64,
     forgot: Option<Instant>,
     low_since: Option<Instant>,
+    away_since: Option<Instant>,
+    /// Per cent of the limit that were used in spite of turning requests away.
+    in_vain: Option<u64>,
 }
 
 impl Watch {
     fn new(guarded: Guarded) -> Self {
         let limit = guarded.limit.or_else(memory::limit_of_group);
-        Self { guarded, limit, pressure: Pressure::None, part: 1, forgot: None, low_since: None }
+        Self {
+            guarded,
+            limit,
+            pressure: Pressure::None,
+            part: 1,
+            forgot: None,
+            low_since: None,
+            away_since: None,
+            in_vain: None,
+        }
     }
 
     fn until(mut self, dropped: &Receiver<()>) {
@@ -112,15 +126,21 @@ impl Watch {
         self.guarded.status.set(used, limit, self.pressure);
     }
 
-    fn pressure_at(&self, share: u64, now: Instant) -> Pressure {
-        let forgotten = self.part >= LEAST && self.forgot.is_none_or(|forgot| now - forgot >= SETTLE);
-        match share {
-            CRITICAL.. => Pressure::TurningAway,
-            HIGH.. if forgotten => Pressure::TurningAway,
-            HIGH.. => Pressure::Forgetting,
-            _ if self.part > 1 => Pressure::Forgetting,
-            _ => Pressure::None,
+    fn pressure_at(&mut self, share: u64, now: Instant) -> Pressure {
+        if share < HIGH {
+            (self.away_since, self.in_vain) = (None, None);
+            return if self.part > 1 { Pressure::Forgetting } else { Pressure::None };
         }
+        let forgotten = self.part >= LEAST && self.forgot.is_none_or(|forgot| now - forgot >= SETTLE);
+        let in_vain = self.in_vain.is_some_and(|used| share <= used);
+        if share < CRITICAL && (!forgotten || in_vain) {
+            return Pressure::Forgetting;
+        }
+        if share < CRITICAL && now - *self.away_since.get_or_insert(now) >= PATIENCE {
+            (self.away_since, self.in_vain) = (None, Some(share));
+            return Pressure::Forgetting;
+        }
+        Pressure::TurningAway
     }
 
     /// Halves what is remembered, step by step, while memory is high.

@@ -38,12 +38,16 @@ fn near_the_limit_less_is_remembered_and_then_requests_are_turned_away() {
     assert_eq!(look(86, 1_200), (8, 8, false));
     assert_eq!(look(86, 1_800), (16, 4, false));
     assert_eq!(look(86, 2_400), (16, 4, true), "nothing is left to be forgotten");
-    assert_eq!(look(84, 2_500), (16, 4, false));
-    assert_eq!(look(50, 3_000), (16, 4, false));
-    assert_eq!(look(50, 62_000), (16, 4, false));
-    assert_eq!(look(70, 62_500), (16, 4, false));
-    assert_eq!(look(50, 63_000), (16, 4, false));
-    assert_eq!(look(50, 123_000), (1, 64, false));
+    assert_eq!(look(86, 7_300), (16, 4, true));
+    assert_eq!(look(86, 7_400), (16, 4, false), "it is not requests that use it");
+    assert_eq!(look(85, 7_500), (16, 4, false));
+    assert_eq!(look(87, 7_600), (16, 4, true), "more is used than then");
+    assert_eq!(look(84, 7_700), (16, 4, false));
+    assert_eq!(look(50, 8_000), (16, 4, false));
+    assert_eq!(look(50, 67_000), (16, 4, false));
+    assert_eq!(look(70, 67_500), (16, 4, false));
+    assert_eq!(look(50, 68_000), (16, 4, false));
+    assert_eq!(look(50, 128_000), (1, 64, false));
     assert_eq!(watch.guarded.status.bytes(), (50 * MIB, 100 * MIB));
     assert_eq!(watch.guarded.status.pressure(), 0);
 }

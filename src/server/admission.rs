@@ -21,8 +21,8 @@ use crate::pdp::Shed;
 use crate::server::sizes::Sizes;
 use crate::telemetry::metrics::Metrics;
 
-/// Fewer requests that wait are no queue, however long they do: somebody else has the processors.
-const FEW: usize = 32;
+/// So few requests that wait are no queue, however long they do: somebody else has the processors.
+const FEW: usize = 64;
 /// Least time between two lines in the log that say that requests are turned away, in nanoseconds.
 const QUIET: u64 = 10_000_000_000;
 
@@ -150,7 +150,7 @@ impl Admission {
         if self.memory_used_up.load(Relaxed) {
             return Some(Shed::Memory);
         }
-        if backlog < FEW || !self.delay.is_overloaded() {
+        if backlog <= FEW || !self.delay.is_overloaded() {
             return None;
         }
         if left.is_some_and(|left| nanos(left) < self.delay.usual()) {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec};
 
 use super::Observed;
-use crate::telemetry::registered::{counter, counters, gauge, gauges, signed};
+use crate::telemetry::registered::{Registry, counter, counters, gauge, gauges, signed};
 
 /// Why requests are turned away.
 const SHED: [&str; 4] = ["queue_delay", "deadline", "queue_full", "memory"];
