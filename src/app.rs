@@ -172,10 +172,8 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     prepared.warnings.problems.extend(of_callers.problems);
     prepared.keepers.extend(of_issuers);
     let authzen = parts::authzen(config);
-    prepared
-        .warnings
-        .problems
-        .extend(check_authzen(config, &prepared.published().world.generation.catalog).problems);
+    let of_authzen = check_authzen(config, &prepared.published().world.generation.catalog);
+    prepared.warnings.problems.extend(of_authzen.problems);
     let (data_listener, data_address) = listen(config.listen.data).await?;
     let (http, http_address) = listen(config.listen.http).await?;
     let (ops, ops_address) = listen(config.listen.ops).await?;

@@ -17,7 +17,7 @@ use crate::listening::ConnectionLimits;
 use crate::server::administrators::Administrators;
 use crate::server::admission::Admission;
 use crate::server::connections::Door;
-use crate::server::connections::account::{Account, Accounts};
+use crate::server::connections::account::Account;
 use crate::server::connections::places::Places;
 use crate::server::grpc::Health;
 use crate::server::ops::Ops;
@@ -50,11 +50,9 @@ impl Bound {
         let (grpc, health) =
             server::grpc::router(Arc::clone(&self.pdp), Arc::clone(&admission), envoy, stopped.clone())
                 .await?;
-        let mut http = server::authzen::router(Arc::clone(&self.pdp), Arc::clone(&admission), self.authzen);
-        // A page in a browser has no certificate that is trusted, and no token.
-        if self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none() {
-            http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
-        }
+        let local = self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none();
+        let http = server::authzen::router(Arc::clone(&self.pdp), Arc::clone(&admission), self.authzen);
+        let http = if local { only_for_this_host(http) } else { http };
         let readiness = self.readiness;
         let ops = Ops { readiness: readiness.clone(), metrics: self.metrics, report: self.report.clone() };
         let administered_by_callers = matches!(self.administrators, Administrators::Callers(_));
@@ -69,24 +67,22 @@ impl Bound {
         let _following = self.follower;
         let secured = |protocols: &[&[u8]]| self.tls.as_ref().map(|tls| tls.acceptor(protocols)).transpose();
         let control_tls = if administered_by_callers { secured(&[HTTP_2])? } else { None };
-        let Accounts { data: of_data, http: of_http, ops: of_ops, control: of_control } = self.accounts;
+        let accounts = self.accounts;
         let places = Places::for_callers(&self.limits);
-        let callers =
-            Hall { places, limits: Arc::clone(&self.limits), ages: true, admission: Some(admission) };
+        let limits = Arc::clone(&self.limits);
+        let callers = Hall { places, limits, ages: true, admission: Some(admission) };
         let deciding = both(
-            callers.door(listeners.data, secured(&[HTTP_2])?, grpc, of_data),
-            callers.door(listeners.http, secured(&[HTTP_2, HTTP_1])?, http, of_http),
+            callers.door(listeners.data, secured(&[HTTP_2])?, grpc, accounts.data),
+            callers.door(listeners.http, secured(&[HTTP_2, HTTP_1])?, http, accounts.http),
             &stopped,
         );
         // Nobody spreads operators over servers, and followers stay with the one they follow.
         let operators =
             Hall { places: Places::for_operators(), limits: self.limits, ages: false, admission: None };
-        let operating = operate((listeners.ops, listeners.control), closed.clone(), move |one, other| {
-            both(
-                operators.door(one, None, ops, of_ops),
-                operators.door(other, control_tls, control, of_control),
-                &closed,
-            )
+        let until = closed.clone();
+        let operating = operate((listeners.ops, listeners.control), closed, move |one, other| {
+            let ops = operators.door(one, None, ops, accounts.ops);
+            both(ops, operators.door(other, control_tls, control, accounts.control), &until)
         })?;
         tokio::pin!(deciding, operating);
         let mut running = self.running;
@@ -111,6 +107,11 @@ impl Bound {
         }
         outcome.and(flushed)
     }
+}
+
+/// Lets nobody else in by a name that leads here: a page in a browser has no certificate that is trusted, and no token.
+fn only_for_this_host(router: Router) -> Router {
+    router.layer(axum::middleware::from_fn(server::protocol::require_local_host))
 }
 
 type Served = io::Result<((), ())>;

@@ -113,8 +113,7 @@ impl Watch {
 
     fn look(&mut self, used: u64, now: Instant) {
         let limit = self.limit.unwrap_or(0);
-        if limit > 0 {
-            let share = used.saturating_mul(100) / limit;
+        if let Some(share) = used.saturating_mul(100).checked_div(limit) {
             self.forget(share, now);
             self.remember(share, now);
             let pressure = self.pressure_at(share, now);
