@@ -45,10 +45,9 @@ impl Bound {
     pub async fn run(self, mut stops: mpsc::Receiver<Stop>) -> Result<(), StartError> {
         let (stopping, stopped) = watch::channel(false);
         let (closing, closed) = watch::channel(false);
-        let envoy = self.envoy;
         let admission = self.admission;
         let (grpc, health) =
-            server::grpc::router(Arc::clone(&self.pdp), Arc::clone(&admission), envoy, stopped.clone())
+            server::grpc::router(Arc::clone(&self.pdp), Arc::clone(&admission), self.envoy, stopped.clone())
                 .await?;
         let local = self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none();
         let http = server::authzen::router(Arc::clone(&self.pdp), Arc::clone(&admission), self.authzen);
@@ -68,17 +67,13 @@ impl Bound {
         let secured = |protocols: &[&[u8]]| self.tls.as_ref().map(|tls| tls.acceptor(protocols)).transpose();
         let control_tls = if administered_by_callers { secured(&[HTTP_2])? } else { None };
         let accounts = self.accounts;
-        let places = Places::for_callers(&self.limits);
-        let limits = Arc::clone(&self.limits);
-        let callers = Hall { places, limits, ages: true, admission: Some(admission) };
+        let callers = Hall::for_callers(Arc::clone(&self.limits), admission);
         let deciding = both(
             callers.door(listeners.data, secured(&[HTTP_2])?, grpc, accounts.data),
             callers.door(listeners.http, secured(&[HTTP_2, HTTP_1])?, http, accounts.http),
             &stopped,
         );
-        // Nobody spreads operators over servers, and followers stay with the one they follow.
-        let operators =
-            Hall { places: Places::for_operators(), limits: self.limits, ages: false, admission: None };
+        let operators = Hall::for_operators(self.limits);
         let until = closed.clone();
         let operating = operate((listeners.ops, listeners.control), closed, move |one, other| {
             let ops = operators.door(one, None, ops, accounts.ops);
@@ -129,6 +124,15 @@ struct Hall {
 }
 
 impl Hall {
+    fn for_callers(limits: Arc<ConnectionLimits>, admission: Arc<Admission>) -> Self {
+        Self { places: Places::for_callers(&limits), limits, ages: true, admission: Some(admission) }
+    }
+
+    /// Nobody spreads operators over servers, and followers stay with the one they follow.
+    fn for_operators(limits: Arc<ConnectionLimits>) -> Self {
+        Self { places: Places::for_operators(), limits, ages: false, admission: None }
+    }
+
     fn door(
         &self,
         listener: TcpListener,
