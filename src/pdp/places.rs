@@ -89,11 +89,9 @@ impl Places {
     fn take_free(self: &Arc<Self>) -> Option<Place> {
         // Sequentially consistent, as is what `drop` does: whoever gives a place back and whoever begins to wait cannot both
         // have missed the other.
-        if self.taken.fetch_add(1, Ordering::SeqCst) < self.most {
-            return Some(Place(Arc::clone(self)));
-        }
-        self.taken.fetch_sub(1, Ordering::SeqCst);
-        None
+        let one_more = |taken: usize| (taken < self.most).then_some(taken + 1);
+        let taken = self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
+        taken.ok().map(|_before| Place(Arc::clone(self)))
     }
 
     async fn wait(self: &Arc<Self>, within: Duration) -> Result<Place, NoPlace> {
