@@ -2,6 +2,7 @@
 
 mod callers;
 mod embedded;
+mod exports;
 #[cfg(test)]
 mod fault_tests;
 mod indexing;
@@ -39,10 +40,12 @@ use crate::server::tls::Tls;
 use crate::store::data_dir::{DataDir, DataDirError};
 use crate::store::follow::Follower;
 use crate::store::loader::{LoaderHandle, OpenError};
+use crate::telemetry::exporter::ExporterError;
 use crate::telemetry::metrics::Metrics;
 
 use callers::Doors;
 pub use embedded::Embedded;
+use exports::Exports;
 pub use lifecycle::Stop;
 pub use parts::begin_lines;
 use running::{Prepared, Running, Started};
@@ -68,6 +71,7 @@ pub struct Bound {
     authzen: authzen::Settings,
     tls: Option<Tls>,
     follower: Follower,
+    exports: Exports,
     shutdown: Shutdown,
     /// What is said of the requests that Envoy asks about, if it may ask.
     envoy: Option<ext_authz::Settings>,
@@ -119,6 +123,9 @@ pub enum StartError {
     /// Two metrics have one name: a defect of the build.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// Telemetry cannot be exported as asked.
+    #[error(transparent)]
+    Telemetry(#[from] ExporterError),
     /// An issuer's tokens could never be verified.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
@@ -181,6 +188,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     let addresses =
         Listen { data: data_address, http: http_address, ops: ops_address, control: control_address };
     // From here on threads run: nothing below may fail and leave one behind.
+    let exports = Exports::begin(&config.telemetry)?;
     let accounts = Accounts::default();
     let gates = parts::gates(&callers, tls.as_ref(), &follower, &accounts);
     let started = prepared.start(config, callers)?;
@@ -195,6 +203,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         &subjects,
         gates,
         Burden { pdp: Arc::clone(&pdp), memory },
+        Arc::clone(&exports.counts),
     );
     Ok(Bound {
         addresses,
@@ -212,6 +221,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         authzen,
         tls,
         follower,
+        exports,
         shutdown: config.shutdown,
         envoy,
         _data: data,

@@ -7,6 +7,7 @@ mod authzen;
 mod callers;
 #[cfg(test)]
 mod config_tests;
+mod destination;
 mod domain;
 mod ext_authz;
 mod fields;
@@ -21,6 +22,7 @@ mod sinks;
 #[cfg(test)]
 mod sinks_tests;
 mod sizes;
+mod telemetry;
 mod written;
 
 use std::net::SocketAddr;
@@ -44,6 +46,7 @@ pub use fields::{LogDisclose, LogFields};
 pub use limits::Limits;
 pub use load::{LoadLimits, RateLimit};
 pub use sizes::SizeLimits;
+pub use telemetry::{LogFormat, Telemetry};
 use written::Written;
 
 /// A validated configuration.
@@ -167,26 +170,6 @@ pub enum LogOverflow {
     Deny,
 }
 
-/// What the process says of itself, on standard error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Telemetry {
-    /// How.
-    pub format: LogFormat,
-    /// What: a level, or directives such as `info,mandate::store=debug`.
-    pub level: String,
-}
-
-/// How the process's own log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Pretty,
-    /// One JSON object a line.
-    Json,
-}
-
 /// How the service stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shutdown {
@@ -278,6 +261,14 @@ pub enum ConfigError {
         sink: String,
         /// The key.
         key: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// What is written of telemetry cannot be used.
+    #[error("`telemetry.{key}` {problem}")]
+    Telemetry {
+        /// The key.
+        key: String,
         /// What is wrong, and what would be right.
         problem: String,
     },

@@ -15,6 +15,7 @@ mod remembering;
 mod searching;
 mod settling;
 mod subject;
+mod traced;
 mod writing;
 
 use std::net::IpAddr;
@@ -41,6 +42,7 @@ use crate::identity::subjects::Subjects;
 use crate::store::entity_log::EntityLogHandle;
 use crate::store::{Published, Store};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Trace;
 
 pub use batch::{Batch, MAX_BATCH, Until};
 pub use check::SampledCheck;
@@ -104,6 +106,8 @@ pub struct Call {
     pub deadline: Instant,
     /// The address that it came from, if it came over a network.
     pub origin: Option<IpAddr>,
+    /// The trace it belongs to, if that is recorded.
+    pub trace: Option<Arc<Trace>>,
 }
 
 /// A decision, and what names it.
@@ -248,6 +252,7 @@ impl Pdp {
 struct Decided {
     answer: Answer,
     asked: Asked,
+    begun: Instant,
     latency: Duration,
 }
 
@@ -265,7 +270,7 @@ impl Pdp {
         published: &Arc<Published>,
         now: Now,
     ) -> Result<Decided, Refusal> {
-        let started = Instant::now();
+        let begun = Instant::now();
         // Rights are held to all that a question asserts, and come before what is wrong with it.
         let placed = asked.place(&published.world);
         let entitled = self.entitled(call, &asked, &asked.question, published, now);
@@ -283,7 +288,7 @@ impl Pdp {
                 }
                 let published = Arc::clone(published);
                 let answer = Answer { decision, id: name(), now, published, cache, left_out };
-                Ok(Decided { answer, asked, latency: started.elapsed() })
+                Ok(Decided { answer, asked, begun, latency: begun.elapsed() })
             }
         }
     }

@@ -19,6 +19,7 @@ pub mod identified;
 mod listing;
 pub mod log_query;
 mod log_reading;
+pub mod observing;
 pub mod ops;
 pub mod outcomes;
 pub mod pb;

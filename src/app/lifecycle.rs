@@ -16,16 +16,20 @@ use crate::config::Shutdown;
 use crate::listening::ConnectionLimits;
 use crate::server::administrators::Administrators;
 use crate::server::admission::Admission;
+use crate::server::call::Entrance;
 use crate::server::connections::Door;
 use crate::server::connections::account::Account;
 use crate::server::connections::places::Places;
 use crate::server::grpc::Health;
+use crate::server::observing::Observer;
 use crate::server::ops::Ops;
 use crate::server::tls::Acceptor;
 use crate::server::{self, control};
 
 /// Longest time for the listeners that administrators and probes use to end.
 const CLOSE: Duration = Duration::from_secs(1);
+/// Longest time for collectors to be given the last spans and numbers.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// How to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +49,14 @@ impl Bound {
     pub async fn run(self, mut stops: mpsc::Receiver<Stop>) -> Result<(), StartError> {
         let (stopping, stopped) = watch::channel(false);
         let (closing, closed) = watch::channel(false);
-        let admission = self.admission;
-        let (grpc, health) =
-            server::grpc::router(Arc::clone(&self.pdp), Arc::clone(&admission), self.envoy, stopped.clone())
-                .await?;
+        let mut exports = self.exports;
+        exports.push(&self.metrics, &self.report)?;
+        let observer = Arc::new(Observer::new(Arc::clone(&self.metrics), exports.tracer.clone()));
+        let entrance =
+            Entrance { pdp: Arc::clone(&self.pdp), admission: Arc::clone(&self.admission), observer };
+        let (grpc, health) = server::grpc::router(entrance.clone(), self.envoy, stopped.clone()).await?;
         let local = self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none();
-        let http = server::authzen::router(Arc::clone(&self.pdp), Arc::clone(&admission), self.authzen);
-        let http = if local { only_for_this_host(http) } else { http };
+        let http = authzen(server::authzen::router(entrance, self.authzen), local);
         let readiness = self.readiness;
         let ops = Ops { readiness: readiness.clone(), metrics: self.metrics, report: self.report.clone() };
         let administered_by_callers = matches!(self.administrators, Administrators::Callers(_));
@@ -59,7 +64,8 @@ impl Bound {
             self.running.loader.commands.clone(),
             self.report,
             self.administrators,
-            Arc::clone(&self.pdp),
+            pdp(),
+            observer,
         );
         let ops = server::ops::router(Arc::new(ops));
         let listeners = self.listeners;
@@ -67,7 +73,7 @@ impl Bound {
         let secured = |protocols: &[&[u8]]| self.tls.as_ref().map(|tls| tls.acceptor(protocols)).transpose();
         let control_tls = if administered_by_callers { secured(&[HTTP_2])? } else { None };
         let accounts = self.accounts;
-        let callers = Hall::for_callers(Arc::clone(&self.limits), admission);
+        let callers = Hall::for_callers(Arc::clone(&self.limits), self.admission);
         let deciding = both(
             callers.door(listeners.data, secured(&[HTTP_2])?, grpc, accounts.data),
             callers.door(listeners.http, secured(&[HTTP_2, HTTP_1])?, http, accounts.http),
@@ -96,6 +102,7 @@ impl Bound {
             () = drained => {}
         }
         let flushed = running.close().await;
+        exports.stop(self.shutdown.drain.min(FLUSH)).await;
         closing.send_replace(true);
         if !operating.is_terminated() {
             drop(timeout(CLOSE, &mut operating).await);
@@ -104,8 +111,12 @@ impl Bound {
     }
 }
 
-/// Lets nobody else in by a name that leads here: a page in a browser has no certificate that is trusted, and no token.
-fn only_for_this_host(router: Router) -> Router {
+/// AuthZEN, for this host alone where nobody is asked who calls: a page in a browser has no certificate that is trusted,
+/// and no token.
+fn authzen(router: Router, local: bool) -> Router {
+    if !local {
+        return router;
+    }
     router.layer(axum::middleware::from_fn(server::protocol::require_local_host))
 }
 

@@ -25,6 +25,7 @@ use crate::server::tls::Tls;
 use crate::store::entity_log::EntityLogConfig;
 use crate::store::follow::Follower;
 use crate::store::loader::{LoadEvent, LoadWhat, LoaderConfig, LoaderHandle, Source};
+use crate::telemetry::exports::ExportCounts;
 use crate::telemetry::lines::{self, Style};
 
 /// Begins to write the process's own log as the configuration says, and tells how.
@@ -185,6 +186,7 @@ pub(super) fn gates(
 }
 
 /// What the service says of itself.
+#[expect(clippy::too_many_arguments, reason = "each is a part of what there is to say")]
 pub(super) fn report(
     config: &Config,
     addresses: &Listen,
@@ -193,6 +195,7 @@ pub(super) fn report(
     subjects: &Arc<Subjects>,
     gates: Gates,
     burden: Burden,
+    exports: Arc<ExportCounts>,
 ) -> ServiceReport {
     let Listen { data, http, ops, control } = addresses;
     ServiceReport {
@@ -216,5 +219,6 @@ pub(super) fn report(
         insecure: config.insecure_unauthenticated_callers,
         gates,
         burden,
+        exports,
     }
 }

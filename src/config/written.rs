@@ -14,8 +14,8 @@ use super::ext_authz;
 use super::issuers::{self, WrittenIssuer};
 use super::limits;
 use super::log::DecisionLog;
-use super::{Config, ConfigError, Listen, LogFormat, Overrides};
-use super::{Reload, Shutdown, Telemetry};
+use super::telemetry;
+use super::{Config, ConfigError, Listen, Overrides, Reload, Shutdown};
 use crate::engine::compile::Options;
 use crate::engine::generation::{OnPolicyError, Strictness};
 use crate::store::directory::Folders;
@@ -44,8 +44,8 @@ pub(super) struct Written {
     cache: Cache,
     /// The decision log.
     log: DecisionLog,
-    /// The process's own log, on standard error.
-    telemetry: OwnLog,
+    /// What the process says of itself.
+    telemetry: telemetry::Written,
     /// How the service stops.
     shutdown: Stopping,
     /// Names of the agent domain, for a schema of your own.
@@ -187,19 +187,6 @@ struct Cache {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct OwnLog {
-    /// `pretty` for people, `json` for machines: one object a line.
-    ///
-    /// Default `"pretty"`.
-    format: LogFormat,
-    /// A level, or directives such as `info,mandate::store=debug`.
-    ///
-    /// Default `"info"`.
-    level: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
 struct Stopping {
     /// How long it serves on after SIGTERM, not ready: balancers need time to notice.
     ///
@@ -280,10 +267,7 @@ impl Written {
             verify_one_in: NonZeroU64::new(self.cache.verify_one_in.unwrap_or(1_000)),
             check_one_in: NonZeroU64::new(self.decisions.check_one_in.unwrap_or(10_000)),
             log: self.log.meaning(&data_directory)?,
-            telemetry: Telemetry {
-                format: self.telemetry.format,
-                level: self.telemetry.level.unwrap_or_else(|| "info".to_owned()),
-            },
+            telemetry: self.telemetry.meaning()?,
             shutdown: Shutdown {
                 grace: or(self.shutdown.grace, Duration::from_secs(5)),
                 drain: or(self.shutdown.drain, Duration::from_secs(20)),

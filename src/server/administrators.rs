@@ -123,6 +123,7 @@ impl Administrator {
                 request_id: String::new(),
                 deadline: Instant::now(),
                 origin: None,
+                trace: None,
             };
             status::refused(&self.pdp.refuse(&call, refused))
         })

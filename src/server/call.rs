@@ -19,11 +19,13 @@ use tonic::Status;
 use super::admission::{Admission, Arrival};
 use super::ext_authz;
 use super::identified::{Identified, nobody};
+use super::observing::Observer;
 use super::{protocol, status};
 use crate::audit::record::Surface;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::pdp::{Call, Pdp, Refused, Shed, now};
+use crate::telemetry::traces::Trace;
 
 /// Where `AuthorizationService` answers.
 const AUTHORIZATION: &str = "/mandate.v1.AuthorizationService/";
@@ -32,15 +34,17 @@ const SEARCH: &str = "/mandate.v1.SearchService/";
 /// Where outcomes are reported.
 const REPORT_OUTCOME: &str = "/mandate.v1.DecisionLogService/ReportOutcome";
 /// What is answered whoever asks and however many do: balancers and the kubelet show nothing of themselves.
-const OPEN: &str = "/grpc.health.v1.Health/";
+pub(super) const OPEN: &str = "/grpc.health.v1.Health/";
 
 /// What every call comes through.
-#[derive(Debug)]
-pub struct Door {
+#[derive(Debug, Clone)]
+pub struct Entrance {
     /// Who answers.
     pub pdp: Arc<Pdp>,
     /// Who is let in.
     pub admission: Arc<Admission>,
+    /// Who counts it.
+    pub observer: Arc<Observer>,
 }
 
 /// A call under way. Handed to the service as an extension of its request.
@@ -55,6 +59,8 @@ pub struct Underway {
     origin: Option<IpAddr>,
     /// Longest time that it, or a message of it, may take.
     longest: Duration,
+    /// The trace it belongs to, if that is recorded.
+    trace: Option<Arc<Trace>>,
     recorded: AtomicBool,
 }
 
@@ -65,7 +71,7 @@ impl Underway {
         let longest = || Instant::now() + self.longest;
         let deadline = self.deadline.unwrap_or_else(longest).into_std();
         let (caller, surface, origin) = (Arc::clone(&self.caller), self.surface, self.origin);
-        Call { caller, surface, request_id, deadline, origin }
+        Call { caller, surface, request_id, deadline, origin, trace: self.trace.clone() }
     }
 
     /// Who calls, as it is now.
@@ -90,7 +96,7 @@ impl Underway {
         self.longest
     }
 
-    fn of(request: &Request, arrival: &Arrival, admission: &Admission) -> Self {
+    fn of(request: &Request, arrival: &Arrival, admission: &Admission, trace: Option<Arc<Trace>>) -> Self {
         let asked = request.headers().get("grpc-timeout").and_then(parse);
         let method = request.uri().path().strip_prefix(AUTHORIZATION);
         let surface = match method {
@@ -115,6 +121,7 @@ impl Underway {
             surface,
             origin: arrival.origin(),
             longest: admission.max_deadline(),
+            trace,
             recorded: AtomicBool::new(silent),
         }
     }
@@ -125,12 +132,12 @@ impl Underway {
     }
 
     /// Turns the call away, once it is its turn to leave.
-    async fn turn_away(&self, door: &Door, shed: Shed) -> Response {
+    async fn turn_away(&self, entrance: &Entrance, shed: Shed) -> Response {
         let silent = self.recorded.swap(true, Ordering::Relaxed);
         let refused = Refused::from(shed);
         let refused =
-            if silent { refused } else { door.pdp.turn_away(&self.hand_over(String::new()), refused) };
-        door.admission.turn_to_leave(self.deadline.map(Instant::into_std)).await;
+            if silent { refused } else { entrance.pdp.turn_away(&self.hand_over(String::new()), refused) };
+        entrance.admission.turn_to_leave(self.deadline.map(Instant::into_std)).await;
         match self.surface {
             // What looks like a failure, Envoy may be told to let pass.
             Surface::ExtAuthz => ext_authz::turned_away(&refused),
@@ -148,29 +155,42 @@ impl Underway {
 
 /// Lets only gRPC in, when it has its turn and from callers that are known, bounds a call by its `grpc-timeout`, turns what tonic refuses on
 /// its own into what gRPC calls it, and a panic into INTERNAL.
-pub async fn attend(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
+pub async fn attend(State(entrance): State<Entrance>, mut request: Request, next: Next) -> Response {
     if let Some(refused) = protocol::refuse_other_than_grpc(&request) {
         return refused;
     }
     let arrival = Arrival::of(&mut request);
-    let call = Underway::of(&request, &arrival, &door.admission);
+    let observed = entrance.observer.call(request.uri().path(), request.headers());
+    let call = Underway::of(&request, &arrival, &entrance.admission, observed.trace());
+    observed.answered(admit(&entrance, arrival, call, request, next).await)
+}
+
+/// The answer to a call, once it has its turn.
+async fn admit(
+    entrance: &Entrance,
+    arrival: Arrival,
+    call: Underway,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Entrance { pdp, admission, .. } = entrance;
     if request.uri().path().starts_with(OPEN) {
         drop(arrival);
-        return answer(&door.pdp, call, request, next).await;
+        return answer(pdp, call, request, next).await;
     }
-    if let Err(shed) = door.admission.admit(arrival, call.deadline.map(Instant::into_std)) {
+    if let Err(shed) = admission.admit(arrival, call.deadline.map(Instant::into_std)) {
         // What was sent is not kept while it waits to leave.
         drop(request);
-        return call.turn_away(&door, shed).await;
+        return call.turn_away(entrance, shed).await;
     }
     let (head, body) = request.into_parts();
-    let identified = Identified::of(door.pdp.callers(), &head).await;
+    let identified = Identified::of(pdp.callers(), &head).await;
     let request = Request::from_parts(head, body);
     let answered = match identified {
-        Ok(identified) => answer(&door.pdp, call.by(identified), request, next).await,
-        Err(refused) => call.refuse(&door.pdp, refused),
+        Ok(identified) => answer(pdp, call.by(identified), request, next).await,
+        Err(refused) => call.refuse(pdp, refused),
     };
-    door.admission.answered();
+    admission.answered();
     answered
 }
 

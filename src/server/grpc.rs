@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_health::server::HealthReporter;
 
 use super::admission::Admission;
-use super::call::{self, Door, Underway};
+use super::call::{self, Entrance, Underway};
 use super::connections::Leaving;
 use super::outcomes::Outcomes;
 use super::pb::authorization_service_server::{AuthorizationService, AuthorizationServiceServer};
@@ -64,11 +64,11 @@ pub struct Grpc {
 /// # Errors
 /// The descriptors of the contract are not ones reflection can serve: a defect of the build.
 pub async fn router(
-    pdp: Arc<Pdp>,
-    admission: Arc<Admission>,
+    entrance: Entrance,
     envoy: Option<ext_authz::Settings>,
     stopping: watch::Receiver<bool>,
 ) -> Result<(Router, Health), tonic_reflection::server::Error> {
+    let Entrance { pdp, admission, .. } = entrance.clone();
     let (reporter, health) = tonic_health::server::health_reporter();
     let service = AuthorizationServiceServer::new(Grpc {
         pdp: Arc::clone(&pdp),
@@ -100,7 +100,7 @@ pub async fn router(
     if let Some(envoy) = envoy {
         routes.add_service(envoy);
     }
-    let attend = axum::middleware::from_fn_with_state(Arc::new(Door { pdp, admission }), call::attend);
+    let attend = axum::middleware::from_fn_with_state(entrance, call::attend);
     Ok((routes.routes().into_axum_router().layer(attend), Health(reporter)))
 }
 

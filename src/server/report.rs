@@ -18,8 +18,10 @@ use crate::store::follow::{FollowStatus, FollowStatuses};
 use crate::store::loader::{Heartbeat, LoaderStatus, Source};
 use crate::store::{Published, Store};
 use crate::telemetry::callers::ObservedCallers;
+use crate::telemetry::exports::ExportCounts;
 use crate::telemetry::memory::MemoryStatus;
 use crate::telemetry::metrics::{Observed, ObservedLoad};
+use crate::telemetry::records::ObservedRecords;
 
 use super::connections::account::Accounts;
 use super::tls::Tls;
@@ -49,6 +51,8 @@ pub struct ServiceReport {
     pub gates: Gates,
     /// How much there is to do.
     pub burden: Burden,
+    /// What became of what was exported.
+    pub exports: Arc<ExportCounts>,
 }
 
 /// How much there is to do.
@@ -116,6 +120,7 @@ impl Gates {
             handshakes: self.tls.as_ref().map(|tls| tls.handshakes().counts().to_vec()).unwrap_or_default(),
             authentications: gate.map(|gate| gate.counts().to_vec()).unwrap_or_default(),
             rights: gate.map(|gate| gate.rights.counts().to_vec()).unwrap_or_default(),
+            certificate_begins: self.tls.as_ref().map(|tls| tls.certificate.load().begins),
             certificate_expires: self.tls.as_ref().map(|tls| tls.certificate.load().expires),
             files: self
                 .followed
@@ -254,9 +259,13 @@ impl ServiceReport {
             revocation_problems: loader.revocations.problems.len(),
             reloads: vec![("published", loader.reloads.published), ("rejected", loader.reloads.rejected)],
             keep_failing: loader.keep_error.is_some(),
-            records_issued: counts.issued,
-            records: written.into_iter().chain(dropped).collect(),
-            records_queued: counts.queued,
+            records: ObservedRecords {
+                issued: counts.issued,
+                by_outcome: written.into_iter().chain(dropped).collect(),
+                queued: counts.queued,
+                lost_before: self.audit.lost_before(),
+                checkpoint_signed: self.audit.signed(),
+            },
             cache_entries: cache.entries,
             cache_bytes: cache.bytes,
             cache_evictions: self.store.evicted(),
@@ -266,6 +275,7 @@ impl ServiceReport {
             insecure: self.insecure,
             callers: self.gates.observed(),
             sinks: self.audit.accounts().statuses(),
+            exports: Arc::clone(&self.exports),
             witnesses: self.audit.witnesses().to_vec(),
         }
     }

@@ -30,6 +30,8 @@ pub const MAX_FILE_BYTES: usize = 256 * 1024;
 /// The certificate a server shows, and the key it proves to hold.
 pub struct ServerCertificate {
     key: Arc<CertifiedKey>,
+    /// When it begins, in seconds since 1970.
+    pub begins: i64,
     /// When it ends, in seconds since 1970.
     pub expires: i64,
 }
@@ -67,12 +69,13 @@ impl ServerCertificate {
         let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
         let chain = chain.map_err(CertificateFileError::Certificate)?;
         let leaf = chain.first().ok_or(CertificateFileError::Empty)?;
-        let expires = X509Certificate::from_der(leaf)
-            .map(|(_, leaf)| leaf.validity().not_after.timestamp())
+        let (_, parsed) = X509Certificate::from_der(leaf)
             .map_err(|_| CertificateFileError::Pair(CertificateError::BadEncoding.into()))?;
+        let validity = parsed.validity();
+        let (begins, expires) = (validity.not_before.timestamp(), validity.not_after.timestamp());
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_secret| CertificateFileError::Key)?;
         let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
-        Ok(Self { key: Arc::new(key.map_err(CertificateFileError::Pair)?), expires })
+        Ok(Self { key: Arc::new(key.map_err(CertificateFileError::Pair)?), begins, expires })
     }
 }
 

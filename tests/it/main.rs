@@ -59,6 +59,8 @@ mod log_sinks;
 mod evidence;
 // Probes and metrics.
 mod ops;
+// What OpenTelemetry collectors are told: spans and metrics.
+mod telemetry;
 // Administration: who is let in, and what it says.
 mod control;
 // What is written at run time: entities, revocations, suspensions; and what of it outlives kills.

@@ -1,6 +1,5 @@
 //! From a request to what is asked: who calls, on whose behalf, and a body of JSON that is not too large.
 
-use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use crate::pdp::{Asked, Call, Refused, Shed};
 use crate::server::admission::Arrival;
 use crate::server::identified::{Identified, nobody};
 use crate::server::wire;
+use crate::telemetry::traces::Trace;
 
 /// How many times as long as it may be a body is read all the same.
 const DISCARDED: usize = 8;
@@ -64,44 +64,43 @@ impl Arrived {
 pub(super) async fn attend<F>(
     door: Arc<Door>,
     mut request: Request,
+    trace: Option<Arc<Trace>>,
     answer: impl FnOnce(Arrived) -> F,
 ) -> Response
 where
     F: Future<Output = Result<Value, Refused>>,
 {
     let arrival = Arrival::of(&mut request);
-    let origin = arrival.origin();
-    let deadline = arrival.at() + MAX_READ + door.admission.span(None);
-    if let Err(shed) = door.admission.admit(arrival, Some(deadline)) {
-        return turn_away(&door, request, shed, origin, deadline).await;
+    let call = Call {
+        caller: nobody(),
+        surface: Surface::Authzen,
+        request_id: request_id::text(request.headers()),
+        deadline: arrival.at() + MAX_READ + door.admission.span(None),
+        origin: arrival.origin(),
+        trace,
+    };
+    if let Err(shed) = door.admission.admit(arrival, Some(call.deadline)) {
+        return turn_away(&door, request, &call, shed).await;
     }
-    let response = admitted(&door, request, answer, origin, deadline).await;
+    let response = admitted(&door, request, call, answer).await;
     door.admission.answered();
     response
 }
 
 /// Answers a request that there is no time for.
-async fn turn_away(
-    door: &Door,
-    request: Request,
-    shed: Shed,
-    origin: Option<IpAddr>,
-    deadline: Instant,
-) -> Response {
-    let request_id = request_id::text(request.headers());
-    let call = Call { caller: nobody(), surface: Surface::Authzen, request_id, deadline, origin };
-    let refused = door.pdp.turn_away(&call, shed.into());
+async fn turn_away(door: &Door, request: Request, call: &Call, shed: Shed) -> Response {
+    let refused = door.pdp.turn_away(call, shed.into());
     forget(request.into_body(), door.admission.sizes().message_bytes).await;
-    door.admission.turn_to_leave(Some(deadline)).await;
+    door.admission.turn_to_leave(Some(call.deadline)).await;
     problem::answer(&refused)
 }
 
+/// Answers a request that was let in.
 async fn admitted<F>(
     door: &Arc<Door>,
     request: Request,
+    call: Call,
     answer: impl FnOnce(Arrived) -> F,
-    origin: Option<IpAddr>,
-    deadline: Instant,
 ) -> Response
 where
     F: Future<Output = Result<Value, Refused>>,
@@ -109,13 +108,7 @@ where
     let (head, body) = request.into_parts();
     let identified =
         Identified::of(door.pdp.callers(), &head).await.map(|identified| Arc::clone(identified.caller()));
-    let call = Call {
-        caller: identified.as_ref().map_or_else(|_unknown| nobody(), Arc::clone),
-        surface: Surface::Authzen,
-        request_id: request_id::text(&head.headers),
-        deadline,
-        origin,
-    };
+    let call = Call { caller: identified.as_ref().map_or_else(|_unknown| nobody(), Arc::clone), ..call };
     let answered = async {
         if let Err(refused) = identified {
             let refused = door.pdp.refuse(&call, refused);
