@@ -19,6 +19,7 @@ use super::{Config, ConfigError, Listen, Overrides, Reload, Shutdown};
 use crate::engine::compile::Options;
 use crate::engine::generation::{OnPolicyError, Strictness};
 use crate::store::directory::Folders;
+use crate::store::provenance::Signers;
 
 /// The file and the environment.
 #[derive(Debug, Default, Deserialize)]
@@ -96,6 +97,11 @@ struct Sources {
     ///
     /// Default `true`.
     serve_last_known_good: Option<bool>,
+    /// Verifier keys (C2SP signed-note) of those of whom one must have signed the manifest over all folders. Empty: nobody
+    /// need sign.
+    ///
+    /// Default `[]`.
+    signers: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -220,6 +226,10 @@ pub(super) fn named(path: Option<PathBuf>) -> Option<PathBuf> {
     path.filter(|path| !path.as_os_str().is_empty())
 }
 
+fn signers(lines: &[String]) -> Result<Signers, ConfigError> {
+    Ok(Signers::read(lines.iter().map(|line| line.trim()))?)
+}
+
 impl Written {
     pub(super) fn meaning(self, flags: Overrides) -> Result<Config, ConfigError> {
         let folder = |flag: Option<PathBuf>, written: Option<PathBuf>, default: &str| {
@@ -245,6 +255,7 @@ impl Written {
             emergency,
             serve_last_known_good: self.sources.serve_last_known_good.unwrap_or(true)
                 && !flags.refuse_last_known_good,
+            signers: signers(&self.sources.signers)?,
             options: Options {
                 on_policy_error: self.decisions.on_policy_error,
                 domain,
