@@ -191,20 +191,12 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     let exports = Exports::begin(&config.telemetry)?;
     let accounts = Accounts::default();
     let gates = parts::gates(&callers, tls.as_ref(), &follower, &accounts);
-    let started = prepared.start(config, callers)?;
-    let Started { pdp, audit, mut running, metrics, subjects, warnings } = started;
+    let Started { pdp, audit, mut running, metrics, subjects, warnings } = prepared.start(config, callers)?;
     let admission = Admission::new(parts::admission(config), Arc::clone(&metrics));
     let memory = running.guard_memory(config, &pdp, &admission)?;
-    let report = parts::report(
-        config,
-        &addresses,
-        &running.loader,
-        &audit,
-        &subjects,
-        gates,
-        Burden { pdp: Arc::clone(&pdp), memory },
-        Arc::clone(&exports.counts),
-    );
+    let burden = Burden { pdp: Arc::clone(&pdp), memory };
+    let (known, counts) = ((&audit, &subjects), Arc::clone(&exports.counts));
+    let report = parts::report(config, &addresses, &running.loader, known, gates, burden, counts);
     Ok(Bound {
         addresses,
         pdp,

@@ -52,21 +52,16 @@ impl Bound {
         let mut exports = self.exports;
         exports.push(&self.metrics, &self.report)?;
         let observer = Arc::new(Observer::new(Arc::clone(&self.metrics), exports.tracer.clone()));
-        let entrance =
-            Entrance { pdp: Arc::clone(&self.pdp), admission: Arc::clone(&self.admission), observer };
+        let (pdp, admission) = (Arc::clone(&self.pdp), Arc::clone(&self.admission));
+        let entrance = Entrance { pdp, admission, observer: Arc::clone(&observer) };
         let (grpc, health) = server::grpc::router(entrance.clone(), self.envoy, stopped.clone()).await?;
         let local = self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none();
         let http = authzen(server::authzen::router(entrance, self.authzen), local);
         let readiness = self.readiness;
         let ops = Ops { readiness: readiness.clone(), metrics: self.metrics, report: self.report.clone() };
         let administered_by_callers = matches!(self.administrators, Administrators::Callers(_));
-        let control = control::router(
-            self.running.loader.commands.clone(),
-            self.report,
-            self.administrators,
-            pdp(),
-            observer,
-        );
+        let commands = self.running.loader.commands.clone();
+        let control = control::router(commands, self.report, self.administrators, self.pdp, observer);
         let ops = server::ops::router(Arc::new(ops));
         let listeners = self.listeners;
         let _following = self.follower;
