@@ -2,10 +2,13 @@
 
 mod callers;
 mod embedded;
+mod exports;
 #[cfg(test)]
 mod fault_tests;
 mod indexing;
 mod lifecycle;
+mod memory;
+mod operators;
 mod parts;
 mod running;
 mod workload;
@@ -26,21 +29,24 @@ use crate::identity::workload_api::NothingGiven;
 use crate::listening::{Address, ConnectionLimits};
 use crate::pdp::Pdp;
 use crate::server::administrators::Administrators;
+use crate::server::admission::Admission;
 use crate::server::authzen;
 use crate::server::connections::account::Accounts;
 use crate::server::connections::listener::Listener;
 use crate::server::control_token::Token;
 use crate::server::ext_authz;
 use crate::server::ops::Readiness;
-use crate::server::report::ServiceReport;
+use crate::server::report::{Burden, ServiceReport};
 use crate::server::tls::Tls;
 use crate::store::data_dir::{DataDir, DataDirError};
 use crate::store::follow::Follower;
 use crate::store::loader::{LoaderHandle, OpenError};
+use crate::telemetry::exporter::ExporterError;
 use crate::telemetry::metrics::Metrics;
 
 use callers::Doors;
 pub use embedded::Embedded;
+use exports::Exports;
 pub use lifecycle::Stop;
 pub use parts::begin_lines;
 use running::{Prepared, Running, Started};
@@ -59,6 +65,7 @@ pub struct Bound {
     accounts: Accounts,
     running: Running,
     metrics: Arc<Metrics>,
+    admission: Arc<Admission>,
     readiness: Readiness,
     report: ServiceReport,
     administrators: Administrators,
@@ -66,6 +73,7 @@ pub struct Bound {
     tls: Option<Tls>,
     ops_secured: bool,
     follower: Follower,
+    exports: Exports,
     shutdown: Shutdown,
     /// What is said of the requests that Envoy asks about, if it may ask.
     envoy: Option<ext_authz::Settings>,
@@ -120,6 +128,9 @@ pub enum StartError {
     /// Two metrics have one name: a defect of the build.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// Telemetry cannot be exported as asked.
+    #[error(transparent)]
+    Telemetry(#[from] ExporterError),
     /// An issuer's tokens could never be verified.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
@@ -160,7 +171,8 @@ pub async fn bind(config: &Config) -> Result<Bound, StartError> {
 /// [`StartError`]; nothing has been served.
 pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bound, StartError> {
     config.check_exposure()?;
-    let envoy = config.ext_authz.as_ref().map(|envoy| parts::envoy(envoy, &config.options.domain));
+    let envoy = config.ext_authz.as_ref();
+    let envoy = envoy.map(|envoy| parts::envoy(envoy, &config.options.domain, &config.limits.sizes));
     let data = DataDir::open(&config.data_directory)?;
     let Doors { callers, tls, follower, workload_api, warnings: of_callers, keepers: of_doors } =
         callers::open(config).await?;
@@ -173,16 +185,19 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     prepared.warnings.problems.extend(of_callers.problems);
     prepared.keepers.extend(of_doors);
     let authzen = parts::authzen(config);
-    prepared
-        .warnings
-        .problems
-        .extend(check_authzen(config, &prepared.published().world.generation.catalog).problems);
+    let of_authzen = check_authzen(config, &prepared.published().world.generation.catalog);
+    prepared.warnings.problems.extend(of_authzen.problems);
     let (listeners, addresses) = Listeners::bind(&config.listen, config.socket_mode).await?;
     // From here on threads run: nothing below may fail and leave one behind.
+    let exports = Exports::begin(&config.telemetry)?;
     let accounts = Accounts::default();
     let gates = parts::gates(&callers, tls.as_ref(), &follower, &accounts, workload_api);
-    let Started { pdp, audit, running, metrics, subjects, warnings } = prepared.start(config, callers)?;
-    let report = parts::report(config, &addresses, pdp.store(), &running.loader, &audit, &subjects, gates);
+    let Started { pdp, audit, mut running, metrics, subjects, warnings } = prepared.start(config, callers)?;
+    let admission = Admission::new(parts::admission(config), Arc::clone(&metrics));
+    let memory = running.guard_memory(config, &pdp, &admission)?;
+    let burden = Burden { pdp: Arc::clone(&pdp), memory };
+    let (known, counts) = ((&audit, &subjects), Arc::clone(&exports.counts));
+    let report = parts::report(config, &addresses, &running.loader, known, gates, burden, counts);
     Ok(Bound {
         addresses,
         pdp,
@@ -192,6 +207,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         accounts,
         running,
         metrics,
+        admission,
         readiness: Readiness::default(),
         report,
         administrators,
@@ -199,6 +215,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         tls,
         ops_secured: config.tls.as_ref().is_some_and(|tls| tls.ops),
         follower,
+        exports,
         shutdown: config.shutdown,
         envoy,
         _data: data,

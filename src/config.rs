@@ -7,11 +7,13 @@ mod authzen;
 mod callers;
 #[cfg(test)]
 mod config_tests;
+mod destination;
 mod domain;
 mod ext_authz;
 mod fields;
 mod issuers;
 mod limits;
+mod load;
 mod log;
 mod notary;
 #[cfg(test)]
@@ -19,6 +21,8 @@ mod reference_tests;
 mod sinks;
 #[cfg(test)]
 mod sinks_tests;
+mod sizes;
+mod telemetry;
 mod tls;
 mod written;
 
@@ -43,6 +47,9 @@ pub use callers::{CallersConfig, SpiffeTrust};
 pub use ext_authz::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
 pub use fields::{LogDisclose, LogFields};
 pub use limits::Limits;
+pub use load::{LoadLimits, RateLimit};
+pub use sizes::SizeLimits;
+pub use telemetry::{LogFormat, Telemetry};
 pub use tls::{CertificateSource, TlsConfig, TlsFiles};
 use written::Written;
 
@@ -67,7 +74,7 @@ pub struct Config {
     pub listen: Listen,
     /// The mode of Unix sockets that are listened on: whoever may write one may connect.
     pub socket_mode: u32,
-    /// What connections may hold, and for how long.
+    /// What may be used by whoever asks.
     pub limits: Limits,
     /// How connections to the listeners are secured; none: not at all.
     pub tls: Option<TlsConfig>,
@@ -156,26 +163,6 @@ pub enum LogOverflow {
     Block,
     /// The record is dropped and counted, and the answer is a denial.
     Deny,
-}
-
-/// What the process says of itself, on standard error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Telemetry {
-    /// How.
-    pub format: LogFormat,
-    /// What: a level, or directives such as `info,mandate::store=debug`.
-    pub level: String,
-}
-
-/// How the process's own log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Pretty,
-    /// One JSON object a line.
-    Json,
 }
 
 /// How the service stops.
@@ -275,6 +262,14 @@ pub enum ConfigError {
     /// What is written of the server's certificate names none, or two.
     #[error("`[tls]` {0}")]
     Tls(String),
+    /// What is written of telemetry cannot be used.
+    #[error("`telemetry.{key}` {problem}")]
+    Telemetry {
+        /// The key.
+        key: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
     /// What is written of callers contradicts itself, or cannot work.
     #[error("{0}")]
     Callers(String),

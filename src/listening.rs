@@ -1,7 +1,7 @@
 //! What listeners are told: where they listen, what their connections may hold, and for how long.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -50,6 +50,18 @@ pub struct Http2Limits {
     pub ping: Duration,
     /// How long its answer may take.
     pub ping_timeout: Duration,
+}
+
+/// What counts as one peer: an address of IPv4, and of IPv6 the network that one host has to itself (RFC 4291 §2.5.4).
+#[must_use]
+pub fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+    }
 }
 
 /// Where a listener listens, or a client finds it: `127.0.0.1:4466`, or `unix:/run/mandate/data.sock`.

@@ -14,9 +14,9 @@ use super::ext_authz;
 use super::issuers::{self, WrittenIssuer};
 use super::limits;
 use super::log::DecisionLog;
+use super::telemetry;
 use super::tls;
-use super::{Config, ConfigError, Listen, LogFormat, Overrides};
-use super::{Reload, Shutdown, Telemetry};
+use super::{Config, ConfigError, Listen, Overrides, Reload, Shutdown};
 use crate::engine::compile::Options;
 use crate::engine::generation::{OnPolicyError, Strictness};
 use crate::listening::Address;
@@ -47,8 +47,8 @@ pub(super) struct Written {
     cache: Cache,
     /// The decision log.
     log: DecisionLog,
-    /// The process's own log, on standard error.
-    telemetry: OwnLog,
+    /// What the process says of itself.
+    telemetry: telemetry::Written,
     /// How the service stops.
     shutdown: Stopping,
     /// Names of the agent domain, for a schema of your own.
@@ -199,19 +199,6 @@ struct Cache {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct OwnLog {
-    /// `pretty` for people, `json` for machines: one object a line.
-    ///
-    /// Default `"pretty"`.
-    format: LogFormat,
-    /// A level, or directives such as `info,mandate::store=debug`.
-    ///
-    /// Default `"info"`.
-    level: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
 struct Stopping {
     /// How long it serves on after SIGTERM, not ready: balancers need time to notice.
     ///
@@ -275,6 +262,7 @@ impl Written {
         let emergency = folder(flags.emergency, self.sources.emergency, "emergency");
         let data_directory = folder(flags.data_directory, self.data.directory, "data");
         let domain = self.domain.meaning();
+        let limits = self.limits.meaning()?;
         let config = Config {
             authzen: self.authzen.meaning(&domain.namespace)?,
             folders: Folders {
@@ -293,6 +281,7 @@ impl Written {
                 domain,
                 // Nothing anybody writes makes a service ask less.
                 strictness: Strictness::Full,
+                limits: limits.sizes.request,
             },
             listen: Listen {
                 data: flags.data.or(self.listen.data).unwrap_or_else(|| loopback(4466)),
@@ -300,7 +289,7 @@ impl Written {
                 ops: flags.ops.or(self.listen.ops).unwrap_or_else(|| loopback(4468)),
                 control: flags.control.or(self.listen.control).unwrap_or_else(|| loopback(4469)),
             },
-            limits: self.limits.meaning()?,
+            limits,
             socket_mode: self.listen.socket_mode.map_or(0o660, |Mode(mode)| mode),
             tls,
             callers,
@@ -310,10 +299,7 @@ impl Written {
             verify_one_in: NonZeroU64::new(self.cache.verify_one_in.unwrap_or(1_000)),
             check_one_in: NonZeroU64::new(self.decisions.check_one_in.unwrap_or(10_000)),
             log: self.log.meaning(&data_directory)?,
-            telemetry: Telemetry {
-                format: self.telemetry.format,
-                level: self.telemetry.level.unwrap_or_else(|| "info".to_owned()),
-            },
+            telemetry: self.telemetry.meaning()?,
             shutdown: Shutdown {
                 grace: or(self.shutdown.grace, Duration::from_secs(5)),
                 drain: or(self.shutdown.drain, Duration::from_secs(20)),

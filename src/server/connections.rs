@@ -33,6 +33,7 @@ use self::account::{Account, Limit};
 use self::listener::{Listener, Stream};
 use self::places::{FreePlace, Place, Places};
 use self::talk::{Talk, Watched};
+use super::admission::{Admission, Arriving};
 use super::tls::Acceptor;
 use crate::identity::peer::Peer;
 use crate::listening::ConnectionLimits;
@@ -59,6 +60,8 @@ pub struct Door {
     pub ages: bool,
     /// Where they are counted.
     pub account: Arc<Account>,
+    /// Where their requests wait to be let in; none where nobody is turned away.
+    pub admission: Option<Arc<Admission>>,
 }
 
 /// Whether the connection that a request came over makes way for another: what goes on and on should end then.
@@ -72,7 +75,7 @@ impl Door {
     /// # Errors
     /// The listener is broken. That the system gives no more connections for now is none.
     pub async fn serve(self, stopping: watch::Receiver<bool>) -> io::Result<()> {
-        let Self { listener, places, tls, router, limits, ages, account } = self;
+        let Self { listener, places, tls, router, limits, ages, account, admission } = self;
         let mut connections = JoinSet::new();
         let mut stop = stopping.clone();
         let mut told = None;
@@ -87,7 +90,9 @@ impl Door {
                         continue;
                     };
                     let (limits, account, stopping) = (Arc::clone(&limits), Arc::clone(&account), stopping.clone());
-                    let connection = Connection { router: router.clone(), limits, ages, account, stopping };
+                    let (router, admission) = (router.clone(), admission.clone());
+                    let origin = peer;
+                    let connection = Connection { router, limits, ages, account, admission, origin, stopping };
                     connections.spawn(connection.begin(stream, tls.clone(), place));
                 }
                 Some(_ended) = connections.join_next() => {}
@@ -137,6 +142,9 @@ struct Connection {
     limits: Arc<ConnectionLimits>,
     ages: bool,
     account: Arc<Account>,
+    admission: Option<Arc<Admission>>,
+    /// The address that it came from.
+    origin: Option<IpAddr>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -179,6 +187,7 @@ impl Connection {
         let talk = Arc::new(Talk::default());
         let (leave, leaving) = watch::channel(false);
         let service = service(self.router.clone(), &talk, peer, Leaving(leaving));
+        let service = Arriving::new(service, self.origin, self.admission.clone());
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&talk), self.limits.header));
         let builder = builder(&self.limits);
         let serving = builder.serve_connection(stream, service);

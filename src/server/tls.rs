@@ -30,6 +30,8 @@ pub const MAX_FILE_BYTES: usize = 256 * 1024;
 /// The certificate a server shows, and the key it proves to hold.
 pub struct ServerCertificate {
     key: Arc<CertifiedKey>,
+    /// When it begins, in seconds since 1970.
+    pub begins: i64,
     /// When it ends, in seconds since 1970.
     pub expires: i64,
     /// Whether it is shown beyond its end, for clients to judge: who probes does not look at it, and must not be turned away.
@@ -111,7 +113,8 @@ impl ServerCertificate {
         }
         let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
         let key = Arc::new(key.map_err(CertificateFileError::Pair)?);
-        Ok(Self { key, expires: validity.not_after.timestamp(), outlives })
+        let (begins, expires) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+        Ok(Self { key, begins, expires, outlives })
     }
 
     /// Whether it may be shown now.

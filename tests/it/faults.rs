@@ -28,6 +28,10 @@ mod slow_disk;
 mod full_disk;
 // F6: where the log is delivered to is down, hangs, refuses or crawls.
 mod sink_down;
+// F7: ten times as many requests as can be answered.
+mod burst;
+// F11, F20: more to remember than there is room for, and less memory than that takes.
+mod memory;
 // F15: one replica after another is restarted.
 mod rolling;
 // From the previous version to this one, and back.

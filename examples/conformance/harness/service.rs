@@ -90,7 +90,8 @@ impl Service {
     pub(crate) async fn ask(&self, request: &AuthzRequest) -> Result<Answer, String> {
         let deadline = Instant::now() + PATIENCE;
         let caller = Arc::new(Caller::anonymous("conformance"));
-        let call = Call { caller, surface: Surface::Grpc, request_id: String::new(), deadline };
+        let (surface, request_id) = (Surface::Grpc, String::new());
+        let call = Call { caller, surface, request_id, deadline, trace: None };
         let asked = Ok(Asked::from(request.clone()));
         self.pdp.authorize(&call, asked).await.map_err(|refused| format!("{refused:?}"))
     }

@@ -27,13 +27,44 @@ pub enum Listener {
     Unix(UnixDoor),
 }
 
-/// A Unix socket that is listened on. Its file goes with it, unless somebody else has put another there.
+/// A Unix socket that is listened on.
 #[derive(Debug)]
 pub struct UnixDoor {
     listener: UnixListener,
+    file: SocketFile,
+}
+
+/// The file of a Unix socket. It goes with the socket, unless somebody else has put another there.
+#[derive(Debug)]
+struct SocketFile {
     path: PathBuf,
     /// What tells the file from any other: device and inode.
-    file: (u64, u64),
+    identity: (u64, u64),
+}
+
+/// A listener on its way from the runtime that it was made in to another.
+#[derive(Debug)]
+pub struct Detached(Sockets);
+
+#[derive(Debug)]
+enum Sockets {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener, SocketFile),
+}
+
+impl Detached {
+    /// The listener, in the runtime that this is called in.
+    ///
+    /// # Errors
+    /// The runtime does not take it.
+    pub fn attach(self) -> io::Result<Listener> {
+        Ok(match self.0 {
+            Sockets::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
+            Sockets::Unix(listener, file) => {
+                Listener::Unix(UnixDoor { listener: UnixListener::from_std(listener)?, file })
+            }
+        })
+    }
 }
 
 impl Listener {
@@ -54,6 +85,17 @@ impl Listener {
                 Ok((Self::Unix(door), address.clone()))
             }
         }
+    }
+
+    /// The listener, for another runtime.
+    ///
+    /// # Errors
+    /// The runtime does not give it back.
+    pub fn detach(self) -> io::Result<Detached> {
+        Ok(Detached(match self {
+            Self::Tcp(listener) => Sockets::Tcp(listener.into_std()?),
+            Self::Unix(UnixDoor { listener, file }) => Sockets::Unix(listener.into_std()?, file),
+        }))
     }
 
     /// The next connection, and the address of its other end; none over a Unix socket.
@@ -86,7 +128,8 @@ impl UnixDoor {
         fs::set_permissions(path, Permissions::from_mode(mode))?;
         let listener = socket.listen(BACKLOG)?;
         let made = fs::symlink_metadata(path)?;
-        Ok(Self { listener, path: path.to_owned(), file: (made.dev(), made.ino()) })
+        let file = SocketFile { path: path.to_owned(), identity: (made.dev(), made.ino()) };
+        Ok(Self { listener, file })
     }
 }
 
@@ -107,10 +150,10 @@ async fn make_way(path: &Path) -> io::Result<()> {
     }
 }
 
-impl Drop for UnixDoor {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         let found = fs::symlink_metadata(&self.path);
-        if found.is_ok_and(|found| (found.dev(), found.ino()) == self.file) {
+        if found.is_ok_and(|found| (found.dev(), found.ino()) == self.identity) {
             // One that stays is replaced by the next start.
             drop(fs::remove_file(&self.path));
         }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use mandate::app::{self, StartError, Stop};
 use mandate::config::{Config, Listen};
@@ -108,6 +109,22 @@ impl TestServer {
     /// The client the server's own tests share.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Keeps every thread that decides busy for so long.
+    pub(crate) fn keep_busy(&self, lasting: Duration) {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        let (busy, are_busy) = std::sync::mpsc::channel();
+        for _ in 0..threads {
+            let busy = busy.clone();
+            self.runtime.spawn(async move {
+                drop(busy.send(()));
+                std::thread::sleep(lasting);
+            });
+        }
+        for _ in 0..threads {
+            are_busy.recv().expect("a thread");
+        }
     }
 
     /// What it counts now.
