@@ -11,7 +11,8 @@ use tokio::time::timeout;
 
 use super::{Bound, StartError};
 use crate::config::Shutdown;
-use crate::listening::ConnectionLimits;
+use crate::listening::{Address, ConnectionLimits};
+use crate::pdp::Pdp;
 use crate::server::administrators::Administrators;
 use crate::server::connections::Door;
 use crate::server::connections::account::{Account, Accounts};
@@ -46,11 +47,7 @@ impl Bound {
         let envoy = self.envoy;
         let (grpc, health) = server::grpc::router(Arc::clone(&self.pdp), envoy, stopped.clone()).await?;
         let mut http = server::authzen::router(Arc::clone(&self.pdp), self.authzen);
-        // A page in a browser has no certificate that is trusted, and no token.
-        if self.addresses.http.is_tcp()
-            && self.addresses.http.is_local()
-            && self.pdp.callers().gate().is_none()
-        {
+        if is_open_to_browsers(&self.addresses.http, &self.pdp) {
             http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
         }
         let readiness = self.readiness;
@@ -105,6 +102,12 @@ impl Bound {
         }
         outcome.and(flushed)
     }
+}
+
+/// Whether a page in a browser of this host could ask: one has no certificate that is trusted, no token, and opens no Unix
+/// socket.
+fn is_open_to_browsers(http: &Address, pdp: &Pdp) -> bool {
+    http.is_tcp() && http.is_local() && pdp.callers().gate().is_none()
 }
 
 type Served = io::Result<((), ())>;
