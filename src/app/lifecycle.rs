@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use super::operators::operate;
 use super::{Bound, StartError};
 use crate::config::Shutdown;
-use crate::listening::ConnectionLimits;
+use crate::listening::{Address, ConnectionLimits};
+use crate::pdp::Pdp;
 use crate::server::administrators::Administrators;
 use crate::server::admission::Admission;
 use crate::server::call::Entrance;
@@ -55,9 +56,10 @@ impl Bound {
         let (pdp, admission) = (Arc::clone(&self.pdp), Arc::clone(&self.admission));
         let entrance = Entrance { pdp, admission, observer: Arc::clone(&observer) };
         let (grpc, health) = server::grpc::router(entrance.clone(), self.envoy, stopped.clone()).await?;
-        let http_address = &self.addresses.http;
-        let local = http_address.is_tcp() && http_address.is_local() && self.pdp.callers().gate().is_none();
-        let mut http = authzen(server::authzen::router(entrance, self.authzen), local);
+        let mut http = server::authzen::router(entrance, self.authzen);
+        if is_open_to_browsers(&self.addresses.http, &self.pdp) {
+            http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
+        }
         let readiness = self.readiness;
         let elsewhere = server::protocol::send_elsewhere;
         http = http.layer(axum::middleware::from_fn_with_state(readiness.clone(), elsewhere));
@@ -110,13 +112,10 @@ impl Bound {
     }
 }
 
-/// AuthZEN, for this host alone where nobody is asked who calls: a page in a browser has no certificate that is trusted,
-/// and no token.
-fn authzen(router: Router, local: bool) -> Router {
-    if !local {
-        return router;
-    }
-    router.layer(axum::middleware::from_fn(server::protocol::require_local_host))
+/// Whether a page in a browser of this host could ask: one has no certificate that is trusted, no token, and opens no Unix
+/// socket.
+fn is_open_to_browsers(http: &Address, pdp: &Pdp) -> bool {
+    http.is_tcp() && http.is_local() && pdp.callers().gate().is_none()
 }
 
 type Served = io::Result<((), ())>;
