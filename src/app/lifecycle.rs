@@ -9,6 +9,7 @@ use futures_util::future::{FusedFuture, FutureExt as _, try_join};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::exports::Exports;
 use super::operators::operate;
 use super::{Bound, StartError};
 use crate::config::Shutdown;
@@ -24,8 +25,10 @@ use crate::server::connections::places::Places;
 use crate::server::grpc::Health;
 use crate::server::observing::Observer;
 use crate::server::ops::Ops;
+use crate::server::report::ServiceReport;
 use crate::server::tls::Acceptor;
 use crate::server::{self, control};
+use crate::telemetry::metrics::Metrics;
 
 /// Longest time for the listeners that administrators and probes use to end.
 const CLOSE: Duration = Duration::from_secs(1);
@@ -50,9 +53,7 @@ impl Bound {
     pub async fn run(self, mut stops: mpsc::Receiver<Stop>) -> Result<(), StartError> {
         let (stopping, stopped) = watch::channel(false);
         let (closing, closed) = watch::channel(false);
-        let mut exports = self.exports;
-        exports.push(&self.metrics, &self.report)?;
-        let observer = Arc::new(Observer::new(Arc::clone(&self.metrics), exports.tracer.clone()));
+        let (exports, observer) = observe(self.exports, &self.metrics, &self.report)?;
         let (pdp, admission) = (Arc::clone(&self.pdp), Arc::clone(&self.admission));
         let entrance = Entrance { pdp, admission, observer: Arc::clone(&observer) };
         let (grpc, health) = server::grpc::router(entrance.clone(), self.envoy, stopped.clone()).await?;
@@ -116,6 +117,17 @@ impl Bound {
 /// socket.
 fn is_open_to_browsers(http: &Address, pdp: &Pdp) -> bool {
     http.is_tcp() && http.is_local() && pdp.callers().gate().is_none()
+}
+
+/// Begins to push metrics, if they are to be; and what counts and traces calls.
+fn observe(
+    mut exports: Exports,
+    metrics: &Arc<Metrics>,
+    report: &ServiceReport,
+) -> Result<(Exports, Arc<Observer>), StartError> {
+    exports.push(metrics, report)?;
+    let observer = Observer::new(Arc::clone(metrics), exports.tracer.clone());
+    Ok((exports, Arc::new(observer)))
 }
 
 type Served = io::Result<((), ())>;

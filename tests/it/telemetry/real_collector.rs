@@ -48,7 +48,7 @@ fn a_real_collector_takes_spans_and_passes_them_on() {
     let (grpc, http, folder) = (free(), free(), tempfile::tempdir().unwrap());
     let child = Command::new(program)
         .current_dir(folder.path())
-        .args(["start", "--exporter", "otlp"])
+        .args(["start", "--exporter", "otlp", "--otlp-exporter-traces-compression", "none"])
         .args(["--otlp-grpc-endpoint", &grpc.to_string(), "--otlp-http-endpoint", &http.to_string()])
         .args(["--otlp-exporter-endpoint", &format!("http://{}", end.address)])
         .stdout(Stdio::null())
