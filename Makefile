@@ -11,8 +11,6 @@ DENY := $(TOOLS)/bin/cargo-deny
 DENY_VERSION := 0.20.2
 FUZZ := $(TOOLS)/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
-CYCLONEDX := $(TOOLS)/bin/cargo-cyclonedx
-CYCLONEDX_VERSION := 0.5.9
 CONFORMANCE := $(or $(MANDATE_CONFORMANCE_DIR),../shared/conformance)
 CONFORM := cargo run --release --locked --example conformance --
 PREVIOUS ?= baec290
@@ -139,7 +137,7 @@ faults: $(NATS) ## Bad days, in a release build: what each fault was asked to le
 
 previous: target/previous/mandate ## The version before this one, which upgrades are tested from; PREVIOUS names its commit.
 
-# The dependencies are those of this version, so they are not built again. What cargo leaves in target/release is made anew afterwards.
+# Dependencies that both versions take alike are built once. What cargo leaves in target/release is made anew afterwards.
 target/previous/mandate:
 	rm -rf target/previous && mkdir -p target/previous
 	git worktree prune && git worktree add --detach target/previous/source $(PREVIOUS)
@@ -168,8 +166,8 @@ chart-files: $(KUBERNETES) ## Copy into the chart what it has of the repository,
 image: ## The container image, into target/image; needs buildah.
 	scripts/image.sh
 
-sbom: $(CYCLONEDX) $(TOOLS)/sbom/.installed ## What the release binary is made of, into target/sbom: CycloneDX, checked.
-	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" scripts/sbom.sh
+sbom: $(TOOLS)/sbom/.installed ## What the release binary is made of, into target/sbom: CycloneDX, held to its schema.
+	$(TOOLS)/sbom/bin/python scripts/sbom.py target/sbom/mandate.cdx.json
 
 $(OIDC): tests/oidc/package.json tests/oidc/package-lock.json
 	mkdir -p $(TOOLS)/oidc
@@ -219,10 +217,6 @@ $(DENY):
 
 $(FUZZ):
 	cargo install cargo-fuzz --locked --version $(FUZZ_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/build
-	rm -rf $(TOOLS)/build
-
-$(CYCLONEDX):
-	cargo install cargo-cyclonedx --locked --version $(CYCLONEDX_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/build
 	rm -rf $(TOOLS)/build
 
 $(TOOLS)/sbom/.installed: requirements-sbom.txt

@@ -250,6 +250,14 @@ impl AuditLog {
         self.queue.as_ref().map_or_else(Room::off, Queue::room)
     }
 
+    /// Counts a record that is left out because it would be one of many that say the same.
+    pub fn leave_out(&self) {
+        if let Some(queue) = &self.queue {
+            queue.tally().issued();
+            queue.tally().dropped(DropReason::Overload, 1);
+        }
+    }
+
     /// The decision that this caller reports an outcome of, if it asked for it and it was written of late.
     pub fn report(&self, decision: Uuid, caller: &str) -> ReportedBy {
         self.queue.as_ref().map_or(ReportedBy::Unknown, |queue| queue.recent().report(decision, caller))

@@ -13,6 +13,7 @@ mod ext_authz;
 mod fields;
 mod issuers;
 mod limits;
+mod load;
 mod log;
 mod notary;
 #[cfg(test)]
@@ -20,10 +21,11 @@ mod reference_tests;
 mod sinks;
 #[cfg(test)]
 mod sinks_tests;
+mod sizes;
 mod telemetry;
+mod tls;
 mod written;
 
-use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,14 +38,19 @@ use crate::audit::spool::retention;
 use crate::audit::tree::notary::NotaryConfig;
 use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
+use crate::listening::Address;
+pub use crate::listening::Listen;
 use crate::store::directory::Folders;
 use crate::store::provenance::{NoSigner, Signers};
 pub use authzen::AuthzenConfig;
-pub use callers::{CallersConfig, SpiffeTrust, TlsFiles};
+pub use callers::{CallersConfig, SpiffeTrust};
 pub use ext_authz::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
 pub use fields::{LogDisclose, LogFields};
 pub use limits::Limits;
+pub use load::{LoadLimits, RateLimit};
+pub use sizes::SizeLimits;
 pub use telemetry::{LogFormat, Telemetry};
+pub use tls::{CertificateSource, TlsConfig, TlsFiles};
 use written::Written;
 
 /// A validated configuration.
@@ -65,10 +72,12 @@ pub struct Config {
     pub data_directory: PathBuf,
     /// Where to listen.
     pub listen: Listen,
-    /// What connections may hold, and for how long.
+    /// The mode of Unix sockets that are listened on: whoever may write one may connect.
+    pub socket_mode: u32,
+    /// What may be used by whoever asks.
     pub limits: Limits,
     /// How connections to the listeners are secured; none: not at all.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<TlsConfig>,
     /// Who may ask.
     pub callers: CallersConfig,
     /// When changed files are loaded.
@@ -95,19 +104,6 @@ pub struct Config {
     pub insecure_unauthenticated_callers: bool,
     /// What is said of the requests that Envoy asks about; none: Envoy is not served.
     pub ext_authz: Option<ExtAuthzConfig>,
-}
-
-/// Addresses to listen on; port 0 takes a free one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listen {
-    /// gRPC.
-    pub data: SocketAddr,
-    /// AuthZEN.
-    pub http: SocketAddr,
-    /// Probes and metrics. Says nothing secret, so any address will do.
-    pub ops: SocketAddr,
-    /// Administration. Loopback only, unless administrators authenticate as callers do (C2).
-    pub control: SocketAddr,
 }
 
 /// When changed files are loaded.
@@ -194,13 +190,13 @@ pub struct Overrides {
     /// Folder of what the process writes.
     pub data_directory: Option<PathBuf>,
     /// gRPC address.
-    pub data: Option<SocketAddr>,
+    pub data: Option<Address>,
     /// HTTP address.
-    pub http: Option<SocketAddr>,
+    pub http: Option<Address>,
     /// Address of probes and metrics.
-    pub ops: Option<SocketAddr>,
+    pub ops: Option<Address>,
     /// Address of administration.
-    pub control: Option<SocketAddr>,
+    pub control: Option<Address>,
     /// See [`Config::serve_last_known_good`].
     pub refuse_last_known_good: bool,
     /// See [`Config::insecure_unauthenticated_callers`].
@@ -225,14 +221,14 @@ pub enum ConfigError {
         /// The listener's name in the configuration.
         listener: &'static str,
         /// Its address.
-        address: SocketAddr,
+        address: Address,
     },
     /// The control listener's token would cross a network in the clear.
     #[error(
         "`listen.control` would listen on {0}, which other hosts can reach: it must be on loopback, unless \
          administrators authenticate as callers do (`control.callers`)"
     )]
-    ControlExposed(SocketAddr),
+    ControlExposed(Address),
     /// An issuer cannot be used as it is written.
     #[error("`{list}[{place}].{key}` {problem}")]
     Issuer {
@@ -263,6 +259,9 @@ pub enum ConfigError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// What is written of the server's certificate names none, or two.
+    #[error("`[tls]` {0}")]
+    Tls(String),
     /// What is written of telemetry cannot be used.
     #[error("`telemetry.{key}` {problem}")]
     Telemetry {
@@ -343,14 +342,15 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming the listener.
     pub fn check_exposure(&self) -> Result<(), ConfigError> {
-        if !self.listen.control.ip().is_loopback() && !self.callers.control {
-            return Err(ConfigError::ControlExposed(self.listen.control));
+        let Listen { data, http, control, .. } = &self.listen;
+        if !control.is_local() && !self.callers.control {
+            return Err(ConfigError::ControlExposed(control.clone()));
         }
-        let listeners = [("listen.data", self.listen.data), ("listen.http", self.listen.http)];
-        let exposed = listeners.into_iter().find(|(_, address)| !address.ip().is_loopback());
+        let listeners = [("listen.data", data), ("listen.http", http)];
+        let exposed = listeners.into_iter().find(|(_, address)| !address.is_local());
         match exposed {
             Some((listener, address)) if !self.may_be_reached() => {
-                Err(ConfigError::Exposed { listener, address })
+                Err(ConfigError::Exposed { listener, address: address.clone() })
             }
             _ => Ok(()),
         }

@@ -5,6 +5,7 @@ pub mod connections;
 pub mod exporter;
 pub mod exports;
 pub mod lines;
+pub mod memory;
 pub mod metrics;
 pub mod push;
 pub mod records;

@@ -78,6 +78,8 @@ impl Pdp {
         call: &Call,
         asked: Result<SearchAsked, InvalidRequest>,
     ) -> Result<SearchAnswer, Refused> {
+        self.hold_to_rate(call, 1)?;
+        let _place = self.place(call).await?;
         let mut room = self.room(1, call).await?;
         let outcome = match self.with_searched(call, asked).await {
             Ok(asked) => self.searched(call, asked).await,

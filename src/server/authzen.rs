@@ -22,6 +22,8 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::engine::asserted::Undeclared;
 use crate::pdp::{Pdp, Refused};
+use crate::server::admission::Admission;
+use crate::server::call::Entrance;
 use crate::server::observing::Observer;
 use arrival::Arrived;
 pub use names::Names;
@@ -54,12 +56,14 @@ pub struct Settings {
 #[derive(Debug)]
 struct Door {
     pdp: Arc<Pdp>,
+    admission: Arc<Admission>,
     observer: Arc<Observer>,
     settings: Settings,
 }
 
 /// Everything the HTTP listener serves.
-pub fn router(pdp: Arc<Pdp>, settings: Settings, observer: Arc<Observer>) -> Router {
+pub fn router(entrance: Entrance, settings: Settings) -> Router {
+    let Entrance { pdp, admission, observer } = entrance;
     let metadata = metadata::path(settings.url.as_deref());
     Router::new()
         .route(EVALUATION, answering(EVALUATION, evaluation::answer))
@@ -72,7 +76,7 @@ pub fn router(pdp: Arc<Pdp>, settings: Settings, observer: Arc<Observer>) -> Rou
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn(request_id::echo))
-        .with_state(Arc::new(Door { pdp, observer, settings }))
+        .with_state(Arc::new(Door { pdp, admission, observer, settings }))
 }
 
 /// POST, from callers that are known, of JSON.

@@ -1,9 +1,9 @@
 //! Numbers about who asks: handshakes, authentication, rights, and the files that say who may.
 
-use prometheus::{Gauge, IntCounterVec, IntGaugeVec};
+use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::connections::{ConnectionMetrics, ObservedConnections};
-use super::registered::{Registry, counters, gauges, raise};
+use super::registered::{Registry, counters, gauge, gauges, raise};
 
 /// What was counted elsewhere, at one moment. Outcomes by their names.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,8 @@ pub struct ObservedCallers {
     pub certificate_begins: Option<i64>,
     /// When the server's certificate ends, in seconds since 1970; none without TLS.
     pub certificate_expires: Option<i64>,
+    /// The Workload API, if there is one: how often it gave something, how often it did not, and whether it does not now.
+    pub workload_api: Option<(u64, u64, bool)>,
     /// Followed files: how often they were taken and rejected, and whether they are rejected as they are now.
     pub files: Vec<(&'static str, u64, u64, bool)>,
 }
@@ -32,6 +34,8 @@ pub(super) struct CallerMetrics {
     rights: IntCounterVec,
     certificate_begins: Gauge,
     certificate_expires: Gauge,
+    workload_api: IntCounterVec,
+    workload_api_failing: IntGauge,
     reloads: IntCounterVec,
     stale: IntGaugeVec,
 }
@@ -71,6 +75,17 @@ impl CallerMetrics {
                 "pdp_tls_certificate_expires_timestamp_seconds",
                 "When the server's certificate ends, in seconds since 1970; 0 without TLS.",
             )?,
+            workload_api: counters(
+                registry,
+                "pdp_workload_api_updates_total",
+                "What the Workload API gave, by outcome.",
+                &["outcome"],
+            )?,
+            workload_api_failing: gauge(
+                registry,
+                "pdp_workload_api_failing",
+                "1 while the Workload API gives nothing, and what it gave before is used until it ends.",
+            )?,
             reloads: counters(
                 registry,
                 "pdp_caller_files_reloads_total",
@@ -104,6 +119,11 @@ impl CallerMetrics {
         };
         self.certificate_begins.set(seconds(observed.certificate_begins));
         self.certificate_expires.set(seconds(observed.certificate_expires));
+        if let Some((given, failed, is_failing)) = observed.workload_api {
+            raise(&self.workload_api.with_label_values(&["given"]), given);
+            raise(&self.workload_api.with_label_values(&["failed"]), failed);
+            self.workload_api_failing.set(i64::from(is_failing));
+        }
         for (file, taken, rejected, is_stale) in &observed.files {
             raise(&self.reloads.with_label_values(&[*file, "taken"]), *taken);
             raise(&self.reloads.with_label_values(&[*file, "rejected"]), *rejected);

@@ -8,6 +8,7 @@ mod cache;
 pub mod calls;
 mod checks;
 mod decisions;
+mod load;
 mod outcomes;
 mod searches;
 mod subjects;
@@ -35,6 +36,7 @@ use calls::CallMetrics;
 use checks::CHECKS;
 pub use checks::CheckOutcome;
 use decisions::DecisionMetrics;
+pub use load::{LoadMetrics, ObservedLoad};
 pub use outcomes::OutcomeMetrics;
 pub use searches::SearchMetrics;
 use subjects::SubjectMetrics;
@@ -52,6 +54,7 @@ pub struct Metrics {
     cache: CacheMetrics,
     outcomes: OutcomeMetrics,
     searches: SearchMetrics,
+    load: LoadMetrics,
     checks: Vec<IntCounter>,
     observed: Mutex<ObservedMetrics>,
 }
@@ -88,6 +91,7 @@ impl Metrics {
             cache: CacheMetrics::new(&registry)?,
             outcomes: OutcomeMetrics::new(&registry)?,
             searches: SearchMetrics::new(&registry)?,
+            load: LoadMetrics::new(&registry)?,
             panics: counter(&registry, "pdp_panics_total", "Requests that met a defect.")?,
             observed: Mutex::new(ObservedMetrics::new(&registry)?),
             registry,
@@ -149,9 +153,9 @@ impl Metrics {
         &self.searches
     }
 
-    /// Counts a decision of the sample.
-    pub fn checked(&self, outcome: CheckOutcome) {
-        self.checks.get(outcome as usize).inspect(|count| count.inc());
+    /// What there is too much of counts.
+    pub fn load(&self) -> &LoadMetrics {
+        &self.load
     }
 
     /// Counts a request that met a defect.
@@ -176,6 +180,7 @@ impl Metrics {
         metrics.set(&observed);
         self.subjects.set(&observed);
         self.cache.set(&observed);
+        self.load.set(&observed);
         self.registry.gather()
     }
 }
@@ -221,6 +226,8 @@ pub struct Observed {
     pub cache_bytes: u64,
     /// Decisions that were dropped to make room.
     pub cache_evictions: u64,
+    /// How much there is to do.
+    pub load: ObservedLoad,
     /// Looks at the keys of issuers, by issuer and outcome.
     pub key_looks: Vec<(String, &'static str, u64)>,
     /// Seconds since the keys of an issuer were read.

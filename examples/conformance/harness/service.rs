@@ -67,8 +67,7 @@ impl Service {
                 ..Overrides::default()
             },
         )?;
-        let free = ([127, 0, 0, 1], 0).into();
-        config.listen = Listen { data: free, http: free, ops: free, control: free };
+        config.listen = Listen::free();
         config.log.mode = LogMode::Off;
         config.reload.watch = false;
         config.reload.poll = Duration::from_secs(24 * 60 * 60);
