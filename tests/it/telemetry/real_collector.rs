@@ -1,13 +1,14 @@
-//! Spans through a real OpenTelemetry collector, `rotel`, to the test's own.
+//! Spans as a real OpenTelemetry collector, `rotel`, reads them.
 
+use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::collector::{Collector, Manner, PATIENCE};
+use super::collector::PATIENCE;
 use super::view;
 use crate::support::{Sources, TestServer, is_allow, repository};
 
@@ -41,32 +42,49 @@ fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
+/// What a line says behind this name, of every span in turn.
+fn told<'t>(text: &'t str, name: &str) -> Vec<&'t str> {
+    let lines = text.lines().filter_map(|line| line.trim().strip_prefix(name));
+    lines.filter_map(|rest| rest.trim_start().strip_prefix(':')).map(str::trim).collect()
+}
+
 #[test]
-fn a_real_collector_takes_spans_and_passes_them_on() {
+fn a_real_collector_reads_a_call_and_the_decision_inside_it() {
     let Some(program) = installed() else { return };
-    let end = Collector::start(Manner::Take);
     let (grpc, http, folder) = (free(), free(), tempfile::tempdir().unwrap());
+    let said = folder.path().join("said");
+    let output = File::create(&said).unwrap();
     let child = Command::new(program)
         .current_dir(folder.path())
-        .args(["start", "--exporter", "otlp", "--otlp-exporter-traces-compression", "none"])
+        .env("NO_COLOR", "1")
+        .args(["start", "--exporter", "blackhole", "--debug-log", "traces"])
+        .args(["--debug-log-verbosity", "detailed"])
         .args(["--otlp-grpc-endpoint", &grpc.to_string(), "--otlp-http-endpoint", &http.to_string()])
-        .args(["--otlp-exporter-endpoint", &format!("http://{}", end.address)])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
         .spawn()
         .unwrap();
     let _rotel = Rotel { child, _folder: folder };
     let begun = Instant::now();
-    while TcpStream::connect(grpc).is_err() {
-        assert!(begun.elapsed() < PATIENCE, "the collector does not listen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let until = |what: &str, holds: &dyn Fn() -> bool| {
+        while !holds() {
+            assert!(begun.elapsed() < PATIENCE, "{what}: {}", fs::read_to_string(&said).unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    until("it does not listen", &|| TcpStream::connect(grpc).is_ok());
     let config = format!("[telemetry.traces]\nurl = 'http://{grpc}'\nratio = 1.0\n");
     let server = TestServer::with_config(&Sources::small().config_written(&config).unwrap());
     assert!(is_allow(&server.authorize(view()).unwrap()));
-    let spans = end.spans(2);
-    let decision = spans.iter().find(|span| span.name == "decide").unwrap();
-    let call = spans.iter().find(|span| span.name != "decide").unwrap();
-    assert_eq!((&decision.trace_id, &decision.parent_span_id), (&call.trace_id, &call.span_id));
-    assert_eq!(call.name, "mandate.v1.AuthorizationService/Authorize");
+    server.shutdown();
+    let text = || fs::read_to_string(&said).unwrap();
+    until("it has no spans", &|| told(&text(), "Kind").len() == 2);
+    until("it has no attributes", &|| text().contains("mandate.generation"));
+    let text = text();
+    let place = |name: &str| told(&text, "Name").iter().position(|found| *found == name).expect("a span");
+    let (call, decision) = (place("mandate.v1.AuthorizationService/Authorize"), place("decide"));
+    assert_eq!(told(&text, "Kind")[call], "SPAN_KIND_SERVER");
+    assert_eq!(told(&text, "Trace ID")[call], told(&text, "Trace ID")[decision]);
+    assert_eq!(told(&text, "Parent ID")[decision], told(&text, "ID")[call]);
+    assert!(text.contains("-> service.name: Str(mandate)"), "{text}");
 }
