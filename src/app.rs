@@ -12,6 +12,7 @@ mod running;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -61,6 +62,8 @@ pub struct Bound {
     tls: Option<Tls>,
     follower: Follower,
     shutdown: Shutdown,
+    /// For how long those who watch may go by what they are told.
+    lease: Duration,
     /// What is said of the requests that Envoy asks about, if it may ask.
     envoy: Option<ext_authz::Settings>,
     /// Last, so that it is given up last.
@@ -87,6 +90,9 @@ pub enum StartError {
     /// Policies about callers that cannot be served with: without them nobody may ask.
     #[error("the policies about callers are rejected:\n{0}")]
     Rights(Report),
+    /// This build serves not even nothing: a defect of it.
+    #[error("an empty world does not compile:\n{0}")]
+    Nothing(Report),
     /// A trust bundle cannot be used.
     #[error("{0}")]
     Bundle(String),
@@ -163,10 +169,11 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     prepared.warnings.problems.extend(of_callers.problems);
     prepared.keepers.extend(of_issuers);
     let authzen = parts::authzen(config);
-    prepared
-        .warnings
-        .problems
-        .extend(check_authzen(config, &prepared.published().world.generation.catalog).problems);
+    // What the primary's schema declares is not known yet.
+    if config.follow.is_none() {
+        let found = check_authzen(config, &prepared.published().world.generation.catalog);
+        prepared.warnings.problems.extend(found.problems);
+    }
     let (data_listener, data_address) = listen(config.listen.data).await?;
     let (http, http_address) = listen(config.listen.http).await?;
     let (ops, ops_address) = listen(config.listen.ops).await?;
@@ -175,8 +182,10 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         Listen { data: data_address, http: http_address, ops: ops_address, control: control_address };
     // From here on threads run: nothing below may fail and leave one behind.
     let gates = parts::gates(&callers, tls.as_ref(), &follower);
-    let Started { pdp, audit, running, metrics, subjects, warnings } = prepared.start(config, callers)?;
-    let report = parts::report(config, &addresses, pdp.store(), &running.loader, &audit, &subjects, gates);
+    let started = prepared.start(config, callers)?;
+    let Started { pdp, audit, running, metrics, subjects, following, warnings } = started;
+    let (store, loader) = (pdp.store(), &running.loader);
+    let report = parts::report(config, &addresses, store, loader, &audit, &subjects, following, gates);
     Ok(Bound {
         addresses,
         pdp,
@@ -191,6 +200,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         tls,
         follower,
         shutdown: config.shutdown,
+        lease: config.lease,
         envoy,
         _data: data,
     })

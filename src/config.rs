@@ -9,6 +9,7 @@ mod callers;
 mod config_tests;
 mod ext_authz;
 mod fields;
+mod follow;
 mod issuers;
 mod log;
 mod notary;
@@ -35,6 +36,7 @@ pub use authzen::AuthzenConfig;
 pub use callers::{CallersConfig, SpiffeTrust, TlsFiles};
 pub use ext_authz::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
 pub use fields::{LogDisclose, LogFields};
+pub use follow::FollowConfig;
 use written::Written;
 
 /// A validated configuration.
@@ -60,6 +62,10 @@ pub struct Config {
     pub callers: CallersConfig,
     /// When changed files are loaded.
     pub reload: Reload,
+    /// Whose replica this is; none: it has sources of its own.
+    pub follow: Option<FollowConfig>,
+    /// For how long those that follow this server may answer from what it told them.
+    pub lease: Duration,
     /// How many batches of writes are remembered for those who watch and come back.
     pub entity_history: usize,
     /// How many bytes of decisions a generation keeps; none: every question is decided anew.
@@ -200,6 +206,8 @@ pub struct Overrides {
     pub pep: Option<PathBuf>,
     /// Folder of what the process writes.
     pub data_directory: Option<PathBuf>,
+    /// URL of the primary that is followed.
+    pub follow: Option<String>,
     /// gRPC address.
     pub data: Option<SocketAddr>,
     /// HTTP address.
@@ -298,6 +306,14 @@ pub enum ConfigError {
         written: String,
         /// What is wrong, and what would be right.
         problem: &'static str,
+    },
+    /// The primary cannot be followed as it is written.
+    #[error("`follow.{key}` {problem}")]
+    Follow {
+        /// The key.
+        key: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
     },
     /// A value is out of its range.
     #[error("`{key}` is {value}: {limit}")]

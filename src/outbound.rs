@@ -1,6 +1,8 @@
 //! Connections that this process opens to others: which addresses it may call, and whose word for a server counts. No
 //! proxy is asked.
 
+pub mod backoff;
+
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -55,6 +55,7 @@ impl Bound {
             self.report,
             self.administrators,
             Arc::clone(&self.pdp),
+            self.lease,
         );
         let ops = server::ops::router(Arc::new(ops));
         let listeners = self.listeners;
@@ -73,6 +74,7 @@ impl Bound {
             ended = &mut deciding => Err(failed(ended, "a listener of decisions")),
             ended = &mut operating => Err(failed(ended, "a listener of operators")),
             ended = running.ended() => Err(ended),
+            never = health.keep(&self.pdp) => match never {},
             stop = stops.recv() => Ok(stop.unwrap_or(Stop::AtOnce)),
         };
         readiness.set(false);

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, GenerationRecord, Mode, Overflow, Salts};
 use crate::config::{AuthzenConfig, Config, Listen, Log, LogDisclose, LogFields, LogMode, LogOverflow};
 use crate::config::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol, LogFormat, Telemetry};
+use crate::config::{FollowConfig, TlsFiles};
 use crate::engine::catalog::Domain;
 use crate::engine::datum::Datum;
 use crate::engine::progress::Progress;
+use crate::following::Primary;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::identity::subjects::Subjects;
@@ -19,6 +21,8 @@ use crate::store::Store;
 use crate::store::entity_log::EntityLogConfig;
 use crate::store::follow::Follower;
 use crate::store::loader::{LoadEvent, LoadWhat, LoaderConfig, LoaderHandle, Source};
+use crate::store::replica::ReplicaConfig;
+use crate::store::replica::following::Following;
 use crate::telemetry::lines::{self, Style};
 
 /// Begins to write the process's own log as the configuration says, and tells how.
@@ -49,6 +53,19 @@ pub(super) fn loader(config: &Config, progress: Arc<Progress>) -> LoaderConfig {
         entity_log: EntityLogConfig { history: config.entity_history },
         progress,
     }
+}
+
+/// What a replica is told.
+pub(super) fn replica(config: &Config, follow: &FollowConfig) -> ReplicaConfig {
+    let (primary, options) = (follow.primary.clone(), config.options.clone());
+    ReplicaConfig { primary, options, cache_bytes: config.cache_bytes }
+}
+
+/// How the primary is reached.
+pub(super) fn primary(follow: &FollowConfig) -> Primary {
+    let FollowConfig { primary, ca_file, server_name, shown, token_file } = follow.clone();
+    let shown = shown.map(|TlsFiles { certificate, key }| (certificate, key));
+    Primary { url: primary, ca_file, server_name, shown, token_file }
 }
 
 /// What the decision log is told; none if there is to be none.
@@ -102,6 +119,7 @@ pub(super) fn recorded(audit: &AuditLog) -> impl Fn(LoadEvent) + Send + use<> {
             Source::Files => "files",
             Source::LastKnownGood => "last_known_good",
             Source::Rollback => "rollback",
+            Source::Primary => "primary",
         };
         audit.tell(GenerationRecord { at, event, source, generation, revision, files, policies, problems });
     }
@@ -159,6 +177,7 @@ pub(super) fn report(
     loader: &LoaderHandle,
     audit: &AuditLog,
     subjects: &Arc<Subjects>,
+    following: Option<Arc<Following>>,
     gates: Gates,
 ) -> ServiceReport {
     let Listen { data, http, ops, control } = addresses;
@@ -166,6 +185,7 @@ pub(super) fn report(
         store: Arc::clone(store),
         loader: loader.status_source(),
         entity_log: loader.log.clone(),
+        following,
         heartbeat: loader.heartbeat(),
         audit: audit.clone(),
         mode: match config.log.mode {

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use super::indexing::Indexing;
 use super::{StartError, parts};
+use crate::following::{self, Primary};
 use crate::audit::{AuditLog, Counts, Feeding, OpenLog, Writer};
 use crate::config::Config;
 use crate::engine::problem::Report;
@@ -15,7 +16,10 @@ use crate::identity::callers::Callers;
 use crate::identity::subjects::{Keepers, Subjects};
 use crate::pdp::{Pdp, SampledCheck};
 use crate::store::data_dir::DataDir;
+use crate::store::entity_log::EntityLogHandle;
 use crate::store::loader::{Loader, LoaderHandle};
+use crate::store::replica::Replica;
+use crate::store::replica::following::Following;
 use crate::store::{Published, Store};
 use crate::telemetry::metrics::Metrics;
 
@@ -32,10 +36,18 @@ pub(super) struct Prepared {
     pub(super) warnings: Report,
     /// What must run for keys of issuers to be up to date.
     pub(super) keepers: Keepers,
-    loader: Loader,
+    origin: Origin,
     store: Arc<Store>,
     subjects: Arc<Subjects>,
     metrics: Arc<Metrics>,
+}
+
+/// Where worlds come from.
+enum Origin {
+    /// The files, and what is written at run time.
+    Files(Box<Loader>),
+    /// Another server.
+    Primary(Box<Replica>, Primary),
 }
 
 /// A decision point that decides.
@@ -45,6 +57,8 @@ pub(super) struct Started {
     pub(super) running: Running,
     pub(super) metrics: Arc<Metrics>,
     pub(super) subjects: Arc<Subjects>,
+    /// What is known of the primary, where one is followed.
+    pub(super) following: Option<Arc<Following>>,
     pub(super) warnings: Report,
 }
 
@@ -56,6 +70,8 @@ pub(super) struct Running {
     feeding: Option<Feeding>,
     /// What keeps issuers' keys up to date; ends when dropped.
     keepers: JoinSet<()>,
+    /// What hears the primary, where one is followed; ends when dropped.
+    hearing: JoinSet<()>,
     /// Ends when dropped.
     _indexing: Option<Indexing>,
 }
@@ -63,10 +79,20 @@ pub(super) struct Running {
 impl Prepared {
     /// Loads the world.
     pub(super) fn load(config: &Config, progress: Arc<Progress>, data: &DataDir) -> Result<Self, StartError> {
-        let (loader, store, warnings) = Loader::open(parts::loader(config, progress), data)?;
+        let (origin, store, warnings) = match &config.follow {
+            None => {
+                let (loader, store, warnings) = Loader::open(parts::loader(config, progress), data)?;
+                (Origin::Files(Box::new(loader)), store, warnings)
+            }
+            Some(follow) => {
+                let replica = Replica::open(parts::replica(config, follow), data);
+                let (replica, store) = replica.map_err(StartError::Nothing)?;
+                (Origin::Primary(Box::new(replica), parts::primary(follow)), store, Report::default())
+            }
+        };
         let (subjects, keepers) = Subjects::open(&config.issuers)?;
         let (subjects, metrics) = (Arc::new(subjects), Arc::new(Metrics::new()?));
-        Ok(Self { warnings, keepers, loader, store, subjects, metrics })
+        Ok(Self { warnings, keepers, origin, store, subjects, metrics })
     }
 
     /// The world that was loaded.
@@ -76,7 +102,7 @@ impl Prepared {
 
     /// Starts the threads. Nothing that can be looked at before may be left to fail here.
     pub(super) fn start(self, config: &Config, callers: Arc<Callers>) -> Result<Started, StartError> {
-        let Self { warnings, keepers, loader, store, subjects, metrics } = self;
+        let Self { warnings, keepers, origin, store, subjects, metrics } = self;
         let OpenLog { log: audit, writer, feeding } = match parts::audit(&config.log)? {
             Some(config) => AuditLog::open(&config)?,
             None => AuditLog::off(),
@@ -86,13 +112,28 @@ impl Prepared {
             .check_one_in
             .map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics)))
             .transpose()?;
-        let loader = loader.telling(parts::recorded(&audit)).spawn()?;
+        let mut hearing = JoinSet::new();
+        let (loader, following) = match origin {
+            Origin::Files(loader) => (loader.telling(parts::recorded(&audit)).spawn()?, None),
+            Origin::Primary(replica, primary) => {
+                let inbox = replica.inbox();
+                let following = Arc::clone(inbox.following());
+                let loader = replica.telling(parts::recorded(&audit)).spawn()?;
+                hearing.spawn(following::follow(primary, inbox));
+                (loader, Some(following))
+            }
+        };
         let pdp = Pdp::new(store, audit.clone(), Arc::clone(&metrics), callers);
         let pdp = pdp.checked(check).verifying(config.verify_one_in).believing(Arc::clone(&subjects));
-        let pdp = Arc::new(pdp.writing(loader.log.clone()));
+        let pdp = match (&loader.log, &following) {
+            (Some(log), _) => pdp.writing(log.clone()),
+            (None, Some(following)) => pdp.following(Arc::clone(following)),
+            (None, None) => pdp,
+        };
+        let pdp = Arc::new(pdp);
         let keepers = keepers.into_iter().collect();
-        let running = Running { loader, writer, feeding, keepers, _indexing: indexing };
-        Ok(Started { pdp, audit, running, metrics, subjects, warnings })
+        let running = Running { loader, writer, feeding, keepers, hearing, _indexing: indexing };
+        Ok(Started { pdp, audit, running, metrics, subjects, following, warnings })
     }
 }
 
@@ -102,8 +143,9 @@ impl Running {
         let mut log = self.loader.log.clone();
         let delivering = self.feeding.as_ref().map(Feeding::ended);
         StartError::Ended(tokio::select! {
-            _ = self.loader.ended() => "the loader of policies",
-            () = log.ended() => "the writer of the entity log",
+            _ = self.loader.ended() => "what keeps policies and entities up to date",
+            () = ends(log.as_mut().map(EntityLogHandle::ended)) => "the writer of the entity log",
+            Some(_ended) = self.hearing.join_next() => "what hears the primary",
             () = self.writer.ended() => "the writer of the decision log",
             () = ends(delivering) => "a sink of the decision log",
             // None is due to end; without issuers there are none.

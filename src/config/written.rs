@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::authzen;
 use super::callers::{self, TlsFiles};
 use super::ext_authz;
+use super::follow;
 use super::issuers::{self, WrittenIssuer};
 use super::log::DecisionLog;
 use super::{Config, ConfigError, Listen, LogFormat, Overrides};
@@ -29,6 +30,8 @@ pub(super) struct Written {
     listen: Addresses,
     reload: Reloading,
     entity_log: EntityLog,
+    follow: follow::Written,
+    followers: follow::Followers,
     decisions: Decisions,
     cache: Cache,
     log: DecisionLog,
@@ -168,6 +171,11 @@ impl Written {
         let folder = |flag: Option<PathBuf>, written: Option<PathBuf>, default: &str| {
             flag.or(named(written)).unwrap_or_else(|| PathBuf::from(default))
         };
+        let follow = self.follow.meaning(flags.follow.clone())?;
+        if let Some(key) = self.sources.named(&flags).filter(|_| follow.is_some()) {
+            let problem = format!("is followed, and a follower has its primary's sources: leave `{key}` out");
+            return Err(ConfigError::Follow { key: "primary", problem });
+        }
         let insecure_unauthenticated_callers =
             flags.insecure_unauthenticated_callers || self.callers.insecure_unauthenticated;
         let callers = self.callers.meaning(folder(flags.pep, self.sources.pep, "pep"), &self.control)?;
@@ -202,6 +210,8 @@ impl Written {
             tls: self.tls,
             callers,
             reload: self.reload.meaning(),
+            follow,
+            lease: self.followers.lease()?,
             entity_history: self.entity_log.history.unwrap_or(10_000),
             cache_bytes: self.cache.bytes(),
             verify_one_in: NonZeroU64::new(self.cache.verify_one_in.unwrap_or(1_000)),
@@ -221,6 +231,23 @@ impl Written {
             ext_authz: self.ext_authz.map(ext_authz::Written::meaning).transpose()?,
         };
         config.check_ranges().map(|()| config)
+    }
+}
+
+impl Sources {
+    /// The first key that says where sources are.
+    fn named(&self, flags: &Overrides) -> Option<&'static str> {
+        let written = |flag: &Option<PathBuf>, written: &Option<PathBuf>| {
+            flag.is_some() || named(written.clone()).is_some()
+        };
+        let keys = [
+            ("sources.policies", written(&flags.policies, &self.policies)),
+            ("sources.schemas", written(&flags.schemas, &self.schemas)),
+            ("sources.entities", written(&flags.entities, &self.entities)),
+            ("sources.emergency", written(&flags.emergency, &self.emergency)),
+            ("sources.revocations", written(&None, &self.revocations)),
+        ];
+        keys.into_iter().find_map(|(key, is_written)| is_written.then_some(key))
     }
 }
 

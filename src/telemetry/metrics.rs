@@ -19,6 +19,7 @@ use prometheus::{
 };
 
 use super::callers::{CallerMetrics, ObservedCallers};
+use super::following::FollowingMetrics;
 use super::registered::{counter, counters, gauge, gauges, raise, signed};
 use super::sinks::SinkMetrics;
 use super::witnesses::WitnessMetrics;
@@ -26,6 +27,7 @@ use crate::audit::record::{CacheUse, Surface};
 use crate::audit::sinks::account::SinkStatus;
 use crate::audit::tree::witness::WitnessState;
 use crate::engine::decision::Effect;
+use crate::store::replica::following::FollowingStatus;
 use cache::CacheMetrics;
 pub use cache::{Bypass, Verification};
 use checks::CHECKS;
@@ -259,6 +261,8 @@ pub struct Observed {
     pub sinks: Vec<SinkStatus>,
     /// To whom its checkpoints are shown.
     pub witnesses: Vec<WitnessState>,
+    /// What is known of the primary, where one is followed.
+    pub following: Option<FollowingStatus>,
 }
 
 /// The metrics that are set from [`Observed`].
@@ -287,6 +291,7 @@ struct ObservedMetrics {
     callers: CallerMetrics,
     sinks: SinkMetrics,
     witnesses: WitnessMetrics,
+    following: FollowingMetrics,
 }
 
 impl ObservedMetrics {
@@ -346,6 +351,7 @@ impl ObservedMetrics {
             callers: CallerMetrics::new(registry)?,
             sinks: SinkMetrics::new(registry)?,
             witnesses: WitnessMetrics::new(registry)?,
+            following: FollowingMetrics::new(registry)?,
             insecure: gauge(
                 "pdp_insecure_unauthenticated_callers",
                 "1 if other hosts may ask without saying who they are.",
@@ -376,6 +382,7 @@ impl ObservedMetrics {
         self.callers.set(&observed.callers);
         self.sinks.set(&observed.sinks);
         self.witnesses.set(&observed.witnesses);
+        self.following.set(observed.following.as_ref());
         raise(&self.issued, observed.records_issued);
         for (outcome, count) in &observed.reloads {
             raise(&self.reloads.with_label_values(&[*outcome]), *count);

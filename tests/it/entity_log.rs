@@ -27,13 +27,13 @@ const SCHEMA: &str = r#"namespace Mandate {
 }
 "#;
 
-fn sources() -> Sources {
+pub(crate) fn sources() -> Sources {
     Sources::small().schema("small.cedarschema", SCHEMA)
 }
 
 /// Somebody who administers.
 pub(crate) struct Admin {
-    client: Client,
+    pub(crate) client: Client,
     shown: String,
 }
 
@@ -43,16 +43,16 @@ impl Admin {
         Self { client: Client::connect(&server.control), shown }
     }
 
-    fn of_process(process: &Process, sources: &Sources) -> Self {
+    pub(crate) fn of_process(process: &Process, sources: &Sources) -> Self {
         let shown = format!("Bearer {}", token(&sources.path("data")));
         Self { client: Client::connect(&process.control), shown }
     }
 
-    fn request<T>(&self, message: T) -> Request<T> {
+    pub(crate) fn request<T>(&self, message: T) -> Request<T> {
         bearer(message, &self.shown)
     }
 
-    fn entities(&self) -> EntityServiceClient<Channel> {
+    pub(crate) fn entities(&self) -> EntityServiceClient<Channel> {
         EntityServiceClient::new(self.client.channel())
     }
 
@@ -62,17 +62,17 @@ impl Admin {
         written.map(|written| written.into_inner().revision)
     }
 
-    fn put(&self, entities: Vec<pb::Entity>) -> Result<String, Status> {
+    pub(crate) fn put(&self, entities: Vec<pb::Entity>) -> Result<String, Status> {
         self.put_if(entities, "")
     }
 
-    fn delete(&self, uids: Vec<pb::EntityRef>) -> Result<String, Status> {
+    pub(crate) fn delete(&self, uids: Vec<pb::EntityRef>) -> Result<String, Status> {
         let request = pb::DeleteEntitiesRequest { uids, if_revision: String::new() };
         let written = self.client.wait(self.entities().delete_entities(self.request(request)));
         written.map(|written| written.into_inner().revision)
     }
 
-    fn get(&self, uid: pb::EntityRef) -> Result<pb::GetEntityResponse, Status> {
+    pub(crate) fn get(&self, uid: pb::EntityRef) -> Result<pb::GetEntityResponse, Status> {
         let request = pb::GetEntityRequest { uid: Some(uid) };
         self.client.wait(self.entities().get_entity(self.request(request))).map(|got| got.into_inner())
     }
@@ -100,12 +100,12 @@ fn value(kind: Kind) -> pb::Value {
     pb::Value { kind: Some(kind) }
 }
 
-fn uid(id: &str) -> pb::EntityRef {
+pub(crate) fn uid(id: &str) -> pb::EntityRef {
     reference("Mandate::Doc", id)
 }
 
 /// A document at a level, in others.
-fn doc(id: &str, level: i64, parents: &[&str]) -> pb::Entity {
+pub(crate) fn doc(id: &str, level: i64, parents: &[&str]) -> pb::Entity {
     let attributes = HashMap::from([("level".to_owned(), value(Kind::Long(level)))]);
     pb::Entity {
         uid: Some(uid(id)),
@@ -115,17 +115,17 @@ fn doc(id: &str, level: i64, parents: &[&str]) -> pb::Entity {
     }
 }
 
-fn level(entity: &pb::Entity) -> Option<&pb::Value> {
+pub(crate) fn level(entity: &pb::Entity) -> Option<&pb::Value> {
     entity.attributes.as_ref()?.attributes.get("level")
 }
 
 /// May ana view it?
-fn view(id: &str) -> pb::AuthorizeRequest {
+pub(crate) fn view(id: &str) -> pb::AuthorizeRequest {
     question(("User", "ana"), "view", ("Doc", id))
 }
 
 /// The same, answered from this revision or a later one.
-fn view_since(id: &str, revision: &str) -> pb::AuthorizeRequest {
+pub(crate) fn view_since(id: &str, revision: &str) -> pb::AuthorizeRequest {
     let consistency = pb::Consistency { minimum_revision: revision.to_owned(), bypass_cache: false };
     pb::AuthorizeRequest { consistency: Some(consistency), ..view(id) }
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::account::{Account, Loss, Tally};
-use super::backoff::Backoff;
+use crate::outbound::backoff::Backoff;
 use super::config::SinkConfig;
 use super::cursor::{Cursor, CursorFile};
 use super::glance;
