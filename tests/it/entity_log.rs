@@ -6,6 +6,8 @@ mod ownership;
 mod service;
 mod watching;
 
+pub(crate) use durability::kill;
+
 use std::collections::HashMap;
 
 use mandate::server::pb;

@@ -12,3 +12,5 @@ mod upstream;
 
 /// The configuration beside the Envoy of the documentation.
 const EXAMPLE: &str = include_str!("../../examples/envoy/mandate.toml");
+
+pub(crate) use ask::{Ask, Verdict};

@@ -15,7 +15,9 @@ use mandate::server::pb;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Client, Numbers, Process, Sources, all_records, mandate, question};
+pub(crate) use killed::kill;
+
+use crate::support::{Client, Numbers, Process, Sources, mandate, question, records_from};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,7 +28,7 @@ fn view() -> pb::AuthorizeRequest {
 
 /// Waits until something is so.
 #[track_caller]
-fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
@@ -36,9 +38,9 @@ fn until(what: &str, is_so: impl Fn() -> bool) {
 
 /// A server's sources, its log and its counters, over many starts.
 #[derive(Debug)]
-struct Site {
-    sources: Sources,
-    log: PathBuf,
+pub(crate) struct Site {
+    pub(crate) sources: Sources,
+    pub(crate) log: PathBuf,
     counters: TempDir,
     settings: Vec<String>,
 }
@@ -56,7 +58,8 @@ impl Site {
         Self::of(Sources::small(), log.to_owned(), settings)
     }
 
-    fn of(sources: Sources, log: PathBuf, settings: &[&str]) -> Self {
+    /// A log of these sources.
+    pub(crate) fn of(sources: Sources, log: PathBuf, settings: &[&str]) -> Self {
         let counters = tempfile::tempdir_in("/dev/shm").expect("memory");
         let mut all = vec![
             format!("MANDATE__LOG__DIRECTORY={}", log.display()),
@@ -66,16 +69,27 @@ impl Site {
         Self { sources, log, counters, settings: all }
     }
 
-    fn start(&self) -> Process {
-        let settings: Vec<_> = self.settings.iter().map(String::as_str).collect();
+    pub(crate) fn start(&self) -> Process {
+        self.start_with(&[])
+    }
+
+    /// Starts it with more settings, each a variable and its value.
+    pub(crate) fn start_with(&self, more: &[&str]) -> Process {
+        let settings: Vec<_> = self.settings.iter().map(String::as_str).chain(more.iter().copied()).collect();
         Process::try_start_with(&self.sources, &settings).unwrap_or_else(|ended| panic!("{ended:?}"))
     }
 
     /// Every record, which are numbered from nought without a gap.
     #[track_caller]
     fn records(&self) -> Vec<Value> {
-        let records = all_records(&self.log);
-        for (sequence, record) in records.iter().enumerate() {
+        self.records_from(0)
+    }
+
+    /// The same, from the record of this number on.
+    #[track_caller]
+    fn records_from(&self, first: u64) -> Vec<Value> {
+        let records = records_from(&self.log, first);
+        for (sequence, record) in (first..).zip(&records) {
             assert_eq!(record["sequence"], sequence, "{record}");
         }
         records
@@ -83,7 +97,7 @@ impl Site {
 
     /// Whether the log is what was written and signed.
     #[track_caller]
-    fn verify(&self) {
+    pub(crate) fn verify(&self) {
         let key = self.sources.path("data/keys/log.pub");
         let words = ["log", "verify", "--key"].map(std::ffi::OsString::from);
         let words = words.into_iter().chain([key.into(), self.log.clone().into()]);
@@ -159,7 +173,7 @@ impl Seen {
 }
 
 /// The account of a process, as its metrics give it: issued, written, on their way, dropped.
-fn account(process: &Process) -> [u64; 4] {
+pub(crate) fn account(process: &Process) -> [u64; 4] {
     let numbers = Numbers::read(&process.ops);
     let records = |written: bool| {
         let records = numbers.named("pdp_audit_records_total");

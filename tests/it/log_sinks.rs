@@ -13,3 +13,5 @@ mod nats;
 mod otlp;
 // The whole service.
 mod service;
+
+pub(crate) use nats::Broker;

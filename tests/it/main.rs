@@ -112,5 +112,9 @@ mod holes;
 mod conformance;
 // The shipped schema, policies and cases, and the pages generated from them.
 mod shipped;
+// Whatever goes wrong, no door says Allow.
+mod fail_closed;
+// Bad days, by `make faults`.
+mod faults;
 // Who may import whom, and how long a file may be.
 mod architecture;

@@ -19,14 +19,14 @@ mod wire;
 
 pub(crate) use admin::{bearer, get_status, token};
 pub(crate) use authority::{Authority, Papers, Shown, authority, svid};
-pub(crate) use command::{Finished, binary, mandate, mandate_with_input};
+pub(crate) use command::{Finished, binary, mandate, mandate_with_input, run_build};
 pub(crate) use curl::{curl, framed, status_within};
-pub(crate) use disk::Disk;
+pub(crate) use disk::{Ballast, Disk};
 pub(crate) use http::{HttpAnswer, evaluation, get, post, try_post};
 pub(crate) use link::Link;
 pub(crate) use load::{Call, Load, Truth};
 pub(crate) use mount::Mount;
-pub(crate) use observed::{Numbers, StopOnDrop, all_records, lines, lines_of};
+pub(crate) use observed::{Numbers, StopOnDrop, all_records, lines, lines_of, records_from};
 pub(crate) use process::Process;
 pub(crate) use server::{Client, TestServer, keep_in, raw_call, raw_call_with, shipped_server};
 pub(crate) use sources::{SMALL_SCHEMA, Sources, doc, repository, repository_config, user};

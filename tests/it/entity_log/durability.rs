@@ -28,11 +28,18 @@ struct Account {
 
 #[test]
 fn what_was_acknowledged_is_there_after_every_kill() {
+    assert!(kill(rounds()) > 0, "nothing was written");
+}
+
+/// Kills a server so often, at random moments under writes, and holds what is stored to what was acknowledged each time. Returns how many
+/// writes were.
+#[track_caller]
+pub(crate) fn kill(rounds: usize) -> i64 {
     const WRITERS: usize = 3;
     let sources = sources();
     let mut random = StdRng::seed_from_u64(20);
     let accounts: Vec<Mutex<Account>> = (0..WRITERS).map(|_| Mutex::default()).collect();
-    for round in 0..rounds() {
+    for round in 0..rounds {
         let process = Process::start(&sources);
         check(&process, &sources, &accounts, round);
         let pause = Duration::from_millis(random.random_range(5..120));
@@ -46,8 +53,8 @@ fn what_was_acknowledged_is_there_after_every_kill() {
         });
     }
     let process = Process::start(&sources);
-    check(&process, &sources, &accounts, rounds());
-    assert!(accounts.iter().any(|account| account.lock().unwrap().acknowledged > 0), "nothing was written");
+    check(&process, &sources, &accounts, rounds);
+    accounts.iter().map(|account| account.lock().unwrap().acknowledged).sum()
 }
 
 fn write_until_killed(admin: &Admin, writer: usize, account: &Mutex<Account>) {

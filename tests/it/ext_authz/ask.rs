@@ -40,7 +40,7 @@ pub(super) fn example(more: &str) -> TestServer {
 
 /// A request.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ask {
+pub(crate) struct Ask {
     http: HttpRequest,
     extensions: HashMap<String, String>,
     peer: String,
@@ -49,7 +49,7 @@ pub(super) struct Ask {
 
 impl Ask {
     /// A request of plain HTTP to the server `house`.
-    pub(super) fn http(method: &str, path: &str) -> Self {
+    pub(crate) fn http(method: &str, path: &str) -> Self {
         let http = HttpRequest {
             id: "7".to_owned(),
             method: method.to_owned(),
@@ -84,13 +84,13 @@ impl Ask {
     }
 
     /// What the operator says of the route.
-    pub(super) fn route(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn route(mut self, name: &str, value: &str) -> Self {
         self.extensions.insert(format!("mandate.{name}"), value.to_owned());
         self
     }
 
     /// A header, as it is joined from all of its name.
-    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.http.headers.insert(name.to_owned(), value.to_owned());
         self
     }
@@ -153,7 +153,7 @@ impl Ask {
         self
     }
 
-    pub(super) fn request(self) -> CheckRequest {
+    pub(crate) fn request(self) -> CheckRequest {
         let source = Some(Peer { principal: self.peer });
         let request = Some(Request { http: Some(self.http) });
         let (context_extensions, metadata_context) = (self.extensions, self.metadata);
@@ -162,7 +162,7 @@ impl Ask {
     }
 
     /// Asks.
-    pub(super) fn sent(self, client: &Client) -> Result<Verdict, Status> {
+    pub(crate) fn sent(self, client: &Client) -> Result<Verdict, Status> {
         let mut service = AuthorizationClient::new(client.channel());
         client.wait(service.check(self.request())).map(|answer| Verdict(answer.into_inner()))
     }
@@ -176,7 +176,7 @@ impl Ask {
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Verdict(pub(super) CheckResponse);
+pub(crate) struct Verdict(pub(crate) CheckResponse);
 
 impl Verdict {
     #[track_caller]
@@ -230,7 +230,7 @@ impl Verdict {
     }
 
     /// What Envoy's access log is told.
-    pub(super) fn metadata(&self, name: &str) -> String {
+    pub(crate) fn metadata(&self, name: &str) -> String {
         let metadata = self.0.dynamic_metadata.as_ref().expect("metadata");
         match metadata.fields.get(name).and_then(|value| value.kind.clone()) {
             Some(Kind::StringValue(text)) => text,

@@ -23,7 +23,7 @@ use crate::support::{Authority, Papers, repository};
 const SUBJECT: &str = "mandate.decisions";
 
 /// A NATS server, and a client of it.
-struct Broker {
+pub(crate) struct Broker {
     child: Child,
     address: SocketAddr,
     folder: TempDir,
@@ -44,7 +44,7 @@ fn installed() -> Option<PathBuf> {
 
 impl Broker {
     /// A server with JetStream, and more of its configuration.
-    fn start(configuration: &str) -> Option<Self> {
+    pub(crate) fn start(configuration: &str) -> Option<Self> {
         let program = installed()?;
         let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
         let configuration = configuration.to_owned();
@@ -62,12 +62,12 @@ impl Broker {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
     }
 
     /// Kills it, and starts another at the same address with an empty store.
-    fn restart_empty(&mut self) {
+    pub(crate) fn restart_empty(&mut self) {
         self.signal(Signal::SIGKILL);
         self.child.wait().unwrap();
         self.folder = tempfile::tempdir().unwrap();
@@ -75,7 +75,7 @@ impl Broker {
         self.wait();
     }
 
-    fn sink(&self) -> String {
+    pub(crate) fn sink(&self) -> String {
         format!(
             "kind = 'nats'\nservers = ['nats://{}']\nsubject = '{SUBJECT}'\ntimeout = '1s'\n",
             self.address
@@ -88,14 +88,23 @@ impl Broker {
     }
 
     /// A stream that takes what sinks publish.
-    fn stream(&self, more: Config) -> Stream {
+    pub(crate) fn stream(&self, more: Config) -> Stream {
         let client = self.client();
         let config = Config { name: "MANDATE".to_owned(), subjects: vec!["mandate.>".to_owned()], ..more };
         self.runtime.block_on(async { jetstream::new(client).create_stream(config).await }).unwrap()
     }
 
-    /// What the stream holds, in its order.
+    /// What the stream holds of the test's own log, in its order.
     fn held(&self, stream: &Stream) -> Vec<u64> {
+        self.held_of(stream, |id| assert!(id.starts_with(&LOG.to_string()), "{id}"))
+    }
+
+    /// What the stream holds, in its order.
+    pub(crate) fn sequences(&self, stream: &Stream) -> Vec<u64> {
+        self.held_of(stream, |_any| {})
+    }
+
+    fn held_of(&self, stream: &Stream, check: impl Fn(&str)) -> Vec<u64> {
         self.runtime.block_on(async {
             let last = stream.get_info().await.unwrap().state.last_sequence;
             let mut found = Vec::new();
@@ -104,7 +113,8 @@ impl Broker {
                 let record: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
                 let sequence = record["sequence"].as_u64().unwrap();
                 let id = message.headers.get("Nats-Msg-Id").unwrap().as_str();
-                assert_eq!(id, format!("{LOG}-{sequence}"));
+                assert!(id.ends_with(&format!("-{sequence}")), "{id}");
+                check(id);
                 found.push(sequence);
             }
             found

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -60,7 +60,16 @@ pub(crate) fn mandate_with_input<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(
     arguments: I,
     input: &str,
 ) -> Finished {
-    let mut child = Command::new(binary())
+    run_build(&binary(), arguments, input)
+}
+
+/// Runs another build of `mandate` with text on its standard input.
+pub(crate) fn run_build<I: IntoIterator<Item = A>, A: AsRef<OsStr>>(
+    build: &Path,
+    arguments: I,
+    input: &str,
+) -> Finished {
+    let mut child = Command::new(build)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -8,6 +8,8 @@ use std::process::Command;
 pub(crate) struct Curled {
     /// `grpc-status`; none where it comes after a message.
     pub(crate) status: Option<String>,
+    /// The frames of the answer's messages.
+    pub(crate) body: Vec<u8>,
     /// How often the call was made: an answer that comes before the request is sent whole ends the stream, and curl may
     /// lose it then.
     pub(crate) calls: usize,
@@ -16,9 +18,12 @@ pub(crate) struct Curled {
 /// A unary call with these headers. None without curl, which is said loudly.
 pub(crate) fn curl(address: &str, method: &str, body: &[u8], headers: &[&str]) -> Option<Curled> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
+    let answer = tempfile::NamedTempFile::new().unwrap();
     file.write_all(body).unwrap();
     let mut command = Command::new("curl");
-    command.args(["--silent", "--http2-prior-knowledge", "--output", "/dev/null", "--dump-header", "-"]);
+    command
+        .args(["--silent", "--http2-prior-knowledge", "--dump-header", "-", "--output"])
+        .arg(answer.path());
     command.args(["--header", "content-type: application/grpc", "--header", "te: trailers"]);
     for header in headers {
         command.args(["--header", header]);
@@ -38,7 +43,8 @@ pub(crate) fn curl(address: &str, method: &str, body: &[u8], headers: &[&str]) -
     let before_the_message = answered.split("\r\n\r\n").next().unwrap();
     let status = before_the_message.lines().find_map(|line| line.strip_prefix("grpc-status: "));
     assert!(before_the_message.starts_with("HTTP/2 200"), "{answered}");
-    Some(Curled { status: status.map(|status| status.trim().to_owned()), calls })
+    let body = std::fs::read(answer.path()).unwrap();
+    Some(Curled { status: status.map(|status| status.trim().to_owned()), body, calls })
 }
 
 /// `grpc-status` of a call that may take this long; none where it comes after a message. None at all without curl.

@@ -30,7 +30,12 @@ pub(crate) fn lines(folder: &Path, expected: usize) -> Vec<Value> {
 
 /// Every record of a log's folder, the writer's own included.
 pub(crate) fn all_records(folder: &Path) -> Vec<Value> {
-    let read = LogReader::new(folder, 0).read(u64::MAX, usize::MAX, usize::MAX);
+    records_from(folder, 0)
+}
+
+/// The same, from the record of this number on.
+pub(crate) fn records_from(folder: &Path, from: u64) -> Vec<Value> {
+    let read = LogReader::new(folder, from).read(u64::MAX, usize::MAX, usize::MAX);
     let parsed = |line: &[u8]| serde_json::from_slice(line).expect("a record is JSON");
     read.expect("the log can be read").iter().map(|entry| described(parsed(&entry.line))).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use super::command::{Finished, binary, mandate};
+use super::command::{Finished, binary, run_build};
 use super::http::get;
 use super::server::Client;
 use super::sources::Sources;
@@ -52,6 +52,11 @@ impl Process {
     /// As [`Self::try_start`], with more flags, and environment variables where they hold a `=`.
     pub(crate) fn try_start_with(sources: &Sources, more: &[&str]) -> Result<Self, Finished> {
         Self::launch(Command::new(binary()), sources, more, Stdio::null())
+    }
+
+    /// As [`Self::try_start_with`], another build of the server.
+    pub(crate) fn try_start_build(build: &Path, sources: &Sources, more: &[&str]) -> Result<Self, Finished> {
+        Self::launch(Command::new(build), sources, more, Stdio::null())
     }
 
     /// As [`Self::start`], with at most so many open files.
@@ -217,9 +222,14 @@ impl Process {
 
     /// Runs a command that talks to it over the control listener.
     pub(crate) fn command(&self, words: &[&str]) -> Finished {
+        self.command_of(&binary(), words)
+    }
+
+    /// The same, by another build's command.
+    pub(crate) fn command_of(&self, build: &Path, words: &[&str]) -> Finished {
         let address = self.control.trim_start_matches("http://");
         let folder = self.data_directory.display().to_string();
-        mandate(words.iter().copied().chain(["--control", address, "--data-dir", &folder]))
+        run_build(build, words.iter().copied().chain(["--control", address, "--data-dir", &folder]), "")
     }
 
     /// What `mandate status` says.

@@ -28,6 +28,11 @@ pub(crate) struct Conversation<'c> {
 impl<'c> Conversation<'c> {
     /// Opens a stream with these headers.
     pub(crate) fn open(client: &'c Client, headers: &[(&'static str, &str)]) -> Self {
+        Self::try_open(client, headers).expect("a stream")
+    }
+
+    /// As [`Self::open`], of a server that may refuse it, or have gone.
+    pub(crate) fn try_open(client: &'c Client, headers: &[(&'static str, &str)]) -> Result<Self, Status> {
         let (messages, sent) = mpsc::unbounded_channel();
         let sent =
             stream::unfold(sent, |mut sent| async { sent.recv().await.map(|message| (message, sent)) });
@@ -37,10 +42,10 @@ impl<'c> Conversation<'c> {
         }
         let answers = client.wait(async {
             let mut grpc = tonic::client::Grpc::new(client.channel());
-            grpc.ready().await.expect("the connection is open");
-            grpc.streaming(request, METHOD.parse().expect("a path"), Raw).await.expect("a stream")
-        });
-        Self { client, messages: Some(messages), answers: answers.into_inner() }
+            grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+            grpc.streaming(request, METHOD.parse().expect("a path"), Raw).await
+        })?;
+        Ok(Self { client, messages: Some(messages), answers: answers.into_inner() })
     }
 
     /// Sends a question, or does nothing if the stream has ended.
