@@ -24,9 +24,16 @@ use super::{Inbox, Resume, Told, Vouched, WAITING};
 use crate::engine::compile::{EMERGENCY, Options, Sources, base_name, compile};
 use crate::engine::guard::PARSER_STACK_BYTES;
 use crate::engine::problem::{Report, SourceFile};
+use crate::engine::world::World;
 
 /// The schema of a world in which nothing can be asked: what is there before a primary has said anything.
-const NOTHING: &str = "entity Nothing;\n";
+const NOTHING: &str = "namespace Mandate {
+  entity User;
+  action nothing appliesTo { principal: [User], resource: [User] };
+}
+";
+/// Its policy.
+const NEVER: &str = "@id(\"nothing\") forbid (principal, action, resource);\n";
 /// Words of the primary's that wait for the worlds they are about.
 const MAX_VOUCHED: usize = 64;
 
@@ -63,6 +70,13 @@ pub struct Replica {
     rejected: u64,
 }
 
+/// A world in which nothing is allowed.
+fn nothing() -> Result<World, Report> {
+    let file = |name: &str, text: &str| vec![SourceFile { name: name.to_owned(), bytes: text.into() }];
+    let (schemas, policies) = (file("nothing.cedarschema", NOTHING), file("nothing.cedar", NEVER));
+    Ok(compile(&Sources { schemas, policies, ..Sources::default() }, &Options::default())?.world)
+}
+
 impl Replica {
     /// A replica, and the store that it publishes in. Until it is current, nothing may be answered from that.
     ///
@@ -73,9 +87,7 @@ impl Replica {
         if data.entity_log().exists() {
             tracing::warn!("what was written here at run time is not served: this server follows {primary}");
         }
-        let nothing = SourceFile { name: "nothing.cedarschema".to_owned(), bytes: NOTHING.into() };
-        let nothing = Sources { schemas: vec![nothing], ..Sources::default() };
-        let world = compile(&nothing, &Options::default())?.world;
+        let world = nothing()?;
         // Revisions of nobody, until the primary says which are its own.
         let signer = Signer::new(RevisionKey::random(), unpredictable());
         let store = Arc::new(Store::with(world, signer, 0, u64::MAX, cache_bytes));

@@ -34,7 +34,7 @@ fn check_not_current(follower: &TestServer) {
     let batch = pb::AuthorizeBatchRequest { defaults: None, requests: vec![view("plan")] };
     let results = follower.client().batch(batch);
     let is_refused = |result: &pb::AuthorizeResult| {
-        matches!(&result.outcome, Some(pb::authorize_result::Outcome::Error(status)) if status.code == 14)
+        matches!(&result.outcome, Some(pb::authorize_result::Outcome::Status(status)) if status.code == 14)
     };
     assert!(results.as_ref().is_ok_and(|results| results.iter().all(is_refused)), "{results:?}");
     let asked = evaluation(("Mandate::User", "ana"), "view", ("Mandate::Doc", "plan"));
@@ -70,7 +70,7 @@ fn a_follower_that_never_heard_its_primary_lives_and_answers_nothing() {
 fn a_lease_ends_when_nothing_is_heard_and_begins_again_by_itself() {
     let (primary, link, follower) = apart();
     let admin = Admin::of(&primary);
-    for hurt in [Link::cut, Link::stop] {
+    for hurt in [Link::cut as fn(&Link), Link::stop] {
         until_current(&follower);
         hurt(&link);
         until("the end of the lease", || !is_ready(&follower));
