@@ -24,9 +24,11 @@ use crate::engine::guard::WORKER_STACK_BYTES;
 use crate::engine::problem::Report;
 use crate::engine::progress::Progress;
 use crate::identity::subjects::IssuerError;
+use crate::listening::ConnectionLimits;
 use crate::pdp::Pdp;
 use crate::server::administrators::Administrators;
 use crate::server::authzen;
+use crate::server::connections::account::Accounts;
 use crate::server::control_token::Token;
 use crate::server::ext_authz;
 use crate::server::ops::Readiness;
@@ -53,6 +55,8 @@ pub struct Bound {
     /// What loading warned of.
     pub warnings: Report,
     listeners: Listeners,
+    limits: Arc<ConnectionLimits>,
+    accounts: Accounts,
     running: Running,
     metrics: Arc<Metrics>,
     readiness: Readiness,
@@ -181,7 +185,8 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     let addresses =
         Listen { data: data_address, http: http_address, ops: ops_address, control: control_address };
     // From here on threads run: nothing below may fail and leave one behind.
-    let gates = parts::gates(&callers, tls.as_ref(), &follower);
+    let accounts = Accounts::default();
+    let gates = parts::gates(&callers, tls.as_ref(), &follower, &accounts);
     let started = prepared.start(config, callers)?;
     let Started { pdp, audit, running, metrics, subjects, following, warnings } = started;
     let (store, loader) = (pdp.store(), &running.loader);
@@ -191,6 +196,8 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         pdp,
         warnings,
         listeners: Listeners { data: data_listener, http, ops, control },
+        limits: Arc::new(config.limits.connections.clone()),
+        accounts,
         running,
         metrics,
         readiness: Readiness::default(),

@@ -11,8 +11,10 @@ mod ext_authz;
 mod fields;
 mod follow;
 mod issuers;
+mod limits;
 mod log;
 mod notary;
+mod overrides;
 mod sinks;
 #[cfg(test)]
 mod sinks_tests;
@@ -27,7 +29,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 
 use crate::audit::sinks::config::SinkConfig;
-use crate::audit::spool::retention::Limits;
+use crate::audit::spool::retention;
 use crate::audit::tree::notary::NotaryConfig;
 use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
@@ -37,6 +39,8 @@ pub use callers::{CallersConfig, SpiffeTrust, TlsFiles};
 pub use ext_authz::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
 pub use fields::{LogDisclose, LogFields};
 pub use follow::FollowConfig;
+pub use limits::Limits;
+pub use overrides::Overrides;
 use written::Written;
 
 /// A validated configuration.
@@ -56,6 +60,8 @@ pub struct Config {
     pub data_directory: PathBuf,
     /// Where to listen.
     pub listen: Listen,
+    /// What connections may hold, and for how long.
+    pub limits: Limits,
     /// How connections to the listeners are secured; none: not at all.
     pub tls: Option<TlsFiles>,
     /// Who may ask.
@@ -126,7 +132,7 @@ pub struct Log {
     /// What happens when that many wait, or the disk takes nothing.
     pub overflow: LogOverflow,
     /// How large segments grow, and how long they are kept.
-    pub limits: Limits,
+    pub limits: retention::Limits,
     /// Folder of the counters that outlive the process; none: where there is one in memory.
     pub counters: Option<PathBuf>,
     /// Where records are delivered to.
@@ -189,37 +195,6 @@ pub struct Shutdown {
     pub grace: Duration,
     /// How long it then waits for what is under way.
     pub drain: Duration,
-}
-
-/// Flags that override what files and environment say.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// Folder of policies.
-    pub policies: Option<PathBuf>,
-    /// Folder of schemas.
-    pub schemas: Option<PathBuf>,
-    /// Folder of entities.
-    pub entities: Option<PathBuf>,
-    /// Folder of emergency forbids.
-    pub emergency: Option<PathBuf>,
-    /// Folder of policies about callers.
-    pub pep: Option<PathBuf>,
-    /// Folder of what the process writes.
-    pub data_directory: Option<PathBuf>,
-    /// URL of the primary that is followed.
-    pub follow: Option<String>,
-    /// gRPC address.
-    pub data: Option<SocketAddr>,
-    /// HTTP address.
-    pub http: Option<SocketAddr>,
-    /// Address of probes and metrics.
-    pub ops: Option<SocketAddr>,
-    /// Address of administration.
-    pub control: Option<SocketAddr>,
-    /// See [`Config::serve_last_known_good`].
-    pub refuse_last_known_good: bool,
-    /// See [`Config::insecure_unauthenticated_callers`].
-    pub insecure_unauthenticated_callers: bool,
 }
 
 /// Why a configuration cannot be used.

@@ -159,7 +159,8 @@ async fn renew(mut connection: Connection, inbox: &Inbox) -> Result<(), Ended> {
         // The lease counts from here: what the primary serves when it answers is no older.
         let asked = Moment::now();
         let answer = timeout(patience, connection.renew()).await;
-        let pb::RenewResponse { world, process, lease: said } = answer.map_err(|_late| Ended::Silent(patience))??;
+        let pb::RenewResponse { world, process, lease: said } =
+            answer.map_err(|_late| Ended::Silent(patience))??;
         let lease = lease(said.as_ref()).ok_or(Unreadable("the lease is none"))?;
         inbox.vouched(Vouched { asked, process, world, lease }).await?;
         patience = lease;

@@ -223,7 +223,11 @@ impl Store {
     /// # Errors
     /// [`RevisionError`] if the revision is not this store's, or later than `published`.
     pub fn check_minimum(&self, revision: &str, published: &Published) -> Result<(), RevisionError> {
-        if revision.is_empty() { Ok(()) } else { published.signer.check(revision, published.sequence).map(drop) }
+        if revision.is_empty() {
+            Ok(())
+        } else {
+            published.signer.check(revision, published.sequence).map(drop)
+        }
     }
 
     /// What this process's worlds are counted under.

@@ -12,8 +12,11 @@ use tokio::time::timeout;
 
 use super::{Bound, StartError};
 use crate::config::Shutdown;
+use crate::listening::ConnectionLimits;
 use crate::server::administrators::Administrators;
-use crate::server::connections::{Places, serve};
+use crate::server::connections::Door;
+use crate::server::connections::account::{Account, Accounts};
+use crate::server::connections::places::Places;
 use crate::server::grpc::Health;
 use crate::server::ops::Ops;
 use crate::server::tls::Acceptor;
@@ -62,11 +65,20 @@ impl Bound {
         let _following = self.follower;
         let secured = |protocols: &[&[u8]]| self.tls.as_ref().map(|tls| tls.acceptor(protocols)).transpose();
         let control_tls = if administered_by_callers { secured(&[HTTP_2])? } else { None };
-        let data = (listeners.data, secured(&[HTTP_2])?, grpc);
-        let http = (listeners.http, secured(&[HTTP_2, HTTP_1])?, http);
-        let deciding = decide(data, http, &stopped);
-        let operating =
-            operate((listeners.ops, None, ops), (listeners.control, control_tls, control), &closed);
+        let Accounts { data: of_data, http: of_http, ops: of_ops, control: of_control } = self.accounts;
+        let callers = Hall { places: Places::for_callers(&self.limits), limits: &self.limits, ages: true };
+        let deciding = both(
+            callers.door(listeners.data, secured(&[HTTP_2])?, grpc, of_data),
+            callers.door(listeners.http, secured(&[HTTP_2, HTTP_1])?, http, of_http),
+            &stopped,
+        );
+        // Nobody spreads operators over servers, and followers stay with the one they follow.
+        let operators = Hall { places: Places::for_operators(), limits: &self.limits, ages: false };
+        let operating = both(
+            operators.door(listeners.ops, None, ops, of_ops),
+            operators.door(listeners.control, control_tls, control, of_control),
+            &closed,
+        );
         tokio::pin!(deciding, operating);
         let mut running = self.running;
         readiness.set(true);
@@ -95,25 +107,37 @@ impl Bound {
 
 type Served = io::Result<((), ())>;
 
-/// A listener, what its connections are secured with, and what is served over them.
-type Door = (TcpListener, Option<Acceptor>, Router);
-
 /// Protocols by the names that TLS has for them (RFC 7301 §6).
 const HTTP_2: &[u8] = b"h2";
 const HTTP_1: &[u8] = b"http/1.1";
 
-/// Serves those who ask.
-fn decide(data: Door, http: Door, stopped: &watch::Receiver<bool>) -> impl FusedFuture<Output = Served> {
-    let places = Places::for_callers();
-    let data = serve(data.0, places.clone(), data.1, data.2, stopped.clone());
-    try_join(data, serve(http.0, places, http.1, http.2, stopped.clone())).fuse()
+/// What listeners share that let in the same people.
+struct Hall<'a> {
+    places: Places,
+    limits: &'a Arc<ConnectionLimits>,
+    ages: bool,
 }
 
-/// Serves those who run the service.
-fn operate(ops: Door, control: Door, closed: &watch::Receiver<bool>) -> impl FusedFuture<Output = Served> {
-    let places = Places::for_operators();
-    let ops = serve(ops.0, places.clone(), ops.1, ops.2, closed.clone());
-    try_join(ops, serve(control.0, places, control.1, control.2, closed.clone())).fuse()
+impl Hall<'_> {
+    fn door(
+        &self,
+        listener: TcpListener,
+        tls: Option<Acceptor>,
+        router: Router,
+        account: Arc<Account>,
+    ) -> Door {
+        let (places, limits) = (self.places.clone(), Arc::clone(self.limits));
+        Door { listener, tls, router, places, limits, ages: self.ages, account }
+    }
+}
+
+/// Serves over two listeners until both are done.
+fn both(
+    one: Door,
+    other: Door,
+    stopped: &watch::Receiver<bool>,
+) -> impl FusedFuture<Output = Served> + use<> {
+    try_join(one.serve(stopped.clone()), other.serve(stopped.clone())).fuse()
 }
 
 /// Tells balancers, leaves them time to notice, tells connections, and waits for what is under way.

@@ -14,6 +14,7 @@ use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::identity::subjects::Subjects;
 use crate::server::authzen::{Names, Settings};
+use crate::server::connections::account::Accounts;
 use crate::server::ext_authz::{self, PrincipalSource, Protocol};
 use crate::server::report::{Gates, Listeners, ServiceReport};
 use crate::server::tls::Tls;
@@ -165,8 +166,14 @@ pub(super) fn envoy(config: &ExtAuthzConfig, domain: &Domain) -> ext_authz::Sett
 }
 
 /// What the service says of who may ask.
-pub(super) fn gates(callers: &Arc<Callers>, tls: Option<&Tls>, follower: &Follower) -> Gates {
-    Gates { callers: Arc::clone(callers), tls: tls.cloned(), followed: follower.statuses() }
+pub(super) fn gates(
+    callers: &Arc<Callers>,
+    tls: Option<&Tls>,
+    follower: &Follower,
+    accounts: &Accounts,
+) -> Gates {
+    let (callers, accounts) = (Arc::clone(callers), accounts.clone());
+    Gates { callers, tls: tls.cloned(), followed: follower.statuses(), accounts }
 }
 
 /// What the service says of itself.

@@ -7,11 +7,11 @@ use tokio::task::JoinSet;
 
 use super::indexing::Indexing;
 use super::{StartError, parts};
-use crate::following::{self, Primary};
 use crate::audit::{AuditLog, Counts, Feeding, OpenLog, Writer};
 use crate::config::Config;
 use crate::engine::problem::Report;
 use crate::engine::progress::Progress;
+use crate::following::{self, Primary};
 use crate::identity::callers::Callers;
 use crate::identity::subjects::{Keepers, Subjects};
 use crate::pdp::{Pdp, SampledCheck};

@@ -167,7 +167,10 @@ fn announce(bound: &Bound, config: &Config, started: Instant) {
     let elapsed = started.elapsed().as_millis();
     let addresses = &bound.addresses;
     if let Some(follow) = &config.follow {
-        anstream::eprintln!("{GOOD}following{GOOD:#} {}  {FAINT}nothing is answered before it has told everything{FAINT:#}", follow.primary);
+        anstream::eprintln!(
+            "{GOOD}following{GOOD:#} {}  {FAINT}nothing is answered before it has told everything{FAINT:#}",
+            follow.primary
+        );
     } else {
         anstream::eprintln!(
             "{GOOD}loaded{GOOD:#} {policies} policies and {entities} entities in {elapsed} ms"
@@ -200,7 +203,8 @@ fn announce(bound: &Bound, config: &Config, started: Instant) {
             config.callers.policies.display()
         ),
     }
-    let curl = example::curl(world, addresses.http).filter(|_| config.tls.is_none() && config.follow.is_none());
+    let curl =
+        example::curl(world, addresses.http).filter(|_| config.tls.is_none() && config.follow.is_none());
     if let Some(call) = curl {
         anstream::eprintln!("\n{NAME}Ask for a decision:{NAME:#}\n\n{call}\n");
     }

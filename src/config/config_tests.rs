@@ -129,3 +129,34 @@ fn a_follower_names_its_primary_and_what_proves_it_and_has_no_sources_of_its_own
     }
     assert_eq!(load("", Overrides::default()).unwrap().lease, Duration::from_secs(10));
 }
+
+#[test]
+fn limits_have_ranges_and_those_that_are_out_of_theirs_are_named() {
+    let written = "connections = 100\nconnections_per_peer = 7\nhandshake = '1s'\nmax_age = '2m'\n[limits.http2]\nstreams = 3\n";
+    let limits = load(&format!("[limits]\n{written}"), Overrides::default()).unwrap().limits.connections;
+    assert_eq!((limits.connections, limits.connections_per_peer, limits.http2.streams), (100, Some(7), 3));
+    assert_eq!((limits.handshake, limits.max_age), (Duration::from_secs(1), Duration::from_secs(120)));
+    for (key, wrong) in [
+        ("connections", "3"),
+        ("connections_per_peer", "0"),
+        ("handshake", "'0s'"),
+        ("header", "'2m'"),
+        ("idle", "'500ms'"),
+        ("idle", "'30s'"),
+        ("max_age", "'0s'"),
+        ("max_age", "'25h'"),
+        ("max_age_grace", "'11m'"),
+        ("header_bytes", "100"),
+        ("http2.streams", "0"),
+        ("http2.stream_window", "1"),
+        ("http2.connection_window", "100000000"),
+        ("http2.pending_resets", "0"),
+        ("http2.error_resets", "0"),
+        ("http2.ping", "'1ms'"),
+        ("http2.ping_timeout", "'2h'"),
+    ] {
+        let error =
+            load(&format!("[limits]\n{key} = {wrong}\n"), Overrides::default()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("`limits.{key}` is ")) && error.contains("must be"), "{error}");
+    }
+}

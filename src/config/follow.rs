@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::ConfigError;
 use super::callers::TlsFiles;
 use super::written::{Span, named, or};
-use super::ConfigError;
 use crate::outbound;
 
 /// For how long followers may answer from what they were told, unless written.
@@ -87,8 +87,9 @@ impl Written {
                 None => Ok(None),
             };
         };
-        let url = outbound::url(&primary)
-            .map_err(|problem| wrong("primary", format!("is `{}`, which {problem}", primary.escape_debug())))?;
+        let url = outbound::url(&primary).map_err(|problem| {
+            wrong("primary", format!("is `{}`, which {problem}", primary.escape_debug()))
+        })?;
         if url.path() != "/" || url.query().is_some() {
             let problem = format!("is `{primary}`: it names a server, such as https://pdp-primary:4469");
             return Err(wrong("primary", problem));
@@ -108,8 +109,12 @@ impl Written {
         let shown = match (certificate, key) {
             (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
             (None, None) => None,
-            (Some(_), None) => return Err(wrong("key", "is missing: the certificate's private key".to_owned())),
-            (None, Some(_)) => return Err(wrong("certificate", "is missing: `follow.key` is for one".to_owned())),
+            (Some(_), None) => {
+                return Err(wrong("key", "is missing: the certificate's private key".to_owned()));
+            }
+            (None, Some(_)) => {
+                return Err(wrong("certificate", "is missing: `follow.key` is for one".to_owned()));
+            }
         };
         if shown.is_none() && token_file.is_none() {
             let problem = "or `follow.certificate` is needed: a primary tells nobody that it does not know";

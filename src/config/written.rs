@@ -12,6 +12,7 @@ use super::callers::{self, TlsFiles};
 use super::ext_authz;
 use super::follow;
 use super::issuers::{self, WrittenIssuer};
+use super::limits;
 use super::log::DecisionLog;
 use super::{Config, ConfigError, Listen, LogFormat, Overrides};
 use super::{Reload, Shutdown, Telemetry};
@@ -28,6 +29,7 @@ pub(super) struct Written {
     sources: Sources,
     data: Data,
     listen: Addresses,
+    limits: limits::Written,
     reload: Reloading,
     entity_log: EntityLog,
     follow: follow::Written,
@@ -207,6 +209,7 @@ impl Written {
                 ops: flags.ops.or(self.listen.ops).unwrap_or(loopback(4468)),
                 control: flags.control.or(self.listen.control).unwrap_or(loopback(4469)),
             },
+            limits: self.limits.meaning()?,
             tls: self.tls,
             callers,
             reload: self.reload.meaning(),

@@ -98,7 +98,8 @@ impl Reader {
         let name = match self.types.get(&r#type) {
             Some(name) => name.clone(),
             None => {
-                let name: EntityTypeName = r#type.parse().map_err(|_error| Unreadable("a type's name is none"))?;
+                let name: EntityTypeName =
+                    r#type.parse().map_err(|_error| Unreadable("a type's name is none"))?;
                 self.types.insert(r#type, name.clone());
                 name
             }
@@ -123,7 +124,8 @@ fn sources(bytes: &[u8]) -> Result<Sources, Unreadable> {
     let generation = pb::Generation::decode(bytes).map_err(|_error| Unreadable("a generation is none"))?;
     let pb::Generation { policies, links, schemas, definitions, emergency, .. } = generation;
     let files = |files: Vec<pb::SourceFile>| {
-        let file = |pb::SourceFile { name, content }: pb::SourceFile| SourceFile { name, bytes: content.into() };
+        let file =
+            |pb::SourceFile { name, content }: pb::SourceFile| SourceFile { name, bytes: content.into() };
         files.into_iter().map(file).collect()
     };
     Ok(Sources {

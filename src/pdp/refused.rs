@@ -38,7 +38,9 @@ pub enum Refused {
     )]
     NotCurrent,
     /// A follower has not been told of the world that was asked for.
-    #[error("consistency.minimum_revision: this server follows another, and has not been told of so late a revision yet: ask again")]
+    #[error(
+        "consistency.minimum_revision: this server follows another, and has not been told of so late a revision yet: ask again"
+    )]
     Behind,
     /// The answer could not be recorded, so it was not given.
     #[error("the decision log is not being written, and no answer is given that is not recorded")]

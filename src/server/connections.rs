@@ -1,10 +1,17 @@
 //! Accepting connections, and bounding what each of them and all of them may hold.
 //!
-//! What one caller leaves idle must not keep another out, nor the loader of policies from its files: connections are
-//! limited to what the process's file descriptors leave over, a connection that says nothing for a minute is closed, and
-//! HTTP/2 buffers little for those who do not read.
+//! What one caller leaves idle must not keep another out, nor the loader of policies from its files: there are so many
+//! [`places`] and no more, whoever says nothing or does not end what it begins is put out, HTTP/2 buffers little for those
+//! who do not read, and connections of callers come to an age at which they make way, so that callers spread anew over all
+//! servers there are.
 
+pub mod account;
+pub mod places;
+mod talk;
+
+use std::error::Error;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,117 +21,87 @@ use axum::http::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use rustix::process::{Resource, getrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 
+use self::account::{Account, Limit};
+use self::places::{FreePlace, Place, Places};
+use self::talk::{Talk, Watched};
 use super::tls::Acceptor;
 use crate::identity::peer::Peer;
+use crate::listening::ConnectionLimits;
 
-/// Most connections of all listeners that decide, however many files the system allows.
-const MAX_CONNECTIONS: usize = 10_000;
-/// Connections of operators, which must get in when everybody else's do not.
-const OPERATORS: usize = 16;
-/// Files kept free at least, and at most, for everything that is no connection of a caller.
-const RESERVED_FILES: (usize, usize) = (OPERATORS + 8, 512);
-/// Places there are at least: each listener holds one while it waits.
-const MIN_CONNECTIONS: usize = 4;
-/// So few places that somebody should know.
-const FEW_CONNECTIONS: usize = 64;
-/// Longest silence of a connection. HTTP/2 clients are pinged well before.
-const MAX_SILENCE: Duration = Duration::from_secs(60);
-/// How often an HTTP/2 client is pinged that says nothing, and how long its answer may take.
-const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(20));
-/// Longest time for a TLS handshake.
-const MAX_HANDSHAKE: Duration = Duration::from_secs(10);
-/// Longest time for the headers of an HTTP/1 request.
-const MAX_HEADERS: Duration = Duration::from_secs(10);
-/// Largest headers of a request over HTTP/2, in bytes.
-const MAX_HEADER_BYTES: u32 = 16 * 1024;
-/// Calls under way on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 200;
-/// What one call, and one connection, may send ahead of being read, in bytes. Small frames cost more than they hold: a
-/// stream of short messages must not use up what h2 allows a connection.
-const WINDOWS: (u32, u32) = (64 * 1024, 4 * 1024 * 1024);
-/// HTTP/2 streams that a client reset before they were served, and those reset for its errors (CVE-2023-44487 and after).
-const RESETS: (usize, usize) = (20, 1024);
 /// How long to wait when the system gives no more connections.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Places for connections, shared by listeners.
-#[derive(Debug, Clone)]
-pub struct Places(Arc<Semaphore>);
-
-impl Places {
-    /// As many as the process's file descriptors leave over.
-    #[must_use]
-    pub fn for_callers() -> Self {
-        let (least, most) = RESERVED_FILES;
-        let allowed = getrlimit(Resource::Nofile)
-            .current
-            .map_or(MAX_CONNECTIONS, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        // What cannot be counted is taken to be few: the reserve is there for more than these.
-        let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-        let reserved = (allowed / 8).clamp(least, most);
-        let places = allowed.saturating_sub(open + reserved).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS);
-        if places < FEW_CONNECTIONS {
-            tracing::warn!(
-                files.limit = allowed,
-                places,
-                "few connections can be served: raise the limit of open files"
-            );
-        }
-        Self(Arc::new(Semaphore::new(places)))
-    }
-
-    /// A few, for operators.
-    #[must_use]
-    pub fn for_operators() -> Self {
-        Self(Arc::new(Semaphore::new(OPERATORS)))
-    }
+/// A listener, and what is served over its connections.
+#[derive(Debug)]
+pub struct Door {
+    /// Where they come in.
+    pub listener: TcpListener,
+    /// How they are secured; none: not at all.
+    pub tls: Option<Acceptor>,
+    /// What answers.
+    pub router: Router,
+    /// Places that they share with those of other listeners.
+    pub places: Places,
+    /// What each may hold, and for how long.
+    pub limits: Arc<ConnectionLimits>,
+    /// Whether they come to an age at which they make way.
+    pub ages: bool,
+    /// Where they are counted.
+    pub account: Arc<Account>,
 }
 
-/// Serves connections until `stopping` holds and all of them are done. Over TLS, a [`Peer`] goes with every request whose
-/// connection showed certificates; handshakes hold a place like everything else, and nobody else up.
-///
-/// # Errors
-/// The listener is broken. That the system gives no more connections for now is none.
-pub async fn serve(
-    listener: TcpListener,
-    places: Places,
-    tls: Option<Acceptor>,
-    router: Router,
-    stopping: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let mut connections = JoinSet::new();
-    let mut stop = stopping.clone();
-    loop {
-        tokio::select! {
-            // An error means that nobody is left who could stop it: that stops it too.
-            _ = stop.wait_for(|stopping| *stopping) => break,
-            accepted = accept(&listener, &places) => {
-                let (stream, place) = accepted?;
-                connections.spawn(connection(stream, tls.clone(), router.clone(), stopping.clone(), place));
+/// Whether the connection that a request came over makes way for another: what goes on and on should end then.
+#[derive(Debug, Clone)]
+pub struct Leaving(pub watch::Receiver<bool>);
+
+impl Door {
+    /// Serves connections until `stopping` holds and all of them are done. Over TLS, a [`Peer`] goes with every request whose
+    /// connection showed certificates; handshakes hold a place like everything else, and nobody else up.
+    ///
+    /// # Errors
+    /// The listener is broken. That the system gives no more connections for now is none.
+    pub async fn serve(self, stopping: watch::Receiver<bool>) -> io::Result<()> {
+        let Self { listener, places, tls, router, limits, ages, account } = self;
+        let mut connections = JoinSet::new();
+        let mut stop = stopping.clone();
+        loop {
+            tokio::select! {
+                // An error means that nobody is left who could stop it: that stops it too.
+                _ = stop.wait_for(|stopping| *stopping) => break,
+                accepted = accept(&listener, &places) => {
+                    let (stream, peer, place) = accepted?;
+                    let Some(place) = places.take(place, Some(peer)) else {
+                        account.ended(Limit::ConnectionsPerPeer);
+                        continue;
+                    };
+                    let (limits, account, stopping) = (Arc::clone(&limits), Arc::clone(&account), stopping.clone());
+                    let connection = Connection { router: router.clone(), limits, ages, account, stopping };
+                    connections.spawn(connection.begin(stream, tls.clone(), place));
+                }
+                Some(_ended) = connections.join_next() => {}
             }
-            Some(_ended) = connections.join_next() => {}
         }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+        Ok(())
     }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
-    Ok(())
 }
 
 /// The next connection, once there is a place for it: until then it waits with the system.
-async fn accept(listener: &TcpListener, places: &Places) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, places: &Places) -> io::Result<(TcpStream, IpAddr, FreePlace)> {
     let closed = |_| io::Error::other("the places for connections are gone");
-    let place = Arc::clone(&places.0).acquire_owned().await.map_err(closed)?;
+    let place = places.free().await.map_err(closed)?;
     loop {
         match listener.accept().await {
-            Ok((stream, _peer)) => return Ok((stream, place)),
+            Ok((stream, peer)) => return Ok((stream, peer.ip(), place)),
             Err(error) if is_broken(&error) => return Err(error),
             // Out of descriptors or memory, or a client that has gone already: others will come.
             Err(error) => {
@@ -142,79 +119,195 @@ fn is_broken(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| broken.iter().any(|errno| errno.raw_os_error() == code))
 }
 
-async fn connection(
-    stream: TcpStream,
-    tls: Option<Acceptor>,
+/// What one connection is served with.
+#[derive(Debug)]
+struct Connection {
     router: Router,
-    mut stopping: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
-) {
-    // Answers are single small frames: waiting to fill a packet would only delay them.
-    drop(stream.set_nodelay(true));
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_read_timeout(Some(MAX_SILENCE));
-    let stream = Box::pin(stream);
-    let Some(tls) = tls else { return talk(stream, None, router, stopping).await };
-    let greeted = tokio::select! {
-        greeted = tokio::time::timeout(MAX_HANDSHAKE, tls.tls.accept(stream)) => greeted,
-        // Nothing is under way yet that should be finished.
-        _ = stopping.wait_for(|stopping| *stopping) => return,
-    };
-    match greeted {
-        Ok(Ok(stream)) => {
-            tls.handshakes.completed();
-            let peer = Peer::of(stream.get_ref().1.peer_certificates()).map(Arc::new);
-            talk(stream, peer, router, stopping).await;
+    limits: Arc<ConnectionLimits>,
+    ages: bool,
+    account: Arc<Account>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl Connection {
+    async fn begin(mut self, stream: TcpStream, tls: Option<Acceptor>, _place: Place) {
+        let _counted = self.account.open();
+        // Answers are single small frames: waiting to fill a packet would only delay them.
+        drop(stream.set_nodelay(true));
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_read_timeout(Some(self.limits.idle));
+        stream.set_write_timeout(Some(self.limits.idle));
+        let stream = Box::pin(stream);
+        let Some(tls) = tls else { return self.talk(stream, None).await };
+        let greeted = tokio::select! {
+            greeted = tokio::time::timeout(self.limits.handshake, tls.tls.accept(stream)) => greeted,
+            // Nothing is under way yet that should be finished.
+            _ = self.stopping.wait_for(|stopping| *stopping) => return,
+        };
+        match greeted {
+            Ok(Ok(stream)) => {
+                tls.handshakes.completed();
+                let peer = Peer::of(stream.get_ref().1.peer_certificates()).map(Arc::new);
+                self.talk(stream, peer).await;
+            }
+            Ok(Err(error)) => {
+                tls.handshakes.failed();
+                tracing::debug!(%error, "a TLS handshake failed");
+            }
+            Err(_late) => {
+                tls.handshakes.late();
+                self.account.ended(Limit::Handshake);
+            }
         }
-        Ok(Err(error)) => {
-            tls.handshakes.failed();
-            tracing::debug!(%error, "a TLS handshake failed");
+    }
+
+    /// Serves the connection, over whatever it came.
+    async fn talk(
+        mut self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Option<Arc<Peer>>,
+    ) {
+        let talk = Arc::new(Talk::default());
+        let (leave, leaving) = watch::channel(false);
+        let service = service(self.router.clone(), &talk, peer, Leaving(leaving));
+        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&talk), self.limits.header));
+        let builder = builder(&self.limits);
+        let serving = builder.serve_connection(stream, service);
+        tokio::pin!(serving);
+        let mut age = Age::of(&self.limits);
+        let mut told = false;
+        loop {
+            let step = tokio::select! {
+                ended = serving.as_mut() => {
+                    // How a connection ends is its client's business, unless a limit ended it.
+                    if let Some(limit) = ended.err().and_then(|error| limit_of(&*error, &talk)) {
+                        self.account.ended(limit);
+                    }
+                    return;
+                }
+                _ = self.stopping.wait_for(|stopping| *stopping), if !told => {
+                    told = true;
+                    serving.as_mut().graceful_shutdown();
+                    continue;
+                }
+                step = age.next(), if self.ages => step,
+            };
+            match step {
+                Step::Leave => {
+                    self.account.ended(Limit::MaxAge);
+                    leave.send_replace(true);
+                    talk.leave();
+                    // To close what is idle over HTTP/1 could meet a request that is on its way.
+                    if talk.is_http2() {
+                        serving.as_mut().graceful_shutdown();
+                    }
+                }
+                Step::Close if !talk.is_http2() => serving.as_mut().graceful_shutdown(),
+                Step::Close | Step::End => return self.account.ended(Limit::MaxAgeGrace),
+            }
         }
-        Err(_late) => tls.handshakes.late(),
     }
 }
 
-/// Serves one connection, over whatever it came.
-async fn talk(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: Option<Arc<Peer>>,
+/// What answers requests of one connection.
+fn service(
     router: Router,
-    mut stopping: watch::Receiver<bool>,
-) {
-    let service = TowerToHyperService::new(router.map_request(move |request: Request<_>| {
+    talk: &Arc<Talk>,
+    peer: Option<Arc<Peer>>,
+    leaving: Leaving,
+) -> TowerToHyperService<
+    impl tower::Service<
+        Request<hyper::body::Incoming>,
+        Response = axum::response::Response,
+        Error = std::convert::Infallible,
+        Future: Send,
+    > + Clone
+    + use<>,
+> {
+    let (asked, answered) = (Arc::clone(talk), Arc::clone(talk));
+    let answering = router.map_request(move |request: Request<_>| {
+        asked.asked();
         let mut request = request.map(Body::new);
         if let Some(peer) = &peer {
             request.extensions_mut().insert(Arc::clone(peer));
         }
+        request.extensions_mut().insert(leaving.clone());
         request
-    }));
-    let builder = builder();
-    let serving = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(serving);
-    let stopped = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
-    // How a connection ends is its client's business: a reset is nothing to report.
-    tokio::select! {
-        _ended = serving.as_mut() => {}
-        () = stopped => {
-            serving.as_mut().graceful_shutdown();
-            drop(serving.await);
-        }
+    });
+    TowerToHyperService::new(answering.map_response(move |mut response| {
+        answered.answered(&mut response);
+        response
+    }))
+}
+
+/// How a connection of a certain age is treated.
+enum Step {
+    /// It is told to make way: what is under way goes on, nothing new should come.
+    Leave,
+    /// It is closed as soon as nothing is under way, and HTTP/2, which was told at once, is ended.
+    Close,
+    /// It is ended.
+    End,
+}
+
+/// The age of a connection.
+struct Age {
+    next: Instant,
+    grace: Duration,
+    steps: std::array::IntoIter<Step, 3>,
+}
+
+impl Age {
+    fn of(limits: &ConnectionLimits) -> Self {
+        // Without chance all are told at once, which is no more than a nuisance.
+        let tenth = limits.max_age / 10;
+        let more = getrandom::u32()
+            .map_or(Duration::ZERO, |chance| tenth.mul_f64(f64::from(chance) / f64::from(u32::MAX)));
+        let next = Instant::now() + limits.max_age + more;
+        Self { next, grace: limits.max_age_grace, steps: [Step::Leave, Step::Close, Step::End].into_iter() }
+    }
+
+    /// Waits for the next step.
+    async fn next(&mut self) -> Step {
+        sleep_until(self.next).await;
+        self.next += self.grace;
+        self.steps.next().unwrap_or(Step::End)
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
+/// The limit that a connection was ended by, if it was one.
+fn limit_of(error: &(dyn Error + 'static), talk: &Talk) -> Option<Limit> {
+    let late = std::iter::successors(Some(error), |error| (*error).source()).any(|error| {
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+            || error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout)
+    });
+    match (late, talk.is_late()) {
+        (_, true) => Some(Limit::Header),
+        (true, false) => Some(Limit::Idle),
+        (false, false) => None,
+    }
+}
+
+fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
+    let http2 = &limits.http2;
+    let header_bytes = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(MAX_HEADERS);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // Counts from the request before: headers have their own time, by `Watched`.
+        .header_read_timeout(limits.idle)
+        .max_buf_size(header_bytes);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .initial_stream_window_size(WINDOWS.0)
-        .initial_connection_window_size(WINDOWS.1)
-        .max_header_list_size(MAX_HEADER_BYTES)
-        .max_pending_accept_reset_streams(RESETS.0)
-        .max_local_error_reset_streams(RESETS.1)
-        .keep_alive_interval(PING.0)
-        .keep_alive_timeout(PING.1);
+        .max_concurrent_streams(http2.streams)
+        .initial_stream_window_size(http2.stream_window)
+        .initial_connection_window_size(http2.connection_window)
+        .max_header_list_size(limits.header_bytes)
+        .max_pending_accept_reset_streams(http2.pending_resets)
+        .max_local_error_reset_streams(http2.error_resets)
+        .keep_alive_interval(http2.ping)
+        .keep_alive_timeout(http2.ping_timeout);
     builder
 }

@@ -9,9 +9,9 @@ use tonic::{Request as Asked, Response as Answer, Status};
 
 use super::administrators::Administrator;
 use super::delegating::Delegating;
+use super::leading::Leading;
 use super::listing::Listings;
 use super::pb::entity_service_server::EntityService;
-use super::leading::Leading;
 use super::watching::{Beat, Watching};
 use super::{deadline, pb, status, stored, wire};
 use crate::engine::decision::Effect;

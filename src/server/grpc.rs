@@ -14,12 +14,13 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::call::{self, Underway};
+use super::connections::Leaving;
 use super::outcomes::Outcomes;
 use super::pb::authorization_service_server::{AuthorizationService, AuthorizationServiceServer};
 use super::pb::decision_log_service_server::DecisionLogServiceServer;
 use super::pb::search_service_server::SearchServiceServer;
 use super::search::{self, Searches};
-use super::stream::Answers;
+use super::stream::{Answers, Ends};
 use super::{answer, ext_authz, pb, status, wire};
 use crate::engine::request::InvalidRequest;
 use crate::identity::credentials::Credentials;
@@ -173,13 +174,9 @@ impl AuthorizationService for Grpc {
     ) -> Result<Response<Self::AuthorizeStreamStream>, Status> {
         let underway = underway(&request)?;
         let traceparent = traceparent(&request);
-        let answers = Answers::new(
-            Arc::clone(&self.pdp),
-            underway,
-            traceparent,
-            request.into_inner(),
-            self.stopping.clone(),
-        );
+        let leaving = request.extensions().get::<Leaving>().map(|Leaving(leaving)| leaving.clone());
+        let ends = Ends { stopping: self.stopping.clone(), leaving };
+        let answers = Answers::new(Arc::clone(&self.pdp), underway, traceparent, request.into_inner(), ends);
         Ok(Response::new(answers.into_stream().boxed()))
     }
 

@@ -1,7 +1,7 @@
 //! `Watch`, for those that follow this server: everything that is published, world after world.
 
-use prost::Message as _;
 use futures_util::{Stream, stream};
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tonic::Status;
 
@@ -76,7 +76,8 @@ impl Leading {
                 self.batch = Some(self.begin(leap));
                 continue;
             }
-            let wait = self.administrator.expires().map_or(self.beat.every(), |left| left.min(self.beat.every()));
+            let wait =
+                self.administrator.expires().map_or(self.beat.every(), |left| left.min(self.beat.every()));
             match tokio::time::timeout(wait, self.lead.changed()).await {
                 Ok(true) => {}
                 Ok(false) => return Err(Status::unavailable("the entity log has ended")),
@@ -90,7 +91,8 @@ impl Leading {
         let (sender, batch) = mpsc::channel(AHEAD);
         let beat = self.beat;
         tokio::task::spawn_blocking(move || {
-            let mut telling = Telling { leap: &leap, beat, sender, pending: pb::WatchResponse::default(), size: 0 };
+            let mut telling =
+                Telling { leap: &leap, beat, sender, pending: pb::WatchResponse::default(), size: 0 };
             // If nobody takes it, the follower has gone.
             let _gone = telling.tell(leap.difference());
         });
@@ -216,7 +218,8 @@ impl Telling<'_> {
 fn generation_message(generation: &Generation) -> pb::Generation {
     let Sources { policies, links, schemas, definitions, emergency, .. } = &*generation.sources;
     let files = |files: &[SourceFile]| {
-        let file = |file: &SourceFile| pb::SourceFile { name: file.name.clone(), content: file.bytes.to_vec() };
+        let file =
+            |file: &SourceFile| pb::SourceFile { name: file.name.clone(), content: file.bytes.to_vec() };
         files.iter().map(file).collect()
     };
     pb::Generation {

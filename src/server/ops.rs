@@ -53,7 +53,9 @@ pub fn router(ops: Arc<Ops>) -> Router {
 async fn ready(State(ops): State<Arc<Ops>>) -> Response {
     let unable = match () {
         () if !ops.readiness.get() => "stopping",
-        () if !ops.report.is_current() => "the primary that is followed has not vouched for what is served within its lease",
+        () if !ops.report.is_current() => {
+            "the primary that is followed has not vouched for what is served within its lease"
+        }
         () if ops.report.audit.is_stalled() => "the decision log cannot be written, and answers wait for it",
         () => return "ok".into_response(),
     };

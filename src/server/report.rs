@@ -20,6 +20,7 @@ use crate::store::{Published, Store};
 use crate::telemetry::callers::ObservedCallers;
 use crate::telemetry::metrics::Observed;
 
+use super::connections::account::Accounts;
 use super::tls::Tls;
 
 /// Everything there is to say, as far as it is not counted per request.
@@ -58,6 +59,8 @@ pub struct Gates {
     pub tls: Option<Tls>,
     /// What came of changes to the files that say so.
     pub followed: FollowStatuses,
+    /// How many connections there are.
+    pub accounts: Accounts,
 }
 
 /// What administrators are told of callers.
@@ -90,6 +93,7 @@ impl Gates {
     fn observed(&self) -> ObservedCallers {
         let gate = self.callers.gate();
         ObservedCallers {
+            connections: self.accounts.observed(),
             handshakes: self.tls.as_ref().map(|tls| tls.handshakes().counts().to_vec()).unwrap_or_default(),
             authentications: gate.map(|gate| gate.counts().to_vec()).unwrap_or_default(),
             rights: gate.map(|gate| gate.rights.counts().to_vec()).unwrap_or_default(),

@@ -25,7 +25,33 @@ pub struct Answers {
     underway: Arc<Underway>,
     traceparent: Option<String>,
     messages: Streaming<pb::AuthorizeRequest>,
-    stopping: watch::Receiver<bool>,
+    ends: Ends,
+}
+
+/// What ends a stream whose caller would go on.
+#[derive(Debug)]
+pub struct Ends {
+    /// Whether the server stops.
+    pub stopping: watch::Receiver<bool>,
+    /// Whether the stream's connection makes way for another; none for one that never does.
+    pub leaving: Option<watch::Receiver<bool>>,
+}
+
+impl Ends {
+    /// Waits for either. An error means that what would say so is gone.
+    async fn wait(&mut self) -> Status {
+        let Self { stopping, leaving } = self;
+        let leaves = async {
+            match leaving {
+                Some(leaving) => drop(leaving.wait_for(|leaving| *leaving).await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => Status::unavailable("the server is stopping; ask another"),
+            () = leaves => Status::unavailable("the connection has come to its age (`limits.max_age`); open the stream on another"),
+        }
+    }
 }
 
 impl Answers {
@@ -35,12 +61,13 @@ impl Answers {
         underway: Arc<Underway>,
         traceparent: Option<String>,
         messages: Streaming<pb::AuthorizeRequest>,
-        stopping: watch::Receiver<bool>,
+        ends: Ends,
     ) -> Self {
-        Self { pdp, underway, traceparent, messages, stopping }
+        Self { pdp, underway, traceparent, messages, ends }
     }
 
-    /// The answers, until the messages end, a message cannot be read, the caller's deadline or credential ends, or the server stops.
+    /// The answers, until the messages end, a message cannot be read, the caller's deadline or credential ends, the server stops,
+    /// or the connection makes way for another.
     pub fn into_stream(self) -> impl Stream<Item = Result<pb::AuthorizeStreamResponse, Status>> {
         stream::unfold(Some(self), |answers| async move {
             let mut answers = answers?;
@@ -57,7 +84,7 @@ impl Answers {
 
     /// The next message.
     async fn message(&mut self) -> Result<Option<pb::AuthorizeRequest>, Status> {
-        let Self { pdp, underway, messages, stopping, .. } = self;
+        let Self { pdp, underway, messages, ends, .. } = self;
         let late = async {
             match underway.deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -76,13 +103,12 @@ impl Answers {
             () = unvouched => Err(status::refused(&Refused::Caller(Unauthenticated::Expired.to_string()))),
             // Nobody waits for an answer any more, however many messages still come.
             () = late => Err(status::refused(&Refused::Late)),
-            // What has arrived is answered before the server stops.
+            // What has arrived is answered before.
             message = messages.message() => message.map_err(|error| match status::unreadable(&error) {
                 Some(refused) => status::refused(&pdp.refuse(&underway.hand_over(String::new()), refused)),
                 None => error,
             }),
-            // An error means that the server is gone.
-            _ = stopping.wait_for(|stopping| *stopping) => Err(Status::unavailable("the server is stopping; ask another")),
+            ended = ends.wait() => Err(ended),
         }
     }
 

@@ -51,7 +51,8 @@ impl Watching {
         beat: Beat,
         now: &Published,
     ) -> Self {
-        let mut watching = Self { watcher, administrator, entities, beat, waiting: VecDeque::new(), ended: false };
+        let mut watching =
+            Self { watcher, administrator, entities, beat, waiting: VecDeque::new(), ended: false };
         watching.look();
         let synced = pb::WatchResponse { synced: true, ..current(now, beat) };
         watching.waiting.push_back(synced);
@@ -139,7 +140,8 @@ fn whole(published: &Arc<Published>, entities: bool, beat: Beat) -> Vec<pb::Watc
     let world = &published.world;
     let mut parties: Vec<_> = world.suspensions.principals().map(|(uid, _)| stored::name(uid)).collect();
     parties.extend(world.suspensions.all().map(|_reason| pb::EntityRef::default()));
-    let mut messages = vec![pb::WatchResponse { reset: true, suspended: parties, ..current(published, beat) }];
+    let mut messages =
+        vec![pb::WatchResponse { reset: true, suspended: parties, ..current(published, beat) }];
     let revoked: Vec<_> = world.revocations.iter().map(stored::name).collect();
     for names in revoked.chunks(TOGETHER) {
         messages.push(pb::WatchResponse { revoked: names.to_vec(), ..current(published, beat) });

@@ -2,11 +2,14 @@
 
 use prometheus::{Gauge, IntCounterVec, IntGaugeVec, Registry};
 
+use super::connections::{ConnectionMetrics, ObservedConnections};
 use super::registered::{counters, gauges, raise};
 
 /// What was counted elsewhere, at one moment. Outcomes by their names.
 #[derive(Debug, Clone, Default)]
 pub struct ObservedCallers {
+    /// Connections, by listener.
+    pub connections: Vec<ObservedConnections>,
     /// TLS handshakes.
     pub handshakes: Vec<(&'static str, u64)>,
     /// Calls that showed who makes them, or did not.
@@ -21,6 +24,7 @@ pub struct ObservedCallers {
 
 #[derive(Debug)]
 pub(super) struct CallerMetrics {
+    connections: ConnectionMetrics,
     handshakes: IntCounterVec,
     authentications: IntCounterVec,
     rights: IntCounterVec,
@@ -37,6 +41,7 @@ impl CallerMetrics {
         )?;
         registry.register(Box::new(certificate_expires.clone()))?;
         Ok(Self {
+            connections: ConnectionMetrics::new(registry)?,
             handshakes: counters(
                 registry,
                 "pdp_tls_handshakes_total",
@@ -72,6 +77,7 @@ impl CallerMetrics {
     }
 
     pub(super) fn set(&self, observed: &ObservedCallers) {
+        self.connections.set(&observed.connections);
         let outcomes = [
             (&self.handshakes, &observed.handshakes),
             (&self.authentications, &observed.authentications),

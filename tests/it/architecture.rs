@@ -119,7 +119,16 @@ const FORBIDDEN: [(&str, &[&str]); 13] = [
     ("pdp", &["tonic", "axum", "crate::server", "crate::config", "crate::cli", "crate::app"]),
     (
         "following",
-        &["axum", "clap::", "crate::pdp", "crate::identity", "crate::audit", "crate::cli", "crate::app", "crate::config"],
+        &[
+            "axum",
+            "clap::",
+            "crate::pdp",
+            "crate::identity",
+            "crate::audit",
+            "crate::cli",
+            "crate::app",
+            "crate::config",
+        ],
     ),
     ("proxy", &["axum", "clap::", "crate::cli", "crate::app", "crate::config"]),
     ("server", &["crate::proxy", "crate::cli", "crate::app", "crate::config", "clap::"]),

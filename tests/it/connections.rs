@@ -1,5 +1,7 @@
 //! What connections may hold, and whom they may not keep out.
 
+mod limits;
+
 use std::io::Read as _;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};

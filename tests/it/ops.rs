@@ -82,6 +82,8 @@ pdp_cache_misses_total
 pdp_cache_stale_total{stamp}
 pdp_cache_verified_total{outcome}
 pdp_checks_total{outcome}
+pdp_connections_ended_total{limit,listener}
+pdp_connections{listener}
 pdp_decision_seconds_bucket{surface,le}
 pdp_decision_seconds_count{surface}
 pdp_decision_seconds_sum{surface}

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy::EntityUid;
 
-use super::super::grants::ServedGrants;
 use super::super::Published;
+use super::super::grants::ServedGrants;
 use super::super::revision::Signer;
 use super::facts::{Entry, Fact};
 use super::orders::{MAX_ENTITIES, MAX_FACTS, Order, Write, WriteError, WrittenChange};
@@ -31,7 +31,14 @@ impl<'a> Draft<'a> {
     /// Begins with what is served.
     pub(super) fn new(current: &Published, grants: &'a Mutex<ServedGrants>) -> Self {
         let (world, sequence) = (current.world.clone(), current.sequence);
-        Self { world, sequence, entries: Vec::new(), signer: Arc::clone(&current.signer), grants, cut: Vec::new() }
+        Self {
+            world,
+            sequence,
+            entries: Vec::new(),
+            signer: Arc::clone(&current.signer),
+            grants,
+            cut: Vec::new(),
+        }
     }
 
     /// The world that all of it leads to.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use serde::Serialize;
 
-use super::lease::{Moment, LeaseEnd};
+use super::lease::{LeaseEnd, Moment};
 
 /// What is known of the primary. Decisions read the end of the lease, and nothing else.
 #[derive(Debug)]

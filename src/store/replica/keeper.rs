@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::super::data_dir::DataDir;
 use super::super::loader::{
-    Commands, EmergencyStatus, Heartbeat, LastLoad, Listener, LoadEvent, LoadWhat, LoaderHandle, LoaderStatus,
-    Outcome, Retired, Source, discard,
+    Commands, EmergencyStatus, Heartbeat, LastLoad, Listener, LoadEvent, LoadWhat, LoaderHandle,
+    LoaderStatus, Outcome, Retired, Source, discard,
 };
 use super::super::revision::{RevisionKey, Signer, unpredictable};
 use super::super::{Published, Store, set_digest, workers};
@@ -262,7 +262,11 @@ impl Replica {
             source: Source::Primary,
             generation: Arc::clone(&published.world.generation.hash),
             revision: Arc::clone(&published.revision),
-            files: self.mirror.state().map(|state| set_digest::of_sources(state.sources())).unwrap_or_default(),
+            files: self
+                .mirror
+                .state()
+                .map(|state| set_digest::of_sources(state.sources()))
+                .unwrap_or_default(),
             policies: published.world.generation.policies.len(),
             problems,
         });

@@ -21,9 +21,11 @@ impl Moment {
         let time = clock_gettime(CLOCK);
         let (seconds, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
         // A clock that runs since the start is not before it; if it were, every lease would be over.
-        let Some(nanos) = seconds.ok().zip(nanos.ok()).and_then(|(seconds, nanos)| {
-            seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
-        }) else {
+        let Some(nanos) = seconds
+            .ok()
+            .zip(nanos.ok())
+            .and_then(|(seconds, nanos)| seconds.checked_mul(1_000_000_000)?.checked_add(nanos))
+        else {
             return Self(u64::MAX);
         };
         Self(nanos)

@@ -51,7 +51,10 @@ pub fn settings(on_policy_error: OnPolicyError, domain: &Domain) -> Settings {
 }
 
 /// The first key whose value differs, with both values. A key that only one side knows has none on the other.
-pub(super) fn difference<'s>(ours: &'s Settings, theirs: &'s Settings) -> Option<(&'s str, &'s str, &'s str)> {
+pub(super) fn difference<'s>(
+    ours: &'s Settings,
+    theirs: &'s Settings,
+) -> Option<(&'s str, &'s str, &'s str)> {
     let value = |settings: &'s Settings, key: &str| settings.get(key).map_or("", String::as_str);
     let mut keys = ours.keys().chain(theirs.keys());
     let differs = |key: &&String| value(ours, key) != value(theirs, key);

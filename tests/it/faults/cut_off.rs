@@ -56,7 +56,8 @@ impl Scene {
         for kind in ["policies", "schemas", "entities"] {
             crate::follow::copy(&shipped.join(kind), &sources.path(kind));
         }
-        sources.put("entities/many.json", serde_json::to_vec(&many(&shipped.join("entities"))).expect("JSON"));
+        sources
+            .put("entities/many.json", serde_json::to_vec(&many(&shipped.join("entities"))).expect("JSON"));
         let lease = format!("MANDATE__FOLLOWERS__LEASE={}ms", LEASE.as_millis());
         let primary = Process::try_start_with(&sources, &[&lease]).expect("a primary");
         let (link, own) = (Link::to(&primary.control), Sources::empty());

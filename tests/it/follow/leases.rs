@@ -33,9 +33,7 @@ fn check_not_current(follower: &TestServer) {
     assert_eq!((refused.code(), reason_of(&refused).as_str()), (Code::Unavailable, "NOT_CURRENT"));
     let batch = pb::AuthorizeBatchRequest { defaults: None, requests: vec![view("plan")] };
     let results = follower.client().batch(batch);
-    let is_refused = |result: &pb::AuthorizeResult| {
-        matches!(&result.outcome, Some(pb::authorize_result::Outcome::Status(status)) if status.code == 14)
-    };
+    let is_refused = |result: &pb::AuthorizeResult| matches!(&result.outcome, Some(pb::authorize_result::Outcome::Status(status)) if status.code == 14);
     assert!(results.as_ref().is_ok_and(|results| results.iter().all(is_refused)), "{results:?}");
     let asked = evaluation(("Mandate::User", "ana"), "view", ("Mandate::Doc", "plan"));
     assert_eq!(follower.evaluate(&asked).status, 503);
@@ -84,7 +82,8 @@ fn a_lease_ends_when_nothing_is_heard_and_begins_again_by_itself() {
     }
     let series = format!("pdp_follower_lease_seconds{{primary=\"{}\"}}", link.url());
     let text = get(&format!("{}/metrics", follower.ops)).body;
-    for metric in ["pdp_follower_connected", "pdp_follower_resets_total", "pdp_follower_lag_worlds", &series] {
+    for metric in ["pdp_follower_connected", "pdp_follower_resets_total", "pdp_follower_lag_worlds", &series]
+    {
         assert!(text.contains(metric), "no {metric} in {text}");
     }
 }

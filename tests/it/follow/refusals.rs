@@ -42,7 +42,11 @@ fn a_follower_says_nothing_of_its_own_and_names_its_primary() {
     ];
     for (what, refused) in refusals {
         let refused = refused.unwrap_or_else(|| panic!("{what} was obeyed"));
-        assert_eq!((refused.code(), reason_of(&refused).as_str()), (Code::FailedPrecondition, "FOLLOWER"), "{what}");
+        assert_eq!(
+            (refused.code(), reason_of(&refused).as_str()),
+            (Code::FailedPrecondition, "FOLLOWER"),
+            "{what}"
+        );
         assert!(refused.message().contains(&primary.control), "{what}: {}", refused.message());
     }
     // What is read is read here.
@@ -89,7 +93,11 @@ fn the_command_line_follows_and_says_so() {
     assert!(is_allow(&follower.client().authorize(view("plan")).unwrap()));
     let status = follower.command(&["status"]);
     status.check_code(0);
-    assert!(status.stdout.contains("current") && status.stdout.contains(&primary.control), "{}", status.stdout);
+    assert!(
+        status.stdout.contains("current") && status.stdout.contains(&primary.control),
+        "{}",
+        status.stdout
+    );
     let refused = follower.command(&["freeze"]);
     refused.check_code(1);
     assert!(refused.stderr.contains(&primary.control), "{}", refused.stderr);

@@ -77,7 +77,10 @@ fn policies_seeds_and_emergency_forbids_follow_without_a_reset() {
     std::fs::remove_file(sources.path("policies/hide.cedar")).unwrap();
     until("no such policy", || allows(&follower, view("plan")));
     // Seeds.
-    sources.replace("entities/more.json", json!([user("eve"), crate::support::doc("new", &["plan"])]).to_string());
+    sources.replace(
+        "entities/more.json",
+        json!([user("eve"), crate::support::doc("new", &["plan"])]).to_string(),
+    );
     until("more seeds", || allows(&follower, view("new")));
     std::fs::remove_file(sources.path("entities/more.json")).unwrap();
     until("no such seeds", || !allows(&follower, view("new")));

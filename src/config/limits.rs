@@ -1,0 +1,175 @@
+//! `[limits]`: what everybody together, and each of them, may use.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::ConfigError;
+use super::written::{Span, or};
+use crate::listening::{ConnectionLimits, Http2Limits};
+
+/// What may be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// By connections.
+    pub connections: ConnectionLimits,
+}
+
+/// `[limits]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Written {
+    connections: Option<usize>,
+    connections_per_peer: Option<usize>,
+    handshake: Option<Span>,
+    header: Option<Span>,
+    idle: Option<Span>,
+    max_age: Option<Span>,
+    max_age_grace: Option<Span>,
+    header_bytes: Option<u32>,
+    http2: WrittenHttp2,
+}
+
+/// `[limits.http2]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct WrittenHttp2 {
+    streams: Option<u32>,
+    stream_window: Option<u32>,
+    connection_window: Option<u32>,
+    pending_resets: Option<usize>,
+    error_resets: Option<usize>,
+    ping: Option<Span>,
+    ping_timeout: Option<Span>,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const KIB: u32 = 1024;
+const MIB: u32 = 1024 * KIB;
+
+impl Written {
+    /// The limits.
+    ///
+    /// # Errors
+    /// One is out of its range.
+    pub(super) fn meaning(self) -> Result<Limits, ConfigError> {
+        let limits = Limits {
+            connections: ConnectionLimits {
+                connections: self.connections.unwrap_or(10_000),
+                connections_per_peer: self.connections_per_peer,
+                handshake: or(self.handshake, 5 * SECOND),
+                header: or(self.header, 5 * SECOND),
+                idle: or(self.idle, 60 * SECOND),
+                max_age: or(self.max_age, 300 * SECOND),
+                max_age_grace: or(self.max_age_grace, 30 * SECOND),
+                header_bytes: self.header_bytes.unwrap_or(16 * KIB),
+                http2: self.http2.meaning(),
+            },
+        };
+        check(&limits.connections).map(|()| limits)
+    }
+}
+
+impl WrittenHttp2 {
+    fn meaning(self) -> Http2Limits {
+        Http2Limits {
+            streams: self.streams.unwrap_or(200),
+            stream_window: self.stream_window.unwrap_or(64 * KIB),
+            // Small frames cost more than they hold: a stream of short messages must not use up what h2 allows a connection.
+            connection_window: self.connection_window.unwrap_or(4 * MIB),
+            // All that a client may have under way it may also take back at once, as when it has waited for too long.
+            pending_resets: self.pending_resets.unwrap_or(200),
+            error_resets: self.error_resets.unwrap_or(1024),
+            ping: or(self.ping, 20 * SECOND),
+            ping_timeout: or(self.ping_timeout, 20 * SECOND),
+        }
+    }
+}
+
+fn check(limits: &ConnectionLimits) -> Result<(), ConfigError> {
+    let ConnectionLimits { http2, .. } = limits;
+    let spans = [
+        (
+            "limits.handshake",
+            limits.handshake,
+            (SECOND / 10, 60 * SECOND),
+            "it must be between 100 ms and 1 minute",
+        ),
+        (
+            "limits.header",
+            limits.header,
+            (SECOND / 10, 60 * SECOND),
+            "it must be between 100 ms and 1 minute",
+        ),
+        ("limits.idle", limits.idle, (SECOND, 3600 * SECOND), "it must be between 1 s and 1 hour"),
+        ("limits.max_age", limits.max_age, (SECOND, 86_400 * SECOND), "it must be between 1 s and 1 day"),
+        (
+            "limits.max_age_grace",
+            limits.max_age_grace,
+            (SECOND / 10, 600 * SECOND),
+            "it must be between 100 ms and 10 minutes",
+        ),
+        (
+            "limits.http2.ping",
+            http2.ping,
+            (SECOND / 10, 3600 * SECOND),
+            "it must be between 100 ms and 1 hour",
+        ),
+        (
+            "limits.http2.ping_timeout",
+            http2.ping_timeout,
+            (SECOND / 10, 3600 * SECOND),
+            "it must be between 100 ms and 1 hour",
+        ),
+    ];
+    for (key, span, (least, most), limit) in spans {
+        if !(least..=most).contains(&span) {
+            return Err(ConfigError::OutOfRange { key, value: format!("{} ms", span.as_millis()), limit });
+        }
+    }
+    check_counts(limits)?;
+    if limits.idle < http2.ping + http2.ping_timeout {
+        let (key, value) = ("limits.idle", format!("{} ms", limits.idle.as_millis()));
+        let limit = "it must be at least `limits.http2.ping` and `limits.http2.ping_timeout` together: quiet clients \
+                     would be closed before they can answer a ping";
+        return Err(ConfigError::OutOfRange { key, value, limit });
+    }
+    Ok(())
+}
+
+fn check_counts(limits: &ConnectionLimits) -> Result<(), ConfigError> {
+    let ConnectionLimits { http2, .. } = limits;
+    let count = |bytes: u32| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let per_peer = limits.connections_per_peer.unwrap_or(1);
+    let counts = [
+        ("limits.connections", limits.connections, 4..=1_000_000, "it must be between 4 and 1,000,000"),
+        ("limits.connections_per_peer", per_peer, 1..=1_000_000, "it must be between 1 and 1,000,000"),
+        (
+            "limits.header_bytes",
+            count(limits.header_bytes),
+            8192..=1_048_576,
+            "it must be between 8 KiB and 1 MiB",
+        ),
+        ("limits.http2.streams", count(http2.streams), 1..=10_000, "it must be between 1 and 10,000"),
+        (
+            "limits.http2.stream_window",
+            count(http2.stream_window),
+            4096..=16_777_216,
+            "it must be between 4 KiB and 16 MiB",
+        ),
+        (
+            "limits.http2.connection_window",
+            count(http2.connection_window),
+            65_535..=67_108_864,
+            "it must be between 65,535 bytes and 64 MiB",
+        ),
+        ("limits.http2.pending_resets", http2.pending_resets, 1..=10_000, "it must be between 1 and 10,000"),
+        ("limits.http2.error_resets", http2.error_resets, 1..=100_000, "it must be between 1 and 100,000"),
+    ];
+    for (key, count, range, limit) in counts {
+        if !range.contains(&count) {
+            return Err(ConfigError::OutOfRange { key, value: count.to_string(), limit });
+        }
+    }
+    Ok(())
+}
