@@ -38,10 +38,12 @@ fn print(status: &Value) {
         _ => String::new(),
     };
     let stale = status.pointer("/serving_stale") == Some(&Value::Bool(true));
-    let (style, word) = if stale { (BAD, "not what the files say") } else { (GOOD, "what the files say") };
-    anstream::println!("{NAME}serving{NAME:#}    {style}{word}{style:#}, from {}", text("/source"));
     if status.pointer("/following").is_some() {
         following(status);
+    } else {
+        let (style, word) =
+            if stale { (BAD, "not what the files say") } else { (GOOD, "what the files say") };
+        anstream::println!("{NAME}serving{NAME:#}    {style}{word}{style:#}, from {}", text("/source"));
     }
     anstream::println!("generation {}", text("/generation"));
     anstream::println!("published  {}  {FAINT}world {}{FAINT:#}", text("/published_at"), text("/sequence"));
