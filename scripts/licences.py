@@ -60,4 +60,5 @@ def main(target):
         sys.exit(f"licences: only {len(packages)} packages are linked; that cannot be")
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

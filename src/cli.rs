@@ -12,6 +12,8 @@ pub mod log;
 pub mod output;
 pub mod progress;
 pub mod proxy;
+#[cfg(test)]
+mod reference_tests;
 pub mod revoke;
 pub mod rollback;
 pub mod search;

@@ -7,6 +7,7 @@ mod authzen;
 mod callers;
 #[cfg(test)]
 mod config_tests;
+mod domain;
 mod ext_authz;
 mod fields;
 mod follow;
@@ -15,6 +16,8 @@ mod limits;
 mod log;
 mod notary;
 mod overrides;
+#[cfg(test)]
+mod reference_tests;
 mod sinks;
 #[cfg(test)]
 mod sinks_tests;

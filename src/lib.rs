@@ -20,6 +20,8 @@ pub mod mcp;
 pub mod outbound;
 pub mod pdp;
 pub mod proxy;
+#[cfg(test)]
+mod reference;
 pub mod server;
 pub mod store;
 pub mod telemetry;

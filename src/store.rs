@@ -19,7 +19,7 @@ mod page_token;
 mod pin;
 pub mod replica;
 pub mod revision;
-mod revocations;
+pub mod revocations;
 mod sealed;
 mod set_digest;
 mod settling;

@@ -5,6 +5,8 @@ pub mod connections;
 mod following;
 pub mod lines;
 pub mod metrics;
+#[cfg(test)]
+mod reference_tests;
 mod registered;
 mod sinks;
 mod witnesses;

@@ -31,11 +31,23 @@ pub struct AuthzenConfig {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Written {
+    /// What metadata says that the decision point is called: https, without query or fragment. Not written: the
+    /// host that was asked.
     url: Option<String>,
+    /// The namespace of types and actions that are named without one. Unless written, it is `domain.namespace`.
+    ///
+    /// Default `"Mandate"`.
     namespace: Option<String>,
+    /// What happens to properties and members of the context that the schema declares nowhere: `ignore` or
+    /// `refuse`.
+    ///
+    /// Default `"ignore"`.
     undeclared: Undeclared,
+    /// Types of subjects by their names in requests.
     subjects: BTreeMap<String, String>,
+    /// Types of resources by their names in requests.
     resources: BTreeMap<String, String>,
+    /// Actions by their names in requests, as `Mandate::Action::"call_tool"`.
     actions: BTreeMap<String, String>,
 }
 

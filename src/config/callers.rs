@@ -16,8 +16,12 @@ use crate::identity::svid::spiffe_id;
 #[serde(deny_unknown_fields)]
 pub struct TlsFiles {
     /// The certificate, followed by those between it and its authority, in PEM.
+    ///
+    /// Required.
     pub certificate: PathBuf,
     /// Its private key, in PEM.
+    ///
+    /// Required.
     pub key: PathBuf,
 }
 
@@ -26,8 +30,12 @@ pub struct TlsFiles {
 #[serde(deny_unknown_fields)]
 pub struct SpiffeTrust {
     /// Whose: `example.org`.
+    ///
+    /// Required.
     pub trust_domain: String,
     /// Their certificates, in PEM.
+    ///
+    /// Required.
     pub bundle: PathBuf,
 }
 
@@ -58,9 +66,15 @@ impl CallersConfig {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Written {
+    /// Whether callers that nobody authenticates are served beyond loopback.
+    ///
+    /// Default `false`.
     pub(super) insecure_unauthenticated: bool,
+    /// Trust domains whose workloads may call, by their X.509-SVIDs.
     spiffe: Vec<SpiffeTrust>,
+    /// Issuers whose bearer tokens name callers.
     issuers: Vec<WrittenIssuer>,
+    /// Callers that are principals themselves.
     #[serde(rename = "self")]
     own: Vec<Own>,
 }
@@ -69,6 +83,9 @@ pub(super) struct Written {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Control {
+    /// Whether administrators authenticate as callers do, over TLS, rather than by `control.token`.
+    ///
+    /// Default `false`.
     callers: bool,
 }
 
@@ -76,8 +93,15 @@ pub(super) struct Control {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Own {
+    /// The caller's name; `*` at the end stands for one part of it.
+    ///
+    /// Required.
     caller: String,
+    /// The principal's type.
+    ///
+    /// Required.
     principal_type: String,
+    /// Its id, where `caller` does not end with `*`.
     principal_id: Option<String>,
 }
 

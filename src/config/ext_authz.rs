@@ -62,17 +62,33 @@ pub enum ExtAuthzPrincipal {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Written {
+    /// What routes carry, unless a route says so itself: `mcp` or `http`.
     protocol: Option<ExtAuthzProtocol>,
+    /// The tool server behind them.
     server: Option<String>,
+    /// Where it is said who acts: in a `token`, in the client's certificate (`peer`), in a `header`, or
+    /// `fixed`.
     principal: Option<ExtAuthzPrincipal>,
+    /// Of whom `principal_header` or `principal_id` names.
     principal_type: Option<String>,
+    /// Who acts, with `fixed`.
     principal_id: Option<String>,
+    /// The header of the token, with `token`.
+    ///
+    /// Default `"authorization"`.
     token_header: Option<String>,
+    /// The header that names who acts, with `header`. Whoever is before Envoy must set or remove it on every
+    /// request.
     principal_header: Option<String>,
+    /// With `peer`: whom certificates name.
     peers: Vec<Peer>,
+    /// The delegation that is shown.
     delegation: Option<String>,
+    /// The header in which a client shows one.
     delegation_header: Option<String>,
+    /// `approved`: tools are taken to be as they were approved.
     digest: Option<WrittenDigest>,
+    /// Facts that are asserted with each question, as far as its action declares them.
     context: Map<String, Value>,
 }
 
@@ -80,8 +96,15 @@ pub(super) struct Written {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Peer {
+    /// The name in the certificate; `*` at the end stands for one part of it.
+    ///
+    /// Required.
     peer: String,
+    /// The principal's type.
+    ///
+    /// Required.
     principal_type: String,
+    /// Its id, where `peer` does not end with `*`.
     principal_id: Option<String>,
 }
 

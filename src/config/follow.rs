@@ -36,12 +36,22 @@ pub struct FollowConfig {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Written {
+    /// URL of the control listener of the server that is followed; or `--follow`. Then `sources` may name nothing but
+    /// `pep`.
     primary: Option<String>,
+    /// Certificates of the authorities that vouch for it (PEM). Not written: the system's.
     ca_file: Option<PathBuf>,
+    /// The name that its certificate must have. Not written: the host in `primary`.
     server_name: Option<String>,
+    /// What is shown to it (PEM): the certificate of a caller that may `watch`.
     certificate: Option<PathBuf>,
+    /// The certificate's private key (PEM).
     key: Option<PathBuf>,
+    /// File of a bearer token that is shown to it. This or `certificate` is needed.
     token_file: Option<PathBuf>,
+    /// Whether it may be an `http` URL beyond this host, where everybody on the way reads what it tells.
+    ///
+    /// Default `false`.
     insecure_plaintext: bool,
 }
 
@@ -49,6 +59,10 @@ pub(super) struct Written {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Followers {
+    /// How long a follower may answer after it asked this server what is served, and anybody else who watches go by
+    /// what was told.
+    ///
+    /// Default `"10s"`, from `"1s"` to `"5m"`.
     lease: Option<Span>,
 }
 

@@ -21,21 +21,57 @@ const MAX_NAME_BYTES: usize = 512;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WrittenIssuer {
+    /// The exact `iss`.
+    ///
+    /// Required.
     issuer: String,
+    /// One of these must be among the token's.
+    ///
+    /// Required.
     audience: OneOrMore,
+    /// What its claims mean: the name of a built-in profile, or a file.
+    ///
+    /// Required.
     profile: String,
+    /// Where its keys are: https. Either this or `jwks_file`.
     jwks_url: Option<String>,
+    /// File of its keys.
     jwks_file: Option<PathBuf>,
+    /// Authorities to trust for `jwks_url`, in PEM, instead of the system's.
     ca_file: Option<PathBuf>,
+    /// Signatures that are accepted, of ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384 and RS512. Not
+    /// written: the profile's.
     algorithms: Option<Vec<String>>,
+    /// What ids begin with that its tokens name. Of subjects only. Not written: the issuer and `#`.
     id_prefix: Option<String>,
+    /// Whether a token's scopes are grants, as the profile says. Of subjects only.
+    ///
+    /// Default `false`.
     #[serde(default)]
     grants: bool,
+    /// How far clocks may be apart.
+    ///
+    /// Default `"30s"`, at most `"1m"`.
     leeway: Option<Span>,
+    /// How old a token may be, and how far ahead it may expire.
+    ///
+    /// Default `"24h"`, from `"1s"` to `"744h"`.
     max_age: Option<Span>,
+    /// Keys are fetched again after this long at the earliest.
+    ///
+    /// Default `"1m"`, from `"1s"`.
     jwks_min_age: Option<Span>,
+    /// And this long at the latest; between the two, as the server says. At least `jwks_min_age`.
+    ///
+    /// Default `"1h"`, at most `"24h"`.
     jwks_max_age: Option<Span>,
+    /// How long keys are used beyond that while they cannot be fetched.
+    ///
+    /// Default `"1h"`, at most `"168h"`.
     jwks_stale: Option<Span>,
+    /// The least time between two fetches that unknown keys cause.
+    ///
+    /// Default `"30s"`, from `"1s"` to `"1h"`.
     jwks_refetch: Option<Span>,
 }
 

@@ -19,14 +19,42 @@ pub struct Limits {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Written {
+    /// How many there may be to `data` and `http` together, as far as the system lets the process open files.
+    ///
+    /// Default `10000`, from `4` to `1000000`.
     connections: Option<usize>,
+    /// How many of them from one address, or one /64 of IPv6. Not written: half of those that there are places
+    /// for.
+    ///
+    /// From `1` to `1000000`.
     connections_per_peer: Option<usize>,
+    /// How long TLS may take to begin.
+    ///
+    /// Default `"5s"`, from `"100ms"` to `"1m"`.
     handshake: Option<Span>,
+    /// How long a request's headers may take, from its first byte on.
+    ///
+    /// Default `"5s"`, from `"100ms"` to `"1m"`.
     header: Option<Span>,
+    /// How long a connection may say nothing, or take nothing. At least `http2.ping` and `http2.ping_timeout`
+    /// together.
+    ///
+    /// Default `"60s"`, at most `"1h"`.
     idle: Option<Span>,
+    /// After this long a connection to `data` or `http` is told to go away, so that callers spread over
+    /// servers. Up to a tenth is added.
+    ///
+    /// Default `"5m"`, from `"1s"` to `"24h"`.
     max_age: Option<Span>,
+    /// How long what is under way by then may take.
+    ///
+    /// Default `"30s"`, from `"100ms"` to `"10m"`.
     max_age_grace: Option<Span>,
+    /// How long the headers of a request may be, in bytes.
+    ///
+    /// Default `16384`, from `8192` to `1048576`.
     header_bytes: Option<u32>,
+    /// What one connection of HTTP/2 may use.
     http2: WrittenHttp2,
 }
 
@@ -34,12 +62,35 @@ pub(super) struct Written {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct WrittenHttp2 {
+    /// Calls under way.
+    ///
+    /// Default `200`, from `1` to `10000`.
     streams: Option<u32>,
+    /// Bytes that one call may send ahead.
+    ///
+    /// Default `65536`, from `4096` to `16777216`.
     stream_window: Option<u32>,
+    /// Bytes that all of them together may.
+    ///
+    /// Default `4194304`, from `65535` to `67108864`.
     connection_window: Option<u32>,
+    /// Calls taken back before they were looked at; after that the connection is told to go away
+    /// (CVE-2023-44487).
+    ///
+    /// Default `200`, from `1` to `10000`.
     pending_resets: Option<usize>,
+    /// Calls ended for their client's errors; after that likewise.
+    ///
+    /// Default `1024`, from `1` to `100000`.
     error_resets: Option<usize>,
+    /// After this long without a word a client is asked whether it is there. With `ping_timeout` no longer than
+    /// `limits.idle`.
+    ///
+    /// Default `"20s"`, from `"100ms"`.
     ping: Option<Span>,
+    /// How long it may take to answer.
+    ///
+    /// Default `"20s"`, from `"100ms"`.
     ping_timeout: Option<Span>,
 }
 

@@ -22,23 +22,67 @@ const SECONDS_A_DAY: u64 = 24 * 3600;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct DecisionLog {
+    /// `async`: answers do not wait for their records. `durable`: they wait until their record is on disk.
+    /// `off`: nothing is recorded.
+    ///
+    /// Default `"async"`.
     mode: LogMode,
+    /// Folder of the log. One process at a time.
+    ///
+    /// Default `"data/log"`, in the data directory.
     directory: Option<PathBuf>,
+    /// How many records may wait to be written.
+    ///
+    /// Default `65536`, from `1` to `10000000`.
     queue: Option<usize>,
+    /// Without room, or with a disk that takes nothing. `drop`: the record is dropped and counted. `block`: the
+    /// answer waits. `deny`: the record is dropped and the answer is a denial.
+    ///
+    /// Default `"drop"`, `block` with mode `durable`.
     overflow: Option<LogOverflow>,
+    /// A segment that is this long is closed, and the next begun.
+    ///
+    /// Default `67108864`, from `65536` to `4294967296`.
     segment_bytes: Option<u64>,
+    /// Likewise one that is this old.
+    ///
+    /// Default `3600`, at least `1`.
     segment_seconds: Option<u64>,
+    /// How much all segments may take; the oldest go, delivered or not. Not written: no limit.
     retain_bytes: Option<u64>,
+    /// How long a segment is kept after its last record, once every sink has it. Not written: for good.
     retain_days: Option<u64>,
+    /// Folder of the counters that outlive the process. Not written: in memory that does, where there is such a
+    /// folder.
     counters: Option<PathBuf>,
+    /// Where the log is delivered to as well, by names of yours: 1 to 64 of `a` to `z`, `0` to `9`, `-` and
+    /// `_`. At most 16.
     sinks: BTreeMap<String, WrittenSink>,
+    /// How much is written of what callers send. `listed`: what the schema's `@log` and `log.fields` list.
+    /// `nothing`, `everything`.
+    ///
+    /// Default `"listed"`.
     disclose: LogDisclose,
+    /// What is listed, besides the schema's `@log`: a path, and `clear`, `masked` or `hmac`.
     fields: Fields,
+    /// Folder of the keys of keyed digests, one a month.
+    ///
+    /// Default `"data/salts"`, in the data directory.
     salts: Option<PathBuf>,
+    /// File of the key that signs the log; the first start makes it (Ed25519, PKCS#8 in PEM).
+    ///
+    /// Default `"data/keys/log.key"`, in the data directory.
     key: Option<PathBuf>,
+    /// File of the key before, after a change.
     previous_key: Option<PathBuf>,
+    /// What signatures are under: neither spaces nor `+`. Not written: `mandate/<log id>`.
     name: Option<String>,
+    /// How often new records are signed.
+    ///
+    /// Default `5`, from `1` to `3600`.
     checkpoint_seconds: Option<u64>,
+    /// Where checkpoints are kept that this machine cannot change; at most 8. Each has either `directory` or
+    /// `url`.
     witnesses: Vec<WrittenWitness>,
 }
 

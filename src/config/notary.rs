@@ -30,8 +30,11 @@ pub(super) struct WrittenNotary {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct WrittenWitness {
+    /// A folder, on storage that others hold.
     directory: Option<PathBuf>,
+    /// A server that takes checkpoints by POST.
     url: Option<String>,
+    /// Authorities to trust for `url`, in PEM, instead of the system's.
     ca_file: Option<PathBuf>,
 }
 

@@ -1,5 +1,7 @@
 //! `[log.sinks.NAME]`: where the decision log is delivered to.
 
+mod nats;
+
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,10 +12,10 @@ use serde::Deserialize;
 use super::ConfigError;
 use super::written::{Span, or};
 use crate::audit::sinks::config::{
-    BodyFormat, FileConfig, HeaderConfig, HttpConfig, NatsConfig, NatsCredentials, OtlpConfig, SinkConfig,
-    SinkKind,
+    BodyFormat, FileConfig, HeaderConfig, HttpConfig, OtlpConfig, SinkConfig, SinkKind,
 };
 use crate::outbound;
+use nats::Nats;
 
 /// Most sinks: each is a thread.
 const MAX_SINKS: usize = 16;
@@ -41,13 +43,20 @@ pub(super) enum WrittenSink {
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Limits {
+    /// Most records of a delivery.
+    ///
+    /// Default `512`, from `1` to `4096`.
     records: Option<usize>,
+    /// Most bytes of one.
+    ///
+    /// Default `1048576`, from `4096` to `16777216`.
     bytes: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stdout {
+    /// How much is delivered at once.
     #[serde(default)]
     batch: Limits,
 }
@@ -55,29 +64,59 @@ pub(super) struct Stdout {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
+    /// How much is delivered at once.
     #[serde(default)]
     batch: Limits,
+    /// Folder of the files.
+    ///
+    /// Default `"data/decisions"`, in the data directory.
     directory: Option<PathBuf>,
+    /// A file that is this long is rotated.
+    ///
+    /// Default `67108864`, at least `65536`.
     rotate_bytes: Option<u64>,
+    /// How many rotated files are kept.
+    ///
+    /// Default `10`.
     keep: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Http {
+    /// How much is delivered at once.
     #[serde(default)]
     batch: Limits,
+    /// Where records are posted to: https, or http on this host.
+    ///
+    /// Required.
     url: String,
+    /// `json`: an array. `ndjson`: lines.
+    ///
+    /// Default `"json"`.
     #[serde(default)]
     format: BodyFormat,
+    /// Whether bodies are compressed.
+    ///
+    /// Default `true`.
     gzip: Option<bool>,
+    /// Headers to send. No secrets: those are in files.
     #[serde(default)]
     headers: Headers,
+    /// Headers whose values are in files.
     #[serde(default)]
     header_files: BTreeMap<String, PathBuf>,
+    /// File of the token that is sent as `Authorization: Bearer`.
     token_file: Option<PathBuf>,
+    /// Authorities to trust, in PEM, instead of the system's.
     ca_file: Option<PathBuf>,
+    /// How long a delivery may take.
+    ///
+    /// Default `"10s"`, from `"100ms"` to `"5m"`.
     timeout: Option<Span>,
+    /// Whether the log may cross a network unencrypted.
+    ///
+    /// Default `false`.
     #[serde(default)]
     insecure_plaintext: bool,
 }
@@ -85,34 +124,30 @@ pub(super) struct Http {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Otlp {
+    /// How much is delivered at once.
     #[serde(default)]
     batch: Limits,
+    /// The collector, for gRPC: scheme, host and port.
+    ///
+    /// Required.
     url: String,
+    /// Headers to send. No secrets: those are in files.
     #[serde(default)]
     headers: Headers,
+    /// Headers whose values are in files.
     #[serde(default)]
     header_files: BTreeMap<String, PathBuf>,
+    /// File of the token that is sent as `Authorization: Bearer`.
     token_file: Option<PathBuf>,
+    /// Authorities to trust, in PEM, instead of the system's.
     ca_file: Option<PathBuf>,
+    /// How long a delivery may take.
+    ///
+    /// Default `"10s"`, from `"100ms"` to `"5m"`.
     timeout: Option<Span>,
-    #[serde(default)]
-    insecure_plaintext: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Nats {
-    #[serde(default)]
-    batch: Limits,
-    servers: Vec<String>,
-    subject: String,
-    stream: Option<String>,
-    credentials_file: Option<PathBuf>,
-    token_file: Option<PathBuf>,
-    user: Option<String>,
-    password_file: Option<PathBuf>,
-    ca_file: Option<PathBuf>,
-    timeout: Option<Span>,
+    /// Whether the log may cross a network unencrypted.
+    ///
+    /// Default `false`.
     #[serde(default)]
     insecure_plaintext: bool,
 }
@@ -246,86 +281,6 @@ impl Otlp {
         })
     }
 }
-
-impl Nats {
-    fn meaning(self) -> Result<NatsConfig, Wrong> {
-        let tls = self.tls()?;
-        if self.ca_file.is_some() && !tls {
-            return Err(("ca_file", "is for servers with TLS: write them as tls://host:4222".to_owned()));
-        }
-        let is_token = |text: &str| {
-            !text.is_empty() && text.len() <= 256 && text.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        if !is_token(&self.subject) || self.subject.contains(['*', '>']) {
-            return Err((
-                "subject",
-                "must be one subject without wildcards, such as mandate.decisions".to_owned(),
-            ));
-        }
-        if self
-            .stream
-            .as_deref()
-            .is_some_and(|stream| !is_token(stream) || stream.contains(['.', '*', '>', '/', '\\']))
-        {
-            return Err(("stream", "must be the name of a stream, such as MANDATE".to_owned()));
-        }
-        Ok(NatsConfig {
-            tls,
-            credentials: self.credentials()?,
-            servers: self.servers,
-            subject: self.subject,
-            stream: self.stream,
-            ca_file: self.ca_file,
-            timeout: timeout(self.timeout)?,
-        })
-    }
-
-    /// Whether connections are encrypted: all, or none.
-    fn tls(&self) -> Result<bool, Wrong> {
-        let wrong = |why: &str| Err(("servers", why.to_owned()));
-        let mut secured = HashSet::new();
-        for server in &self.servers {
-            let url: Result<Uri, _> = server.parse();
-            let Ok(url) = url else { return wrong("must be URLs, such as tls://nats.example:4222") };
-            let (Some(scheme), Some(authority)) = (url.scheme_str(), url.authority()) else {
-                return wrong("must be whole URLs, such as tls://nats.example:4222");
-            };
-            if authority.as_str().contains('@') {
-                return wrong("must not hold a user name, password or token: see `credentials_file`");
-            }
-            let local = outbound::is_this_host(authority.host());
-            match scheme {
-                "tls" => secured.insert(true),
-                "nats" if local || self.insecure_plaintext => secured.insert(false),
-                "nats" => return wrong(PLAINTEXT_NATS),
-                _ => return wrong("must begin with tls:// or nats://"),
-            };
-        }
-        match (secured.contains(&true), secured.contains(&false)) {
-            (true, true) => wrong("must all have TLS, or none of them"),
-            (false, false) => wrong("must name one server at least"),
-            (tls, _) => Ok(tls),
-        }
-    }
-
-    fn credentials(&self) -> Result<NatsCredentials, Wrong> {
-        let given = (&self.credentials_file, &self.token_file, &self.user, &self.password_file);
-        match given {
-            (None, None, None, None) => Ok(NatsCredentials::None),
-            (Some(file), None, None, None) => Ok(NatsCredentials::File(file.clone())),
-            (None, Some(file), None, None) => Ok(NatsCredentials::Token(file.clone())),
-            (None, None, Some(user), Some(file)) => Ok(NatsCredentials::Password(user.clone(), file.clone())),
-            (None, None, _, _) => Err(("user", "and `password_file` go together".to_owned())),
-            _ => Err((
-                "credentials_file",
-                "`token_file` and `user` are each a way to say who this is: set one of them".to_owned(),
-            )),
-        }
-    }
-}
-
-const PLAINTEXT_NATS: &str = "must be tls://: over plain nats:// everybody on the way reads the decision log. \
-     Plain is for this host alone, unless `insecure_plaintext = true` accepts the risk";
 
 fn url(text: &str, has_authorities: bool, insecure: bool) -> Result<Uri, Wrong> {
     let url = outbound::url(text).map_err(|problem| ("url", problem.to_owned()))?;

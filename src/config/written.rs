@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::authzen;
 use super::callers::{self, TlsFiles};
+use super::domain::Names;
 use super::ext_authz;
 use super::follow;
 use super::issuers::{self, WrittenIssuer};
@@ -16,9 +17,7 @@ use super::limits;
 use super::log::DecisionLog;
 use super::{Config, ConfigError, Listen, LogFormat, Overrides};
 use super::{Reload, Shutdown, Telemetry};
-use crate::engine::catalog::Domain;
 use crate::engine::compile::Options;
-use crate::engine::delegation::names::DelegationNames;
 use crate::engine::generation::{OnPolicyError, Strictness};
 use crate::store::directory::Folders;
 
@@ -26,124 +25,195 @@ use crate::store::directory::Folders;
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Written {
+    /// Where policies, schemas and entities are read from.
     sources: Sources,
+    /// What the process writes.
     data: Data,
+    /// Addresses to listen on; port 0 takes a free one. Beyond loopback, `data` and `http` need `[tls]` and
+    /// callers that are authenticated.
     listen: Addresses,
+    /// What everybody together, and each of them, may use. What ends a connection is counted by its key here:
+    /// `pdp_connections_ended_total`.
     limits: limits::Written,
+    /// When changed files are loaded.
     reload: Reloading,
+    /// What is written at run time.
     entity_log: EntityLog,
+    /// Be a replica of another server, with no sources of its own. Not written: it has sources.
     follow: follow::Written,
+    /// Those that follow this server.
     followers: follow::Followers,
+    /// How it is decided.
     decisions: Decisions,
+    /// What is remembered of decisions.
     cache: Cache,
+    /// The decision log.
     log: DecisionLog,
+    /// The process's own log, on standard error.
     telemetry: OwnLog,
+    /// How the service stops.
     shutdown: Stopping,
+    /// Names of the agent domain, for a schema of your own.
     domain: Names,
+    /// What AuthZEN's words mean.
     authzen: authzen::Written,
+    /// How connections to `data` and `http`, and to `control` with `control.callers`, are secured. Not written:
+    /// not at all.
     tls: Option<TlsFiles>,
-    callers: callers::Written,
-    control: callers::Control,
+    /// Whose tokens of subjects are believed; any number.
     issuers: Vec<WrittenIssuer>,
+    /// Who may ask.
+    callers: callers::Written,
+    /// Who may administer.
+    control: callers::Control,
+    /// What is said of the requests that Envoy asks about. Not written: Envoy is not served.
     ext_authz: Option<ext_authz::Written>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Sources {
+    /// Folder of `*.cedar` and `*.links.json`.
+    ///
+    /// Default `"policies"`.
     policies: Option<PathBuf>,
+    /// Folder of `*.cedarschema`, `*.cedarschema.json` and `*.tools.json`.
+    ///
+    /// Default `"schemas"`.
     schemas: Option<PathBuf>,
+    /// Folder of `*.json`, one array each, and `*.jsonl`, one entity a line.
+    ///
+    /// Default `"entities"`.
     entities: Option<PathBuf>,
+    /// Folder of forbids that join whatever is served.
+    ///
+    /// Default `"emergency"`.
     emergency: Option<PathBuf>,
+    /// Folder of the policies that say what callers may ask.
+    ///
+    /// Default `"pep"`.
     pep: Option<PathBuf>,
+    /// File of revoked delegations. Unless written, it is beside the folder of emergency forbids.
+    ///
+    /// Default `"revocations.json"`.
     revocations: Option<PathBuf>,
+    /// Whether a start with broken files serves the last set that was good.
+    ///
+    /// Default `true`.
     serve_last_known_good: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Data {
+    /// Folder of everything that the process writes. One process at a time.
+    ///
+    /// Default `"data"`.
     directory: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Addresses {
+    /// gRPC.
+    ///
+    /// Default `"127.0.0.1:4466"`.
     data: Option<SocketAddr>,
+    /// AuthZEN.
+    ///
+    /// Default `"127.0.0.1:4467"`.
     http: Option<SocketAddr>,
+    /// Probes and metrics. They tell nothing secret: any address will do.
+    ///
+    /// Default `"127.0.0.1:4468"`.
     ops: Option<SocketAddr>,
+    /// Administration. On loopback only, unless administrators authenticate as callers do.
+    ///
+    /// Default `"127.0.0.1:4469"`.
     control: Option<SocketAddr>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Reloading {
+    /// Whether file events wake the loader before the next poll.
+    ///
+    /// Default `true`.
     watch: Option<bool>,
+    /// How often files are looked at, whatever events come.
+    ///
+    /// Default `"1s"`, from `"50ms"` to `"1h"`.
     poll: Option<Span>,
+    /// How long files must stand still that neither a manifest nor an atomic swap vouches for.
+    ///
+    /// Default `"500ms"`, at most `"1m"`.
     settle: Option<Span>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct EntityLog {
+    /// How many batches of writes are remembered for those who watch and come back.
+    ///
+    /// Default `10000`, from `1` to `1000000`.
     history: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Decisions {
+    /// What a policy that cannot be evaluated does. `deny`: an erroring forbid denies, an erroring permit
+    /// grants nothing. `strict`: any error denies. `cedar`: the language's rule, which skips it.
+    ///
+    /// Default `"deny"`.
     on_policy_error: OnPolicyError,
+    /// Of so many decisions one is made once more by Cedar's own authorizer, to compare; 0: of none.
+    ///
+    /// Default `10000`.
     check_one_in: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Cache {
+    /// Whether decisions are remembered.
+    ///
+    /// Default `true`.
     enabled: Option<bool>,
+    /// About how many bytes they may take.
+    ///
+    /// Default `67108864`.
     max_bytes: Option<u64>,
+    /// Of so many decisions from memory one is made once more, to compare; 0: of none.
+    ///
+    /// Default `1000`.
     verify_one_in: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct OwnLog {
+    /// `pretty` for people, `json` for machines: one object a line.
+    ///
+    /// Default `"pretty"`.
     format: LogFormat,
+    /// A level, or directives such as `info,mandate::store=debug`.
+    ///
+    /// Default `"info"`.
     level: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Stopping {
+    /// How long it serves on after SIGTERM, not ready: balancers need time to notice.
+    ///
+    /// Default `"5s"`.
     grace: Option<Span>,
+    /// How long it then waits for what is under way.
+    ///
+    /// Default `"20s"`.
     drain: Option<Span>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Names {
-    namespace: Option<String>,
-    user: Option<String>,
-    chain_required: Option<Vec<String>>,
-    autonomous: Option<String>,
-    tool: Option<String>,
-    call_tool: Option<String>,
-    delegation: DelegationParts,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct DelegationParts {
-    r#type: Option<String>,
-    from: Option<Vec<String>>,
-    to: Option<String>,
-    parent: Option<String>,
-    actions: Option<String>,
-    scopes: Option<Vec<String>>,
-    data: Option<String>,
-    not_before: Option<String>,
-    expires: Option<String>,
-    max_depth: Option<String>,
-    purpose: Option<String>,
 }
 
 /// A span of time as people write it: `500ms`, `5s`, `2m`.
@@ -267,39 +337,6 @@ impl Reloading {
 impl Cache {
     fn bytes(&self) -> Option<u64> {
         self.enabled.unwrap_or(true).then_some(self.max_bytes.unwrap_or(64 * 1024 * 1024))
-    }
-}
-
-impl Names {
-    fn meaning(self) -> Domain {
-        let defaults = Domain::in_namespace(self.namespace.as_deref().unwrap_or("Mandate"));
-        Domain {
-            namespace: defaults.namespace,
-            user: self.user.unwrap_or(defaults.user),
-            chain_required: self.chain_required.unwrap_or(defaults.chain_required),
-            autonomous: self.autonomous.unwrap_or(defaults.autonomous),
-            tool: self.tool.unwrap_or(defaults.tool),
-            call_tool: self.call_tool.unwrap_or(defaults.call_tool),
-            delegation: self.delegation.meaning(defaults.delegation),
-        }
-    }
-}
-
-impl DelegationParts {
-    fn meaning(self, defaults: DelegationNames) -> DelegationNames {
-        DelegationNames {
-            type_name: self.r#type.unwrap_or(defaults.type_name),
-            from: self.from.unwrap_or(defaults.from),
-            to: self.to.unwrap_or(defaults.to),
-            parent: self.parent.unwrap_or(defaults.parent),
-            actions: self.actions.unwrap_or(defaults.actions),
-            scopes: self.scopes.unwrap_or(defaults.scopes),
-            data: self.data.unwrap_or(defaults.data),
-            not_before: self.not_before.unwrap_or(defaults.not_before),
-            expires: self.expires.unwrap_or(defaults.expires),
-            max_depth: self.max_depth.unwrap_or(defaults.max_depth),
-            purpose: self.purpose.unwrap_or(defaults.purpose),
-        }
     }
 }
 

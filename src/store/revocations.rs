@@ -16,7 +16,7 @@ use super::settling::{Settling, Verdict};
 use crate::engine::problem::{Place, Problem, SourceFile};
 use crate::engine::revocations::Revocations;
 pub(super) use parse::uid_of;
-use parse::{Parsed, parse};
+pub use parse::{Parsed, parse};
 
 /// Longest file, in bytes.
 const MAX_FILE_BYTES: usize = 32 * 1024 * 1024;

@@ -1,9 +1,9 @@
 //! Numbers about who asks: handshakes, authentication, rights, and the files that say who may.
 
-use prometheus::{Gauge, IntCounterVec, IntGaugeVec, Registry};
+use prometheus::{Gauge, IntCounterVec, IntGaugeVec};
 
 use super::connections::{ConnectionMetrics, ObservedConnections};
-use super::registered::{counters, gauges, raise};
+use super::registered::{Registry, counters, gauges, raise};
 
 /// What was counted elsewhere, at one moment. Outcomes by their names.
 #[derive(Debug, Clone, Default)]

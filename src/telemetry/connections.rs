@@ -1,8 +1,8 @@
 //! Numbers about connections: how many there are, and which limits ended others.
 
-use prometheus::{IntCounterVec, IntGaugeVec, Registry};
+use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::registered::{counters, gauges, raise, signed};
+use super::registered::{Registry, counters, gauges, raise, signed};
 
 /// What one listener counted, at one moment.
 #[derive(Debug, Clone)]

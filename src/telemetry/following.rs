@@ -1,8 +1,8 @@
 //! What a follower knows of its primary. Servers that follow nobody have none of these.
 
-use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts};
 
-use super::registered::{counters, gauges, raise, signed};
+use super::registered::{Registry, counters, gauges, raise, signed};
 use crate::store::replica::following::FollowingStatus;
 
 /// By the primary's URL, which the configuration names.

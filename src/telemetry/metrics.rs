@@ -15,12 +15,13 @@ use std::time::Duration;
 
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Registry, TextEncoder,
+    TextEncoder,
 };
 
 use super::callers::{CallerMetrics, ObservedCallers};
 use super::following::FollowingMetrics;
-use super::registered::{counter, counters, gauge, gauges, raise, signed};
+pub use super::registered::Family;
+use super::registered::{Registry, counter, counters, gauge, gauges, raise, signed};
 use super::sinks::SinkMetrics;
 use super::witnesses::WitnessMetrics;
 use crate::audit::record::{CacheUse, Surface};
@@ -83,7 +84,7 @@ impl Metrics {
     /// # Errors
     /// Two have one name: a defect of the build.
     pub fn new() -> prometheus::Result<Self> {
-        let registry = Registry::new();
+        let registry = Registry::default();
         let decisions = counters(
             &registry,
             "pdp_decisions_total",
@@ -129,6 +130,11 @@ impl Metrics {
             observed: Mutex::new(ObservedMetrics::new(&registry)?),
             registry,
         })
+    }
+
+    /// What each metric is, by name.
+    pub fn families(&self) -> Vec<Family> {
+        self.registry.families()
     }
 
     /// Counts a decision.

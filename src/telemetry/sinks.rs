@@ -1,8 +1,8 @@
 //! Numbers about where the decision log is delivered to: what each sink has, what it will never have, how far behind it is.
 
-use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts};
 
-use super::registered::{counters, gauges, raise, signed};
+use super::registered::{Registry, counters, gauges, raise, signed};
 use crate::audit::sinks::account::SinkStatus;
 
 #[derive(Debug)]

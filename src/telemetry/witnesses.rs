@@ -1,8 +1,8 @@
 //! Numbers about those to whom checkpoints of the decision log are shown.
 
-use prometheus::{IntCounterVec, IntGaugeVec, Registry};
+use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::registered::{counters, gauges, raise, signed};
+use super::registered::{Registry, counters, gauges, raise, signed};
 use crate::audit::tree::witness::WitnessState;
 
 #[derive(Debug)]

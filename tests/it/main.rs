@@ -112,6 +112,10 @@ mod holes;
 mod conformance;
 // The shipped schema, policies and cases, and the pages generated from them.
 mod shipped;
+// The contract, compared with that of the last release.
+mod contract;
+// Pages for people: every code is explained, every link leads somewhere.
+mod pages;
 // Whatever goes wrong, no door says Allow.
 mod fail_closed;
 // Bad days, by `make faults`.

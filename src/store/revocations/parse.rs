@@ -13,13 +13,15 @@ const MAX_TOLD: usize = 20;
 
 /// What could be taken from a file, and what is wrong with the rest.
 #[derive(Debug, Default)]
-pub(super) struct Parsed {
-    pub(super) grants: Vec<EntityUid>,
-    pub(super) problems: Vec<Problem>,
+pub struct Parsed {
+    /// Delegations that it revokes.
+    pub grants: Vec<EntityUid>,
+    /// What is wrong, entry by entry.
+    pub problems: Vec<Problem>,
 }
 
-/// Reads a file. An entry that says nothing takes no other with it.
-pub(super) fn parse(file: &SourceFile, type_name: &str) -> Parsed {
+/// Reads a file, of which delegations are of this type. An entry that says nothing takes no other with it.
+pub fn parse(file: &SourceFile, type_name: &str) -> Parsed {
     let place = Place::new(&file.name, "");
     let mut parsed = Parsed::default();
     let listed = match guard::text(&file.bytes).map_err(|refused| refused.to_string()).and_then(list) {

@@ -1,11 +1,11 @@
 //! What the decision cache counts: for each hop what part it had, and why it had none.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use super::Observed;
 use crate::engine::remembered::{Part, Stale, Unkept};
 use crate::engine::stamps::Changed;
-use crate::telemetry::registered::{counter, counters, gauge, raise, signed};
+use crate::telemetry::registered::{Registry, counter, counters, gauge, raise, signed};
 
 /// Why a decision is made past the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! What enforcement points report of decisions.
 
-use prometheus::{IntCounterVec, Registry};
+use prometheus::IntCounterVec;
 
 use crate::audit::outcome::{Finding, Outcome};
-use crate::telemetry::registered::counters;
+use crate::telemetry::registered::{Registry, counters};
 
 /// The numbers.
 #[derive(Debug)]

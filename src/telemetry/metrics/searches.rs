@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec};
 
-use crate::telemetry::registered::counters;
+use crate::telemetry::registered::{Registry, counters};
 
 /// Upper bounds of the buckets, in seconds: a candidate takes some microseconds, and a page has up to ten thousand.
 const BUCKETS: [f64; 11] = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 1.0];

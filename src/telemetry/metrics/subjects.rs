@@ -1,10 +1,10 @@
 //! What tokens of subjects count, and the keys that verify them.
 
-use prometheus::{GaugeVec, IntCounterVec, Opts, Registry};
+use prometheus::{GaugeVec, IntCounterVec, Opts};
 
 use super::Observed;
 use crate::identity::rejection::Check;
-use crate::telemetry::registered::{counters, raise};
+use crate::telemetry::registered::{Registry, counters, raise};
 
 /// The numbers.
 #[derive(Debug)]
