@@ -21,7 +21,7 @@ use prometheus::{
 use super::callers::{CallerMetrics, ObservedCallers};
 use super::following::FollowingMetrics;
 pub use super::registered::Family;
-use super::registered::{Registry, counter, counters, gauge, gauges, raise, signed};
+use super::registered::{Registry, counter, counters, gauge, gauges, raise, seconds, signed};
 use super::sinks::SinkMetrics;
 use super::witnesses::WitnessMetrics;
 use crate::audit::record::{CacheUse, Surface};
@@ -303,18 +303,12 @@ struct ObservedMetrics {
 impl ObservedMetrics {
     fn new(registry: &Registry) -> prometheus::Result<Self> {
         let gauge = |name, help| gauge(registry, name, help);
-        let age = Gauge::new(
-            "pdp_generation_age_seconds",
-            "Seconds since the world that is served was published.",
-        )?;
-        registry.register(Box::new(age.clone()))?;
-        let silent = Gauge::new(
-            "pdp_loader_silent_seconds",
-            "Seconds since the loader last completed a look at the files.",
-        )?;
-        registry.register(Box::new(silent.clone()))?;
+        let seconds = |name, help| seconds(registry, name, help);
         Ok(Self {
-            silent,
+            silent: seconds(
+                "pdp_loader_silent_seconds",
+                "Seconds since the loader last completed a look at the files.",
+            )?,
             build: gauges(registry, "pdp_build_info", "What is running.", &["version", "cedar"])?,
             generation: gauges(
                 registry,
@@ -322,7 +316,10 @@ impl ObservedMetrics {
                 "The generation that is served, by hash.",
                 &["generation"],
             )?,
-            age,
+            age: seconds(
+                "pdp_generation_age_seconds",
+                "Seconds since the world that is served was published.",
+            )?,
             sequence: gauge("pdp_world_sequence", "How many worlds this process has published.")?,
             stale: gauge("pdp_serving_stale", "1 while what is served is not what the files say.")?,
             last_known_good: gauge(
