@@ -316,10 +316,7 @@ impl ObservedMetrics {
                 "The generation that is served, by hash.",
                 &["generation"],
             )?,
-            age: seconds(
-                "pdp_generation_age_seconds",
-                "Seconds since the world that is served was published.",
-            )?,
+            age: seconds("pdp_generation_age_seconds", "Seconds since what is served was published.")?,
             sequence: gauge("pdp_world_sequence", "How many worlds this process has published.")?,
             stale: gauge("pdp_serving_stale", "1 while what is served is not what the files say.")?,
             last_known_good: gauge(
