@@ -13,7 +13,8 @@ use crate::support::{Link, TestServer, evaluation, get, is_allow};
 
 /// A primary with the shortest lease there is, and a follower that reaches it over a link.
 fn apart() -> (TestServer, Link, TestServer) {
-    let mut config = leading(&sources());
+    let sources = sources();
+    let mut config = leading(&sources);
     config.lease = Duration::from_secs(1);
     let primary = TestServer::with_config(&config);
     let link = Link::to(&primary.control);
@@ -45,7 +46,8 @@ fn check_not_current(follower: &TestServer) {
 #[test]
 fn a_follower_that_never_heard_its_primary_lives_and_answers_nothing() {
     let (_primary, link, follower) = {
-        let mut config = leading(&sources());
+        let sources = sources();
+        let mut config = leading(&sources);
         config.lease = Duration::from_secs(2);
         let primary = TestServer::with_config(&config);
         let link = Link::to(&primary.control);
