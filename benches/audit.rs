@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use mandate::app::Embedded;
 use mandate::audit::ledger::{self, Counter, Ledger};
 use mandate::audit::record::{CacheUse, Mode, Surface};
 use mandate::audit::spool::retention::Limits;
@@ -21,6 +22,7 @@ use mandate::audit::{
     AuditConfig, AuditLog, DecisionRecord, Facts, Fields, Mode as LogMode, OpenLog, Overflow, Record, Room,
     Writer,
 };
+use mandate::config::{Config, LogMode as WrittenMode, Overrides};
 use mandate::engine::authorize::{Now, authorize};
 use mandate::engine::catalog::ActionType;
 use mandate::engine::compile::{Options, compile};
@@ -28,12 +30,18 @@ use mandate::engine::datum::{Datum, Reference};
 use mandate::engine::decision::Decision;
 use mandate::engine::digest;
 use mandate::engine::request::AuthzRequest;
+use mandate::identity::caller::Caller;
+use mandate::pdp::Call;
 use mandate::store::directory::{self, Folders};
 use nix::sys::resource::{UsageWho, getrusage};
 use uuid::Uuid;
 
 /// Records that one figure is taken over.
-const RECORDS: u32 = 400_000;
+const RECORDS: u32 = 200_000;
+/// How many of them come at once, before a pause of a millisecond.
+const AT_ONCE: u32 = 200;
+/// How often each figure is taken; the median counts.
+const ROUNDS: usize = 5;
 
 /// A tool call, decided over the shipped world; and texts that stay the same from call to call.
 struct Asked {
@@ -144,37 +152,76 @@ fn cpu() -> Duration {
     spent(usage.user_time()) + spent(usage.system_time())
 }
 
-/// Sends many records at an even pace, and says what each cost: on the sending thread, and in all.
-fn account(name: &str, log: &AuditLog, writer: Writer, asked: &Asked) {
-    let mut requests: Vec<_> = (0..RECORDS).map(|_| asked.request.clone()).collect();
-    let mut sending = Duration::ZERO;
-    let before = cpu();
-    while !requests.is_empty() {
-        let at_once = requests.split_off(requests.len().saturating_sub(200));
-        let start = Instant::now();
-        for request in at_once {
-            let _queued = reserve(log).record(false, || asked.record(request)).unwrap();
-        }
-        sending += start.elapsed();
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let counts = writer.shutdown(Duration::from_secs(60));
-    let all = cpu() - before;
-    assert_eq!(counts.written, u64::from(RECORDS));
-    println!(
-        "{name}: sending {:?} a record, in all {:?} of CPU a record (at {RECORDS} records)",
-        sending / RECORDS,
-        all / RECORDS
-    );
+/// What `answers` are asked of, and how their log is kept: not at all, or in a folder of its own.
+fn embedded(folder: &Path, log: Option<&Path>) -> Embedded {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut config = Config::load(None, Overrides::default()).unwrap();
+    config.folders = Folders {
+        policies: root.join("policies"),
+        schemas: root.join("schemas"),
+        entities: root.join("entities"),
+    };
+    config.data_directory = folder.join("data");
+    config.check_one_in = None;
+    config.verify_one_in = None;
+    config.reload.watch = false;
+    config.log.directory = log.map_or_else(|| folder.join("log"), Path::to_path_buf);
+    config.log.notary.key = folder.join("log.key");
+    config.log.mode = if log.is_some() { WrittenMode::Async } else { WrittenMode::Off };
+    Embedded::start(&config, "benchmark").unwrap()
 }
 
-fn main() {
-    let asked = Asked::new();
-    for (name, place) in [("in memory", PathBuf::from("/dev/shm")), ("on disk", std::env::temp_dir())] {
-        let folder = tempfile::tempdir_in(place).unwrap();
-        let (log, writer) = open(folder.path(), LogMode::Async);
-        account(name, &log, writer, &asked);
+/// CPU time of the process for each answer to the same question, from memory, at an even pace; the log's end included.
+fn answers(asked: &Asked, log: Option<&Path>) -> Duration {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let embedded = embedded(folder.path(), log);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let ask = || {
+        let call = Call {
+            caller: Arc::new(Caller::anonymous("benchmark")),
+            surface: Surface::Grpc,
+            request_id: String::new(),
+            deadline: Instant::now() + Duration::from_secs(1),
+        };
+        runtime.block_on(embedded.pdp.authorize(&call, Ok(asked.request.clone().into()))).unwrap()
+    };
+    assert_eq!(ask().decision.effect, asked.decision.effect);
+    let before = cpu();
+    for _ in 0..RECORDS / AT_ONCE {
+        for _ in 0..AT_ONCE {
+            black_box(ask());
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
+    runtime.block_on(embedded.close()).unwrap();
+    (cpu() - before) / RECORDS
+}
+
+/// What the log adds to an answer: the process's CPU time with a log, less that of the same answers without one.
+fn account(asked: &Asked) {
+    let (memory, disk) = (tempfile::tempdir_in("/dev/shm").unwrap(), tempfile::tempdir().unwrap());
+    let mut seen = [Vec::new(), Vec::new(), Vec::new()];
+    for round in 0..ROUNDS {
+        let log = |folder: &Path| folder.join(round.to_string());
+        for (times, log) in seen.iter_mut().zip([None, Some(log(memory.path())), Some(log(disk.path()))]) {
+            times.push(answers(asked, log.as_deref()));
+        }
+    }
+    let [off, memory, disk] = seen.map(|mut times| {
+        times.sort();
+        times[times.len() / 2]
+    });
+    println!("an answer without a log: {off:?} of CPU (median of {ROUNDS} times {RECORDS})");
+    for (name, with) in [("in memory", memory), ("on disk", disk)] {
+        println!("with its record {name}: {with:?}, which is {:?} more", with.saturating_sub(off));
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    account(&Asked::new());
     divan::main();
 }
 

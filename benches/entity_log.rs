@@ -90,6 +90,7 @@ fn write_site(site: &Path, entities: usize) -> Result<LoaderConfig, Box<dyn Erro
         poll: Duration::from_secs(3_600),
         settle: Duration::ZERO,
         serve_last_known_good: false,
+        signers: Default::default(),
         cache_bytes: None,
         entity_log: EntityLogConfig::default(),
         progress: std::sync::Arc::default(),

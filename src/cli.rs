@@ -18,6 +18,7 @@ pub mod revoke;
 pub mod rollback;
 pub mod search;
 pub mod serve;
+pub mod sign;
 pub mod sources;
 pub mod status;
 pub mod suspend;
@@ -59,6 +60,8 @@ pub enum Command {
     Search(search::Search),
     /// Check policies, schema and entities, and report every problem.
     Validate(validate::Validate),
+    /// Sign the manifest of a set of sources.
+    Sign(sign::Sign),
     /// Run policy cases.
     Test(test::Test),
     /// Print a valid request for an action.
@@ -132,6 +135,7 @@ pub fn run() -> Exit {
         Command::Explain(command) => command.run(format),
         Command::Search(command) => command.run(format),
         Command::Validate(command) => command.run(format),
+        Command::Sign(command) => command.run(format),
         Command::Test(command) => command.run(format),
         Command::Example(command) => command.run(),
         Command::ImportMcp(command) => command.run(format),

@@ -37,6 +37,7 @@ use crate::audit::tree::notary::NotaryConfig;
 use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
 use crate::store::directory::Folders;
+use crate::store::provenance::{NoSigner, Signers};
 pub use authzen::AuthzenConfig;
 pub use callers::{CallersConfig, SpiffeTrust, TlsFiles};
 pub use ext_authz::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
@@ -57,6 +58,8 @@ pub struct Config {
     pub revocations: PathBuf,
     /// Whether a start with broken files serves the last set that was good.
     pub serve_last_known_good: bool,
+    /// Whose signature a set of sources needs; empty: it needs none.
+    pub signers: Signers,
     /// How they compile.
     pub options: Options,
     /// Folder of everything that this process writes.
@@ -293,6 +296,9 @@ pub enum ConfigError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// Somebody who is to sign the sources is not named by a public key.
+    #[error("`sources.signers`: {0}")]
+    Signers(#[from] NoSigner),
     /// A value is out of its range.
     #[error("`{key}` is {value}: {limit}")]
     OutOfRange {

@@ -17,6 +17,7 @@ pub mod loader;
 mod manifest;
 mod page_token;
 mod pin;
+pub mod provenance;
 pub mod replica;
 pub mod revision;
 pub mod revocations;

@@ -38,6 +38,9 @@ type Attempt<T> = Result<T, Box<dyn Error + Send + Sync>>;
 const MEMORY_POLICIES: usize = 10;
 const MEMORY_FEW: usize = 100;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let options = Options::read();
     let outcome = match &options.role {

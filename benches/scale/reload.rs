@@ -129,6 +129,7 @@ fn open(workload: &Workload, site: &Path) -> Attempt<(LoaderHandle, Arc<Store>)>
         // Files load when the command says so, and only then.
         settle: Duration::from_secs(3_600),
         serve_last_known_good: false,
+        signers: Default::default(),
         cache_bytes: None,
     };
     let data = DataDir::open(&site.join("data"))?;

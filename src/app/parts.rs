@@ -7,6 +7,7 @@ use crate::config::{AuthzenConfig, Config, Listen, Log, LogDisclose, LogFields, 
 use crate::config::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol, LogFormat, Telemetry};
 use crate::config::{FollowConfig, TlsFiles};
 use crate::engine::catalog::Domain;
+use crate::engine::compile::Provenance;
 use crate::engine::datum::Datum;
 use crate::engine::progress::Progress;
 use crate::following::Primary;
@@ -50,6 +51,7 @@ pub(super) fn loader(config: &Config, progress: Arc<Progress>) -> LoaderConfig {
         poll: config.reload.poll,
         settle: config.reload.settle,
         serve_last_known_good: config.serve_last_known_good,
+        signers: config.signers.clone(),
         cache_bytes: config.cache_bytes,
         entity_log: EntityLogConfig { history: config.entity_history },
         progress,
@@ -110,7 +112,9 @@ fn fields(config: &LogFields) -> std::io::Result<Fields> {
 pub(super) fn recorded(audit: &AuditLog) -> impl Fn(LoadEvent) + Send + use<> {
     let audit = audit.clone();
     move |event| {
-        let LoadEvent { at, what, source, generation, revision, files, policies, problems } = event;
+        let LoadEvent { at, what, source, generation, revision, files, provenance, policies, problems } =
+            event;
+        let Provenance { commit, signer } = provenance;
         let event = match what {
             LoadWhat::Published => "published",
             LoadWhat::Rejected => "rejected",
@@ -122,7 +126,18 @@ pub(super) fn recorded(audit: &AuditLog) -> impl Fn(LoadEvent) + Send + use<> {
             Source::Rollback => "rollback",
             Source::Primary => "primary",
         };
-        audit.tell(GenerationRecord { at, event, source, generation, revision, files, policies, problems });
+        audit.tell(GenerationRecord {
+            at,
+            event,
+            source,
+            generation,
+            revision,
+            files,
+            commit,
+            signer,
+            policies,
+            problems,
+        });
     }
 }
 

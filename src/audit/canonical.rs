@@ -91,7 +91,12 @@ fn write_whole(out: &mut Vec<u8>, value: i64) -> serde_json::Result<()> {
 
 /// RFC 8785 §3.2.3: members stand by the UTF-16 code units of their names.
 fn by_utf16(one: &str, other: &str) -> Ordering {
-    one.encode_utf16().cmp(other.encode_utf16())
+    // Names are ASCII nearly always, which stands by its bytes.
+    if one.is_ascii() && other.is_ascii() {
+        one.cmp(other)
+    } else {
+        one.encode_utf16().cmp(other.encode_utf16())
+    }
 }
 
 fn separate(out: &mut Vec<u8>, index: usize) {

@@ -21,6 +21,12 @@ pub struct GenerationRecord {
     pub revision: Arc<str>,
     /// Digest of the files it was compiled from.
     pub files: String,
+    /// The commit that the set was made from which was published or rejected, as its manifest says.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub commit: String,
+    /// Who signed its manifest: verified.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub signer: String,
     /// How many policies it has.
     pub policies: usize,
     /// What rejected a set, with file and line.

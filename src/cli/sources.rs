@@ -67,7 +67,8 @@ impl SourceArgs {
         let progress = Arc::default();
         let _shown_till_loaded = Bar::watch(&progress, format);
         compiler.report_to(progress);
-        Ok(directory::read(&config.folders).and_then(|sources| compiler.compile(&sources)))
+        Ok(directory::read_signed(&config.folders, &config.signers)
+            .and_then(|sources| compiler.compile(&sources)))
     }
 
     /// The world, or what the command exits with after reporting every problem.

@@ -20,6 +20,7 @@ use super::{Reload, Shutdown, Telemetry};
 use crate::engine::compile::Options;
 use crate::engine::generation::{OnPolicyError, Strictness};
 use crate::store::directory::Folders;
+use crate::store::provenance::Signers;
 
 /// The file and the environment.
 #[derive(Debug, Default, Deserialize)]
@@ -101,6 +102,11 @@ struct Sources {
     ///
     /// Default `true`.
     serve_last_known_good: Option<bool>,
+    /// Verifier keys (C2SP signed-note) of those of whom one must have signed the manifest over all folders. Empty: nobody
+    /// need sign.
+    ///
+    /// Default `[]`.
+    signers: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -238,6 +244,10 @@ pub(super) fn named(path: Option<PathBuf>) -> Option<PathBuf> {
     path.filter(|path| !path.as_os_str().is_empty())
 }
 
+fn signers(lines: &[String]) -> Result<Signers, ConfigError> {
+    Ok(Signers::read(lines.iter().map(|line| line.trim()))?)
+}
+
 impl Written {
     pub(super) fn meaning(self, flags: Overrides) -> Result<Config, ConfigError> {
         let folder = |flag: Option<PathBuf>, written: Option<PathBuf>, default: &str| {
@@ -267,6 +277,7 @@ impl Written {
             emergency,
             serve_last_known_good: self.sources.serve_last_known_good.unwrap_or(true)
                 && !flags.refuse_last_known_good,
+            signers: signers(&self.sources.signers)?,
             options: Options {
                 on_policy_error: self.decisions.on_policy_error,
                 domain,
@@ -319,6 +330,7 @@ impl Sources {
             ("sources.entities", written(&flags.entities, &self.entities)),
             ("sources.emergency", written(&flags.emergency, &self.emergency)),
             ("sources.revocations", written(&None, &self.revocations)),
+            ("sources.signers", !self.signers.is_empty()),
         ];
         keys.into_iter().find_map(|(key, is_written)| is_written.then_some(key))
     }

@@ -71,6 +71,17 @@ pub struct Sources {
     pub emergency: Vec<SourceFile>,
     /// Files and folders beside them that are not sources by their name: somebody may think they are.
     pub unread: Vec<String>,
+    /// Where they come from. Decides nothing.
+    pub provenance: Provenance,
+}
+
+/// Where a set of sources comes from, as the manifest over all of it says. Empty where it does not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// The commit that it was made from, in whatever words the manifest has for it.
+    pub commit: String,
+    /// Who signed the manifest, name and number of the key: verified.
+    pub signer: String,
 }
 
 impl Sources {

@@ -135,7 +135,9 @@ fn refused(error: &CommandError) -> Status {
         CommandError::Malformed(_) | CommandError::Ambiguous(_) => Status::invalid_argument(message),
         CommandError::Unknown(_) => Status::not_found(message),
         CommandError::Damaged(_) => Status::data_loss(message),
-        CommandError::Rejected(_) | CommandError::NotPinned => Status::failed_precondition(message),
+        CommandError::Rejected(_) | CommandError::Unsigned | CommandError::NotPinned => {
+            Status::failed_precondition(message)
+        }
         CommandError::Ended | CommandError::Busy => Status::unavailable(message),
     }
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use super::folder::{Look, MANIFEST, Remembered, Stamp, Unread, read_file, unreadable};
 use super::manifest::{Listing, Manifest};
+use super::provenance::Signers;
 use super::set_digest;
 use crate::engine::compile::Sources;
 use crate::engine::guard::{MAX_ENTITY_FILE_BYTES, MAX_FILE_BYTES};
@@ -31,7 +32,15 @@ pub struct Folders {
 /// # Errors
 /// A [`Report`] naming each path that cannot be read or that a manifest does not vouch for.
 pub fn read(folders: &Folders) -> Result<Sources, Report> {
-    let reading = Reading::take(folders);
+    read_signed(folders, &Signers::default())
+}
+
+/// Reads sources as [`read`] does, and holds them to a signature, where one is asked for.
+///
+/// # Errors
+/// As [`read`], and that nobody of these has signed.
+pub fn read_signed(folders: &Folders, signers: &Signers) -> Result<Sources, Report> {
+    let reading = Reading::take(folders).signed(signers);
     if reading.report.rejects() { Err(reading.report) } else { Ok(reading.sources) }
 }
 
@@ -118,6 +127,8 @@ pub(super) struct Reading {
     pub(super) sources: Sources,
     /// What could not, and what a manifest does not vouch for.
     pub(super) report: Report,
+    /// The manifest over all folders.
+    pub(super) manifest: Option<SourceFile>,
     /// What the files looked like; none if they would not stand still, or the system would not give one of them: then
     /// nothing is known of the files, and they are read again.
     pub(super) fingerprint: Option<Fingerprint>,
@@ -134,6 +145,8 @@ struct Findings {
     /// Whether the system failed to give a file.
     transient: bool,
     remembered: Remembered,
+    /// The manifest over all folders.
+    manifest: Option<SourceFile>,
 }
 
 impl Findings {
@@ -153,11 +166,11 @@ impl Reading {
     pub(super) fn after(folders: &Folders, known: &Remembered) -> Self {
         let mut before = Fingerprint::of(folders);
         for _ in 0..ATTEMPTS {
-            let (sources, Findings { report, transient, remembered }) = read_once(&before, known);
+            let (sources, Findings { report, transient, remembered, manifest }) = read_once(&before, known);
             let after = Fingerprint::of(folders);
             if before == after {
                 let fingerprint = Some(after).filter(|_| !transient);
-                return Self::new(sources, report, fingerprint, remembered);
+                return Self { manifest, ..Self::new(sources, report, fingerprint, remembered) };
             }
             before = after;
         }
@@ -174,7 +187,23 @@ impl Reading {
         remembered: Remembered,
     ) -> Self {
         let digest = set_digest::of_reading(&sources, &report);
-        Self { sources, report, fingerprint, remembered: Arc::new(remembered), digest }
+        Self { sources, report, fingerprint, remembered: Arc::new(remembered), digest, manifest: None }
+    }
+
+    /// The same, held to a signature, where one is asked for.
+    pub(super) fn signed(mut self, signers: &Signers) -> Self {
+        // Files that are not a whole set yet have nobody to vouch for them.
+        if self.report.rejects() {
+            return self;
+        }
+        match signers.of(self.manifest.as_ref()) {
+            Ok(signer) => self.sources.provenance.signer = signer,
+            Err(problem) => {
+                self.report.push(problem);
+                self.digest = set_digest::of_reading(&self.sources, &self.report);
+            }
+        }
+        self
     }
 
     /// Whether this is all of a set, good or bad, rather than files that cannot be read, or an update under way.
@@ -200,7 +229,8 @@ fn read_once(seen: &Fingerprint, known: &Remembered) -> (Sources, Findings) {
     }
     check_folders(seen, &sources, &mut findings);
     if let Some((path, _)) = &seen.common {
-        check_common(path, seen, &sources, &mut findings);
+        let commit = check_common(path, seen, &sources, &mut findings);
+        sources.provenance.commit = commit.unwrap_or_default();
     }
     (sources, findings)
 }
@@ -275,13 +305,23 @@ fn check_folders(seen: &Fingerprint, sources: &Sources, findings: &mut Findings)
     }
 }
 
-/// Holds the files of all folders to the manifest beside the folders.
-fn check_common(path: &Path, seen: &Fingerprint, sources: &Sources, findings: &mut Findings) {
+/// Holds the files of all folders to the manifest beside the folders, and tells the commit that it names.
+fn check_common(
+    path: &Path,
+    seen: &Fingerprint,
+    sources: &Sources,
+    findings: &mut Findings,
+) -> Option<String> {
     let file = match read_file(path, MAX_FILE_BYTES) {
         Ok(bytes) => SourceFile { name: path.display().to_string(), bytes },
-        Err(error) => return findings.unread(Unread::new(path, &error)),
+        Err(error) => {
+            findings.unread(Unread::new(path, &error));
+            return None;
+        }
     };
-    let Some(manifest) = Manifest::parse(&file, &mut findings.report) else { return };
+    let manifest = Manifest::parse(&file, &mut findings.report);
+    findings.manifest = Some(file);
+    let manifest = manifest?;
     let folders = seen.looks().map(|look| (look, format!("{}/", base_name(&look.folder))));
     let named = all_files(sources).filter_map(|file| {
         let (look, prefix) = folders.iter().find(|(look, _)| is_in(look, file))?;
@@ -293,6 +333,7 @@ fn check_common(path: &Path, seen: &Fingerprint, sources: &Sources, findings: &m
         below.map_or(Listing::Other, |(look, path)| listing(seen, &look.folder, path))
     };
     manifest.check(named, kind, &mut findings.report);
+    Some(manifest.commit().to_owned())
 }
 
 fn is_in(look: &Look, file: &SourceFile) -> bool {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sealed::{self, Damaged, Defect};
 use super::{atomic, set_digest};
-use crate::engine::compile::Sources;
+use crate::engine::compile::{Provenance, Sources};
 use crate::engine::content::Content;
 use crate::engine::digest;
 use crate::engine::problem::SourceFile;
@@ -70,6 +70,11 @@ struct Written {
     schemas: Vec<Listed>,
     definitions: Vec<Listed>,
     entities: Vec<Listed>,
+    /// What the manifest said of where it comes from; sets that were kept before this was kept say nothing.
+    #[serde(default)]
+    commit: String,
+    #[serde(default)]
+    signer: String,
 }
 
 /// A file of a set.
@@ -220,6 +225,7 @@ impl History {
             schemas: files(written.schemas)?,
             definitions: files(written.definitions)?,
             entities: files(written.entities)?,
+            provenance: Provenance { commit: written.commit, signer: written.signer },
             ..Sources::default()
         })
     }
@@ -293,6 +299,8 @@ impl Written {
             schemas,
             definitions,
             entities,
+            commit: sources.provenance.commit.clone(),
+            signer: sources.provenance.signer.clone(),
         }
     }
 

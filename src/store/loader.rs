@@ -55,6 +55,7 @@ use super::entity_log::{EntityLogConfig, EntityLogHandle};
 use super::folder::Remembered;
 use super::history::History;
 use super::pin::{Pin, PinFile};
+use super::provenance::Signers;
 use super::revocations::RevocationList;
 use super::settling::{Settling, Verdict};
 use crate::engine::compile::{Compiler, Options, Sources};
@@ -105,6 +106,8 @@ pub struct LoaderConfig {
     pub settle: Duration,
     /// Whether the kept sets stand in at the start for files that are broken.
     pub serve_last_known_good: bool,
+    /// Whose signature a set needs.
+    pub signers: Signers,
     /// How many bytes of decisions each world remembers; none: none.
     pub cache_bytes: Option<u64>,
     /// What the log of entities goes by.

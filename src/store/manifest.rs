@@ -6,16 +6,23 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
+use super::provenance::SIGNATURE;
 use crate::engine::digest;
 use crate::engine::problem::{Place, Problem, Report, SourceFile};
 
 /// Hex digits of a sum.
 const DIGITS: usize = 64;
 
+/// What a comment begins with that names the commit which a set was made from.
+const COMMIT: &str = "# commit:";
+/// Longest name of a commit, in bytes.
+const MAX_COMMIT_BYTES: usize = 256;
+
 /// A manifest that could be read: sums by path, relative to the manifest.
 #[derive(Debug)]
 pub(super) struct Manifest {
     place: Place,
+    commit: String,
     sums: BTreeMap<String, Listed>,
 }
 
@@ -45,7 +52,8 @@ impl Manifest {
             report.push(Problem::error(&Place::new(&file.name, ""), "not UTF-8 text"));
             return None;
         };
-        let mut manifest = Self { place: Place::new(&file.name, text), sums: BTreeMap::new() };
+        let mut manifest =
+            Self { place: Place::new(&file.name, text), commit: String::new(), sums: BTreeMap::new() };
         let mut offset = 0;
         let mut sound = true;
         for line in text.split_inclusive('\n') {
@@ -60,7 +68,11 @@ impl Manifest {
     }
 
     fn add(&mut self, line: &str, offset: usize) -> Result<(), String> {
-        if line.trim().is_empty() || line.starts_with('#') {
+        if let Some(commit) = line.strip_prefix(COMMIT) {
+            return self.name_commit(commit.trim());
+        }
+        // Who signed is looked at by itself.
+        if line.trim().is_empty() || line.starts_with('#') || line.starts_with(SIGNATURE) {
             return Ok(());
         }
         let malformed = || "not a line of `sha256sum`".to_owned();
@@ -75,6 +87,22 @@ impl Manifest {
             None => Ok(()),
             Some(_) => Err(format!("`{written}` is listed twice")),
         }
+    }
+
+    fn name_commit(&mut self, commit: &str) -> Result<(), String> {
+        if !self.commit.is_empty() {
+            return Err("a second commit: a set is made from one".to_owned());
+        }
+        if commit.len() > MAX_COMMIT_BYTES || commit.chars().any(char::is_control) {
+            return Err(format!("the commit has more than {MAX_COMMIT_BYTES} bytes, or control characters"));
+        }
+        commit.clone_into(&mut self.commit);
+        Ok(())
+    }
+
+    /// The commit that the set was made from, where it says so.
+    pub(super) fn commit(&self) -> &str {
+        &self.commit
     }
 
     /// Holds files to their sums. `files` are what was read, each with its path from the manifest; `kind` says of the

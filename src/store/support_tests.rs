@@ -15,6 +15,7 @@ use super::entity_log::EntityLogConfig;
 use super::loader::{
     Command, CommandError, Ended, Loader, LoaderConfig, LoaderHandle, LoaderStatus, OpenError, Served,
 };
+use super::provenance::Signers;
 use crate::engine::compile::Options;
 use crate::engine::digest;
 use crate::engine::problem::Report;
@@ -141,6 +142,7 @@ impl Site {
             poll: Duration::from_millis(10),
             settle: Duration::from_millis(40),
             serve_last_known_good: true,
+            signers: Signers::default(),
             cache_bytes: None,
             entity_log: EntityLogConfig::default(),
             progress: Arc::default(),

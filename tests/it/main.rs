@@ -91,6 +91,7 @@ mod hostile_requests;
 mod reload;
 // Rollbacks and emergency forbids, from the command line.
 mod rollback;
+mod signed_sources;
 // Revoked delegations, and delegations that must not change.
 mod revocations;
 // How a server starts again after it was killed, and with broken files.

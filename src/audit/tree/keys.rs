@@ -116,6 +116,23 @@ impl LogKey {
         format!("{}+{:08x}+{}", self.name, self.id, BASE64.encode(public(&self.pair)))
     }
 
+    /// A text as a note that this key has signed, besides those who had signed it before.
+    ///
+    /// # Errors
+    /// The text is none that a note can have: it must end with a line's end, and hold no control characters but those.
+    pub fn sign_note(&self, text: &[u8]) -> Result<String, NotSigned> {
+        let signed = Note::from_bytes(text).ok();
+        let (text, block) = match &signed {
+            Some(note) => (note.text(), text.get(note.text().len()..).unwrap_or_default()),
+            None => (text, &[][..]),
+        };
+        let others = block.split(|byte| *byte == b'\n').filter_map(|line| Signature::from_bytes(line).ok());
+        let others = others.filter(|by| (by.name(), by.id()) != (&self.name, self.id));
+        let signatures: Vec<_> = others.map(Ok).chain([self.sign(text)]).collect::<Result<_, _>>()?;
+        let note = Note::new(text, &signatures).map_err(|_malformed| NotSigned)?;
+        String::from_utf8(note.to_bytes()).map_err(|_other| NotSigned)
+    }
+
     /// Signs a note's text.
     pub(super) fn sign(&self, text: &[u8]) -> Result<Signature, NotSigned> {
         let signature = self.pair.try_sign(text).map_err(|_unspecified| NotSigned)?;
@@ -123,9 +140,11 @@ impl LogKey {
     }
 }
 
-/// The cryptographic library gave no signature: a defect.
+/// A text that no note can have; for one of ours, a defect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a checkpoint could not be signed")]
+#[error(
+    "it cannot be signed: a text ends with a line's end, holds no other control characters, and has less than a megabyte"
+)]
 pub struct NotSigned;
 
 impl fmt::Debug for LogKey {

@@ -60,6 +60,9 @@ pub enum CommandError {
     /// The kept set does not compile with today's configuration and emergency forbids.
     #[error("the kept set does not load any more: {}", .0.join("; "))]
     Rejected(Vec<String>),
+    /// None of those who are to sign what is served has signed it.
+    #[error("nobody whom `sources.signers` names has signed the kept set")]
+    Unsigned,
     /// Too much is written at once.
     #[error("so much was written meanwhile that the set has to be compiled again: try again")]
     Busy,

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::Loader;
 use super::status::Source;
+use crate::engine::compile::Provenance;
 
 /// A change of what is served, or an attempt at one, as it is told to whoever keeps a record.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct LoadEvent {
     pub revision: Arc<str>,
     /// Digest of the files it was compiled from.
     pub files: String,
+    /// Where the set comes from that was published or rejected.
+    pub provenance: Provenance,
     /// How many policies it has.
     pub policies: usize,
     /// What rejected a set, at most twenty, each with file and line.
@@ -67,8 +70,13 @@ impl Loader {
         self
     }
 
-    /// Tells whoever keeps a record what happened.
+    /// Tells whoever keeps a record what happened to the set that is served.
     pub(super) fn tell(&self, what: LoadWhat) {
+        self.tell_of(what, &self.served.sources.provenance);
+    }
+
+    /// Tells whoever keeps a record what happened to a set that comes from there.
+    pub(super) fn tell_of(&self, what: LoadWhat, provenance: &Provenance) {
         let Some(listener) = &self.listener else { return };
         let published = self.store.current();
         listener.tell(LoadEvent {
@@ -78,6 +86,7 @@ impl Loader {
             generation: Arc::clone(&published.world.generation.hash),
             revision: Arc::clone(&published.revision),
             files: self.served.digest.clone(),
+            provenance: provenance.clone(),
             policies: published.world.generation.policies.len(),
             problems: if what == LoadWhat::Rejected { self.last_load.problems.clone() } else { Vec::new() },
         });

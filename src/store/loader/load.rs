@@ -14,7 +14,7 @@ use super::status::{
     EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, RevocationStatus, Source, texts,
 };
 use super::{Loader, Set};
-use crate::engine::compile::{EMERGENCY, Sources};
+use crate::engine::compile::{EMERGENCY, Provenance, Sources};
 use crate::engine::problem::{Place, Problem, Report};
 use crate::engine::progress::Progress;
 
@@ -74,7 +74,7 @@ impl Loader {
             return outcome;
         }
         if reading.report.rejects() {
-            return self.reject(&reading.report);
+            return self.reject(&reading.report, &reading.sources.provenance);
         }
         if digest == self.served.digest {
             self.source = Source::Files;
@@ -88,11 +88,12 @@ impl Loader {
     fn load(&mut self, sources: Sources, digest: &str) -> Outcome {
         let begun = Instant::now();
         let mut sources = sources;
+        let provenance = sources.provenance.clone();
         for _ in 0..ATTEMPTS {
             let (set, fitted) = self.fit(sources);
             let fitted = match fitted {
                 Ok(fitted) => fitted,
-                Err(report) => return self.reject(&report),
+                Err(report) => return self.reject(&report, &provenance),
             };
             log_load(&self.config.progress, begun);
             let warnings = fitted.loaded.warnings.clone();
@@ -104,7 +105,7 @@ impl Loader {
                     self.refresh_status();
                     return outcome;
                 }
-                Err(NotServed::Refused(report)) => return self.reject(&report),
+                Err(NotServed::Refused(report)) => return self.reject(&report, &provenance),
                 Err(NotServed::Outdated) => {}
             }
         }
@@ -114,13 +115,13 @@ impl Loader {
         // The next look finds the files changed.
         self.seen.clear();
         self.files.handled(None);
-        self.reject(&report)
+        self.reject(&report, &provenance)
     }
 
     /// Holds to the rollback, or ends it: then the files load.
     fn hold(&mut self, verdict: Verdict) -> Option<Outcome> {
         match verdict {
-            Verdict::Unclear(report) => return Some(self.reject(&report)),
+            Verdict::Unclear(report) => return Some(self.reject(&report, &Provenance::default())),
             Verdict::Adopted(pin) => self.set_pin(Some(pin)),
             Verdict::Same => {}
             Verdict::Changed => {
@@ -141,7 +142,7 @@ impl Loader {
         outcome
     }
 
-    fn reject(&mut self, report: &Report) -> Outcome {
+    fn reject(&mut self, report: &Report, provenance: &Provenance) -> Outcome {
         self.rejected = true;
         self.reloads.rejected += 1;
         let outcome = self.note(Outcome::Rejected, report);
@@ -151,7 +152,7 @@ impl Loader {
             problems.text = %self.last_load.problems.join("\n"),
             "the files are rejected: what was served before is served on"
         );
-        self.tell(LoadWhat::Rejected);
+        self.tell_of(LoadWhat::Rejected, provenance);
         outcome
     }
 

@@ -58,7 +58,7 @@ impl Loader {
         let (folders, known) = (self.config.folders.clone(), Arc::clone(&self.remembered));
         let reading = self.meanwhile(move || Reading::after(&folders, &known));
         self.remembered = Arc::clone(&reading.remembered);
-        reading
+        reading.signed(&self.config.signers)
     }
 
     /// Compiles a set with the emergency forbids that their folder asks for by the time it is done.

@@ -68,6 +68,9 @@ impl Loader {
         let (history, digest) = (self.history.clone(), kept.digest.clone());
         let sources = self.meanwhile(move || history.load(&digest));
         let sources = sources.map_err(|error| CommandError::Damaged(error.to_string()))?;
+        if !self.config.signers.accepts(&sources.provenance.signer) {
+            return Err(CommandError::Unsigned);
+        }
         let (sources, fitted, reading) = self.fit_and_read(&sources)?;
         let files = reading.digest.clone();
         let outcome = if kept.digest == self.served.digest && fitted.in_force == *self.emergency.in_force() {

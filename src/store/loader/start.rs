@@ -157,7 +157,7 @@ impl Standing {
 fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Report), OpenError> {
     let Standing { mut emergency, revocations, revoked, log, pin_file, pin } = Standing::open(&config, data)?;
     let (history, damaged) = History::open(&data.generations());
-    let mut reading = Reading::take(&config.folders);
+    let mut reading = Reading::take(&config.folders).signed(&config.signers);
     let seen = reading.digest.clone();
     let remembered = Arc::clone(&reading.remembered);
     let begun = Instant::now();
@@ -293,7 +293,7 @@ impl<'a> KeptWorlds<'a> {
             problem,
             file: data.pin().display().to_string(),
         };
-        let mut sources = self.history.load(&pin.set).map_err(|error| refused(error.to_string()))?;
+        let mut sources = self.load(&pin.set).map_err(refused)?;
         let fitted = self.fit(&mut sources).map_err(|report| refused(texts(report.errors()).join("; ")))?;
         tracing::warn!(generation.hash = %pin.generation, "a rollback holds: the files are not loaded");
         let set = Set { sources, digest: pin.set.clone() };
@@ -338,8 +338,18 @@ impl<'a> KeptWorlds<'a> {
         Err(OpenError::Rejected { files, kept })
     }
 
+    /// The files of a kept set, if it may be served.
+    fn load(&self, digest: &str) -> Result<Sources, String> {
+        let sources = self.history.load(digest).map_err(|error| error.to_string())?;
+        let signer = &sources.provenance.signer;
+        let accepted = self.config.signers.accepts(signer);
+        accepted
+            .then_some(sources)
+            .ok_or_else(|| "nobody whom `sources.signers` names has signed it".to_owned())
+    }
+
     fn compile(&mut self, digest: &str) -> Result<(Set, Fitted), String> {
-        let mut sources = self.history.load(digest).map_err(|error| error.to_string())?;
+        let mut sources = self.load(digest)?;
         let fitted = self
             .fit(&mut sources)
             .map_err(|report| texts(report.errors()).into_iter().next().unwrap_or_default())?;

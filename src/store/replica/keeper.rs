@@ -21,7 +21,7 @@ use super::denials::{self, Denials};
 use super::following::Following;
 use super::mirror::Mirror;
 use super::{Inbox, Resume, Told, Vouched, WAITING};
-use crate::engine::compile::{EMERGENCY, Options, Sources, base_name, compile};
+use crate::engine::compile::{EMERGENCY, Options, Provenance, Sources, base_name, compile};
 use crate::engine::guard::PARSER_STACK_BYTES;
 use crate::engine::problem::{Report, SourceFile};
 use crate::engine::world::World;
@@ -262,6 +262,8 @@ impl Replica {
             source: Source::Primary,
             generation: Arc::clone(&published.world.generation.hash),
             revision: Arc::clone(&published.revision),
+            // Who signed it is the primary's to verify, and to record.
+            provenance: Provenance::default(),
             files: self
                 .mirror
                 .state()

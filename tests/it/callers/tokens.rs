@@ -1,12 +1,16 @@
 //! Callers that show bearer tokens, alone or beside a certificate.
 
+use std::time::Duration;
+
 use mandate::server::pb;
+use pb::decision_log_service_client::DecisionLogServiceClient;
+use pb::entity_service_client::EntityServiceClient;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonic::{Code, Status};
 
 use super::{GATEWAY, Guarded, OPEN, eventually, view};
-use crate::support::{Client, Conversation, Draft, Question as _, SigningKey, is_allow, seconds};
+use crate::support::{Client, Conversation, Draft, Question as _, SigningKey, bearer, is_allow, seconds};
 
 const ISSUER: &str = "https://idp.example";
 
@@ -20,11 +24,11 @@ struct Bearers {
 
 impl Bearers {
     fn new(pep: &str) -> Self {
-        Self::believing(pep, true)
+        Self::believing(pep, "", true)
     }
 
     /// With the trust domain's tokens or without: one whose `sub` is a workload of it and whose `iss` is the issuer names two.
-    fn believing(pep: &str, trust_domain: bool) -> Self {
+    fn believing(pep: &str, more: &str, trust_domain: bool) -> Self {
         let (issuer, workloads) = (SigningKey::p256(), SigningKey::p256());
         let keys = tempfile::tempdir().unwrap();
         let write = |name: &str, key: Value| {
@@ -35,7 +39,7 @@ impl Bearers {
         let mut svid = workloads.jwk("td");
         svid["use"] = json!("jwt-svid");
         let mut configuration = format!(
-            "[[callers.issuers]]\nissuer = '{ISSUER}'\naudience = 'mandate'\nprofile = 'rfc8693'\njwks_file = '{}'\n",
+            "{more}[[callers.issuers]]\nissuer = '{ISSUER}'\naudience = 'mandate'\nprofile = 'rfc8693'\njwks_file = '{}'\n",
             write("issuer.json", issuer.jwk("one")),
         );
         if trust_domain {
@@ -174,7 +178,7 @@ fn a_certificate_and_a_token_must_name_the_same_caller() {
     check_refused(ask(client, &bearer(bearers.token(&json!({})))), "different callers");
     assert_eq!(bearers.guarded.server.records(3)[0]["caller"], GATEWAY);
     check_refused(ask(client, &bearer(bearers.token(&json!({"sub": GATEWAY})))), "two issuers");
-    let bearers = Bearers::believing(OPEN, false);
+    let bearers = Bearers::believing(OPEN, "", false);
     let token = bearer(bearers.token(&json!({"sub": GATEWAY})));
     assert!(is_allow(&ask(bearers.guarded.server.client(), &token).unwrap()));
     assert_eq!(bearers.guarded.server.records(1)[0]["caller"], GATEWAY);
@@ -182,7 +186,7 @@ fn a_certificate_and_a_token_must_name_the_same_caller() {
 
 #[test]
 fn a_token_that_is_bound_is_worth_nothing_without_its_certificate() {
-    let bearers = Bearers::believing(OPEN, false);
+    let bearers = Bearers::believing(OPEN, "", false);
     let shown = bearers.guarded.papers.authority.svid(GATEWAY);
     let bound = bearers.token(&json!({"sub": GATEWAY, "cnf": {"x5t#S256": shown.x5t()}}));
     let authorization = format!("Bearer {bound}");
@@ -205,6 +209,39 @@ fn a_stream_ends_with_its_callers_token() {
     let ended = asked.next().unwrap_err();
     assert_eq!(ended.code(), Code::Unauthenticated, "{ended:?}");
     check_refused(ask(&client, &token), "");
+}
+
+/// Reads until it ends, which it does within a minute.
+fn end_of<T>(client: &Client, followed: &mut tonic::Streaming<T>) -> Option<Status> {
+    let end = async {
+        loop {
+            match followed.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(status) => return Some(status),
+            }
+        }
+    };
+    client.wait(async { tokio::time::timeout(Duration::from_secs(60), end).await.expect("an end in time") })
+}
+
+#[test]
+fn whoever_follows_entities_or_the_log_does_so_no_longer_than_its_token_holds() {
+    let bearers = Bearers::believing(OPEN, "[control]\ncallers = true\n", true);
+    let control = &bearers.guarded.server.control;
+    let client = Client::secured(control, &bearers.guarded.papers.authority.pem, None).unwrap();
+    let token = format!("Bearer {}", bearers.token(&json!({"exp": seconds() + 3})));
+    let mut log = DecisionLogServiceClient::new(client.channel());
+    let mut tailed = client.wait(log.tail(bearer(pb::TailRequest::default(), &token))).unwrap().into_inner();
+    let mut entities = EntityServiceClient::new(client.channel());
+    let watch = bearer(pb::WatchRequest::default(), &token);
+    let mut watched = client.wait(entities.watch(watch)).unwrap().into_inner();
+    let ends = [end_of(&client, &mut tailed), end_of(&client, &mut watched)];
+    for end in ends {
+        assert_eq!(end.as_ref().map(Status::code), Some(Code::Unauthenticated), "{end:?}");
+    }
+    let again = client.wait(entities.watch(bearer(pb::WatchRequest::default(), &token))).unwrap_err();
+    assert_eq!(again.code(), Code::Unauthenticated, "{again:?}");
 }
 
 #[test]
