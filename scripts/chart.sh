@@ -51,10 +51,18 @@ for template in "$chart"/templates/{,tests/}*.yaml "$chart/templates/NOTES.txt";
 done
 echo "  files/ is the repository's; appVersion is $version"
 
-for helm in helm3 helm4; do
+lint() {
+  local helm=$1 values
   for values in "$chart"/ci/*-values.yaml; do
-    "$tools/$helm" lint --strict --quiet "$chart" --kube-version 1.37.0 --values "$values" >"$work/lint" 2>&1 || { cat "$work/lint" >&2; fail "$helm lint: $values"; }
+    "$tools/$helm" lint --strict --quiet "$chart" --kube-version 1.37.0 --values "$values" >"$work/$helm.lint" 2>&1 || { cat "$work/$helm.lint" >&2; fail "$helm lint: $values"; }
   done
+}
+lint helm3 &
+three=$!
+lint helm4
+wait "$three"
+
+for helm in helm3 helm4; do
   mkdir "$work/$helm"
   "$tools/$helm" package "$chart" --destination "$work/$helm" >/dev/null
   package=$(echo "$work/$helm"/mandate-*.tgz)

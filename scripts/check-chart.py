@@ -6,7 +6,7 @@ Usage: scripts/check-chart.py HELM3 HELM4 MANDATE [CHECKOV]   (from the reposito
 
 import sys
 
-from chart import agreement, behaviour, checkov, documented, guide, permutations, previous, refusals, server
+from chart import agreement, behaviour, checkov, documented, following, guide, older_claim, permutations, previous, refusals, server
 from chart.render import Failure
 
 
@@ -15,10 +15,12 @@ def main(three, four, mandate, checkov_program=None):
     permutations.check([three, four])
     agreement.check([three, four])
     previous.check([three, four])
+    older_claim.check(four)
     refusals.check([three, four])
     behaviour.check(four)
     guide.check(four)
     server.check(four, mandate)
+    following.check(four, mandate)
     checkov.check(four, checkov_program)
 
 

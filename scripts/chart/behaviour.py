@@ -3,11 +3,9 @@
 import json
 import os
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from .refusals import OWN
-from .render import CHART, KINDS, Render, container, flags, must, server, settings, template, workloads
+from .render import CHART, KINDS, Render, flags, must, of_kind, server, settings, template
 
 
 def check(helm):
@@ -15,7 +13,7 @@ def check(helm):
     restarts(helm)
     defaults(helm)
     notes(helm)
-    older_claim(helm)
+    alerts(helm)
 
 
 def pods(helm, **changed):
@@ -98,6 +96,23 @@ TOLD = {
 }
 
 
+def alerts(helm):
+    """Alerts that are not wanted are left out, and the others lead to the runbook where it is kept."""
+    every = rules(Render(helm, flags({"monitoring.prometheusRule.enabled": "true"})))
+    first = next(rule["alert"] for rule in every if "alert" in rule)
+    chosen = {"enabled": "true", "disabled[0]": first, "runbookBase": "https://wiki.example/mandate/"}
+    fewer = rules(Render(helm, flags({f"monitoring.prometheusRule.{name}": value for name, value in chosen.items()})))
+    must([rule.get("alert", rule.get("record")) for rule in every if rule.get("alert") != first] == [rule.get("alert", rule.get("record")) for rule in fewer], f"{first} is not all that is left out")
+    led = [rule["annotations"]["runbook_url"] for rule in fewer if "runbook_url" in rule.get("annotations", {})]
+    must(all(url.startswith("https://wiki.example/mandate/docs/") for url in led), f"the runbook is elsewhere: {led[:1]}")
+    print(f"  {len(every)} rules, of which alerts can be left out")
+
+
+def rules(render):
+    found = of_kind(render.objects(), "PrometheusRule")
+    return [rule for group in found[0]["spec"]["groups"] for rule in group["rules"]]
+
+
 def notes(helm):
     """Loudly what is insecure, and only what is true. Helm 3 wants a cluster for it."""
     for values, expected in TOLD.items():
@@ -109,74 +124,3 @@ def notes(helm):
         must(said == expected, f"{values}: the notes say {sorted(said)}, not {sorted(expected)}")
         must("<no value>" not in text and "WHAT NEXT" in text, f"{values}: the notes are broken")
     print("  the notes warn of what is insecure")
-
-
-# The kinds that a render with a claim has.
-SERVED = {
-    "/api/v1": ["ConfigMap", "PersistentVolumeClaim", "Pod", "Service", "ServiceAccount"],
-    "/apis/apps/v1": ["Deployment", "StatefulSet"],
-    "/apis/networking.k8s.io/v1": ["NetworkPolicy"],
-    "/apis/policy/v1": ["PodDisruptionBudget"],
-}
-
-
-class Cluster(BaseHTTPRequestHandler):
-    """As much of an API server as the look-up of a claim needs."""
-
-    claims = []
-
-    def do_GET(self):
-        path = self.path.partition("?")[0]
-        found = self.answer(path)
-        self.send_response(404 if found is None else 200)
-        self.send_header("content-type", "application/json")
-        self.end_headers()
-        absent = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
-        self.wfile.write(json.dumps(found or absent).encode())
-
-    def answer(self, path):
-        claim = path.removeprefix("/api/v1/namespaces/agents/persistentvolumeclaims/")
-        if claim in self.claims:
-            return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": claim, "namespace": "agents"}}
-        if path in SERVED:
-            version = path.split("/", 2)[2]
-            resources = [
-                {"kind": kind, "name": f"{kind.lower()}s".replace("policys", "policies"), "singularName": "", "namespaced": True, "verbs": ["get"]}
-                for kind in SERVED[path]
-            ]
-            return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
-        versions = [path.removeprefix("/apis/") for path in SERVED if path.startswith("/apis/")]
-        groups = [
-            {"name": version.split("/")[0], "versions": [{"groupVersion": version, "version": "v1"}], "preferredVersion": {"groupVersion": version, "version": "v1"}}
-            for version in versions
-        ]
-        return {
-            "/version": {"major": "1", "minor": "37", "gitVersion": "v1.37.0"},
-            "/api": {"kind": "APIVersions", "versions": ["v1"]},
-            "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups},
-        }.get(path)
-
-    def log_message(self, *_):
-        """Says nothing."""
-
-
-def older_claim(helm):
-    """An upgrade never leaves the claim of an earlier chart behind."""
-    cluster = ThreadingHTTPServer(("127.0.0.1", 0), Cluster)
-    threading.Thread(target=cluster.serve_forever, daemon=True).start()
-    address = ["--dry-run=server", "--disable-openapi-validation", "--kube-apiserver", f"http://127.0.0.1:{cluster.server_port}"]
-    values = flags({"persistence.enabled": "true"})
-    try:
-        fresh = Render(helm, [*values, *address])
-        must(fresh.run.returncode == 0, f"a first install is refused: {fresh.run.stderr}")
-        Cluster.claims = ["x-mandate"]
-        left = Render(helm, [*values, *address])
-        must("set persistence.existingClaim to x-mandate" in left.run.stderr, f"the claim is left behind: {left.run.stderr}")
-        kept = Render(helm, [*flags({"persistence.enabled": "true", "persistence.existingClaim": "x-mandate", "replicaCount": "1"}), *address])
-        must(kept.run.returncode == 0, f"what the message says does not help: {kept.run.stderr}")
-        must(container(workloads(kept.objects())[0]), "there is no pod")
-    finally:
-        Cluster.claims = []
-        cluster.shutdown()
-        cluster.server_close()
-    print("  the claim of an earlier chart is not left behind")

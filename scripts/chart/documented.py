@@ -91,7 +91,7 @@ def documented_keys():
 
 def check_configuration():
     known = set(options(schema()["properties"]["config"]))
-    free = ("log.sinks.", "log.fields.", "log.witnesses.", "authzen.subjects.", "authzen.resources.", "authzen.actions.", "domain.delegation.", "ext_authz.context.")
+    free = ("log.sinks.", "telemetry.resource.", "log.fields.", "log.witnesses.", "authzen.subjects.", "authzen.resources.", "authzen.actions.", "domain.delegation.", "ext_authz.context.")
     for key in documented_keys():
         own = any(key == one or key.startswith(f"{one}.") for one in OWN)
         if not (own or key in known or key.startswith(free)):

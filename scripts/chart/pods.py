@@ -107,8 +107,20 @@ def check_mounted(objects, workload):
     for volume in found.values():
         name = volume.get("configMap", {}).get("name", "")
         must(not name.startswith("x-mandate") or config_map(objects, name) is not None, f"nobody makes ConfigMap {name}")
+    check_link(pod, written)
     if role(workload) == "server":
         must("configMap" in found["emergency"], "emergency forbids do not come from a ConfigMap")
         must(not found["emergency"]["configMap"].get("optional"), "a pod would start without its emergency forbids")
     else:
         must(not set(found) & {*KINDS, "emergency", "sources"}, "a follower has sources of its own")
+
+
+def check_link(pod, written):
+    """The server reads through the link that git-sync moves, and waits for nothing that was there before it."""
+    for made in [*pod["containers"], *pod.get("initContainers", [])]:
+        if made["name"] in USERS:
+            given = dict(argument.lstrip("-").partition("=")[::2] for argument in made["args"])
+            mounted = [mount["name"] for mount in made["volumeMounts"] if mount["mountPath"] == given["root"]]
+            must(mounted == ["sources"], f"{made['name']} writes to {mounted}")
+            place = f"/etc/mandate/sources/{given['link']}/"
+            must(written["sources"]["policies"].startswith(place), f"{made['name']} moves {place}, which is not read")

@@ -3,7 +3,7 @@
 import re
 import tempfile
 
-from .render import CHART, MIB, Render, flags, must
+from .render import CHART, MIB, Render, at_once, flags, must
 
 OWN = {"sources.example": "false", "sources.policies.files.a\\.cedar": "x", "sources.schemas.files.a\\.cedarschema": "x"}
 GIT = {"sources.example": "false", "sources.git.repository": "https://git.example/p.git"}
@@ -61,6 +61,7 @@ CONTRADICTIONS = [
     ({"callers.self[0].caller": "spiffe://a/*", "callers.self[0].principal_type": "A"}, "would not be used"),
     ({**TRUST, "tls.spiffe.enabled": "true"}, "tls.existingSecret and tls.spiffe.enabled are given at once"),
     ({"tls.certManager.enabled": "true"}, "needs tls.certManager.issuerRef.name"),
+    ({"tls.certManager.renewBefore": "3000h"}, "and after it begins"),
     ({"sources.existingClaim": "c"}, "set sources.example to false"),
     ({**OWN, "sources.example": "true"}, "set sources.example to false"),
     ({**OWN, "sources.existingClaim": "c"}, "sources.policies and sources.existingClaim are both given"),
@@ -104,6 +105,7 @@ CONTRADICTIONS = [
     ({"persistence.sizeLimit": "500Mi"}, "persistence.sizeLimit is 500Mi: give the volume more"),
     ({"persistence.enabled": "true", "config.log.retain_bytes": "3000000000"}, "persistence.size is 2Gi"),
     ({"config.cache.max_bytes": "300000000"}, "more than half of resources.limits.memory"),
+    ({"resources.limits.memory": "100000000"}, "more than half of resources.limits.memory"),
     ({"monitoring.serviceMonitor.enabled": "true", "monitoring.podMonitor.enabled": "true"}, "counted twice"),
     ({"monitoring.prometheusRule.disabled[0]": "NoSuch"}, "there is no alert `NoSuch`"),
     ({"podLabels.app\\.kubernetes\\.io/name": "x"}, "podLabels: `app.kubernetes.io/name` is set by the chart"),
@@ -125,11 +127,9 @@ ELSEWHERE = ["the claim `%s` of an earlier chart"]
 
 def check(helms):
     """Both Helms have a validator of their own for the schema; of templates, which are the same, they take turns."""
-    said = []
-    for values, expected in MISSPELT:
-        said += refused(helms, values, expected)
-    for number, (values, expected) in enumerate(CONTRADICTIONS):
-        said += refused([helms[number % len(helms)]], values, expected)
+    at_once(lambda one: refused(helms, *one), MISSPELT)
+    turns = [([helms[number % len(helms)]], *one) for number, one in enumerate(CONTRADICTIONS)]
+    said = [text for texts in at_once(lambda turn: refused(*turn), turns) for text in texts]
     for version, values, expected in VERSIONS:
         said += refused(helms, {**IMAGE, **values}, expected, version)
     gated = Render(helms[-1], flags({**IMAGE, "sources.image.featureGate": "true"}), kubernetes="1.34")

@@ -3,6 +3,7 @@
 import functools
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import tomli
@@ -49,6 +50,12 @@ class Render:
     def objects(self):
         must(self.run.returncode == 0, f"does not render: {self.run.stderr.strip()}")
         return [found for found in yaml.load_all(self.run.stdout, yaml.CSafeLoader) if found]
+
+
+def at_once(work, items):
+    """What `work` makes of each, two at a time: most of it is waiting for Helm."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(work, items))
 
 
 def of_kind(objects, kind):

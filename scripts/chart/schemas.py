@@ -1,6 +1,7 @@
 """Whether Kubernetes, the Prometheus operator and cert-manager take what was rendered: no unknown field, no wrong type."""
 
 import copy
+import functools
 import json
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from .render import Failure, as_key, must
 
 CRDS = {file.stem: json.loads(file.read_text()) for file in (Path(__file__).parent / "crds").glob("*.json")}
 OLDEST, NEWEST = "1.27", "1.37"
+# Reads and parses two megabytes for each object, unless it is told to remember.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
 # Objects that were found valid, by version: most are the same in many permutations.
 valid = set()
 

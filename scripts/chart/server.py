@@ -19,8 +19,8 @@ FORBID = '@id("closed") forbid (principal, action, resource);'
 QUESTION = {"subject": {"type": "Shop::Person", "id": "ana"}, "action": {"name": "read"}, "resource": {"type": "Shop::Page", "id": "front"}}
 
 
-# Values whose configuration the server does not take yet.
-AHEAD = ["spiffe", "followers", "followers-persistent"]
+# Values with keys that an older server does not know: it must say so, and nothing else.
+AHEAD = ["spiffe", "followers", "followers-persistent", "telemetry"]
 
 
 def check(helm, mandate):
@@ -36,12 +36,15 @@ def accepts(helm, mandate):
     for values in sorted((CHART / "ci").glob("*-values.yaml")):
         objects = Render(helm, ["--values", values]).objects()
         for workload in workloads(objects):
-            if values.name.removesuffix("-values.yaml") in AHEAD:
-                continue
             with tempfile.TemporaryDirectory() as folder:
                 write_config(objects, Path(folder), volumes(workload)["config"]["configMap"]["name"])
-                run = subprocess.run([mandate, "validate", "--config", f"{folder}/mandate.toml"], capture_output=True, text=True)
-                must(run.returncode == 3, f"{values.name}: the server does not take its mandate.toml: {run.stderr}")
+                asked = [Path(mandate).resolve(), "validate", "--config", "mandate.toml"]
+                run = subprocess.run(asked, cwd=folder, capture_output=True, text=True)
+                name = values.name.removesuffix("-values.yaml")
+                if name in AHEAD and run.returncode == 1 and "field" in run.stderr:
+                    print(f"  SKIPPED: this server does not know yet what {name} says: {run.stderr.partition(',')[0].strip()}")
+                    continue
+                must(run.returncode == 3, f"{name}: the server does not take its mandate.toml: {run.stderr}")
                 count += 1
     print(f"  the server takes mandate.toml of {count} workloads")
 
@@ -101,7 +104,7 @@ def addresses(process, log):
     for line in log.read_text().splitlines():
         if '"message":"serving"' in line:
             said = json.loads(line)
-            return {name: said[f"listen.{name}"] for name in ["data", "http", "ops"]}
+            return {name: said[f"listen.{name}"] for name in ["data", "http", "ops", "control"]}
     return None
 
 

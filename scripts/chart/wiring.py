@@ -65,6 +65,8 @@ def check_reach(objects):
     urls = [sink.get("url") for sink in log.get("sinks", {}).values()] + [one.get("url") for one in log.get("witnesses", [])]
     urls += [url for sink in log.get("sinks", {}).values() for url in sink.get("servers", [])]
     urls += [one.get("jwks_url") for one in [*written.get("issuers", []), *written.get("callers", {}).get("issuers", [])]]
+    telemetry = written.get("telemetry", {})
+    urls += [telemetry.get(name, {}).get("url") for name in ["traces", "metrics"]]
     arguments = [argument for made in template(server(objects))["spec"]["containers"] for argument in made["args"]]
     repositories = [argument.removeprefix("--repo=") for argument in arguments if argument.startswith("--repo=")]
     urls += [url if "://" in url else "ssh://git" for url in repositories]
@@ -115,7 +117,8 @@ def check_monitors(objects):
     monitors = of_kind(objects, "ServiceMonitor") + of_kind(objects, "PodMonitor")
     must(len(monitors) < 2, "every figure is counted twice")
     for monitor in monitors:
-        selector = monitor["spec"]["selector"]["matchLabels"]
+        selector, job = monitor["spec"]["selector"]["matchLabels"], monitor["spec"]["jobLabel"]
+        must(all(labels_of(workload)[job] == "x" for workload in workloads(objects)), "releases are taken for one job")
         if monitor["kind"] == "PodMonitor":
             scraped = workloads(objects)
             must(selected_roles(scraped, selector) == [role(workload) for workload in scraped], "pods are not scraped")
@@ -137,10 +140,14 @@ def check_certificates(objects):
             must(names is None or name.endswith("-metrics") or f"{name}.agents.svc" in names, f"the certificate is not for {name}")
 
 
-def check_sizes(objects, rendered):
+def check_sizes(objects):
     for made in of_kind(objects, "ConfigMap"):
         size = sum(len(name.encode()) + len(text.encode()) for name, text in (made.get("data") or {}).items())
         must(size < MIB, f"{made['metadata']['name']} is {size} bytes; a ConfigMap holds {MIB}")
+
+
+def check_release(rendered):
+    """Helm keeps chart and manifest in a Secret."""
     files = [base64.b64encode(file.read_bytes()).decode() for file in CHART.rglob("*") if file.is_file()]
     release = json.dumps({"chart": files, "manifest": rendered}).encode()
     size = len(base64.b64encode(base64.b64encode(gzip.compress(release))))

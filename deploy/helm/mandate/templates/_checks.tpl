@@ -52,6 +52,9 @@
 {{- if and $tls.certManager.enabled (not $tls.certManager.issuerRef.name) -}}
 {{- fail "tls.certManager.enabled needs tls.certManager.issuerRef.name: the Issuer or ClusterIssuer that signs" -}}
 {{- end -}}
+{{- if ge (trimSuffix "h" $tls.certManager.renewBefore | int) (trimSuffix "h" $tls.certManager.duration | int) -}}
+{{- fail (printf "tls.certManager.renewBefore is %s and tls.certManager.duration %s: a certificate is renewed before it ends, and after it begins" $tls.certManager.renewBefore $tls.certManager.duration) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "mandate.checkSources" -}}
@@ -193,17 +196,19 @@
 {{- $limit := dig "limits" "memory" "" .Values.resources -}}
 {{- if and $limit .Values.config.cache -}}
 {{- $cache := default 67108864 .Values.config.cache.max_bytes | int64 -}}
-{{- if gt (mul $cache 2) (include "mandate.bytes" (toString $limit) | int64) -}}
+{{- if gt (mul $cache 2) (include "mandate.bytes" $limit | int64) -}}
 {{- fail (printf "config.cache.max_bytes is %d, more than half of resources.limits.memory, which is %v: policies and entities need the rest. Give more memory, or the cache less" $cache $limit) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Bytes of a quantity. */}}
+{{/* Bytes of a quantity; with a unit that is not known here, more than anything. */}}
 {{- define "mandate.bytes" -}}
 {{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "P" 1000000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 -}}
-{{- $number := regexFind "^[0-9.]+" . -}}
-{{- mulf (float64 $number) (get $units (trimPrefix $number .) | float64) | floor | int64 -}}
+{{- $text := kindIs "string" . | ternary . (int64 . | toString) -}}
+{{- $number := regexFind "^[0-9.]+" $text -}}
+{{- $unit := trimPrefix $number $text -}}
+{{- hasKey $units $unit | ternary (mulf (float64 $number) (get $units $unit | float64) | floor | int64) 9223372036854775807 -}}
 {{- end -}}
 
 {{- define "mandate.checkMonitoring" -}}

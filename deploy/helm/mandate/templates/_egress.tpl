@@ -17,8 +17,8 @@
 {{- end -}}
 {{- end -}}
 {{- with $config.telemetry -}}
-{{- with .otlp -}}
-{{- with .endpoint -}}{{- $urls = append $urls (list . 4317) -}}{{- end -}}
+{{- range list .traces .metrics -}}
+{{- with . -}}{{- $urls = append $urls (list .url 443) -}}{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if eq (include "mandate.origin" .) "git" -}}

@@ -169,7 +169,12 @@ spec:
     {{- else if $git.existingSecret }}
     - --password-file=/etc/git-secret/password
     {{- end }}
-  {{- if and $git.existingSecret (not (include "mandate.gitSsh" $root)) }}
+  {{- if include "mandate.gitSsh" $root }}
+  env:
+    # The first releases of version 4 must be told; later ones see it.
+    - name: GITSYNC_SSH
+      value: "true"
+  {{- else if $git.existingSecret }}
   env:
     - name: GITSYNC_USERNAME
       valueFrom:
