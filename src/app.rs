@@ -190,7 +190,8 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     let started = prepared.start(config, callers)?;
     let Started { pdp, audit, running, metrics, subjects, following, warnings } = started;
     let (store, loader) = (pdp.store(), &running.loader);
-    let report = parts::report(config, &addresses, store, loader, &audit, &subjects, following, gates);
+    let report = parts::report(config, &addresses, store, loader, &audit, &subjects, gates);
+    let report = ServiceReport { following, ..report };
     Ok(Bound {
         addresses,
         pdp,

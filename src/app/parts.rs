@@ -24,7 +24,6 @@ use crate::store::entity_log::EntityLogConfig;
 use crate::store::follow::Follower;
 use crate::store::loader::{LoadEvent, LoadWhat, LoaderConfig, LoaderHandle, Source};
 use crate::store::replica::ReplicaConfig;
-use crate::store::replica::following::Following;
 use crate::telemetry::lines::{self, Style};
 
 /// Begins to write the process's own log as the configuration says, and tells how.
@@ -199,7 +198,6 @@ pub(super) fn report(
     loader: &LoaderHandle,
     audit: &AuditLog,
     subjects: &Arc<Subjects>,
-    following: Option<Arc<Following>>,
     gates: Gates,
 ) -> ServiceReport {
     let Listen { data, http, ops, control } = addresses;
@@ -207,7 +205,7 @@ pub(super) fn report(
         store: Arc::clone(store),
         loader: loader.status_source(),
         entity_log: loader.log.clone(),
-        following,
+        following: None,
         heartbeat: loader.heartbeat(),
         audit: audit.clone(),
         mode: match config.log.mode {

@@ -35,7 +35,7 @@ impl Formatter for OneLine {
 
 /// Whether a text stands in JSON as it is. Every byte is looked at, which is a few wide instructions.
 fn needs_no_escapes(text: &str) -> bool {
-    let plain = |byte: u8| (byte >= 0x20) & (byte < 0x7f) & (byte != b'"') & (byte != b'\\');
+    let plain = |byte: u8| (0x20..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\');
     text.bytes().fold(true, |all, byte| all & plain(byte))
 }
 

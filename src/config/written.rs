@@ -15,7 +15,7 @@ use super::follow;
 use super::issuers::{self, WrittenIssuer};
 use super::limits;
 use super::log::DecisionLog;
-use super::{Config, ConfigError, Listen, LogFormat, Overrides};
+use super::{Config, ConfigError, FollowConfig, Listen, LogFormat, Overrides};
 use super::{Reload, Shutdown, Telemetry};
 use crate::engine::compile::Options;
 use crate::engine::generation::{OnPolicyError, Strictness};
@@ -253,11 +253,7 @@ impl Written {
         let folder = |flag: Option<PathBuf>, written: Option<PathBuf>, default: &str| {
             flag.or(named(written)).unwrap_or_else(|| PathBuf::from(default))
         };
-        let follow = self.follow.meaning(flags.follow.clone())?;
-        if let Some(key) = self.sources.named(&flags).filter(|_| follow.is_some()) {
-            let problem = format!("is followed, and a follower has its primary's sources: leave `{key}` out");
-            return Err(ConfigError::Follow { key: "primary", problem });
-        }
+        let follow = self.sources.left_to(self.follow.meaning(flags.follow.clone())?, &flags)?;
         let insecure_unauthenticated_callers =
             flags.insecure_unauthenticated_callers || self.callers.insecure_unauthenticated;
         let callers = self.callers.meaning(folder(flags.pep, self.sources.pep, "pep"), &self.control)?;
@@ -319,6 +315,22 @@ impl Written {
 }
 
 impl Sources {
+    /// A primary to follow, which has the sources: then none may be named here.
+    fn left_to(
+        &self,
+        follow: Option<FollowConfig>,
+        flags: &Overrides,
+    ) -> Result<Option<FollowConfig>, ConfigError> {
+        match self.named(flags).filter(|_| follow.is_some()) {
+            None => Ok(follow),
+            Some(key) => {
+                let problem =
+                    format!("is followed, and a follower has its primary's sources: leave `{key}` out");
+                Err(ConfigError::Follow { key: "primary", problem })
+            }
+        }
+    }
+
     /// The first key that says where sources are.
     fn named(&self, flags: &Overrides) -> Option<&'static str> {
         let written = |flag: &Option<PathBuf>, written: &Option<PathBuf>| {

@@ -72,7 +72,7 @@ impl Leading {
                 }
                 return Ok(message);
             }
-            if let Some(leap) = self.lead.next() {
+            if let Some(leap) = self.lead.leap() {
                 self.batch = Some(self.begin(leap));
                 continue;
             }

@@ -107,7 +107,7 @@ impl Lead {
     }
 
     /// What there is to tell now, which from then on counts as told; none if nothing is.
-    pub fn next(&mut self) -> Option<Leap> {
+    pub fn leap(&mut self) -> Option<Leap> {
         let to = self.log.store.current();
         let after = match &self.told {
             Told::Nothing => None,

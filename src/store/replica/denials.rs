@@ -13,8 +13,11 @@ use crate::engine::world::World;
 #[derive(Debug, Default)]
 pub(super) struct Denials {
     numbered: u64,
-    waiting: VecDeque<(u64, Vec<(Suspended, Arc<str>)>)>,
+    waiting: VecDeque<(u64, Suspending)>,
 }
+
+/// Who is suspended, and why.
+type Suspending = Vec<(Suspended, Arc<str>)>;
 
 /// Puts in force what a step denies, and numbers it.
 pub(super) fn deny(denials: &Mutex<Denials>, store: &Store, step: &Step) -> u64 {
