@@ -11,8 +11,6 @@ DENY := $(TOOLS)/bin/cargo-deny
 DENY_VERSION := 0.20.2
 FUZZ := $(TOOLS)/bin/cargo-fuzz
 FUZZ_VERSION := 0.13.2
-CYCLONEDX := $(TOOLS)/bin/cargo-cyclonedx
-CYCLONEDX_VERSION := 0.5.9
 CONFORMANCE := $(or $(MANDATE_CONFORMANCE_DIR),../shared/conformance)
 CONFORM := cargo run --release --locked --example conformance --
 PREVIOUS ?= baec290
@@ -21,12 +19,14 @@ HELM := $(TOOLS)/helm4
 CHECKOV := $(TOOLS)/checkov/.installed
 NATS := $(TOOLS)/py/bin/nats-server
 ENVOY := $(TOOLS)/py/bin/envoy
+ROTEL := $(TOOLS)/py/.rotel
+PROMTOOL := $(TOOLS)/prometheus/promtool
 OIDC := $(TOOLS)/oidc/node_modules/.package-lock.json
 MCP := $(TOOLS)/mcp/node_modules/.package-lock.json $(TOOLS)/mcp/py/bin/mcp-server-git
 CLIENTS := $(TOOLS)/clients
 NPM_CLIENT := clients/typescript/node_modules/.package-lock.json
 
-.PHONY: run bench test fmt clippy lint-proto release-contract deny oidc nats envoy authzen mcp example unit clients clients-python clients-typescript clients-generate release-hostile soak faults previous fuzz cases references docs chart chart-files image sbom help
+.PHONY: run bench test fmt clippy lint-proto release-contract deny alerts rotel oidc nats envoy authzen mcp example unit clients clients-python clients-typescript clients-generate release-hostile soak faults previous fuzz cases references docs chart chart-files image sbom help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -48,7 +48,7 @@ bench: $(ENVOY) ## What a decision costs, in process, at scale and over gRPC; fi
 	cargo bench --locked --bench grpc
 	cargo bench --locked --bench envoy
 
-test: fmt clippy lint-proto deny unit release-hostile clients cases docs chart ## Check everything CI checks.
+test: fmt clippy lint-proto deny alerts unit release-hostile clients cases docs chart ## Check everything CI checks.
 	@echo "all checks passed"
 
 fmt: ## Formatting.
@@ -67,6 +67,12 @@ release-contract: $(BUF) ## At a release: what `buf breaking` compares with from
 deny: $(DENY) ## Licences, bans and sources of every dependency.
 	$(DENY) --locked check licenses bans sources
 
+alerts: $(PROMTOOL) ## The alert rules, held to their cases.
+	$(PROMTOOL) check rules deploy/prometheus/mandate.rules.yaml
+	$(PROMTOOL) test rules deploy/prometheus/mandate.rules.test.yaml
+
+rotel: $(ROTEL) ## The OpenTelemetry collector that tests export spans to.
+
 oidc: $(OIDC) ## The OpenID provider that tests rotate keys of.
 
 nats: $(NATS) ## The NATS server that tests deliver decision logs to.
@@ -81,7 +87,7 @@ envoy: $(ENVOY) ## The Envoy that tests ask through.
 
 authzen: $(BUF) ## The clients of AuthZEN that tests run.
 
-unit: $(OIDC) $(NATS) $(ENVOY) $(BUF) $(MCP) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
+unit: $(OIDC) $(NATS) $(ENVOY) $(ROTEL) $(PROMTOOL) $(BUF) $(MCP) ## Unit, law and integration tests, and whether the benchmark of scale still runs.
 	cargo test --locked
 	cargo test --locked --bench scale -- --quick
 
@@ -131,7 +137,7 @@ faults: $(NATS) ## Bad days, in a release build: what each fault was asked to le
 
 previous: target/previous/mandate ## The version before this one, which upgrades are tested from; PREVIOUS names its commit.
 
-# The dependencies are those of this version, so they are not built again. What cargo leaves in target/release is made anew afterwards.
+# Dependencies that both versions take alike are built once. What cargo leaves in target/release is made anew afterwards.
 target/previous/mandate:
 	rm -rf target/previous && mkdir -p target/previous
 	git worktree prune && git worktree add --detach target/previous/source $(PREVIOUS)
@@ -160,8 +166,8 @@ chart-files: $(KUBERNETES) ## Copy into the chart what it has of the repository,
 image: ## The container image, into target/image; needs buildah.
 	scripts/image.sh
 
-sbom: $(CYCLONEDX) $(TOOLS)/sbom/.installed ## What the release binary is made of, into target/sbom: CycloneDX, checked.
-	PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" scripts/sbom.sh
+sbom: $(TOOLS)/sbom/.installed ## What the release binary is made of, into target/sbom: CycloneDX, held to its schema.
+	$(TOOLS)/sbom/bin/python scripts/sbom.py target/sbom/mandate.cdx.json
 
 $(OIDC): tests/oidc/package.json tests/oidc/package-lock.json
 	mkdir -p $(TOOLS)/oidc
@@ -192,15 +198,18 @@ $(CLIENTS)/.installed: clients/python/requirements-test.txt
 $(HELM): requirements-helm.txt scripts/fetch-helm.py | $(KUBERNETES)
 	$(TOOLS)/py/bin/python scripts/fetch-helm.py $(TOOLS)
 
+$(PROMTOOL): scripts/fetch-promtool.sh
+	scripts/fetch-promtool.sh $(TOOLS)
+
 $(CHECKOV): requirements-checkov.txt
 	python3 -m venv $(TOOLS)/checkov
 	$(TOOLS)/checkov/bin/pip install --quiet --require-hashes --only-binary :all: -r $<
 	touch $@
 
-$(BUF) $(KUBERNETES) $(NATS) $(ENVOY) &: requirements-tools.txt
+$(BUF) $(KUBERNETES) $(NATS) $(ENVOY) $(ROTEL) &: requirements-tools.txt
 	python3 -m venv $(TOOLS)/py
 	$(TOOLS)/py/bin/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements-tools.txt
-	touch $(BUF) $(KUBERNETES) $(NATS) $(ENVOY)
+	touch $(BUF) $(KUBERNETES) $(NATS) $(ENVOY) $(ROTEL)
 
 $(DENY):
 	cargo install cargo-deny --locked --version $(DENY_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/build
@@ -208,10 +217,6 @@ $(DENY):
 
 $(FUZZ):
 	cargo install cargo-fuzz --locked --version $(FUZZ_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/build
-	rm -rf $(TOOLS)/build
-
-$(CYCLONEDX):
-	cargo install cargo-cyclonedx --locked --version $(CYCLONEDX_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/build
 	rm -rf $(TOOLS)/build
 
 $(TOOLS)/sbom/.installed: requirements-sbom.txt

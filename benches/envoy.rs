@@ -117,11 +117,10 @@ impl Mandate {
             ..Overrides::default()
         };
         let mut config = Config::load(Some(&root.join("examples/envoy/mandate.toml")), overrides)?;
-        let free = ([127, 0, 0, 1], 0).into();
-        config.listen = Listen { data: free, http: free, ops: free, control: free };
+        config.listen = Listen::free();
         let runtime = app::runtime()?;
         let bound = runtime.block_on(app::bind(&config))?;
-        let address = bound.addresses.data;
+        let address = bound.addresses.data.to_string().parse()?;
         let (stop, stopped) = mpsc::channel(1);
         let serving = runtime.spawn(bound.run(stopped));
         Ok(Self { address, stop, serving, runtime })

@@ -2,19 +2,21 @@
 
 mod callers;
 mod embedded;
+mod exports;
 #[cfg(test)]
 mod fault_tests;
 mod indexing;
 mod lifecycle;
+mod memory;
+mod operators;
 mod parts;
 mod running;
+mod workload;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::audit::LogError;
@@ -24,23 +26,28 @@ use crate::engine::guard::WORKER_STACK_BYTES;
 use crate::engine::problem::Report;
 use crate::engine::progress::Progress;
 use crate::identity::subjects::IssuerError;
-use crate::listening::ConnectionLimits;
+use crate::identity::workload_api::NothingGiven;
+use crate::listening::{Address, ConnectionLimits};
 use crate::pdp::Pdp;
 use crate::server::administrators::Administrators;
+use crate::server::admission::Admission;
 use crate::server::authzen;
 use crate::server::connections::account::Accounts;
+use crate::server::connections::listener::Listener;
 use crate::server::control_token::Token;
 use crate::server::ext_authz;
 use crate::server::ops::Readiness;
-use crate::server::report::ServiceReport;
+use crate::server::report::{Burden, ServiceReport};
 use crate::server::tls::Tls;
 use crate::store::data_dir::{DataDir, DataDirError};
 use crate::store::follow::Follower;
 use crate::store::loader::{LoaderHandle, OpenError};
+use crate::telemetry::exporter::ExporterError;
 use crate::telemetry::metrics::Metrics;
 
 use callers::Doors;
 pub use embedded::Embedded;
+use exports::Exports;
 pub use lifecycle::Stop;
 pub use parts::begin_lines;
 use running::{Prepared, Running, Started};
@@ -59,12 +66,15 @@ pub struct Bound {
     accounts: Accounts,
     running: Running,
     metrics: Arc<Metrics>,
+    admission: Arc<Admission>,
     readiness: Readiness,
     report: ServiceReport,
     administrators: Administrators,
     authzen: authzen::Settings,
     tls: Option<Tls>,
+    ops_secured: bool,
     follower: Follower,
+    exports: Exports,
     shutdown: Shutdown,
     /// For how long those who watch may go by what they are told.
     lease: Duration,
@@ -76,10 +86,10 @@ pub struct Bound {
 
 #[derive(Debug)]
 struct Listeners {
-    data: TcpListener,
-    http: TcpListener,
-    ops: TcpListener,
-    control: TcpListener,
+    data: Listener,
+    http: Listener,
+    ops: Listener,
+    control: Listener,
 }
 
 /// Why a service cannot start, or ended by itself.
@@ -103,6 +113,9 @@ pub enum StartError {
     /// The server's certificate cannot be used.
     #[error("{0}")]
     Certificate(String),
+    /// The Workload API gives none.
+    #[error(transparent)]
+    WorkloadApi(#[from] NothingGiven),
     /// TLS lacks what it needs: a defect of the build.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -114,13 +127,16 @@ pub enum StartError {
     Log(#[from] LogError),
     /// An address cannot be bound.
     #[error("cannot listen on {0}: {1}")]
-    Listen(SocketAddr, io::Error),
+    Listen(Address, io::Error),
     /// The contract's descriptors are unusable: a defect of the build.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
     /// Two metrics have one name: a defect of the build.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// Telemetry cannot be exported as asked.
+    #[error(transparent)]
+    Telemetry(#[from] ExporterError),
     /// An issuer's tokens could never be verified.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
@@ -161,9 +177,11 @@ pub async fn bind(config: &Config) -> Result<Bound, StartError> {
 /// [`StartError`]; nothing has been served.
 pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bound, StartError> {
     config.check_exposure()?;
-    let envoy = config.ext_authz.as_ref().map(|envoy| parts::envoy(envoy, &config.options.domain));
+    let envoy = config.ext_authz.as_ref();
+    let envoy = envoy.map(|envoy| parts::envoy(envoy, &config.options.domain, &config.limits.sizes));
     let data = DataDir::open(&config.data_directory)?;
-    let Doors { callers, tls, follower, warnings: of_callers, keepers: of_issuers } = callers::open(config)?;
+    let Doors { callers, tls, follower, workload_api, warnings: of_callers, keepers: of_doors } =
+        callers::open(config).await?;
     let administrators = if config.callers.control {
         Administrators::Callers(Arc::clone(&callers))
     } else {
@@ -171,42 +189,44 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     };
     let mut prepared = Prepared::load(config, progress, &data)?;
     prepared.warnings.problems.extend(of_callers.problems);
-    prepared.keepers.extend(of_issuers);
+    prepared.keepers.extend(of_doors);
     let authzen = parts::authzen(config);
     // What the primary's schema declares is not known yet.
     if config.follow.is_none() {
         let found = check_authzen(config, &prepared.published().world.generation.catalog);
         prepared.warnings.problems.extend(found.problems);
     }
-    let (data_listener, data_address) = listen(config.listen.data).await?;
-    let (http, http_address) = listen(config.listen.http).await?;
-    let (ops, ops_address) = listen(config.listen.ops).await?;
-    let (control, control_address) = listen(config.listen.control).await?;
-    let addresses =
-        Listen { data: data_address, http: http_address, ops: ops_address, control: control_address };
+    let (listeners, addresses) = Listeners::bind(&config.listen, config.socket_mode).await?;
     // From here on threads run: nothing below may fail and leave one behind.
+    let exports = Exports::begin(&config.telemetry)?;
     let accounts = Accounts::default();
-    let gates = parts::gates(&callers, tls.as_ref(), &follower, &accounts);
+    let gates = parts::gates(&callers, tls.as_ref(), &follower, &accounts, workload_api);
     let started = prepared.start(config, callers)?;
-    let Started { pdp, audit, running, metrics, subjects, following, warnings } = started;
-    let (store, loader) = (pdp.store(), &running.loader);
-    let report = parts::report(config, &addresses, store, loader, &audit, &subjects, gates);
+    let Started { pdp, audit, mut running, metrics, subjects, following, warnings } = started;
+    let admission = Admission::new(parts::admission(config), Arc::clone(&metrics));
+    let memory = running.guard_memory(config, &pdp, &admission)?;
+    let burden = Burden { pdp: Arc::clone(&pdp), memory };
+    let (known, counts) = ((&audit, &subjects), Arc::clone(&exports.counts));
+    let report = parts::report(config, &addresses, &running.loader, known, gates, burden, counts);
     let report = ServiceReport { following, ..report };
     Ok(Bound {
         addresses,
         pdp,
         warnings,
-        listeners: Listeners { data: data_listener, http, ops, control },
+        listeners,
         limits: Arc::new(config.limits.connections.clone()),
         accounts,
         running,
         metrics,
+        admission,
         readiness: Readiness::default(),
         report,
         administrators,
         authzen,
         tls,
+        ops_secured: config.tls.as_ref().is_some_and(|tls| tls.ops),
         follower,
+        exports,
         shutdown: config.shutdown,
         lease: config.lease,
         envoy,
@@ -228,9 +248,16 @@ pub fn check_authzen(config: &Config, catalog: &Catalog) -> Report {
     parts::authzen(config).names.check(catalog)
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let failed = |error| StartError::Listen(address, error);
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, bound))
+impl Listeners {
+    /// Listens everywhere, and says where.
+    async fn bind(listen: &Listen, mode: u32) -> Result<(Self, Listen), StartError> {
+        let bind = async |address: &Address| {
+            let bound = Listener::bind(address, mode).await;
+            bound.map_err(|error| StartError::Listen(address.clone(), error))
+        };
+        let (data, http) = (bind(&listen.data).await?, bind(&listen.http).await?);
+        let (ops, control) = (bind(&listen.ops).await?, bind(&listen.control).await?);
+        let addresses = Listen { data: data.1, http: http.1, ops: ops.1, control: control.1 };
+        Ok((Self { data: data.0, http: http.0, ops: ops.0, control: control.0 }, addresses))
+    }
 }

@@ -46,6 +46,7 @@ mod queue_tests;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use journal::Journal;
 use ledger::{Ledger, Left};
@@ -146,11 +147,13 @@ pub enum LogError {
 }
 
 /// The decision log, as decisions see it. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct AuditLog {
     queue: Option<Queue>,
     accounts: Accounts,
     witnesses: Arc<[WitnessState]>,
+    signed: Arc<AtomicI64>,
+    lost: u64,
     source: Option<Source>,
 }
 
@@ -168,11 +171,7 @@ pub struct OpenLog {
 impl AuditLog {
     /// A log that is off: no thread, no queue, nothing counted.
     pub fn off() -> OpenLog {
-        OpenLog {
-            log: Self { queue: None, accounts: Accounts::default(), witnesses: Arc::default(), source: None },
-            writer: Writer::off(),
-            feeding: None,
-        }
+        OpenLog { log: Self::default(), writer: Writer::off(), feeding: None }
     }
 
     /// Opens the log, says that it begins, and starts the threads that write and deliver it.
@@ -198,7 +197,7 @@ impl AuditLog {
         let notary = Notary::open(&config.notary, directory, log, instance, traces.has_checkpoints)?;
         let sinks = Sinks::open(&config.sinks, directory)?;
         let accounts = sinks.accounts();
-        let witnesses = notary.witnesses().into();
+        let (witnesses, signed) = (notary.witnesses().into(), notary.signed());
         let appender = Appender::new(directory, last);
         let parts = journal::Parts {
             directory: directory.clone(),
@@ -216,6 +215,8 @@ impl AuditLog {
             Queue::new(config.queue, config.overflow, config.mode, config.fields.clone(), ledger);
         let counted = left.into_iter().find(|left| Some(left.instance) == traces.instance).map(Counted::from);
         let previous = Previous::of(&traces, counted);
+        let lost =
+            previous.as_ref().and_then(|previous| previous.lost.or(previous.lost_at_most)).unwrap_or(0);
         let start = config.start(torn_bytes, previous);
         let writer = Worker::spawn(worker::Parts {
             queue: queue.clone(),
@@ -228,7 +229,7 @@ impl AuditLog {
         })?;
         let feeding = sinks.start(log, directory.clone(), &progress)?;
         let source = Some(Source { directory: directory.clone(), progress });
-        let log = Self { queue: Some(queue), accounts, witnesses, source };
+        let log = Self { queue: Some(queue), accounts, witnesses, signed, lost, source };
         Ok(OpenLog { log, writer, feeding: Some(feeding) })
     }
 
@@ -247,6 +248,14 @@ impl AuditLog {
     /// Room for a record that nobody waited to make: of a call that is refused.
     pub fn room_at_once(&self) -> Room {
         self.queue.as_ref().map_or_else(Room::off, Queue::room)
+    }
+
+    /// Counts a record that is left out because it would be one of many that say the same.
+    pub fn leave_out(&self) {
+        if let Some(queue) = &self.queue {
+            queue.tally().issued();
+            queue.tally().dropped(DropReason::Overload, 1);
+        }
     }
 
     /// The decision that this caller reports an outcome of, if it asked for it and it was written of late.
@@ -285,6 +294,16 @@ impl AuditLog {
     /// To whom checkpoints are shown, and how they are.
     pub fn witnesses(&self) -> &[WitnessState] {
         &self.witnesses
+    }
+
+    /// When this process signed a checkpoint last, in seconds since 1970; 0 if it did not.
+    pub fn signed(&self) -> i64 {
+        self.signed.load(Ordering::Relaxed)
+    }
+
+    /// How many records of the process before are missing, or may be at most where its counters did not outlive it.
+    pub fn lost_before(&self) -> u64 {
+        self.lost
     }
 
     /// What became of them at the sinks.

@@ -7,12 +7,14 @@ mod authzen;
 mod callers;
 #[cfg(test)]
 mod config_tests;
+mod destination;
 mod domain;
 mod ext_authz;
 mod fields;
 mod follow;
 mod issuers;
 mod limits;
+mod load;
 mod log;
 mod notary;
 mod overrides;
@@ -21,9 +23,11 @@ mod reference_tests;
 mod sinks;
 #[cfg(test)]
 mod sinks_tests;
+mod sizes;
+mod telemetry;
+mod tls;
 mod written;
 
-use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,15 +40,21 @@ use crate::audit::spool::retention;
 use crate::audit::tree::notary::NotaryConfig;
 use crate::engine::compile::Options;
 use crate::identity::issuer::IssuerConfig;
+use crate::listening::Address;
+pub use crate::listening::Listen;
 use crate::store::directory::Folders;
 use crate::store::provenance::{NoSigner, Signers};
 pub use authzen::AuthzenConfig;
-pub use callers::{CallersConfig, SpiffeTrust, TlsFiles};
+pub use callers::{CallersConfig, SpiffeTrust};
 pub use ext_authz::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
 pub use fields::{LogDisclose, LogFields};
 pub use follow::FollowConfig;
 pub use limits::Limits;
+pub use load::{LoadLimits, RateLimit};
 pub use overrides::Overrides;
+pub use sizes::SizeLimits;
+pub use telemetry::{LogFormat, Telemetry};
+pub use tls::{CertificateSource, TlsConfig, TlsFiles};
 use written::Written;
 
 /// A validated configuration.
@@ -66,10 +76,12 @@ pub struct Config {
     pub data_directory: PathBuf,
     /// Where to listen.
     pub listen: Listen,
-    /// What connections may hold, and for how long.
+    /// The mode of Unix sockets that are listened on: whoever may write one may connect.
+    pub socket_mode: u32,
+    /// What may be used by whoever asks.
     pub limits: Limits,
     /// How connections to the listeners are secured; none: not at all.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<TlsConfig>,
     /// Who may ask.
     pub callers: CallersConfig,
     /// When changed files are loaded.
@@ -100,19 +112,6 @@ pub struct Config {
     pub insecure_unauthenticated_callers: bool,
     /// What is said of the requests that Envoy asks about; none: Envoy is not served.
     pub ext_authz: Option<ExtAuthzConfig>,
-}
-
-/// Addresses to listen on; port 0 takes a free one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Listen {
-    /// gRPC.
-    pub data: SocketAddr,
-    /// AuthZEN.
-    pub http: SocketAddr,
-    /// Probes and metrics. Says nothing secret, so any address will do.
-    pub ops: SocketAddr,
-    /// Administration. Loopback only, unless administrators authenticate as callers do (C2).
-    pub control: SocketAddr,
 }
 
 /// When changed files are loaded.
@@ -174,26 +173,6 @@ pub enum LogOverflow {
     Deny,
 }
 
-/// What the process says of itself, on standard error.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Telemetry {
-    /// How.
-    pub format: LogFormat,
-    /// What: a level, or directives such as `info,mandate::store=debug`.
-    pub level: String,
-}
-
-/// How the process's own log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Pretty,
-    /// One JSON object a line.
-    Json,
-}
-
 /// How the service stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shutdown {
@@ -221,14 +200,14 @@ pub enum ConfigError {
         /// The listener's name in the configuration.
         listener: &'static str,
         /// Its address.
-        address: SocketAddr,
+        address: Address,
     },
     /// The control listener's token would cross a network in the clear.
     #[error(
         "`listen.control` would listen on {0}, which other hosts can reach: it must be on loopback, unless \
          administrators authenticate as callers do (`control.callers`)"
     )]
-    ControlExposed(SocketAddr),
+    ControlExposed(Address),
     /// An issuer cannot be used as it is written.
     #[error("`{list}[{place}].{key}` {problem}")]
     Issuer {
@@ -256,6 +235,17 @@ pub enum ConfigError {
         sink: String,
         /// The key.
         key: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// What is written of the server's certificate names none, or two.
+    #[error("`[tls]` {0}")]
+    Tls(String),
+    /// What is written of telemetry cannot be used.
+    #[error("`telemetry.{key}` {problem}")]
+    Telemetry {
+        /// The key.
+        key: String,
         /// What is wrong, and what would be right.
         problem: String,
     },
@@ -339,14 +329,15 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming the listener.
     pub fn check_exposure(&self) -> Result<(), ConfigError> {
-        if !self.listen.control.ip().is_loopback() && !self.callers.control {
-            return Err(ConfigError::ControlExposed(self.listen.control));
+        let Listen { data, http, control, .. } = &self.listen;
+        if !control.is_local() && !self.callers.control {
+            return Err(ConfigError::ControlExposed(control.clone()));
         }
-        let listeners = [("listen.data", self.listen.data), ("listen.http", self.listen.http)];
-        let exposed = listeners.into_iter().find(|(_, address)| !address.ip().is_loopback());
+        let listeners = [("listen.data", data), ("listen.http", http)];
+        let exposed = listeners.into_iter().find(|(_, address)| !address.is_local());
         match exposed {
             Some((listener, address)) if !self.may_be_reached() => {
-                Err(ConfigError::Exposed { listener, address })
+                Err(ConfigError::Exposed { listener, address: address.clone() })
             }
             _ => Ok(()),
         }

@@ -3,13 +3,14 @@
 //! Modules in reading order: [`engine`] decides, purely; [`store`] says where worlds come from;
 //! [`identity`] says who asks, and on whose behalf; [`pdp`] is the one
 //! door; [`audit`] writes down every answer; [`server`] speaks gRPC and HTTP; [`app`] puts a service together from [`config`]; [`cli`] is the command line;
-//! [`proxy`] stands in front of an MCP server and enforces; [`listening`] is what listeners are told, [`outbound`] how this process calls others;
-//! [`following`] keeps a replica of another server; [`mcp`] turns tool lists into schema and entities; [`cases`] are policy tests.
+//! [`proxy`] stands in front of an MCP server and enforces; [`listening`] is what listeners are told, [`outbound`] how this process calls others, [`collector`] an OpenTelemetry collector;
+//! [`following`] keeps a replica of another server; [`telemetry`] is what it says of itself; [`mcp`] turns tool lists into schema and entities; [`cases`] are policy tests.
 
 pub mod app;
 pub mod audit;
 pub mod cases;
 pub mod cli;
+pub mod collector;
 pub mod config;
 pub mod engine;
 pub mod example;

@@ -2,6 +2,7 @@
 //! proxy is asked.
 
 pub mod backoff;
+pub mod headers;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,10 @@ mod batch;
 mod check;
 mod currency;
 mod outcomes;
+mod overload;
+pub mod places;
 mod placing;
+pub mod rates;
 mod recall;
 mod recording;
 mod refused;
@@ -13,8 +16,10 @@ mod remembering;
 mod searching;
 mod settling;
 mod subject;
+mod traced;
 mod writing;
 
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -40,9 +45,14 @@ use crate::store::replica::following::Following;
 use crate::store::replica::lease::LeaseEnd;
 use crate::store::{Published, Store};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Trace;
 
-pub use batch::{Batch, MAX_BATCH, MAX_BATCH_BYTES, Until};
+pub use batch::{Batch, MAX_BATCH, Until};
 pub use check::SampledCheck;
+use overload::RecordBudget;
+pub use overload::{RateLimited, Shed};
+use places::{Bounds, Places};
+use rates::Rates;
 pub use refused::{Refused, RefusedCode};
 pub use searching::{MAX_PAGE, SearchAnswer, SearchAsked, USUAL_PAGE, search_unrecorded};
 pub use writing::{Unwritten, follower};
@@ -63,6 +73,9 @@ pub struct Pdp {
     verify_one_in: Option<NonZeroU64>,
     log: Option<EntityLogHandle>,
     following: Option<Arc<Following>>,
+    places: Arc<Places>,
+    rates: Option<Rates>,
+    turned_away: RecordBudget,
 }
 
 /// A question, and what its caller says of it. Nothing but the question is an input of policies.
@@ -95,6 +108,10 @@ pub struct Call {
     pub request_id: String,
     /// When an answer stops being of use.
     pub deadline: Instant,
+    /// The address that it came from, if it came over a network.
+    pub origin: Option<IpAddr>,
+    /// The trace it belongs to, if that is recorded.
+    pub trace: Option<Arc<Trace>>,
 }
 
 /// A decision, and what names it.
@@ -133,8 +150,20 @@ impl Pdp {
     /// A decision point over a store, for everybody who may ask.
     pub fn new(store: Arc<Store>, audit: AuditLog, metrics: Arc<Metrics>, callers: Arc<Callers>) -> Self {
         let subjects = Arc::default();
-        let (check, verify_one_in, log, following) = (None, None, None, None);
-        Self { store, audit, metrics, callers, subjects, check, verify_one_in, log, following }
+        Self {
+            store,
+            audit,
+            metrics,
+            callers,
+            subjects,
+            check: None,
+            verify_one_in: None,
+            log: None,
+            following: None,
+            places: Places::within(Bounds::default()),
+            rates: None,
+            turned_away: RecordBudget::default(),
+        }
     }
 
     /// The same, which has a sample of its decisions made once more by Cedar's own authorizer.
@@ -153,6 +182,18 @@ impl Pdp {
     #[must_use]
     pub fn believing(self, subjects: Arc<Subjects>) -> Self {
         Self { subjects, ..self }
+    }
+
+    /// The same, which decides no more than so many questions at once.
+    #[must_use]
+    pub fn bounded(self, bounds: Bounds) -> Self {
+        Self { places: Places::within(bounds), ..self }
+    }
+
+    /// The same, which holds callers to what they may ask in a second.
+    #[must_use]
+    pub fn rating(self, rates: Option<Rates>) -> Self {
+        Self { rates, ..self }
     }
 
     /// Everybody who may ask.
@@ -181,6 +222,8 @@ impl Pdp {
     ) -> Result<Answer, Refused> {
         #[cfg(test)]
         let early = mutants::planted(Mutant::WorldBeforeRoom).then(|| self.store.current());
+        self.hold_to_rate(call, 1)?;
+        let _place = self.place(call).await?;
         let mut room = self.room(1, call).await?;
         let mut current = LeaseEnd::EVER;
         let outcome = match self.with_subject(call, asked).await {
@@ -216,6 +259,7 @@ impl Pdp {
 struct Decided {
     answer: Answer,
     asked: Asked,
+    begun: Instant,
     latency: Duration,
 }
 
@@ -234,7 +278,7 @@ impl Pdp {
         until: LeaseEnd,
         now: Now,
     ) -> Result<Decided, Refusal> {
-        let started = Instant::now();
+        let begun = Instant::now();
         if until.is_over() {
             return Err(Refusal { refused: Refused::NotCurrent, asked: Some(Box::new(asked)) });
         }
@@ -259,7 +303,7 @@ impl Pdp {
                 }
                 let published = Arc::clone(published);
                 let answer = Answer { decision, id: name(), now, published, cache, left_out };
-                Ok(Decided { answer, asked, latency: started.elapsed() })
+                Ok(Decided { answer, asked, begun, latency: begun.elapsed() })
             }
         }
     }

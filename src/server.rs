@@ -1,6 +1,7 @@
 //! The listeners. Each turns its wire format into a question for [`crate::pdp::Pdp`] and the answer back.
 
 pub mod administrators;
+pub mod admission;
 pub mod answer;
 pub mod authzen;
 pub mod call;
@@ -19,12 +20,14 @@ mod leading;
 mod listing;
 pub mod log_query;
 mod log_reading;
+pub mod observing;
 pub mod ops;
 pub mod outcomes;
 pub mod pb;
 pub mod protocol;
 pub mod report;
 pub mod search;
+pub mod sizes;
 pub mod status;
 pub mod stored;
 pub mod stream;

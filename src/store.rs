@@ -59,8 +59,10 @@ pub struct Store {
     current: ArcSwap<Published>,
     /// Names this store among all that ever were: its worlds are counted from one.
     process: [u8; PROCESS],
-    /// How many bytes of decisions each generation keeps.
+    /// How many bytes of decisions each generation keeps, where memory is not short.
     cache_bytes: Option<u64>,
+    /// As what part of them.
+    cache_part: AtomicU64,
     /// How many decisions were dropped to keep no more, by all of them.
     evicted: Arc<AtomicU64>,
     /// One at a time: what is published never goes back.
@@ -118,7 +120,8 @@ impl Store {
         let current = ArcSwap::from_pointee(published(world, first, 1, Arc::new(signer), cache));
         let publishing = Mutex::new(Publishing { writing: false, reserved });
         let published = tokio::sync::watch::Sender::new(());
-        Self { current, process: revision::unpredictable(), cache_bytes, evicted, publishing, published }
+        let (cache_part, process) = (AtomicU64::new(1), revision::unpredictable());
+        Self { current, process, cache_bytes, cache_part, evicted, publishing, published }
     }
 
     /// The world that is served now.
@@ -201,11 +204,27 @@ impl Store {
         let cache = if Arc::ptr_eq(&world.generation, &before.world.generation) {
             before.cache.clone()
         } else {
-            new_cache(self.cache_bytes, &self.evicted)
+            new_cache(self.cache_limit(), &self.evicted)
         };
         let (number, signer) = (before.number + 1, Arc::clone(signer));
         self.current.store(Arc::new(published(world, sequence, number, signer, cache)));
         self.published.send_replace(());
+    }
+
+    /// How many bytes of decisions a generation keeps now.
+    pub fn cache_limit(&self) -> Option<u64> {
+        Some(self.cache_bytes? / self.cache_part.load(Relaxed).max(1))
+    }
+
+    /// Has the generation that is served, and those to come, keep one in so many of the bytes of decisions that were configured,
+    /// and forget what is kept.
+    pub fn remember_one_in(&self, parts: u64) {
+        // Nothing is published meanwhile that would keep more.
+        let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.cache_part.store(parts, Relaxed);
+        if let (Some(cache), Some(bytes)) = (&self.current.load().cache, self.cache_limit()) {
+            cache.resize(bytes);
+        }
     }
 
     /// How many decisions were dropped since the start, to keep no more than may be.

@@ -17,7 +17,11 @@ use mandate::identity::caller::Caller;
 use mandate::identity::callers::Callers;
 use mandate::identity::own::OwnPrincipals;
 use mandate::pdp::{Pdp, decide_unrecorded};
+use mandate::server::admission::{self, Admission};
 use mandate::server::authzen::{self, Settings};
+use mandate::server::call::Entrance;
+use mandate::server::observing::Observer;
+use mandate::server::sizes::Sizes;
 use mandate::server::{envoy, ext_authz, grpc as data, pb, structs, wire};
 use mandate::store::Store;
 use mandate::store::directory::read;
@@ -55,21 +59,37 @@ static DOORS: LazyLock<Doors> = LazyLock::new(|| {
     let callers = Arc::new(Callers::anonymous(Caller::anonymous("fuzz")));
     let store = Arc::new(Store::new(WORLD.clone()));
     let metrics = Arc::new(Metrics::new().unwrap());
+    let observer = Arc::new(Observer::new(Arc::clone(&metrics), None));
+    let admission = Admission::new(admission(), Arc::clone(&metrics));
     let pdp = Arc::new(Pdp::new(store, AuditLog::off().log, metrics, callers));
+    let entrance = Entrance { pdp, admission, observer };
     let names = authzen::Names { namespace: "Mandate".to_owned(), ..authzen::Names::default() };
     let settings = Settings { names, undeclared: Default::default(), url: None, secured: false };
     let data = |protocol| {
         let stopping = Box::leak(Box::new(tokio::sync::watch::channel(false).0)).subscribe();
-        runtime.block_on(data::router(Arc::clone(&pdp), Some(envoy_settings(protocol)), stopping)).unwrap().0
+        let envoy = Some(envoy_settings(protocol));
+        runtime.block_on(data::router(entrance.clone(), envoy, stopping)).unwrap().0
     };
     let (mcp, plain) = (data(ext_authz::Protocol::Mcp), data(ext_authz::Protocol::Http));
-    Doors { http: authzen::router(Arc::clone(&pdp), settings), mcp, plain, runtime }
+    Doors { http: authzen::router(entrance.clone(), settings), mcp, plain, runtime }
 });
+
+/// Nobody is turned away.
+fn admission() -> admission::Settings {
+    let minute = std::time::Duration::from_secs(60);
+    admission::Settings {
+        queue_delay: minute,
+        deadline: minute,
+        max_deadline: minute,
+        sizes: Sizes { message_bytes: 256 * 1024, batch_items: 100, batch_bytes: 4 * 1024 * 1024 },
+    }
+}
 
 fn envoy_settings(protocol: ext_authz::Protocol) -> ext_authz::Settings {
     ext_authz::Settings {
         protocol: Some(protocol),
         server: Some("fetch".to_owned()),
+        max_body_bytes: 256 * 1024,
         principal: Some(ext_authz::PrincipalSource::Header),
         fixed: None,
         token_header: "authorization".to_owned(),

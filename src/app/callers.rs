@@ -1,18 +1,20 @@
 //! From what is configured of callers to who may ask; and files that say it, read again when they change.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::workload::Workload;
 use super::{StartError, parts};
-use crate::config::{CallersConfig, Config, SpiffeTrust, TlsFiles};
+use crate::config::{CallersConfig, CertificateSource, Config, TlsFiles};
 use crate::engine::problem::Report;
 use crate::identity::bundle::{MAX_BUNDLE_BYTES, TrustBundle, TrustBundles};
 use crate::identity::caller_tokens::CallerTokens;
 use crate::identity::callers::{Callers, Gate};
 use crate::identity::rights::{RightSet, Rights};
 use crate::identity::subjects::Keepers;
+use crate::identity::workload_api::WorkloadApiStatus;
 use crate::server::tls::{MAX_FILE_BYTES, ServerCertificate, Tls};
 use crate::store::follow::{Followed, Follower, Looked, read_file, read_policies};
 
@@ -21,29 +23,40 @@ pub(super) struct Doors {
     pub(super) callers: Arc<Callers>,
     pub(super) tls: Option<Tls>,
     pub(super) follower: Follower,
+    /// How the Workload API stands, if there is one.
+    pub(super) workload_api: Option<Arc<ArcSwap<WorkloadApiStatus>>>,
     /// What loading the policies warned of.
     pub(super) warnings: Report,
-    /// What must run for keys of issuers to be up to date.
+    /// What must run for keys of issuers, and what the Workload API gives, to be up to date.
     pub(super) keepers: Keepers,
 }
 
 /// Reads everything once, and follows it from then on.
-pub(super) fn open(config: &Config) -> Result<Doors, StartError> {
+pub(super) async fn open(config: &Config) -> Result<Doors, StartError> {
     let mut followed = Vec::new();
     let authenticated = config.callers.authenticated();
     let bundles =
         (!config.callers.spiffe.is_empty()).then(|| bundles(&config.callers, &mut followed)).transpose()?;
-    let tls = match &config.tls {
-        Some(files) => Some(tls(files, bundles.clone(), &mut followed)?),
+    let (mut warnings, mut keepers, mut workload_api) = (Report::default(), Keepers::new(), None);
+    let tls = match config.tls.as_ref().map(|tls| &tls.source) {
         None => None,
+        Some(CertificateSource::Files(files)) => Some(tls(files, bundles.clone(), &mut followed)?),
+        Some(CertificateSource::WorkloadApi { endpoint, within }) => {
+            let domains = config.callers.spiffe.iter().filter(|trust| trust.bundle.is_none());
+            let domains = domains.map(|trust| trust.trust_domain.clone()).collect();
+            let (workload, certificate) = Workload::open(endpoint, *within, domains, bundles.clone()).await?;
+            workload_api = Some(workload.account());
+            let tls = Tls::new(certificate, bundles.clone());
+            keepers.push(Box::pin(workload.keep(Arc::clone(&tls.certificate))));
+            Some(tls)
+        }
     };
-    let (mut warnings, mut keepers) = (Report::default(), Keepers::new());
     let callers = if authenticated {
         let looked = Looked::at(vec![config.callers.policies.clone()]);
         let set = rights(&config.callers.policies).map_err(StartError::Rights)?;
         warnings = set.warnings().clone();
-        let tokens;
-        (tokens, keepers) = CallerTokens::open(&config.callers.issuers)?;
+        let (tokens, of_issuers) = CallerTokens::open(&config.callers.issuers)?;
+        keepers.extend(of_issuers);
         let gate =
             Gate::new(bundles.unwrap_or_default(), tokens, config.callers.own.clone(), Rights::new(set));
         let callers = Arc::new(Callers::Authenticated(Box::new(gate)));
@@ -53,7 +66,7 @@ pub(super) fn open(config: &Config) -> Result<Doors, StartError> {
         Arc::new(Callers::anonymous(parts::anonymous(config)))
     };
     let follower = Follower::spawn(followed, config.reload.poll, config.reload.settle)?;
-    Ok(Doors { callers, tls, follower, warnings, keepers })
+    Ok(Doors { callers, tls, follower, workload_api, warnings, keepers })
 }
 
 fn follow_rights(folder: &Path, looked: Looked, callers: &Arc<Callers>) -> Followed {
@@ -76,26 +89,35 @@ fn bundles(
     config: &CallersConfig,
     followed: &mut Vec<Followed>,
 ) -> Result<Arc<ArcSwap<TrustBundles>>, StartError> {
-    let trusted = config.spiffe.clone();
-    let looked = Looked::at(trusted.iter().map(|trust| trust.bundle.clone()).collect());
-    let current = Arc::new(ArcSwap::from_pointee(read_bundles(&trusted).map_err(StartError::Bundle)?));
+    let named = config.spiffe.iter().filter_map(|trust| {
+        let bundle = trust.bundle.clone()?;
+        Some((trust.trust_domain.clone(), bundle))
+    });
+    let named: Vec<_> = named.collect();
+    let looked = Looked::at(named.iter().map(|(_, bundle)| bundle.clone()).collect());
+    let read = TrustBundles::default().with(read_bundles(&named).map_err(StartError::Bundle)?);
+    let current = Arc::new(ArcSwap::from_pointee(read));
     let replaced = Arc::clone(&current);
     followed.push(Followed::new("bundles", looked, move || {
-        replaced.store(Arc::new(read_bundles(&trusted)?));
+        let read = read_bundles(&named)?;
+        // The Workload API changes others.
+        replaced.rcu(|bundles| bundles.with(read.clone()));
         Ok(())
     }));
     Ok(current)
 }
 
-fn read_bundles(trusted: &[SpiffeTrust]) -> Result<TrustBundles, String> {
-    let bundles = trusted.iter().map(|SpiffeTrust { trust_domain, bundle }| {
+type ReadBundles = Vec<(String, Option<Arc<TrustBundle>>)>;
+
+fn read_bundles(named: &[(String, PathBuf)]) -> Result<ReadBundles, String> {
+    let bundles = named.iter().map(|(trust_domain, bundle)| {
         let pem = read_file(bundle, MAX_BUNDLE_BYTES).map_err(|error| error.to_string())?;
         let read = TrustBundle::from_pem(&pem);
         let read =
             read.map_err(|error| format!("the bundle `{}` cannot be used: {error}", bundle.display()))?;
-        Ok((trust_domain.clone(), read))
+        Ok((trust_domain.clone(), Some(Arc::new(read))))
     });
-    bundles.collect::<Result<Vec<_>, String>>().map(TrustBundles::new)
+    bundles.collect()
 }
 
 fn tls(

@@ -31,20 +31,16 @@ struct Service {
 async fn serve() -> Service {
     let data = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let free = Some(([127, 0, 0, 1], 0).into());
     let overrides = Overrides {
         policies: Some(root.join("policies")),
         schemas: Some(root.join("schemas")),
         entities: Some(root.join("entities")),
         emergency: Some(data.path().join("emergency")),
         data_directory: Some(data.path().join("data")),
-        data: free,
-        http: free,
-        ops: free,
-        control: free,
         ..Overrides::default()
     };
-    let bound = bind(&Config::load(None, overrides).unwrap()).await.unwrap();
+    let config = Config { listen: Listen::free(), ..Config::load(None, overrides).unwrap() };
+    let bound = bind(&config).await.unwrap();
     let address = format!("http://{}", bound.addresses.data);
     let (metrics, report) = (Arc::clone(&bound.metrics), bound.report.clone());
     let (readiness, commands) = (bound.readiness.clone(), bound.loader().commands.clone());

@@ -6,24 +6,34 @@ use std::time::Duration;
 
 use axum::Router;
 use futures_util::future::{FusedFuture, FutureExt as _, try_join};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
+use super::exports::Exports;
+use super::operators::operate;
 use super::{Bound, StartError};
 use crate::config::Shutdown;
-use crate::listening::ConnectionLimits;
+use crate::listening::{Address, ConnectionLimits};
+use crate::pdp::Pdp;
 use crate::server::administrators::Administrators;
+use crate::server::admission::Admission;
+use crate::server::call::Entrance;
 use crate::server::connections::Door;
-use crate::server::connections::account::{Account, Accounts};
+use crate::server::connections::account::Account;
+use crate::server::connections::listener::Listener;
 use crate::server::connections::places::Places;
 use crate::server::grpc::Health;
+use crate::server::observing::Observer;
 use crate::server::ops::Ops;
+use crate::server::report::ServiceReport;
 use crate::server::tls::Acceptor;
 use crate::server::{self, control};
+use crate::telemetry::metrics::Metrics;
 
 /// Longest time for the listeners that administrators and probes use to end.
 const CLOSE: Duration = Duration::from_secs(1);
+/// Longest time for collectors to be given the last spans and numbers.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// How to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,42 +53,41 @@ impl Bound {
     pub async fn run(self, mut stops: mpsc::Receiver<Stop>) -> Result<(), StartError> {
         let (stopping, stopped) = watch::channel(false);
         let (closing, closed) = watch::channel(false);
-        let envoy = self.envoy;
-        let (grpc, health) = server::grpc::router(Arc::clone(&self.pdp), envoy, stopped.clone()).await?;
-        let mut http = server::authzen::router(Arc::clone(&self.pdp), self.authzen);
-        // A page in a browser has no certificate that is trusted, and no token.
-        if self.addresses.http.ip().is_loopback() && self.pdp.callers().gate().is_none() {
+        let (exports, observer) = observe(self.exports, &self.metrics, &self.report)?;
+        let (pdp, admission) = (Arc::clone(&self.pdp), Arc::clone(&self.admission));
+        let entrance = Entrance { pdp, admission, observer: Arc::clone(&observer) };
+        let (grpc, health) = server::grpc::router(entrance.clone(), self.envoy, stopped.clone()).await?;
+        let mut http = server::authzen::router(entrance, self.authzen);
+        if is_open_to_browsers(&self.addresses.http, &self.pdp) {
             http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
         }
         let readiness = self.readiness;
+        let elsewhere = server::protocol::send_elsewhere;
+        http = http.layer(axum::middleware::from_fn_with_state(readiness.clone(), elsewhere));
         let ops = Ops { readiness: readiness.clone(), metrics: self.metrics, report: self.report.clone() };
         let administered_by_callers = matches!(self.administrators, Administrators::Callers(_));
-        let control = control::router(
-            self.running.loader.commands.clone(),
-            self.report,
-            self.administrators,
-            Arc::clone(&self.pdp),
-            self.lease,
-        );
+        let commands = self.running.loader.commands.clone();
+        let pdp = Arc::clone(&self.pdp);
+        let control = control::router(commands, self.report, self.administrators, pdp, observer, self.lease);
         let ops = server::ops::router(Arc::new(ops));
         let listeners = self.listeners;
         let _following = self.follower;
         let secured = |protocols: &[&[u8]]| self.tls.as_ref().map(|tls| tls.acceptor(protocols)).transpose();
         let control_tls = if administered_by_callers { secured(&[HTTP_2])? } else { None };
-        let Accounts { data: of_data, http: of_http, ops: of_ops, control: of_control } = self.accounts;
-        let callers = Hall { places: Places::for_callers(&self.limits), limits: &self.limits, ages: true };
+        let ops_tls = if self.ops_secured { secured(&[HTTP_2, HTTP_1])? } else { None };
+        let accounts = self.accounts;
+        let callers = Hall::for_callers(Arc::clone(&self.limits), self.admission);
         let deciding = both(
-            callers.door(listeners.data, secured(&[HTTP_2])?, grpc, of_data),
-            callers.door(listeners.http, secured(&[HTTP_2, HTTP_1])?, http, of_http),
+            callers.door(listeners.data, secured(&[HTTP_2])?, grpc, accounts.data),
+            callers.door(listeners.http, secured(&[HTTP_2, HTTP_1])?, http, accounts.http),
             &stopped,
         );
-        // Nobody spreads operators over servers, and followers stay with the one they follow.
-        let operators = Hall { places: Places::for_operators(), limits: &self.limits, ages: false };
-        let operating = both(
-            operators.door(listeners.ops, None, ops, of_ops),
-            operators.door(listeners.control, control_tls, control, of_control),
-            &closed,
-        );
+        let operators = Hall::for_operators(self.limits);
+        let until = closed.clone();
+        let operating = operate((listeners.ops, listeners.control), closed, move |one, other| {
+            let ops = operators.door(one, ops_tls, ops, accounts.ops);
+            both(ops, operators.door(other, control_tls, control, accounts.control), &until)
+        })?;
         tokio::pin!(deciding, operating);
         let mut running = self.running;
         readiness.set(true);
@@ -97,12 +106,30 @@ impl Bound {
             () = drained => {}
         }
         let flushed = running.close().await;
+        exports.stop(self.shutdown.drain.min(FLUSH)).await;
         closing.send_replace(true);
         if !operating.is_terminated() {
             drop(timeout(CLOSE, &mut operating).await);
         }
         outcome.and(flushed)
     }
+}
+
+/// Whether a page in a browser of this host could ask: one has no certificate that is trusted, no token, and opens no Unix
+/// socket.
+fn is_open_to_browsers(http: &Address, pdp: &Pdp) -> bool {
+    http.is_tcp() && http.is_local() && pdp.callers().gate().is_none()
+}
+
+/// Begins to push metrics, if they are to be; and what counts and traces calls.
+fn observe(
+    mut exports: Exports,
+    metrics: &Arc<Metrics>,
+    report: &ServiceReport,
+) -> Result<(Exports, Arc<Observer>), StartError> {
+    exports.push(metrics, report)?;
+    let observer = Observer::new(Arc::clone(metrics), exports.tracer.clone());
+    Ok((exports, Arc::new(observer)))
 }
 
 type Served = io::Result<((), ())>;
@@ -112,22 +139,29 @@ const HTTP_2: &[u8] = b"h2";
 const HTTP_1: &[u8] = b"http/1.1";
 
 /// What listeners share that let in the same people.
-struct Hall<'a> {
+struct Hall {
     places: Places,
-    limits: &'a Arc<ConnectionLimits>,
+    limits: Arc<ConnectionLimits>,
     ages: bool,
+    admission: Option<Arc<Admission>>,
 }
 
-impl Hall<'_> {
-    fn door(
-        &self,
-        listener: TcpListener,
-        tls: Option<Acceptor>,
-        router: Router,
-        account: Arc<Account>,
-    ) -> Door {
-        let (places, limits) = (self.places.clone(), Arc::clone(self.limits));
-        Door { listener, tls, router, places, limits, ages: self.ages, account }
+impl Hall {
+    fn for_callers(limits: Arc<ConnectionLimits>, admission: Arc<Admission>) -> Self {
+        Self { places: Places::for_callers(&limits), limits, ages: true, admission: Some(admission) }
+    }
+
+    /// Nobody spreads operators over servers, and followers stay with the one they follow.
+    fn for_operators(limits: Arc<ConnectionLimits>) -> Self {
+        Self { places: Places::for_operators(), limits, ages: false, admission: None }
+    }
+
+    fn door(&self, listener: Listener, tls: Option<Acceptor>, router: Router, account: Arc<Account>) -> Door {
+        let (places, limits) = (self.places.clone(), Arc::clone(&self.limits));
+        let admission = self.admission.clone();
+        // Over a Unix socket there is nothing to secure.
+        let tls = tls.filter(|_| matches!(listener, Listener::Tcp(_)));
+        Door { listener, tls, router, places, limits, ages: self.ages, account, admission }
     }
 }
 

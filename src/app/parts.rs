@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use crate::audit::{AuditConfig, AuditLog, Disclose, Fields, GenerationRecord, Mode, Overflow, Salts};
-use crate::config::{AuthzenConfig, Config, Listen, Log, LogDisclose, LogFields, LogMode, LogOverflow};
-use crate::config::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol, LogFormat, Telemetry};
+use crate::config::{
+    AuthzenConfig, Config, Listen, LoadLimits, Log, LogDisclose, LogFields, LogMode, LogOverflow, RateLimit,
+};
+use crate::config::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol, LogFormat, SizeLimits, Telemetry};
 use crate::config::{FollowConfig, TlsFiles};
 use crate::engine::catalog::Domain;
 use crate::engine::compile::Provenance;
@@ -14,16 +18,21 @@ use crate::following::Primary;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::identity::subjects::Subjects;
+use crate::identity::workload_api::WorkloadApiStatus;
+use crate::pdp::places::Bounds;
+use crate::pdp::rates::{Rate, Rates};
+use crate::server::admission;
 use crate::server::authzen::{Names, Settings};
 use crate::server::connections::account::Accounts;
 use crate::server::ext_authz::{self, PrincipalSource, Protocol};
-use crate::server::report::{Gates, Listeners, ServiceReport};
+use crate::server::report::{Burden, Gates, Listeners, ServiceReport};
+use crate::server::sizes::Sizes;
 use crate::server::tls::Tls;
-use crate::store::Store;
 use crate::store::entity_log::EntityLogConfig;
 use crate::store::follow::Follower;
 use crate::store::loader::{LoadEvent, LoadWhat, LoaderConfig, LoaderHandle, Source};
 use crate::store::replica::ReplicaConfig;
+use crate::telemetry::exports::ExportCounts;
 use crate::telemetry::lines::{self, Style};
 
 /// Begins to write the process's own log as the configuration says, and tells how.
@@ -140,11 +149,31 @@ pub(super) fn recorded(audit: &AuditLog) -> impl Fn(LoadEvent) + Send + use<> {
     }
 }
 
+/// How much there may be to do.
+pub(super) fn admission(config: &Config) -> admission::Settings {
+    let LoadLimits { queue_delay, deadline, max_deadline, .. } = config.limits.load;
+    let SizeLimits { message_bytes, batch_items, batch_bytes, .. } = config.limits.sizes;
+    let sizes = Sizes { message_bytes, batch_items, batch_bytes };
+    admission::Settings { queue_delay, deadline, max_deadline, sizes }
+}
+
+/// How many requests may be decided at once.
+pub(super) fn bounds(limits: &LoadLimits) -> Bounds {
+    Bounds { concurrent: limits.concurrent_requests, queued: limits.queued_requests }
+}
+
+/// What each caller may ask.
+pub(super) fn rates(limits: &LoadLimits) -> Option<Rates> {
+    let rate = |RateLimit { per_second, burst }| Rate { per_second, burst };
+    let own = limits.rates.iter().map(|(name, own)| (name.clone(), rate(*own))).collect();
+    Rates::new(limits.rate.map(rate), own)
+}
+
 /// What AuthZEN's door is told.
 pub(super) fn authzen(config: &Config) -> Settings {
     let AuthzenConfig { url, namespace, subjects, resources, actions, undeclared } = config.authzen.clone();
     let names = Names { namespace, subjects, resources, actions };
-    Settings { names, undeclared, url, secured: config.tls.is_some() }
+    Settings { names, undeclared, url, secured: config.tls.is_some() && config.listen.http.is_tcp() }
 }
 
 /// What everybody who asks is called, until callers authenticate (C2).
@@ -154,7 +183,7 @@ pub(super) fn anonymous(config: &Config) -> Caller {
 }
 
 /// What Envoy's requests are read by.
-pub(super) fn envoy(config: &ExtAuthzConfig, domain: &Domain) -> ext_authz::Settings {
+pub(super) fn envoy(config: &ExtAuthzConfig, domain: &Domain, sizes: &SizeLimits) -> ext_authz::Settings {
     ext_authz::Settings {
         protocol: config.protocol.map(|protocol| match protocol {
             ExtAuthzProtocol::Mcp => Protocol::Mcp,
@@ -176,6 +205,7 @@ pub(super) fn envoy(config: &ExtAuthzConfig, domain: &Domain) -> ext_authz::Sett
         digest_approved: config.digest_approved,
         context: config.context.iter().map(|(name, value)| (name.clone(), Datum::of_json(value))).collect(),
         domain: domain.clone(),
+        max_body_bytes: sizes.message_bytes,
     }
 }
 
@@ -185,24 +215,26 @@ pub(super) fn gates(
     tls: Option<&Tls>,
     follower: &Follower,
     accounts: &Accounts,
+    workload_api: Option<Arc<ArcSwap<WorkloadApiStatus>>>,
 ) -> Gates {
     let (callers, accounts) = (Arc::clone(callers), accounts.clone());
-    Gates { callers, tls: tls.cloned(), followed: follower.statuses(), accounts }
+    Gates { callers, tls: tls.cloned(), followed: follower.statuses(), accounts, workload_api }
 }
 
 /// What the service says of itself.
+#[expect(clippy::too_many_arguments, reason = "each is a part of what there is to say")]
 pub(super) fn report(
     config: &Config,
     addresses: &Listen,
-    store: &Arc<Store>,
     loader: &LoaderHandle,
-    audit: &AuditLog,
-    subjects: &Arc<Subjects>,
+    (audit, subjects): (&AuditLog, &Arc<Subjects>),
     gates: Gates,
+    burden: Burden,
+    exports: Arc<ExportCounts>,
 ) -> ServiceReport {
     let Listen { data, http, ops, control } = addresses;
     ServiceReport {
-        store: Arc::clone(store),
+        store: Arc::clone(burden.pdp.store()),
         loader: loader.status_source(),
         entity_log: loader.log.clone(),
         following: None,
@@ -222,5 +254,7 @@ pub(super) fn report(
         subjects: Arc::clone(subjects),
         insecure: config.insecure_unauthenticated_callers,
         gates,
+        burden,
+        exports,
     }
 }

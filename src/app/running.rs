@@ -1,11 +1,13 @@
 //! A decision point and the threads behind it, whatever stands in front of it: listeners, or a proxy in the same process.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use super::indexing::Indexing;
+use super::memory::{Guarded, MemoryGuard};
 use super::{StartError, parts};
 use crate::audit::{AuditLog, Counts, Feeding, OpenLog, Writer};
 use crate::config::Config;
@@ -15,12 +17,14 @@ use crate::following::{self, Primary};
 use crate::identity::callers::Callers;
 use crate::identity::subjects::{Keepers, Subjects};
 use crate::pdp::{Pdp, SampledCheck};
+use crate::server::admission::Admission;
 use crate::store::data_dir::DataDir;
 use crate::store::entity_log::EntityLogHandle;
 use crate::store::loader::{Loader, LoaderHandle};
 use crate::store::replica::Replica;
 use crate::store::replica::following::Following;
 use crate::store::{Published, Store};
+use crate::telemetry::memory::MemoryStatus;
 use crate::telemetry::metrics::Metrics;
 
 /// Longest time for the decision log to be written out.
@@ -68,10 +72,12 @@ pub(super) struct Running {
     pub(super) loader: LoaderHandle,
     writer: Writer,
     feeding: Option<Feeding>,
-    /// What keeps issuers' keys up to date; ends when dropped.
+    /// What keeps issuers' keys, and what the Workload API gives, up to date; ends when dropped.
     keepers: JoinSet<()>,
     /// What hears the primary, where one is followed; ends when dropped.
     hearing: JoinSet<()>,
+    /// Ends when dropped; none where nobody is let in.
+    memory: Option<MemoryGuard>,
     /// Ends when dropped.
     _indexing: Option<Indexing>,
 }
@@ -124,6 +130,8 @@ impl Prepared {
             }
         };
         let pdp = Pdp::new(store, audit.clone(), Arc::clone(&metrics), callers);
+        let limits = &config.limits.load;
+        let pdp = pdp.bounded(parts::bounds(limits)).rating(parts::rates(limits));
         let pdp = pdp.checked(check).verifying(config.verify_one_in).believing(Arc::clone(&subjects));
         let pdp = match (&loader.log, &following) {
             (Some(log), _) => pdp.writing(log.clone()),
@@ -132,24 +140,44 @@ impl Prepared {
         };
         let pdp = Arc::new(pdp);
         let keepers = keepers.into_iter().collect();
-        let running = Running { loader, writer, feeding, keepers, hearing, _indexing: indexing };
+        let (memory, _indexing) = (None, indexing);
+        let running = Running { loader, writer, feeding, keepers, hearing, memory, _indexing };
         Ok(Started { pdp, audit, running, metrics, subjects, following, warnings })
     }
 }
 
 impl Running {
+    /// Keeps the process within its memory, and says where it is told how much there is.
+    pub(super) fn guard_memory(
+        &mut self,
+        config: &Config,
+        pdp: &Arc<Pdp>,
+        admission: &Arc<Admission>,
+    ) -> io::Result<Arc<MemoryStatus>> {
+        let status = Arc::<MemoryStatus>::default();
+        self.memory = Some(MemoryGuard::start(Guarded {
+            limit: config.limits.load.memory_bytes,
+            store: Arc::clone(pdp.store()),
+            admission: Arc::clone(admission),
+            status: Arc::clone(&status),
+        })?);
+        Ok(status)
+    }
+
     /// Completes when something ends that must not, and says what.
     pub(super) async fn ended(&mut self) -> StartError {
         let mut log = self.loader.log.clone();
         let delivering = self.feeding.as_ref().map(Feeding::ended);
+        let memory = self.memory.as_ref().map(MemoryGuard::ended);
         StartError::Ended(tokio::select! {
             _ = self.loader.ended() => "what keeps policies and entities up to date",
             () = ends(log.as_mut().map(EntityLogHandle::ended)) => "the writer of the entity log",
             Some(_ended) = self.hearing.join_next() => "what hears the primary",
             () = self.writer.ended() => "the writer of the decision log",
+            () = ends(memory) => "what keeps memory within its limit",
             () = ends(delivering) => "a sink of the decision log",
             // None is due to end; without issuers there are none.
-            Some(_ended) = self.keepers.join_next() => "what keeps the keys of an issuer",
+            Some(_ended) = self.keepers.join_next() => "what keeps the keys of an issuer, or follows the Workload API",
         })
     }
 

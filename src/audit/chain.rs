@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 
 use super::json::{Each, Object, Uid};
 use super::verdict::Reason;
-use crate::engine::decision::{Decision, Effect, GrantName, HopOutcome};
+use crate::engine::decision::{Decision, GrantName, HopOutcome};
 
 /// Writes `chain`, and for a request that shows delegations or a token `hops` and `denied_by`.
 pub(super) fn write(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
@@ -22,14 +22,6 @@ pub(super) fn write(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
     match decision.denied_hop() {
         Some(denied) => line.member("denied_by", &DeniedBy::of(denied)),
         None => Ok(()),
-    }
-}
-
-/// The name of an effect.
-pub(super) fn effect(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Allow => "allow",
-        Effect::Deny => "deny",
     }
 }
 
@@ -58,7 +50,7 @@ impl<'a> Hop<'a> {
             role: role.as_str(),
             grant: stored(grant.as_ref()),
             token: token(grant.as_ref()),
-            decision: effect(decision.effect),
+            decision: decision.effect.as_str(),
             determining: decision.determining.iter().map(|policy| &policy.id).collect(),
             reason: decision.denial.as_ref().map(Reason::of),
         }

@@ -19,11 +19,14 @@ pub enum DropReason {
     WriterGone,
     /// It cannot be written as JSON, or no frame holds it.
     Unwritable,
+    /// One of many that would say the same: that a request was turned away because there were too many.
+    Overload,
 }
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::QueueFull, Self::IoError, Self::WriterGone, Self::Unwritable];
+    pub const ALL: [Self; 5] =
+        [Self::QueueFull, Self::IoError, Self::WriterGone, Self::Unwritable, Self::Overload];
 
     /// The reason's name, as in the metric's label.
     pub fn as_str(self) -> &'static str {
@@ -32,6 +35,7 @@ impl DropReason {
             Self::IoError => "io_error",
             Self::WriterGone => "writer_gone",
             Self::Unwritable => "unwritable",
+            Self::Overload => "overload",
         }
     }
 }
@@ -53,6 +57,8 @@ pub struct Counts {
     pub writer_gone: u64,
     /// Dropped: no line of JSON, or no frame, holds it.
     pub unwritable: u64,
+    /// Dropped: one of many that would say the same.
+    pub overload: u64,
 }
 
 impl Counts {
@@ -63,6 +69,7 @@ impl Counts {
             DropReason::IoError => self.io_error,
             DropReason::WriterGone => self.writer_gone,
             DropReason::Unwritable => self.unwritable,
+            DropReason::Overload => self.overload,
         }
     }
 
@@ -88,6 +95,7 @@ pub(super) struct Tally {
     io_error: AtomicU64,
     writer_gone: AtomicU64,
     unwritable: AtomicU64,
+    overload: AtomicU64,
 }
 
 impl Tally {
@@ -102,6 +110,7 @@ impl Tally {
             io_error: none(),
             writer_gone: none(),
             unwritable: none(),
+            overload: none(),
         }
     }
 
@@ -127,6 +136,7 @@ impl Tally {
             DropReason::IoError => &self.io_error,
             DropReason::WriterGone => &self.writer_gone,
             DropReason::Unwritable => &self.unwritable,
+            DropReason::Overload => &self.overload,
         };
         counter.fetch_add(records, Ordering::Release);
         if let Some(ledger) = self.ledger.as_ref().filter(|_| records > 0) {
@@ -156,6 +166,7 @@ impl Tally {
             io_error: read(&self.io_error),
             writer_gone: read(&self.writer_gone),
             unwritable: read(&self.unwritable),
+            overload: read(&self.overload),
             ..Counts::default()
         }
     }

@@ -88,6 +88,7 @@ impl Counter {
             Self::Dropped(DropReason::IoError) => 2,
             Self::Dropped(DropReason::WriterGone) => 3,
             Self::Dropped(DropReason::Unwritable) => 4,
+            Self::Dropped(DropReason::Overload) => 5,
         }
     }
 }

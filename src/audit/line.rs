@@ -132,7 +132,7 @@ impl Encoder {
         let mut buffer = Uuid::encode_buffer();
         line.plain("of", report.of.hyphenated().encode_lower(&mut buffer));
         line.member("outcome", &report.outcome)?;
-        line.plain("decision", chain::effect(*effect));
+        line.plain("decision", effect.as_str());
         line.text("input_digest", &report.input_digest)?;
         line.text("result_digest", &report.result_digest)?;
         line.text("detail", &report.detail)?;

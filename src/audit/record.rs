@@ -158,6 +158,22 @@ pub enum Surface {
     Mcp,
 }
 
+impl Surface {
+    /// Its name, everywhere.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::Batch => "batch",
+            Self::Stream => "stream",
+            Self::Authzen => "authzen",
+            Self::ExtAuthz => "ext_authz",
+            Self::Control => "control",
+            Self::Mcp => "mcp",
+        }
+    }
+}
+
 /// What part the cache had in an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -168,6 +184,18 @@ pub enum CacheUse {
     Miss,
     /// It could not have been.
     Bypass,
+}
+
+impl CacheUse {
+    /// Its name, everywhere.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Bypass => "bypass",
+        }
+    }
 }
 
 /// Whether the caller enforces the answer.

@@ -12,7 +12,6 @@ pub mod cursor;
 pub mod feeder;
 pub mod file;
 mod glance;
-mod headers;
 mod http;
 mod lines;
 mod nats;
@@ -37,6 +36,7 @@ use uuid::Uuid;
 use super::spool::Progress;
 use super::spool::reader::Entry;
 use crate::outbound::TrustError;
+use crate::outbound::headers::SecretError;
 use account::{Account, SinkStatus};
 use config::{SinkConfig, SinkKind};
 use cursor::{CursorError, CursorFile};
@@ -112,6 +112,13 @@ impl SinkError {
     /// To be tried again.
     pub(super) fn later(why: impl Into<String>) -> Self {
         Self::Later { why: why.into(), after: None }
+    }
+}
+
+/// Somebody may put it right meanwhile.
+impl From<SecretError> for SinkError {
+    fn from(error: SecretError) -> Self {
+        Self::later(error.to_string())
     }
 }
 

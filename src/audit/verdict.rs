@@ -4,7 +4,6 @@ use serde::Serialize;
 use serde_json::Result;
 use smol_str::SmolStr;
 
-use super::chain;
 use super::json::{Capped, Each, MAX_TEXT_BYTES, Object};
 use crate::engine::cedar::{Annotations, CompiledPolicy, PolicyEffect};
 use crate::engine::decision::{Decision, Denial, PolicyError};
@@ -12,7 +11,7 @@ use crate::engine::terms::Obligation;
 
 /// Writes what was decided, by which policies, and why not.
 pub(super) fn write(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
-    line.plain("decision", chain::effect(decision.effect));
+    line.plain("decision", decision.effect.as_str());
     if !decision.determining.is_empty() {
         line.member("determining", &Each(decision.determining.iter().map(|policy| Determining::of(policy))))?;
     }

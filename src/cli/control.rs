@@ -1,6 +1,5 @@
 //! Talking to the control listener of a running server.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -14,6 +13,7 @@ use super::output;
 use super::tls::{self, TlsArgs};
 use crate::app;
 use crate::config::{Config, Overrides};
+use crate::listening::Address;
 use crate::outbound;
 use crate::server::control_token::Token;
 use crate::server::pb;
@@ -33,9 +33,9 @@ pub struct ControlArgs {
     /// The server's data directory, which holds its token [default: data].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Address of the control listener [default: 127.0.0.1:4469].
-    #[arg(long, value_name = "ADDRESS")]
-    control: Option<SocketAddr>,
+    /// Address of the control listener, or unix:PATH [default: 127.0.0.1:4469].
+    #[arg(long, value_name = "ADDRESS", visible_alias = "server")]
+    control: Option<Address>,
     #[command(flatten)]
     tls: TlsArgs,
 }
@@ -78,7 +78,7 @@ impl ControlArgs {
     fn try_call<T>(&self, call: impl AsyncFnOnce(&mut Connection) -> Result<T, Status>) -> Result<T, String> {
         let overrides = Overrides {
             data_directory: self.data_dir.clone(),
-            control: self.control,
+            control: self.control.clone(),
             ..Overrides::default()
         };
         let config = self.config(overrides)?;
@@ -92,13 +92,13 @@ impl ControlArgs {
             }
             (None, false) => Some(bearer(&config.data_directory)?),
         };
-        let (address, scheme) = (config.listen.control, if tls.is_some() { "https" } else { "http" });
+        let address = config.listen.control;
         let runtime = app::runtime().map_err(|error| error.to_string())?;
         runtime.block_on(async {
             let unreachable = |error: tonic::transport::Error| {
                 format!("cannot reach {address}: {}", outbound::innermost(&error))
             };
-            let channel = tls::connect(&format!("{scheme}://{address}"), tls).await.map_err(unreachable)?;
+            let channel = tls::connect(&address.url(tls.is_some()), tls).await.map_err(unreachable)?;
             let client = AdminServiceClient::new(channel.clone());
             let entities =
                 EntityServiceClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES);

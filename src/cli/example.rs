@@ -1,7 +1,5 @@
 //! `mandate example`
 
-use std::net::SocketAddr;
-
 use clap::Args;
 
 use super::Exit;
@@ -11,6 +9,7 @@ use crate::engine::catalog::{ActionType, Catalog};
 use crate::engine::datum::Reference;
 use crate::engine::world::World;
 use crate::example::{self, ExampleRequest};
+use crate::listening::Address;
 
 /// Print a valid request for an action.
 #[derive(Debug, Args)]
@@ -75,7 +74,7 @@ const MAX_BROWSED: usize = 20_000;
 
 /// A call to copy that gets a decision from a server at `address`: an allowed one, if there is one.
 #[must_use]
-pub fn curl(world: &World, address: SocketAddr) -> Option<String> {
+pub fn curl(world: &World, address: &Address) -> Option<String> {
     if world.entities.len() > MAX_BROWSED {
         return None;
     }
@@ -93,7 +92,9 @@ pub fn curl(world: &World, address: SocketAddr) -> Option<String> {
         first.get_or_insert(example);
     }
     let body = first?.authzen().to_string().replace('\'', "'\\''");
-    Some(format!(
-        "curl -s http://{address}/access/v1/evaluation -H 'content-type: application/json' -d '{body}'"
-    ))
+    let server = match address {
+        Address::Tcp(address) => format!("http://{address}"),
+        Address::Unix(path) => format!("--unix-socket '{}' http://localhost", path.display()),
+    };
+    Some(format!("curl -s {server}/access/v1/evaluation -H 'content-type: application/json' -d '{body}'"))
 }

@@ -1,7 +1,6 @@
 //! `mandate serve`
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,6 +16,7 @@ use super::sources::SourceArgs;
 use super::{Exit, output::NAME};
 use crate::app::{self, Bound, StartError, Stop};
 use crate::config::{Config, Overrides};
+use crate::listening::Address;
 use crate::store::loader::{Command, Commands, KeptSets, LoaderStatus, OpenError, Source};
 use crate::telemetry::lines::Style;
 
@@ -36,16 +36,16 @@ pub struct Serve {
     follow: Option<String>,
     /// gRPC address [default: 127.0.0.1:4466].
     #[arg(long, value_name = "ADDRESS")]
-    data: Option<SocketAddr>,
+    data: Option<Address>,
     /// HTTP address, for AuthZEN [default: 127.0.0.1:4467].
     #[arg(long, value_name = "ADDRESS")]
-    http: Option<SocketAddr>,
+    http: Option<Address>,
     /// Address of probes and metrics [default: 127.0.0.1:4468].
     #[arg(long, value_name = "ADDRESS")]
-    ops: Option<SocketAddr>,
+    ops: Option<Address>,
     /// Address of administration [default: 127.0.0.1:4469].
     #[arg(long, value_name = "ADDRESS")]
-    control: Option<SocketAddr>,
+    control: Option<Address>,
     /// Do not start with the last set that was good when the files are broken.
     #[arg(long)]
     refuse_last_known_good: bool,
@@ -185,11 +185,13 @@ fn announce(bound: &Bound, config: &Config, started: Instant) {
         "{GOOD}gRPC{GOOD:#}    {}  {FAINT}mandate.v1{envoy}, health, reflection{FAINT:#}",
         addresses.data
     );
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    anstream::eprintln!("{GOOD}HTTP{GOOD:#}    {scheme}://{}  {FAINT}AuthZEN 1.0{FAINT:#}", addresses.http);
     anstream::eprintln!(
-        "{GOOD}ops{GOOD:#}     http://{}  {FAINT}/livez /readyz /metrics{FAINT:#}",
-        addresses.ops
+        "{GOOD}HTTP{GOOD:#}    {}  {FAINT}AuthZEN 1.0{FAINT:#}",
+        addresses.http.url(config.tls.is_some())
+    );
+    anstream::eprintln!(
+        "{GOOD}ops{GOOD:#}     {}  {FAINT}/livez /readyz /metrics{FAINT:#}",
+        addresses.ops.url(config.tls.as_ref().is_some_and(|tls| tls.ops))
     );
     anstream::eprintln!(
         "{GOOD}control{GOOD:#} {}  {FAINT}mandate status, mandate rollback{FAINT:#}",
@@ -203,8 +205,8 @@ fn announce(bound: &Bound, config: &Config, started: Instant) {
             config.callers.policies.display()
         ),
     }
-    let curl =
-        example::curl(world, addresses.http).filter(|_| config.tls.is_none() && config.follow.is_none());
+    let is_silent = (config.tls.is_some() && addresses.http.is_tcp()) || config.follow.is_some();
+    let curl = example::curl(world, &addresses.http).filter(|_| !is_silent);
     if let Some(call) = curl {
         anstream::eprintln!("\n{NAME}Ask for a decision:{NAME:#}\n\n{call}\n");
     }

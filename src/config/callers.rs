@@ -7,25 +7,12 @@ use serde::Deserialize;
 
 use super::ConfigError;
 use super::issuers::{self, WrittenIssuer};
+use super::tls::TlsConfig;
 use crate::identity::issuer::IssuerConfig;
 use crate::identity::own::{OwnPrincipal, OwnPrincipals};
 use crate::identity::svid::spiffe_id;
 
-/// The server's certificate, as files.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TlsFiles {
-    /// The certificate, followed by those between it and its authority, in PEM.
-    ///
-    /// Required.
-    pub certificate: PathBuf,
-    /// Its private key, in PEM.
-    ///
-    /// Required.
-    pub key: PathBuf,
-}
-
-/// The authorities of a trust domain, as a file.
+/// A trust domain whose workloads may call.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SpiffeTrust {
@@ -33,10 +20,8 @@ pub struct SpiffeTrust {
     ///
     /// Required.
     pub trust_domain: String,
-    /// Their certificates, in PEM.
-    ///
-    /// Required.
-    pub bundle: PathBuf,
+    /// The file of its authorities' certificates, in PEM. Not written: the Workload API gives them.
+    pub bundle: Option<PathBuf>,
 }
 
 /// Who may ask, and how that is known.
@@ -136,13 +121,21 @@ impl Written {
 
 /// What contradicts itself, or would be safe only by its name.
 pub(super) fn check(
-    tls: Option<&TlsFiles>,
+    tls: Option<&TlsConfig>,
     callers: &CallersConfig,
     insecure: bool,
 ) -> Result<(), ConfigError> {
     let refuse = |why: &str| Err(ConfigError::Callers(why.to_owned()));
     if tls.is_none() && !callers.spiffe.is_empty() {
         return refuse("`callers.spiffe` needs `[tls]`: certificates are shown in TLS and nowhere else");
+    }
+    let without = callers.spiffe.iter().find(|trust| trust.bundle.is_none());
+    if let Some(SpiffeTrust { trust_domain, .. }) = without
+        && !tls.is_some_and(TlsConfig::is_of_workload_api)
+    {
+        return refuse(&format!(
+            "`callers.spiffe`: `{trust_domain}` has no `bundle`: name its file, or have the Workload API give it (`tls.workload_api`)"
+        ));
     }
     if callers.authenticated() && insecure {
         return refuse(

@@ -41,7 +41,7 @@ fn an_unknown_key_or_value_is_refused_and_named() {
 
 #[test]
 fn listening_beyond_loopback_must_be_asked_for_by_its_name() {
-    let data = Some(SocketAddr::from(([0, 0, 0, 0], 4466)));
+    let data = Some("0.0.0.0:4466".parse().unwrap());
     let exposed = Overrides { data, ..Overrides::default() };
     assert!(matches!(load("", exposed.clone()), Err(ConfigError::Exposed { listener: "listen.data", .. })));
     let accepted = Overrides { insecure_unauthenticated_callers: true, ..exposed };
@@ -158,5 +158,25 @@ fn limits_have_ranges_and_those_that_are_out_of_theirs_are_named() {
         let error =
             load(&format!("[limits]\n{key} = {wrong}\n"), Overrides::default()).unwrap_err().to_string();
         assert!(error.starts_with(&format!("`limits.{key}` is ")) && error.contains("must be"), "{error}");
+    }
+}
+
+#[test]
+fn a_unix_socket_is_as_local_as_loopback_and_its_mode_is_written_in_octal() {
+    let written =
+        "[listen]\ndata = 'unix:/run/data.sock'\ncontrol = 'unix:/run/control.sock'\nsocket_mode = '0600'\n";
+    let config = load(written, Overrides::default()).unwrap();
+    assert_eq!(config.listen.data, Address::Unix("/run/data.sock".into()));
+    assert_eq!(config.socket_mode, 0o600);
+    assert_eq!(load("", Overrides::default()).unwrap().socket_mode, 0o660);
+    let long = format!("[listen]\nhttp = 'unix:/{}'\n", "a".repeat(200));
+    for (wrong, named) in [
+        ("[listen]\nsocket_mode = '0888'\n", "socket_mode"),
+        ("[listen]\nsocket_mode = '7777'\n", "socket_mode"),
+        ("[listen]\ndata = 'unix:'\n", "listen.data"),
+        (&long, "at most 107"),
+    ] {
+        let error = load(wrong, Overrides::default()).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
     }
 }

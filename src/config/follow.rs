@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::ConfigError;
-use super::callers::TlsFiles;
+use super::tls::TlsFiles;
 use super::written::{Span, named, or};
 use crate::outbound;
 

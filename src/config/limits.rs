@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::ConfigError;
+use super::load::{self, LoadLimits};
+use super::sizes::{self, SizeLimits};
 use super::written::{Span, or};
 use crate::listening::{ConnectionLimits, Http2Limits};
 
@@ -13,6 +15,10 @@ use crate::listening::{ConnectionLimits, Http2Limits};
 pub struct Limits {
     /// By connections.
     pub connections: ConnectionLimits,
+    /// By all requests together, and those of one caller.
+    pub load: LoadLimits,
+    /// By one request.
+    pub sizes: SizeLimits,
 }
 
 /// `[limits]`.
@@ -56,6 +62,56 @@ pub(super) struct Written {
     header_bytes: Option<u32>,
     /// What one connection of HTTP/2 may use.
     http2: WrittenHttp2,
+    /// How many requests are decided at once. Not written: 1024 for each processor.
+    ///
+    /// From `1` to `1000000`.
+    concurrent_requests: Option<usize>,
+    /// How many wait for others to be decided, for 100 ms at most.
+    ///
+    /// Default `10000`, at most `1000000`.
+    queued_requests: Option<usize>,
+    /// How long requests may wait for a thread while others do as well. If they wait longer for a while, some are turned
+    /// away.
+    ///
+    /// Default `"10ms"`, from `"1ms"` to `"1m"`.
+    queue_delay: Option<Span>,
+    /// How long a request may take whose caller sets no deadline. No longer than `max_deadline`.
+    ///
+    /// Default `"30s"`, from `"1ms"`.
+    deadline: Option<Span>,
+    /// How long any request may take, and any message of a stream.
+    ///
+    /// Default `"30s"`, from `"1ms"` to `"5m"`.
+    max_deadline: Option<Span>,
+    /// How much memory the process may use. Near it less is remembered, then requests are turned away. Not written: what its
+    /// control group allows, if it does not allow everything.
+    ///
+    /// From `33554432`.
+    memory_bytes: Option<u64>,
+    /// What each caller may ask. Not written: as much as it wants.
+    rate: Option<load::WrittenRate>,
+    /// What some callers may ask instead.
+    rates: Vec<load::WrittenCaller>,
+    /// How large a question or batch may be over gRPC, or a body of AuthZEN or MCP, in bytes.
+    ///
+    /// Default `262144`, from `1024` to `4194304`.
+    message_bytes: Option<usize>,
+    /// How many questions a batch may hold.
+    ///
+    /// Default `100`, from `1` to `1000`.
+    batch_items: Option<usize>,
+    /// How large a batch may be once every question has taken what it inherits, in bytes.
+    ///
+    /// Default `4194304`, from `1024` to `67108864`.
+    batch_bytes: Option<usize>,
+    /// How large a context may be: bytes of names and strings, and eight for every other value.
+    ///
+    /// Default `65536`, from `1024` to `1048576`.
+    context_bytes: Option<usize>,
+    /// How many entities a question may supply.
+    ///
+    /// Default `1000`, at most `10000`.
+    request_entities: Option<usize>,
 }
 
 /// `[limits.http2]`.
@@ -77,11 +133,11 @@ struct WrittenHttp2 {
     /// Calls taken back before they were looked at; after that the connection is told to go away
     /// (CVE-2023-44487).
     ///
-    /// Default `200`, from `1` to `10000`.
+    /// Default `2000`, from `1` to `10000`.
     pending_resets: Option<usize>,
     /// Calls ended for their client's errors; after that likewise.
     ///
-    /// Default `1024`, from `1` to `100000`.
+    /// Default `20000`, from `1` to `100000`.
     error_resets: Option<usize>,
     /// After this long without a word a client is asked whether it is there. With `ping_timeout` no longer than
     /// `limits.idle`.
@@ -104,7 +160,27 @@ impl Written {
     /// # Errors
     /// One is out of its range.
     pub(super) fn meaning(self) -> Result<Limits, ConfigError> {
+        let load = load::Written {
+            concurrent_requests: self.concurrent_requests,
+            queued_requests: self.queued_requests,
+            queue_delay: self.queue_delay,
+            deadline: self.deadline,
+            max_deadline: self.max_deadline,
+            memory_bytes: self.memory_bytes,
+            rate: self.rate,
+            rates: self.rates,
+        };
+        let sizes = sizes::Written {
+            message_bytes: self.message_bytes,
+            batch_items: self.batch_items,
+            batch_bytes: self.batch_bytes,
+            context_bytes: self.context_bytes,
+            request_entities: self.request_entities,
+        };
+        let sizes = sizes.meaning()?;
         let limits = Limits {
+            load: load.meaning(sizes.batch_items)?,
+            sizes,
             connections: ConnectionLimits {
                 connections: self.connections.unwrap_or(10_000),
                 connections_per_peer: self.connections_per_peer,
@@ -128,9 +204,10 @@ impl WrittenHttp2 {
             stream_window: self.stream_window.unwrap_or(64 * KIB),
             // Small frames cost more than they hold: a stream of short messages must not use up what h2 allows a connection.
             connection_window: self.connection_window.unwrap_or(4 * MIB),
-            // All that a client may have under way it may also take back at once, as when it has waited for too long.
-            pending_resets: self.pending_resets.unwrap_or(200),
-            error_resets: self.error_resets.unwrap_or(1024),
+            // All that clients have under way they may also take back at once, again and again while they are not read, and what
+            // they then begin beyond `streams` counts as an error of theirs.
+            pending_resets: self.pending_resets.unwrap_or(2_000),
+            error_resets: self.error_resets.unwrap_or(20_000),
             ping: or(self.ping, 20 * SECOND),
             ping_timeout: or(self.ping_timeout, 20 * SECOND),
         }

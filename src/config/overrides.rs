@@ -1,7 +1,8 @@
 //! What flags say: the last word.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use crate::listening::Address;
 
 /// Flags that override what files and environment say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,13 +22,13 @@ pub struct Overrides {
     /// URL of the primary that is followed.
     pub follow: Option<String>,
     /// gRPC address.
-    pub data: Option<SocketAddr>,
+    pub data: Option<Address>,
     /// HTTP address.
-    pub http: Option<SocketAddr>,
+    pub http: Option<Address>,
     /// Address of probes and metrics.
-    pub ops: Option<SocketAddr>,
+    pub ops: Option<Address>,
     /// Address of administration.
-    pub control: Option<SocketAddr>,
+    pub control: Option<Address>,
     /// See [`super::Config::serve_last_known_good`].
     pub refuse_last_known_good: bool,
     /// See [`super::Config::insecure_unauthenticated_callers`].

@@ -34,7 +34,12 @@ fn base(heading: &str) -> Value {
             sink(json!({"kind": "nats", "servers": ["nats://127.0.0.1:1"], "subject": "s"}))
         }
         "[log.sinks.NAME.batch]" => sink(json!({"kind": "stdout"})),
+        "[telemetry.traces]" => json!({"telemetry": {"traces": {"url": "http://127.0.0.1:1"}}}),
+        "[telemetry.metrics]" => json!({"telemetry": {"metrics": {"url": "http://127.0.0.1:1"}}}),
         "[ext_authz]" => json!({"ext_authz": {}}),
+        "[limits.rate]" => json!({"limits": {"rate": {"per_second": 1}}}),
+        "[[limits.rates]]" => json!({"limits": {"rates": [{"caller": "a", "per_second": 1}]}}),
+        "[follow]" => json!({"follow": {"primary": "http://127.0.0.1:1", "token_file": "t"}}),
         "[tls]" => json!({"tls": {"certificate": "c", "key": "k"}}),
         "[[issuers]]" => json!({"issuers": [issuer]}),
         "[[callers.self]]" => {

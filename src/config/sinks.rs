@@ -4,17 +4,14 @@ mod nats;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Uri};
 use serde::Deserialize;
 
 use super::ConfigError;
-use super::written::{Span, or};
-use crate::audit::sinks::config::{
-    BodyFormat, FileConfig, HeaderConfig, HttpConfig, OtlpConfig, SinkConfig, SinkKind,
-};
-use crate::outbound;
+use super::destination::{Destination, Headers, Wrong, timeout};
+use super::written::Span;
+use crate::audit::sinks::config::{BodyFormat, FileConfig, HttpConfig, SinkConfig, SinkKind};
+use crate::collector::CollectorConfig;
 use nats::Nats;
 
 /// Most sinks: each is a thread.
@@ -25,8 +22,8 @@ const MAX_NAME_BYTES: usize = 64;
 const MAX_BATCH_RECORDS: usize = 4096;
 const MIN_BATCH_BYTES: usize = 4 * 1024;
 const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
-const MIN_TIMEOUT: Duration = Duration::from_millis(100);
-const MAX_TIMEOUT: Duration = Duration::from_secs(300);
+/// What is sent, as messages name it.
+const WHAT: &str = "the decision log";
 const MIN_ROTATE_BYTES: u64 = 64 * 1024;
 
 /// A sink, as it is written.
@@ -152,20 +149,6 @@ pub(super) struct Otlp {
     insecure_plaintext: bool,
 }
 
-/// Headers that are no secret. Still they are not shown: somebody may take a secret for none.
-#[derive(Default, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Headers(BTreeMap<String, String>);
-
-impl std::fmt::Debug for Headers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-/// A key that is wrong, and why.
-type Wrong = (&'static str, String);
-
 /// What sinks mean. `default_directory` is the folder of files where none is named.
 ///
 /// # Errors
@@ -255,97 +238,39 @@ impl File {
 
 impl Http {
     fn meaning(self) -> Result<HttpConfig, Wrong> {
+        let destination = Destination {
+            what: WHAT,
+            url: self.url,
+            headers: self.headers,
+            header_files: self.header_files,
+            token_file: self.token_file,
+            ca_file: self.ca_file,
+            timeout: self.timeout,
+            insecure_plaintext: self.insecure_plaintext,
+        };
         Ok(HttpConfig {
-            url: url(&self.url, self.ca_file.is_some(), self.insecure_plaintext)?,
+            url: destination.url()?,
+            headers: destination.headers()?,
+            timeout: timeout(destination.timeout)?,
+            ca_file: destination.ca_file,
             format: self.format,
             gzip: self.gzip.unwrap_or(true),
-            headers: headers(&self.headers, self.header_files, self.token_file)?,
-            ca_file: self.ca_file,
-            timeout: timeout(self.timeout)?,
         })
     }
 }
 
 impl Otlp {
-    fn meaning(self) -> Result<OtlpConfig, Wrong> {
-        let url = url(&self.url, self.ca_file.is_some(), self.insecure_plaintext)?;
-        if url.path() != "/" {
-            let problem = "has a path, which gRPC has no use for: write it as https://collector.example:4317";
-            return Err(("url", problem.to_owned()));
-        }
-        Ok(OtlpConfig {
-            url,
-            headers: headers(&self.headers, self.header_files, self.token_file)?,
+    fn meaning(self) -> Result<CollectorConfig, Wrong> {
+        let destination = Destination {
+            what: WHAT,
+            url: self.url,
+            headers: self.headers,
+            header_files: self.header_files,
+            token_file: self.token_file,
             ca_file: self.ca_file,
-            timeout: timeout(self.timeout)?,
-        })
+            timeout: self.timeout,
+            insecure_plaintext: self.insecure_plaintext,
+        };
+        destination.collector()
     }
-}
-
-fn url(text: &str, has_authorities: bool, insecure: bool) -> Result<Uri, Wrong> {
-    let url = outbound::url(text).map_err(|problem| ("url", problem.to_owned()))?;
-    if !outbound::is_private(&url) && !insecure {
-        let problem = "must be https: over plain http everybody on the way reads the decision log. \
-             Plain is for this host alone, unless `insecure_plaintext = true` accepts the risk";
-        return Err(("url", problem.to_owned()));
-    }
-    if has_authorities && url.scheme_str() == Some("http") {
-        return Err(("ca_file", "is for https".to_owned()));
-    }
-    Ok(url)
-}
-
-fn timeout(written: Option<Span>) -> Result<Duration, Wrong> {
-    let timeout = or(written, Duration::from_secs(10));
-    if (MIN_TIMEOUT..=MAX_TIMEOUT).contains(&timeout) {
-        return Ok(timeout);
-    }
-    Err(("timeout", format!("is {} s; it must be between 100 ms and 5 minutes", timeout.as_secs_f64())))
-}
-
-/// Headers that this process sets itself, or that are secret by their meaning.
-const RESERVED: [&str; 8] = [
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "content-type",
-    "content-length",
-    "content-encoding",
-    "host",
-    "transfer-encoding",
-];
-
-fn headers(
-    plain: &Headers,
-    files: BTreeMap<String, PathBuf>,
-    token_file: Option<PathBuf>,
-) -> Result<HeaderConfig, Wrong> {
-    let named = |key: &'static str, name: &str| -> Result<HeaderName, Wrong> {
-        let parsed = HeaderName::try_from(name);
-        parsed.map_err(|_error| (key, format!("names `{name}`, which is no header's name")))
-    };
-    let mut config = HeaderConfig { token_file, ..HeaderConfig::default() };
-    for (name, value) in &plain.0 {
-        let header = named("headers", name)?;
-        if RESERVED.contains(&header.as_str()) {
-            let problem =
-                format!("must not set `{header}`: secrets are in files, see `token_file` and `header_files`");
-            return Err(("headers", problem));
-        }
-        let value = HeaderValue::try_from(value).map_err(|_shows_it| {
-            ("headers", format!("has a value of `{header}` that cannot stand in a header"))
-        })?;
-        config.plain.push((header, value));
-    }
-    for (name, file) in files {
-        let header = named("header_files", &name)?;
-        if RESERVED.get(2..).is_some_and(|own| own.contains(&header.as_str())) {
-            return Err(("header_files", format!("must not set `{header}`")));
-        }
-        if header == http::header::AUTHORIZATION && config.token_file.is_some() {
-            return Err(("header_files", "must not set `authorization` besides `token_file`".to_owned()));
-        }
-        config.files.push((header, file));
-    }
-    Ok(config)
 }

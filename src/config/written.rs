@@ -8,17 +8,19 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use super::authzen;
-use super::callers::{self, TlsFiles};
+use super::callers;
 use super::domain::Names;
 use super::ext_authz;
 use super::follow;
 use super::issuers::{self, WrittenIssuer};
 use super::limits;
 use super::log::DecisionLog;
-use super::{Config, ConfigError, FollowConfig, Listen, LogFormat, Overrides};
-use super::{Reload, Shutdown, Telemetry};
+use super::telemetry;
+use super::tls;
+use super::{Config, ConfigError, FollowConfig, Listen, Overrides, Reload, Shutdown};
 use crate::engine::compile::Options;
 use crate::engine::generation::{OnPolicyError, Strictness};
+use crate::listening::Address;
 use crate::store::directory::Folders;
 use crate::store::provenance::Signers;
 
@@ -30,7 +32,7 @@ pub(super) struct Written {
     sources: Sources,
     /// What the process writes.
     data: Data,
-    /// Addresses to listen on; port 0 takes a free one. Beyond loopback, `data` and `http` need `[tls]` and
+    /// Addresses to listen on, or Unix sockets (`unix:/run/mandate/data.sock`); port 0 takes a free one. Beyond loopback, `data` and `http` need `[tls]` and
     /// callers that are authenticated.
     listen: Addresses,
     /// What everybody together, and each of them, may use. What ends a connection is counted by its key here:
@@ -50,8 +52,8 @@ pub(super) struct Written {
     cache: Cache,
     /// The decision log.
     log: DecisionLog,
-    /// The process's own log, on standard error.
-    telemetry: OwnLog,
+    /// What the process says of itself.
+    telemetry: telemetry::Written,
     /// How the service stops.
     shutdown: Stopping,
     /// Names of the agent domain, for a schema of your own.
@@ -60,7 +62,7 @@ pub(super) struct Written {
     authzen: authzen::Written,
     /// How connections to `data` and `http`, and to `control` with `control.callers`, are secured. Not written:
     /// not at all.
-    tls: Option<TlsFiles>,
+    tls: Option<tls::Written>,
     /// Whose tokens of subjects are believed; any number.
     issuers: Vec<WrittenIssuer>,
     /// Who may ask.
@@ -124,19 +126,23 @@ struct Addresses {
     /// gRPC.
     ///
     /// Default `"127.0.0.1:4466"`.
-    data: Option<SocketAddr>,
+    data: Option<Address>,
     /// AuthZEN.
     ///
     /// Default `"127.0.0.1:4467"`.
-    http: Option<SocketAddr>,
+    http: Option<Address>,
     /// Probes and metrics. They tell nothing secret: any address will do.
     ///
     /// Default `"127.0.0.1:4468"`.
-    ops: Option<SocketAddr>,
+    ops: Option<Address>,
     /// Administration. On loopback only, unless administrators authenticate as callers do.
     ///
     /// Default `"127.0.0.1:4469"`.
-    control: Option<SocketAddr>,
+    control: Option<Address>,
+    /// The permissions of Unix sockets, in octal: whoever may write one may connect.
+    ///
+    /// Default `"0660"`.
+    socket_mode: Option<Mode>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -198,19 +204,6 @@ struct Cache {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct OwnLog {
-    /// `pretty` for people, `json` for machines: one object a line.
-    ///
-    /// Default `"pretty"`.
-    format: LogFormat,
-    /// A level, or directives such as `info,mandate::store=debug`.
-    ///
-    /// Default `"info"`.
-    level: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
 struct Stopping {
     /// How long it serves on after SIGTERM, not ready: balancers need time to notice.
     ///
@@ -220,6 +213,19 @@ struct Stopping {
     ///
     /// Default `"20s"`.
     drain: Option<Span>,
+}
+
+/// The permissions of a file as people write them: `0660`.
+#[derive(Debug, Clone, Copy)]
+struct Mode(u32);
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o777);
+        let wrong = || de::Error::custom(format_args!("`{text}` is no mode of a file; write \"0660\""));
+        mode.map(Self).ok_or_else(wrong)
+    }
 }
 
 /// A span of time as people write it: `500ms`, `5s`, `2m`.
@@ -257,10 +263,12 @@ impl Written {
         let insecure_unauthenticated_callers =
             flags.insecure_unauthenticated_callers || self.callers.insecure_unauthenticated;
         let callers = self.callers.meaning(folder(flags.pep, self.sources.pep, "pep"), &self.control)?;
-        callers::check(self.tls.as_ref(), &callers, insecure_unauthenticated_callers)?;
+        let tls = self.tls.map(tls::Written::meaning).transpose()?;
+        callers::check(tls.as_ref(), &callers, insecure_unauthenticated_callers)?;
         let emergency = folder(flags.emergency, self.sources.emergency, "emergency");
         let data_directory = folder(flags.data_directory, self.data.directory, "data");
         let domain = self.domain.meaning();
+        let limits = self.limits.meaning()?;
         let config = Config {
             authzen: self.authzen.meaning(&domain.namespace)?,
             folders: Folders {
@@ -279,15 +287,17 @@ impl Written {
                 domain,
                 // Nothing anybody writes makes a service ask less.
                 strictness: Strictness::Full,
+                limits: limits.sizes.request,
             },
             listen: Listen {
-                data: flags.data.or(self.listen.data).unwrap_or(loopback(4466)),
-                http: flags.http.or(self.listen.http).unwrap_or(loopback(4467)),
-                ops: flags.ops.or(self.listen.ops).unwrap_or(loopback(4468)),
-                control: flags.control.or(self.listen.control).unwrap_or(loopback(4469)),
+                data: flags.data.or(self.listen.data).unwrap_or_else(|| loopback(4466)),
+                http: flags.http.or(self.listen.http).unwrap_or_else(|| loopback(4467)),
+                ops: flags.ops.or(self.listen.ops).unwrap_or_else(|| loopback(4468)),
+                control: flags.control.or(self.listen.control).unwrap_or_else(|| loopback(4469)),
             },
-            limits: self.limits.meaning()?,
-            tls: self.tls,
+            limits,
+            socket_mode: self.listen.socket_mode.map_or(0o660, |Mode(mode)| mode),
+            tls,
             callers,
             reload: self.reload.meaning(),
             follow,
@@ -297,10 +307,7 @@ impl Written {
             verify_one_in: NonZeroU64::new(self.cache.verify_one_in.unwrap_or(1_000)),
             check_one_in: NonZeroU64::new(self.decisions.check_one_in.unwrap_or(10_000)),
             log: self.log.meaning(&data_directory)?,
-            telemetry: Telemetry {
-                format: self.telemetry.format,
-                level: self.telemetry.level.unwrap_or_else(|| "info".to_owned()),
-            },
+            telemetry: self.telemetry.meaning()?,
             shutdown: Shutdown {
                 grace: or(self.shutdown.grace, Duration::from_secs(5)),
                 drain: or(self.shutdown.drain, Duration::from_secs(20)),
@@ -364,6 +371,6 @@ impl Cache {
     }
 }
 
-fn loopback(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
+fn loopback(port: u16) -> Address {
+    SocketAddr::from(([127, 0, 0, 1], port)).into()
 }

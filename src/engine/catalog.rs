@@ -12,7 +12,7 @@ use super::delegation::names::DelegationNames;
 use super::disclosure::Disclosures;
 use super::generation::Strictness;
 use super::map::{Map, Set};
-use super::request::InvalidRequest;
+use super::request::{InvalidRequest, RequestLimits};
 
 /// Context members that Mandate fills; a request that sets one is refused (C5).
 pub const RESERVED: [&str; 6] = ["now", "token", "delegation", "caller", "approval", "input"];
@@ -103,6 +103,8 @@ pub struct Catalog {
     pub domain: Domain,
     /// How much is asked of requests.
     pub strictness: Strictness,
+    /// How much they may hold.
+    pub limits: RequestLimits,
     /// Type of an action whose type a request leaves empty (C8).
     pub(super) default_action: Option<EntityTypeName>,
     /// The declared ones of those that act only on somebody's behalf (D7).

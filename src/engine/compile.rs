@@ -52,6 +52,7 @@ use super::guard::{self, Refused, StackUnavailable};
 use super::index::{ScopeIndex, ScopeKeys};
 use super::key_plans::KeyPlans;
 use super::problem::{Place, Problem, Report, SourceFile};
+use super::request::RequestLimits;
 use super::world::World;
 
 /// Everything a world is made of, as bytes.
@@ -101,16 +102,21 @@ pub struct Options {
     pub domain: Domain,
     /// How much is asked of the sources, and then of requests.
     pub strictness: Strictness,
+    /// How much requests may hold.
+    pub limits: RequestLimits,
 }
 
-/// What names a generation, with the sources: the only strictness that is served leaves no trace in it.
+/// What names a generation, with the sources: the only strictness that is served leaves no trace in it, nor do the usual limits.
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { on_policy_error, domain, strictness } = self;
+        let Self { on_policy_error, domain, strictness, limits } = self;
         let mut shown = f.debug_struct("Options");
         shown.field("on_policy_error", on_policy_error).field("domain", domain);
         if *strictness != Strictness::Full {
             shown.field("strictness", strictness);
+        }
+        if *limits != RequestLimits::default() {
+            shown.field("limits", limits);
         }
         shown.finish()
     }
@@ -158,6 +164,9 @@ fn finish(
 ) -> Result<Loaded, Report> {
     let (policies, valid) = checks::run(rules, policies, &mut report);
     let mut catalog = Arc::clone(&rules.catalog);
+    if options.limits != catalog.limits {
+        Arc::make_mut(&mut catalog).limits = options.limits;
+    }
     if options.strictness != Strictness::Full {
         language::forgive(&mut report, parsed);
         language::keep_to(Arc::make_mut(&mut catalog), options.strictness);

@@ -21,6 +21,16 @@ pub enum Effect {
     Deny,
 }
 
+impl Effect {
+    /// Its name, everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// The answer to one question.
 #[derive(Debug, Clone)]
 pub struct Decision {

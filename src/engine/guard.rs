@@ -23,9 +23,9 @@ pub const MAX_ANCESTRY: usize = 100;
 pub const MAX_VALUE_DEPTH: usize = 32;
 /// Deepest nesting of arguments that are checked against a JSON Schema with references.
 pub const MAX_REFERRING_DEPTH: usize = 8;
-/// Largest context of a request: bytes of keys and strings, and eight for every other value.
+/// Largest context of a request, unless somebody says otherwise: bytes of keys and strings, and eight for every other value.
 pub const MAX_CONTEXT_BYTES: usize = 64 * 1024;
-/// Most entities a request may supply.
+/// Most entities a request may supply, unless somebody says otherwise.
 pub const MAX_REQUEST_ENTITIES: usize = 1_000;
 /// Most ancestors that a request's entities may have among themselves, counted for each.
 pub const MAX_REQUEST_ANCESTORS: usize = 10_000;

@@ -13,7 +13,7 @@ use super::convert::{Converter, Form};
 use super::datum::Datum;
 use super::delegation::shown::Shown;
 use super::generation::Strictness;
-use super::guard::{MAX_CONTEXT_BYTES, MAX_REFERRING_DEPTH, MAX_VALUE_DEPTH};
+use super::guard::{MAX_REFERRING_DEPTH, MAX_VALUE_DEPTH};
 use super::request::{AuthzRequest, InvalidRequest};
 use super::supplied::{self, Supplied};
 use super::token;
@@ -133,8 +133,9 @@ fn convert_context(
     unknown: &Unknown,
 ) -> Result<(CedarRecord, Vec<EntityUid>), InvalidRequest> {
     let size: usize = request.context.iter().map(|(name, value)| name.len() + value.size()).sum();
-    if size > MAX_CONTEXT_BYTES {
-        let message = format!("is {size} bytes large; the limit is {MAX_CONTEXT_BYTES}");
+    let limit = catalog.limits.context_bytes;
+    if size > limit {
+        let message = format!("is {size} bytes large; the limit is {limit} (`limits.context_bytes`)");
         return Err(InvalidRequest::field("context", message));
     }
     if let Some((name, _)) = request.context.iter().find(|(name, _)| RESERVED.contains(&name.as_str())) {

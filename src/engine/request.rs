@@ -4,7 +4,23 @@ use std::sync::Arc;
 
 use super::convert::Form;
 use super::datum::{Datum, Reference};
+use super::guard::{MAX_CONTEXT_BYTES, MAX_REQUEST_ENTITIES};
 use super::subject::Subject;
+
+/// What a request may hold, where somebody says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Largest context, as [`MAX_CONTEXT_BYTES`] counts.
+    pub context_bytes: usize,
+    /// Most entities.
+    pub entities: usize,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self { context_bytes: MAX_CONTEXT_BYTES, entities: MAX_REQUEST_ENTITIES }
+    }
+}
 
 /// One question: may this principal do this action to this resource in this context?
 #[derive(Debug, Clone, PartialEq)]

@@ -10,7 +10,7 @@ use cedar_policy::EntityUid;
 use super::catalog::Catalog;
 use super::cedar::{BuiltEntity, CedarRecord, EntityKind, Members, types};
 use super::convert::Converter;
-use super::guard::{MAX_REQUEST_ANCESTORS, MAX_REQUEST_ENTITIES, MAX_VALUE_DEPTH};
+use super::guard::{MAX_REQUEST_ANCESTORS, MAX_VALUE_DEPTH};
 use super::request::{InvalidRequest, RequestEntity};
 use super::world::World;
 
@@ -53,8 +53,10 @@ impl Supplied {
 /// [`InvalidRequest`] for an entity whose type the schema does not mark `@request_scoped`, whose name is stored or
 /// given twice, whose parents are not supplied too, or whose attributes do not fit its type.
 pub fn build(world: &World, supplied: &[RequestEntity]) -> Result<Supplied, InvalidRequest> {
-    if supplied.len() > MAX_REQUEST_ENTITIES {
-        let message = format!("has {} entities; the limit is {MAX_REQUEST_ENTITIES}", supplied.len());
+    let limit = world.generation.catalog.limits.entities;
+    if supplied.len() > limit {
+        let message =
+            format!("has {} entities; the limit is {limit} (`limits.request_entities`)", supplied.len());
         return Err(InvalidRequest::field("entities", message));
     }
     if supplied.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
@@ -15,8 +16,8 @@ pub const MAX_BUNDLE_BYTES: usize = 1024 * 1024;
 const MAX_AUTHORITIES: usize = 100;
 
 /// The bundles of every trust domain that is trusted.
-#[derive(Debug, Default)]
-pub struct TrustBundles(HashMap<String, TrustBundle>);
+#[derive(Debug, Clone, Default)]
+pub struct TrustBundles(HashMap<String, Arc<TrustBundle>>);
 
 /// The authorities of one trust domain.
 #[derive(Debug)]
@@ -57,13 +58,22 @@ impl TrustBundle {
     /// # Errors
     /// [`BundleError`], for the first that is none.
     pub fn from_pem(pem: &[u8]) -> Result<Self, BundleError> {
+        let certificates = CertificateDer::pem_slice_iter(pem);
+        let certificates = certificates.take(MAX_AUTHORITIES + 1).collect::<Result<Vec<_>, _>>();
+        Self::of(&certificates.map_err(|error| BundleError::Pem(error.to_string()))?)
+    }
+
+    /// The bundle of these authorities.
+    ///
+    /// # Errors
+    /// As [`TrustBundle::from_pem`].
+    pub fn of(certificates: &[CertificateDer<'_>]) -> Result<Self, BundleError> {
         let mut authorities = Vec::new();
-        for (index, der) in CertificateDer::pem_slice_iter(pem).enumerate() {
-            let der = der.map_err(|error| BundleError::Pem(error.to_string()))?;
+        for (index, der) in certificates.iter().enumerate() {
             if index == MAX_AUTHORITIES {
                 return Err(BundleError::TooMany);
             }
-            let authority = Authority::of(&der).map_err(|why| BundleError::Certificate(index + 1, why))?;
+            let authority = Authority::of(der).map_err(|why| BundleError::Certificate(index + 1, why))?;
             authorities.push(authority);
         }
         if authorities.is_empty() { Err(BundleError::Empty) } else { Ok(Self(authorities)) }
@@ -89,12 +99,25 @@ impl TrustBundles {
     /// These bundles, by the trust domain each is of.
     #[must_use]
     pub fn new(bundles: impl IntoIterator<Item = (String, TrustBundle)>) -> Self {
-        Self(bundles.into_iter().collect())
+        Self(bundles.into_iter().map(|(trust_domain, bundle)| (trust_domain, Arc::new(bundle))).collect())
+    }
+
+    /// These, with others for some trust domains, or with none.
+    #[must_use]
+    pub fn with(&self, changed: impl IntoIterator<Item = (String, Option<Arc<TrustBundle>>)>) -> Self {
+        let mut bundles = self.0.clone();
+        for (trust_domain, bundle) in changed {
+            match bundle {
+                Some(bundle) => drop(bundles.insert(trust_domain, bundle)),
+                None => drop(bundles.remove(&trust_domain)),
+            }
+        }
+        Self(bundles)
     }
 
     /// The authorities of a trust domain that are valid now; none if it is not trusted.
     pub(super) fn anchors(&self, trust_domain: &str, now: UnixTime) -> Option<Vec<TrustAnchor<'_>>> {
-        let TrustBundle(authorities) = self.0.get(trust_domain)?;
+        let TrustBundle(authorities) = &**self.0.get(trust_domain)?;
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         let valid = authorities.iter().filter(|authority| authority.valid.contains(&now));
         Some(valid.map(|authority| authority.anchor.clone()).collect())

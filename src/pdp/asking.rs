@@ -42,7 +42,7 @@ impl Pdp {
             principal: &principal,
             action: &action,
             resource_type: &resource_type,
-            surface: surface(call.surface),
+            surface: call.surface.as_str(),
             observe: asked.mode == Mode::Observe,
             bypass_cache: asked.bypass_cache,
             with_token: question.subject.is_some(),
@@ -79,16 +79,4 @@ fn spelling(name: &str) -> Cow<'_, str> {
         return Cow::Borrowed(name);
     }
     name.parse::<EntityTypeName>().map_or(Cow::Borrowed(name), |name| Cow::Owned(name.to_string()))
-}
-
-fn surface(surface: Surface) -> &'static str {
-    match surface {
-        Surface::Grpc => "grpc",
-        Surface::Batch => "batch",
-        Surface::Stream => "stream",
-        Surface::Authzen => "authzen",
-        Surface::ExtAuthz => "ext_authz",
-        Surface::Control => "control",
-        Surface::Mcp => "mcp",
-    }
 }

@@ -9,9 +9,7 @@ use crate::engine::request::InvalidRequest;
 use crate::identity::credentials::Credentials;
 use crate::store::Published;
 
-/// Most bytes that a batch may have once every item has taken what it inherits.
-pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// Most questions in one batch.
+/// Most questions in one batch, unless a server says otherwise.
 pub const MAX_BATCH: usize = 100;
 
 /// What came of a batch.
@@ -73,6 +71,8 @@ impl Pdp {
         credentials: Option<&Credentials>,
         items: impl ExactSizeIterator<Item = (String, Result<Asked, InvalidRequest>)>,
     ) -> Result<Batch, Refused> {
+        self.hold_to_rate(call, items.len())?;
+        let _place = self.place(call).await?;
         let mut room = self.room(items.len(), call).await?;
         let subject = match credentials {
             None => None,

@@ -24,6 +24,8 @@ impl Pdp {
     /// # Errors
     /// [`Refused`]; it has been recorded.
     pub async fn report_outcome(&self, call: &Call, report: Report) -> Result<Vec<Finding>, Refused> {
+        self.hold_to_rate(call, 1)?;
+        let _place = self.place(call).await?;
         let mut room = self.room(1, call).await?;
         let looked =
             tokio::time::timeout_at(call.deadline.into(), self.decision_reported(call, report.of)).await;

@@ -1,6 +1,7 @@
 //! Why there is no decision.
 
 use super::Unwritten;
+use super::overload::{RateLimited, Shed};
 use crate::engine::request::{InvalidKind, InvalidRequest};
 use crate::store::revision::RevisionError;
 
@@ -45,6 +46,12 @@ pub enum Refused {
     /// The answer could not be recorded, so it was not given.
     #[error("the decision log is not being written, and no answer is given that is not recorded")]
     Unrecorded,
+    /// There is too much to do.
+    #[error(transparent)]
+    Shed(#[from] Shed),
+    /// Its caller asks more than it may.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
     /// Something was not written.
     #[error(transparent)]
     Unwritten(#[from] Box<Unwritten>),
@@ -121,6 +128,7 @@ impl Refused {
             Self::NotEntitled(_) => RefusedCode::PermissionDenied,
             Self::Late => RefusedCode::DeadlineExceeded,
             Self::Unrecorded | Self::NotCurrent | Self::Behind => RefusedCode::Unavailable,
+            Self::Shed(_) | Self::RateLimited(_) => RefusedCode::ResourceExhausted,
             Self::Unwritten(unwritten) => unwritten.code,
             Self::Internal => RefusedCode::Internal,
         }
@@ -145,6 +153,8 @@ impl Refused {
             Self::NotCurrent => "NOT_CURRENT",
             Self::Behind => "REVISION_NOT_REACHED",
             Self::Unrecorded => "DECISION_LOG_UNAVAILABLE",
+            Self::Shed(_) => "OVERLOADED",
+            Self::RateLimited(_) => "RATE_LIMITED",
             Self::Unwritten(unwritten) => unwritten.reason,
             Self::Internal => "INTERNAL",
         }

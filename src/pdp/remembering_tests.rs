@@ -404,6 +404,8 @@ fn answered_by() -> (u64, u64) {
         surface: Surface::Grpc,
         request_id: String::new(),
         deadline: Instant::now() + Duration::from_secs(60),
+        origin: None,
+        trace: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {

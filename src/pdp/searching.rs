@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{Asked, Call, Pdp, Refusal, Refused, name, now};
+use super::{Asked, Call, Pdp, Refusal, Refused, name, now, traced};
 use crate::audit::{Facts, Record, Recording, Room, SearchRecord};
 use crate::engine::authorize::Now;
 use crate::engine::digest;
@@ -81,6 +81,8 @@ impl Pdp {
         call: &Call,
         asked: Result<SearchAsked, InvalidRequest>,
     ) -> Result<SearchAnswer, Refused> {
+        self.hold_to_rate(call, 1)?;
+        let _place = self.place(call).await?;
         let mut room = self.room(1, call).await?;
         let outcome = match self.with_searched(call, asked).await {
             Ok(asked) => self.searched(call, asked).await,
@@ -174,7 +176,10 @@ impl Pdp {
         room: &mut Room,
     ) -> Result<(SearchAnswer, Recording), Refused> {
         match outcome {
-            Ok(Searched { answer, asked, latency, .. }) => {
+            Ok(Searched { answer, mut asked, latency, .. }) => {
+                if let Some(trace) = &call.trace {
+                    traced::note(&mut asked.asked.evidence, trace, trace.own());
+                }
                 let Page { found, examined, .. } = &answer.page;
                 self.metrics.searches().answered(asked.sought.as_str(), found.len(), *examined, latency);
                 let record = || Record::Search(Box::new(search_record(call, &answer, asked, latency)));

@@ -44,7 +44,7 @@ fn tools(scene: &Scene) -> SearchAsked {
 fn call(deadline: Duration) -> Call {
     let deadline = Instant::now() + deadline;
     let caller = Arc::new(Caller::anonymous("test"));
-    Call { caller, surface: Surface::Grpc, request_id: "r".into(), deadline }
+    Call { caller, surface: Surface::Grpc, request_id: "r".into(), deadline, origin: None, trace: None }
 }
 
 async fn ask(pdp: &Arc<Pdp>, asked: SearchAsked) -> Result<SearchAnswer, Refused> {

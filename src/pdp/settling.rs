@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::traced::Spanned;
 use super::{Answer, Call, Decided, Pdp, Refusal, Refused};
 use crate::audit::{NotRecorded, Record, Recording, Room};
 use crate::engine::cedar::PolicyFailureKind;
@@ -17,7 +18,8 @@ impl Pdp {
         room: &mut Room,
     ) -> Result<(Answer, Recording), Refused> {
         match outcome {
-            Ok(Decided { mut answer, asked, latency }) => {
+            Ok(Decided { mut answer, mut asked, begun, latency }) => {
+                let span = Spanned::of(call, &mut asked.evidence);
                 self.policies_failed(&answer);
                 let required = answer.decision.needs_record();
                 let record =
@@ -30,7 +32,12 @@ impl Pdp {
                         Recording::done()
                     }
                 };
-                self.metrics.decided(answer.decision.effect, call.surface, answer.cache, latency);
+                let decision = &answer.decision;
+                let reason = decision.denial.as_ref().map(|denial| denial.code);
+                self.metrics.decided(decision.effect, reason, call.surface, answer.cache, latency);
+                if let Some(span) = span {
+                    span.ended(begun, &answer);
+                }
                 Ok((answer, recording))
             }
             Err(Refusal { refused, asked }) => {

@@ -151,7 +151,8 @@ impl Embedded {
 
     fn call(&self, request_id: String, within: Duration) -> Call {
         let deadline = Instant::now() + within;
-        Call { caller: Arc::clone(&self.caller), surface: Surface::Mcp, request_id, deadline }
+        let caller = Arc::clone(&self.caller);
+        Call { caller, surface: Surface::Mcp, request_id, deadline, origin: None, trace: None }
     }
 
     async fn authorize(&self, mut request: pb::AuthorizeRequest) -> Answered {

@@ -122,6 +122,8 @@ impl Administrator {
                 surface: Surface::Control,
                 request_id: String::new(),
                 deadline: Instant::now(),
+                origin: None,
+                trace: None,
             };
             status::refused(&self.pdp.refuse(&call, refused))
         })

@@ -22,6 +22,9 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::engine::asserted::Undeclared;
 use crate::pdp::{Pdp, Refused};
+use crate::server::admission::Admission;
+use crate::server::call::Entrance;
+use crate::server::observing::Observer;
 use arrival::Arrived;
 pub use names::Names;
 
@@ -53,33 +56,38 @@ pub struct Settings {
 #[derive(Debug)]
 struct Door {
     pdp: Arc<Pdp>,
+    admission: Arc<Admission>,
+    observer: Arc<Observer>,
     settings: Settings,
 }
 
 /// Everything the HTTP listener serves.
-pub fn router(pdp: Arc<Pdp>, settings: Settings) -> Router {
+pub fn router(entrance: Entrance, settings: Settings) -> Router {
+    let Entrance { pdp, admission, observer } = entrance;
     let metadata = metadata::path(settings.url.as_deref());
     Router::new()
-        .route(EVALUATION, answering(evaluation::answer))
-        .route(EVALUATIONS, answering(evaluations::answer))
-        .route(SEARCH_SUBJECT, answering(search::subjects))
-        .route(SEARCH_RESOURCE, answering(search::resources))
-        .route(SEARCH_ACTION, answering(search::actions))
+        .route(EVALUATION, answering(EVALUATION, evaluation::answer))
+        .route(EVALUATIONS, answering(EVALUATIONS, evaluations::answer))
+        .route(SEARCH_SUBJECT, answering(SEARCH_SUBJECT, search::subjects))
+        .route(SEARCH_RESOURCE, answering(SEARCH_RESOURCE, search::resources))
+        .route(SEARCH_ACTION, answering(SEARCH_ACTION, search::actions))
         .route(&metadata, get(metadata::answer))
         .route("/healthz", get(|| async { "ok" }))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(from_fn(request_id::echo))
-        .with_state(Arc::new(Door { pdp, settings }))
+        .with_state(Arc::new(Door { pdp, admission, observer, settings }))
 }
 
 /// POST, from callers that are known, of JSON.
-fn answering<A, F>(answer: A) -> MethodRouter<Arc<Door>>
+fn answering<A, F>(route: &'static str, answer: A) -> MethodRouter<Arc<Door>>
 where
     A: Fn(Arrived) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<serde_json::Value, Refused>> + Send + 'static,
 {
     post(async move |State(door): State<Arc<Door>>, request: Request| -> Response {
-        arrival::attend(door, request, answer).await
+        let observed = door.observer.request(route, request.headers());
+        let trace = observed.trace();
+        observed.answered(arrival::attend(door, request, trace, answer).await)
     })
 }

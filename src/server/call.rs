@@ -1,6 +1,7 @@
-//! What every gRPC call has: a deadline, a record even if it never becomes a question, and an end of its own if it
-//! meets a defect.
+//! What every gRPC call has: its turn, a deadline, a record even if it never becomes a question, and an end of its own if
+//! it meets a defect.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,16 +16,16 @@ use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
+use super::admission::{Admission, Arrival};
 use super::ext_authz;
 use super::identified::{Identified, nobody};
+use super::observing::Observer;
 use super::{protocol, status};
 use crate::audit::record::Surface;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
-use crate::pdp::{Call, Pdp, Refused, now};
-
-/// Longest time a call may take, whatever its own deadline says.
-const MAX_CALL: Duration = Duration::from_secs(30);
+use crate::pdp::{Call, Pdp, Refused, Shed, now};
+use crate::telemetry::traces::Trace;
 
 /// Where `AuthorizationService` answers.
 const AUTHORIZATION: &str = "/mandate.v1.AuthorizationService/";
@@ -32,8 +33,19 @@ const AUTHORIZATION: &str = "/mandate.v1.AuthorizationService/";
 const SEARCH: &str = "/mandate.v1.SearchService/";
 /// Where outcomes are reported.
 const REPORT_OUTCOME: &str = "/mandate.v1.DecisionLogService/ReportOutcome";
-/// What is answered whoever asks: balancers and the kubelet show nothing of themselves.
-const OPEN: &str = "/grpc.health.v1.Health/";
+/// What is answered whoever asks and however many do: balancers and the kubelet show nothing of themselves.
+pub(super) const OPEN: &str = "/grpc.health.v1.Health/";
+
+/// What every call comes through.
+#[derive(Debug, Clone)]
+pub struct Entrance {
+    /// Who answers.
+    pub pdp: Arc<Pdp>,
+    /// Who is let in.
+    pub admission: Arc<Admission>,
+    /// Who counts it.
+    pub observer: Arc<Observer>,
+}
 
 /// A call under way. Handed to the service as an extension of its request.
 #[derive(Debug)]
@@ -44,6 +56,11 @@ pub struct Underway {
     /// What it showed of its caller; none where that did not matter.
     identified: Option<Identified>,
     surface: Surface,
+    origin: Option<IpAddr>,
+    /// Longest time that it, or a message of it, may take.
+    longest: Duration,
+    /// The trace it belongs to, if that is recorded.
+    trace: Option<Arc<Trace>>,
     recorded: AtomicBool,
 }
 
@@ -51,9 +68,10 @@ impl Underway {
     /// The call, as the decision point knows it. From here on the decision point records whatever comes of it.
     pub fn hand_over(&self, request_id: String) -> Call {
         self.recorded.store(true, Ordering::Relaxed);
-        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + MAX_CALL);
-        let caller = Arc::clone(&self.caller);
-        Call { caller, surface: self.surface, request_id, deadline: deadline.into_std() }
+        let longest = || Instant::now() + self.longest;
+        let deadline = self.deadline.unwrap_or_else(longest).into_std();
+        let (caller, surface, origin) = (Arc::clone(&self.caller), self.surface, self.origin);
+        Call { caller, surface, request_id, deadline, origin, trace: self.trace.clone() }
     }
 
     /// Who calls, as it is now.
@@ -73,31 +91,58 @@ impl Underway {
         Some(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
     }
 
-    fn of(request: &Request) -> Self {
+    /// The longest time that one message of a stream may take.
+    pub fn longest(&self) -> Duration {
+        self.longest
+    }
+
+    fn of(request: &Request, arrival: &Arrival, admission: &Admission, trace: Option<Arc<Trace>>) -> Self {
         let asked = request.headers().get("grpc-timeout").and_then(parse);
         let method = request.uri().path().strip_prefix(AUTHORIZATION);
-        let (surface, limit) = match method {
-            Some("AuthorizeBatch") => (Surface::Batch, Some(MAX_CALL)),
-            Some("AuthorizeStream") => (Surface::Stream, None),
-            None if request.uri().path() == ext_authz::CHECK => (Surface::ExtAuthz, Some(MAX_CALL)),
-            _ => (Surface::Grpc, Some(MAX_CALL)),
+        let surface = match method {
+            Some("AuthorizeBatch") => Surface::Batch,
+            Some("AuthorizeStream") => Surface::Stream,
+            None if request.uri().path() == ext_authz::CHECK => Surface::ExtAuthz,
+            _ => Surface::Grpc,
         };
-        let span = match (asked, limit) {
-            (Some(asked), Some(limit)) => Some(asked.min(limit)),
-            (asked, limit) => asked.or(limit),
-        };
+        // A stream lasts as long as its caller wants; its messages do not.
+        let span = if surface == Surface::Stream { asked } else { Some(admission.span(asked)) };
         // What neither asks for a decision nor tells of one leaves no record.
         let decides = matches!(method, Some("Authorize" | "AuthorizeBatch" | "AuthorizeStream"))
             || surface == Surface::ExtAuthz
             || request.uri().path().starts_with(SEARCH);
         let silent = !decides && request.uri().path() != REPORT_OUTCOME;
-        let deadline = span.map(|span| Instant::now() + span);
-        Self { deadline, caller: nobody(), identified: None, surface, recorded: AtomicBool::new(silent) }
+        // The time counts from when it came, not from when it has its turn.
+        let deadline = span.map(|span| Instant::from_std(arrival.at()) + span);
+        Self {
+            deadline,
+            caller: nobody(),
+            identified: None,
+            surface,
+            origin: arrival.origin(),
+            longest: admission.max_deadline(),
+            trace,
+            recorded: AtomicBool::new(silent),
+        }
     }
 
     /// The same call, once it is known who makes it.
     fn by(self, identified: Identified) -> Self {
         Self { caller: Arc::clone(identified.caller()), identified: Some(identified), ..self }
+    }
+
+    /// Turns the call away, once it is its turn to leave.
+    async fn turn_away(&self, entrance: &Entrance, shed: Shed) -> Response {
+        let silent = self.recorded.swap(true, Ordering::Relaxed);
+        let refused = Refused::from(shed);
+        let refused =
+            if silent { refused } else { entrance.pdp.turn_away(&self.hand_over(String::new()), refused) };
+        entrance.admission.turn_to_leave(self.deadline.map(Instant::into_std)).await;
+        match self.surface {
+            // What looks like a failure, Envoy may be told to let pass.
+            Surface::ExtAuthz => ext_authz::turned_away(&refused),
+            _ => status::refused(&refused).into_http::<Body>(),
+        }
     }
 
     /// Refuses the call here, where no question came of it.
@@ -108,24 +153,49 @@ impl Underway {
     }
 }
 
-/// Lets only gRPC in, from callers that are known, bounds a call by its `grpc-timeout`, turns what tonic refuses on its own into what gRPC calls it,
-/// and a panic into INTERNAL.
-pub async fn attend(State(pdp): State<Arc<Pdp>>, mut request: Request, next: Next) -> Response {
+/// Lets only gRPC in, when it has its turn and from callers that are known, bounds a call by its `grpc-timeout`, turns what tonic refuses on
+/// its own into what gRPC calls it, and a panic into INTERNAL.
+pub async fn attend(State(entrance): State<Entrance>, mut request: Request, next: Next) -> Response {
     if let Some(refused) = protocol::refuse_other_than_grpc(&request) {
         return refused;
     }
-    let call = Underway::of(&request);
-    let call = if request.uri().path().starts_with(OPEN) {
-        call
-    } else {
-        let (head, body) = request.into_parts();
-        let identified = Identified::of(pdp.callers(), &head).await;
-        request = Request::from_parts(head, body);
-        match identified {
-            Ok(identified) => call.by(identified),
-            Err(refused) => return call.refuse(&pdp, refused),
-        }
+    let arrival = Arrival::of(&mut request);
+    let observed = entrance.observer.call(request.uri().path(), request.headers());
+    let call = Underway::of(&request, &arrival, &entrance.admission, observed.trace());
+    observed.answered(admit(&entrance, arrival, call, request, next).await)
+}
+
+/// The answer to a call, once it has its turn.
+async fn admit(
+    entrance: &Entrance,
+    arrival: Arrival,
+    call: Underway,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Entrance { pdp, admission, .. } = entrance;
+    if request.uri().path().starts_with(OPEN) {
+        drop(arrival);
+        return answer(pdp, call, request, next).await;
+    }
+    if let Err(shed) = admission.admit(arrival, call.deadline.map(Instant::into_std)) {
+        // What was sent is not kept while it waits to leave.
+        drop(request);
+        return call.turn_away(entrance, shed).await;
+    }
+    let (head, body) = request.into_parts();
+    let identified = Identified::of(pdp.callers(), &head).await;
+    let request = Request::from_parts(head, body);
+    let answered = match identified {
+        Ok(identified) => answer(pdp, call.by(identified), request, next).await,
+        Err(refused) => call.refuse(pdp, refused),
     };
+    admission.answered();
+    answered
+}
+
+/// The answer to a call that was let in.
+async fn answer(pdp: &Pdp, call: Underway, mut request: Request, next: Next) -> Response {
     let call = Arc::new(call);
     request.extensions_mut().insert(Arc::clone(&call));
     let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
@@ -134,18 +204,18 @@ pub async fn attend(State(pdp): State<Arc<Pdp>>, mut request: Request, next: Nex
         None => Ok(answering.await),
     };
     match answered {
-        Err(_late) => call.refuse(&pdp, Refused::Late),
+        Err(_late) => call.refuse(pdp, Refused::Late),
         Ok(Err(_panic)) => {
             pdp.panicked();
-            call.refuse(&pdp, Refused::Internal)
+            call.refuse(pdp, Refused::Internal)
         }
         Ok(Ok(response)) => match Status::from_header_map(response.headers()) {
             Some(status) => match status::unreadable(&status) {
-                Some(refused) => call.refuse(&pdp, refused),
+                Some(refused) => call.refuse(pdp, refused),
                 None => {
                     if status::unknown_encoding(&status) {
                         // For the record; the answer stays tonic's.
-                        drop(call.refuse(&pdp, Refused::Encoding));
+                        drop(call.refuse(pdp, Refused::Encoding));
                     }
                     response
                 }

@@ -6,6 +6,7 @@
 //! servers there are.
 
 pub mod account;
+pub mod listener;
 pub mod places;
 mod talk;
 
@@ -22,7 +23,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -30,20 +30,24 @@ use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 
 use self::account::{Account, Limit};
+use self::listener::{Listener, Stream};
 use self::places::{FreePlace, Place, Places};
 use self::talk::{Talk, Watched};
+use super::admission::{Admission, Arriving};
 use super::tls::Acceptor;
 use crate::identity::peer::Peer;
 use crate::listening::ConnectionLimits;
 
-/// How long to wait when the system gives no more connections.
+/// How often is told that the system gives no more connections.
+const REMINDER: Duration = Duration::from_secs(10);
+/// How long to wait when it gives none.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A listener, and what is served over its connections.
 #[derive(Debug)]
 pub struct Door {
     /// Where they come in.
-    pub listener: TcpListener,
+    pub listener: Listener,
     /// How they are secured; none: not at all.
     pub tls: Option<Acceptor>,
     /// What answers.
@@ -56,6 +60,8 @@ pub struct Door {
     pub ages: bool,
     /// Where they are counted.
     pub account: Arc<Account>,
+    /// Where their requests wait to be let in; none where nobody is turned away.
+    pub admission: Option<Arc<Admission>>,
 }
 
 /// Whether the connection that a request came over makes way for another: what goes on and on should end then.
@@ -69,21 +75,24 @@ impl Door {
     /// # Errors
     /// The listener is broken. That the system gives no more connections for now is none.
     pub async fn serve(self, stopping: watch::Receiver<bool>) -> io::Result<()> {
-        let Self { listener, places, tls, router, limits, ages, account } = self;
+        let Self { listener, places, tls, router, limits, ages, account, admission } = self;
         let mut connections = JoinSet::new();
         let mut stop = stopping.clone();
+        let mut told = None;
         loop {
             tokio::select! {
                 // An error means that nobody is left who could stop it: that stops it too.
                 _ = stop.wait_for(|stopping| *stopping) => break,
-                accepted = accept(&listener, &places) => {
+                accepted = accept(&listener, &places, &mut told) => {
                     let (stream, peer, place) = accepted?;
-                    let Some(place) = places.take(place, Some(peer)) else {
+                    let Some(place) = places.take(place, peer) else {
                         account.ended(Limit::ConnectionsPerPeer);
                         continue;
                     };
                     let (limits, account, stopping) = (Arc::clone(&limits), Arc::clone(&account), stopping.clone());
-                    let connection = Connection { router: router.clone(), limits, ages, account, stopping };
+                    let (router, admission) = (router.clone(), admission.clone());
+                    let origin = peer;
+                    let connection = Connection { router, limits, ages, account, admission, origin, stopping };
                     connections.spawn(connection.begin(stream, tls.clone(), place));
                 }
                 Some(_ended) = connections.join_next() => {}
@@ -96,16 +105,23 @@ impl Door {
 }
 
 /// The next connection, once there is a place for it: until then it waits with the system.
-async fn accept(listener: &TcpListener, places: &Places) -> io::Result<(TcpStream, IpAddr, FreePlace)> {
+async fn accept(
+    listener: &Listener,
+    places: &Places,
+    told: &mut Option<Instant>,
+) -> io::Result<(Stream, Option<IpAddr>, FreePlace)> {
     let closed = |_| io::Error::other("the places for connections are gone");
     let place = places.free().await.map_err(closed)?;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return Ok((stream, peer.ip(), place)),
+            Ok((stream, peer)) => return Ok((stream, peer, place)),
             Err(error) if is_broken(&error) => return Err(error),
             // Out of descriptors or memory, or a client that has gone already: others will come.
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if told.is_none_or(|told: Instant| told.elapsed() >= REMINDER) {
+                    tracing::warn!(%error, "a connection could not be accepted; it is tried again");
+                    *told = Some(Instant::now());
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -126,14 +142,15 @@ struct Connection {
     limits: Arc<ConnectionLimits>,
     ages: bool,
     account: Arc<Account>,
+    admission: Option<Arc<Admission>>,
+    /// The address that it came from.
+    origin: Option<IpAddr>,
     stopping: watch::Receiver<bool>,
 }
 
 impl Connection {
-    async fn begin(mut self, stream: TcpStream, tls: Option<Acceptor>, _place: Place) {
+    async fn begin(mut self, stream: Stream, tls: Option<Acceptor>, _place: Place) {
         let _counted = self.account.open();
-        // Answers are single small frames: waiting to fill a packet would only delay them.
-        drop(stream.set_nodelay(true));
         let mut stream = TimeoutStream::new(stream);
         stream.set_read_timeout(Some(self.limits.idle));
         stream.set_write_timeout(Some(self.limits.idle));
@@ -170,6 +187,7 @@ impl Connection {
         let talk = Arc::new(Talk::default());
         let (leave, leaving) = watch::channel(false);
         let service = service(self.router.clone(), &talk, peer, Leaving(leaving));
+        let service = Arriving::new(service, self.origin, self.admission.clone());
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&talk), self.limits.header));
         let builder = builder(&self.limits);
         let serving = builder.serve_connection(stream, service);

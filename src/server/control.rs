@@ -14,6 +14,7 @@ use super::administrators::{Administrator, Administrators};
 use super::deadline::{self, Deadline};
 use super::entities::Entities;
 use super::log_reading::LogReading;
+use super::observing::Observer;
 use super::pb::admin_service_server::{AdminService, AdminServiceServer};
 use super::pb::decision_log_service_server::DecisionLogServiceServer;
 use super::pb::entity_service_server::EntityServiceServer;
@@ -35,9 +36,10 @@ pub fn router(
     report: ServiceReport,
     administrators: Administrators,
     pdp: Arc<Pdp>,
+    observer: Arc<Observer>,
     lease: Duration,
 ) -> Router {
-    let door = (administrators, Arc::clone(&pdp));
+    let door = (administrators, Arc::clone(&pdp), observer);
     let log = DecisionLogServiceServer::new(LogReading::new(Arc::clone(&pdp)));
     let log = log.max_decoding_message_size(MAX_MESSAGE_BYTES);
     let entities = Entities { pdp, lists: Arc::default(), beat: Beat(lease) };
@@ -50,15 +52,20 @@ pub fn router(
 
 /// Lets only administrators through, and calls what tonic cannot read what gRPC calls it.
 async fn require_administrator(
-    State((administrators, pdp)): State<(Administrators, Arc<Pdp>)>,
+    State((administrators, pdp, observer)): State<(Administrators, Arc<Pdp>, Arc<Observer>)>,
     request: Request,
     next: Next,
 ) -> Response {
     if let Some(refused) = protocol::refuse_other_than_grpc(&request) {
         return refused;
     }
+    let observed = observer.call(request.uri().path(), request.headers());
+    observed.answered(admitted(&administrators, &pdp, request, next).await)
+}
+
+async fn admitted(administrators: &Administrators, pdp: &Arc<Pdp>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
-    match administrators.admit(&pdp, &head).await {
+    match administrators.admit(pdp, &head).await {
         Ok(administrator) => {
             let mut request = Request::from_parts(head, body);
             let deadline = Deadline::of(&request);

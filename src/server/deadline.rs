@@ -37,5 +37,8 @@ pub(super) fn call<T>(request: &Asked<T>) -> Result<Call, Status> {
         surface: Surface::Control,
         request_id: String::new(),
         deadline: deadline.unwrap_or_else(|| Instant::now() + MAX_CALL),
+        origin: None,
+        // No decision is made on its behalf that has a span of its own.
+        trace: None,
     })
 }

@@ -17,13 +17,18 @@ mod target;
 
 use std::sync::Arc;
 
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Response as HttpResponse, header};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use http_body_util::{BodyExt as _, Full};
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::envoy::auth::authorization_server::{Authorization, AuthorizationServer};
 use super::envoy::auth::{CheckRequest, CheckResponse};
 use super::grpc;
 use crate::audit::outcome::{Outcome, Report};
-use crate::pdp::{Answer, Call, Pdp};
+use crate::pdp::{Answer, Call, Pdp, Refused};
 use reading::Reading;
 pub use settings::{PrincipalSource, Protocol, Settings};
 
@@ -44,8 +49,32 @@ pub(super) struct ExtAuthz {
 
 /// The service, to be added to the data listener.
 pub(super) fn service(pdp: Arc<Pdp>, settings: Settings) -> AuthorizationServer<ExtAuthz> {
+    let limit = MAX_CHECK_BYTES.max(2 * settings.max_body_bytes);
     let service = ExtAuthz { pdp, settings: Arc::new(settings) };
-    AuthorizationServer::new(service).max_decoding_message_size(MAX_CHECK_BYTES)
+    AuthorizationServer::new(service).max_decoding_message_size(limit)
+}
+
+/// The answer to a `Check` that is turned away unread: a denial, as of any other. (gRPC over HTTP/2, "Responses".)
+pub(super) fn turned_away(refused: &Refused) -> HttpResponse<Body> {
+    let mut response =
+        HttpResponse::new(Body::new(Full::new(framed(&reply::unread(refused))).with_trailers(
+            std::future::ready(Some(Ok(HeaderMap::from_iter([(
+                header::HeaderName::from_static("grpc-status"),
+                HeaderValue::from_static("0"),
+            )])))),
+        )));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
+}
+
+/// A message with the five bytes before it that say that it is not compressed, and how long it is.
+fn framed(message: &CheckResponse) -> Bytes {
+    let length = message.encoded_len();
+    let mut bytes = BytesMut::with_capacity(5 + length);
+    bytes.put_u8(0);
+    bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    bytes.put_slice(&message.encode_to_vec());
+    bytes.freeze()
 }
 
 #[tonic::async_trait]

@@ -13,7 +13,8 @@ use tonic::{Request, Response, Status, Streaming};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use super::call::{self, Underway};
+use super::admission::Admission;
+use super::call::{self, Entrance, Underway};
 use super::connections::Leaving;
 use super::outcomes::Outcomes;
 use super::pb::authorization_service_server::{AuthorizationService, AuthorizationServiceServer};
@@ -22,13 +23,9 @@ use super::pb::search_service_server::SearchServiceServer;
 use super::search::{self, Searches};
 use super::stream::{Answers, Ends};
 use super::{answer, ext_authz, pb, status, wire};
-use crate::engine::request::InvalidRequest;
 use crate::identity::credentials::Credentials;
 use crate::identity::rights::Right;
-use crate::pdp::{Call, MAX_BATCH, MAX_BATCH_BYTES, Pdp, Refused};
-
-/// Largest request message, in bytes.
-pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+use crate::pdp::{Call, Pdp, Refused};
 
 /// Largest message that reports an outcome, in bytes.
 const MAX_OUTCOME_BYTES: usize = 16 * 1024;
@@ -64,6 +61,7 @@ const FEATURES: [&str; 12] = [
 #[derive(Debug, Clone)]
 pub struct Grpc {
     pdp: Arc<Pdp>,
+    admission: Arc<Admission>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -73,13 +71,18 @@ pub struct Grpc {
 /// # Errors
 /// The descriptors of the contract are not ones reflection can serve: a defect of the build.
 pub async fn router(
-    pdp: Arc<Pdp>,
+    entrance: Entrance,
     envoy: Option<ext_authz::Settings>,
     stopping: watch::Receiver<bool>,
 ) -> Result<(Router, Health), tonic_reflection::server::Error> {
+    let Entrance { pdp, admission, .. } = entrance.clone();
     let (reporter, health) = tonic_health::server::health_reporter();
-    let service = AuthorizationServiceServer::new(Grpc { pdp: Arc::clone(&pdp), stopping })
-        .max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let service = AuthorizationServiceServer::new(Grpc {
+        pdp: Arc::clone(&pdp),
+        admission: Arc::clone(&admission),
+        stopping,
+    })
+    .max_decoding_message_size(admission.sizes().message_bytes);
     reporter.set_serving::<AuthorizationServiceServer<Grpc>>().await;
     let listed = SERVICES.into_iter().chain(envoy.is_some().then_some(ext_authz::SERVICE));
     let reflection = || {
@@ -104,7 +107,7 @@ pub async fn router(
     if let Some(envoy) = envoy {
         routes.add_service(envoy);
     }
-    let attend = axum::middleware::from_fn_with_state(pdp, call::attend);
+    let attend = axum::middleware::from_fn_with_state(entrance, call::attend);
     Ok((routes.routes().into_axum_router().layer(attend), Health(reporter)))
 }
 
@@ -176,7 +179,8 @@ impl AuthorizationService for Grpc {
         let traceparent = traceparent(&request);
         let leaving = request.extensions().get::<Leaving>().map(|Leaving(leaving)| leaving.clone());
         let ends = Ends { stopping: self.stopping.clone(), leaving };
-        let answers = Answers::new(Arc::clone(&self.pdp), underway, traceparent, request.into_inner(), ends);
+        let (pdp, admission) = (Arc::clone(&self.pdp), Arc::clone(&self.admission));
+        let answers = Answers::new(pdp, admission, underway, traceparent, request.into_inner(), ends);
         Ok(Response::new(answers.into_stream().boxed()))
     }
 
@@ -213,7 +217,9 @@ impl Grpc {
         requests: Vec<pb::AuthorizeRequest>,
         traceparent: Option<String>,
     ) -> Result<pb::AuthorizeBatchResponse, Refused> {
-        check_batch(defaults, requests.len()).map_err(|error| self.pdp.refuse(call, error.into()))?;
+        let inherited = ("defaults", prost::Message::encoded_len(defaults));
+        let checked = self.admission.sizes().check_batch(("requests", requests.len()), inherited);
+        checked.map_err(|error| self.pdp.refuse(call, error.into()))?;
         // One item at a time takes what it inherits: a hundred copies of large defaults never stand side by side.
         let items = requests.into_iter().map(|item| {
             let request_id = wire::or_default(&item.request_id, &defaults.request_id).to_owned();
@@ -246,19 +252,4 @@ pub(super) fn traceparent<T>(request: &Request<T>) -> Option<String> {
 pub(super) fn underway<T>(request: &Request<T>) -> Result<Arc<Underway>, Status> {
     let underway = request.extensions().get::<Arc<Underway>>();
     underway.cloned().ok_or_else(|| Status::internal("the call has no deadline"))
-}
-
-fn check_batch(defaults: &pb::AuthorizeRequest, items: usize) -> Result<(), InvalidRequest> {
-    if items > MAX_BATCH {
-        return Err(InvalidRequest::field(
-            "requests",
-            format!("has {items} items; the limit is {MAX_BATCH}"),
-        ));
-    }
-    let inherited = prost::Message::encoded_len(defaults).saturating_mul(items);
-    if inherited > MAX_BATCH_BYTES {
-        let message = format!("come to {inherited} bytes over all items; the limit is {MAX_BATCH_BYTES}");
-        return Err(InvalidRequest::field("defaults", message));
-    }
-    Ok(())
 }

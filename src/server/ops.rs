@@ -57,6 +57,9 @@ async fn ready(State(ops): State<Arc<Ops>>) -> Response {
             "the primary that is followed has not vouched for what is served within its lease"
         }
         () if ops.report.audit.is_stalled() => "the decision log cannot be written, and answers wait for it",
+        () if ops.report.gates.are_shut() => {
+            "the server's certificate has come to its end, and the Workload API gives no other"
+        }
         () => return "ok".into_response(),
     };
     (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {unable}")).into_response()

@@ -7,10 +7,12 @@
 use std::net::IpAddr;
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, Version, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+
+use super::ops::Readiness;
 
 /// What to answer to a request that is no gRPC, which is HTTP/2 of content type `application/grpc` or a variant of it.
 #[must_use]
@@ -33,6 +35,17 @@ pub async fn require_local_host(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     refuse(StatusCode::MISDIRECTED_REQUEST, "this listener answers this host only")
+}
+
+/// Over HTTP/1, has every answer say that it is the connection's last while requests should be sent elsewhere. A client that went on over it
+/// would send one just when the connection is closed, and could not know whether it was heard; HTTP/2 has GOAWAY for that.
+pub async fn send_elsewhere(State(readiness): State<Readiness>, request: Request, next: Next) -> Response {
+    let is_http_1 = request.version() < Version::HTTP_2;
+    let mut response = next.run(request).await;
+    if is_http_1 && !readiness.get() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 fn is_local(host: &str) -> bool {

@@ -12,13 +12,18 @@ use crate::engine::world::World;
 use crate::identity::callers::Callers;
 use crate::identity::keys::Look;
 use crate::identity::subjects::Subjects;
+use crate::identity::workload_api::WorkloadApiStatus;
+use crate::pdp::Pdp;
 use crate::store::entity_log::{EntityLogHandle, LogStatus};
 use crate::store::follow::{FollowStatus, FollowStatuses};
 use crate::store::loader::{Heartbeat, LoaderStatus, Source};
 use crate::store::replica::following::{Following, FollowingStatus};
 use crate::store::{Published, Store};
 use crate::telemetry::callers::ObservedCallers;
-use crate::telemetry::metrics::Observed;
+use crate::telemetry::exports::ExportCounts;
+use crate::telemetry::memory::MemoryStatus;
+use crate::telemetry::metrics::{Observed, ObservedLoad};
+use crate::telemetry::records::ObservedRecords;
 
 use super::connections::account::Accounts;
 use super::tls::Tls;
@@ -48,6 +53,28 @@ pub struct ServiceReport {
     pub insecure: bool,
     /// Who may ask, and over what.
     pub gates: Gates,
+    /// How much there is to do.
+    pub burden: Burden,
+    /// What became of what was exported.
+    pub exports: Arc<ExportCounts>,
+}
+
+/// How much there is to do.
+#[derive(Debug, Clone)]
+pub struct Burden {
+    /// Who decides.
+    pub pdp: Arc<Pdp>,
+    /// What was last seen of the process's memory.
+    pub memory: Arc<MemoryStatus>,
+}
+
+impl Burden {
+    fn observed(&self) -> ObservedLoad {
+        let (under_way, waiting) = self.pdp.under_way();
+        let (memory_used, memory_limit) = self.memory.bytes();
+        let memory_pressure = self.memory.pressure();
+        ObservedLoad { under_way, waiting, memory_used, memory_limit, memory_pressure }
+    }
 }
 
 /// Who may ask, and over what.
@@ -61,6 +88,8 @@ pub struct Gates {
     pub followed: FollowStatuses,
     /// How many connections there are.
     pub accounts: Accounts,
+    /// How the Workload API stands, if there is one.
+    pub workload_api: Option<Arc<ArcSwap<WorkloadApiStatus>>>,
 }
 
 /// What administrators are told of callers.
@@ -71,11 +100,19 @@ struct CallersStatus {
     /// When the server's certificate ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_expires: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workload_api: Option<WorkloadApiStatus>,
     policies: usize,
     files: Vec<FollowStatus>,
 }
 
 impl Gates {
+    /// Whether a certificate is to be shown, and there is none that holds: nobody gets in.
+    #[must_use]
+    pub fn are_shut(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| !tls.certificate.load().holds())
+    }
+
     fn status(&self) -> CallersStatus {
         let gate = self.callers.gate();
         let expires = self.tls.as_ref().map(|tls| tls.certificate.load().expires);
@@ -85,6 +122,7 @@ impl Gates {
             certificate_expires: expires.map(|at| {
                 jiff::Timestamp::from_second(at).map_or_else(|_| at.to_string(), |at| at.to_string())
             }),
+            workload_api: self.workload_api.as_ref().map(|status| WorkloadApiStatus::clone(&status.load())),
             policies: gate.map_or(0, |gate| gate.rights.policies()),
             files: self.followed.load().to_vec(),
         }
@@ -94,9 +132,14 @@ impl Gates {
         let gate = self.callers.gate();
         ObservedCallers {
             connections: self.accounts.observed(),
+            workload_api: self.workload_api.as_ref().map(|status| {
+                let status = status.load();
+                (status.updates, status.failures, status.problem.is_some())
+            }),
             handshakes: self.tls.as_ref().map(|tls| tls.handshakes().counts().to_vec()).unwrap_or_default(),
             authentications: gate.map(|gate| gate.counts().to_vec()).unwrap_or_default(),
             rights: gate.map(|gate| gate.rights.counts().to_vec()).unwrap_or_default(),
+            certificate_begins: self.tls.as_ref().map(|tls| tls.certificate.load().begins),
             certificate_expires: self.tls.as_ref().map(|tls| tls.certificate.load().expires),
             files: self
                 .followed
@@ -248,17 +291,23 @@ impl ServiceReport {
             revocation_problems: loader.revocations.problems.len(),
             reloads: vec![("published", loader.reloads.published), ("rejected", loader.reloads.rejected)],
             keep_failing: loader.keep_error.is_some(),
-            records_issued: counts.issued,
-            records: written.into_iter().chain(dropped).collect(),
-            records_queued: counts.queued,
+            records: ObservedRecords {
+                issued: counts.issued,
+                by_outcome: written.into_iter().chain(dropped).collect(),
+                queued: counts.queued,
+                lost_before: self.audit.lost_before(),
+                checkpoint_signed: self.audit.signed(),
+            },
             cache_entries: cache.entries,
             cache_bytes: cache.bytes,
             cache_evictions: self.store.evicted(),
+            load: self.burden.observed(),
             key_looks: self.key_looks(),
             key_ages: self.key_ages(),
             insecure: self.insecure,
             callers: self.gates.observed(),
             sinks: self.audit.accounts().statuses(),
+            exports: Arc::clone(&self.exports),
             witnesses: self.audit.witnesses().to_vec(),
             following: self.following_status(),
         }

@@ -24,6 +24,9 @@ pub fn refused(refused: &Refused) -> Status {
         details.add_bad_request_violation(field, message);
         named.push(("field".to_owned(), field.to_owned()));
     }
+    if let Some(retry) = refused.retry_after() {
+        details.set_retry_info(Some(retry));
+    }
     details.set_error_info(
         refused.reason(),
         ERROR_DOMAIN,
@@ -65,6 +68,13 @@ pub fn http(refused: &Refused) -> StatusCode {
         RefusedCode::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
         RefusedCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
+}
+
+/// `Retry-After` of a refusal: whole seconds, at least one (RFC 9110 §10.2.3).
+#[must_use]
+pub fn retry_seconds(refused: &Refused) -> Option<u64> {
+    let retry = refused.retry_after()?;
+    Some(retry.as_secs() + u64::from(retry.subsec_nanos() > 0 || retry.is_zero()))
 }
 
 /// What tonic says with INTERNAL of a message that is the caller's mistake: no protobuf, none at all, cut short, or framed

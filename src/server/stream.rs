@@ -5,13 +5,13 @@
 //! are ever in flight here, and a `request_id` used again is no conflict.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{Stream, stream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
+use super::admission::Admission;
 use super::call::Underway;
 use super::{answer, pb, status, wire};
 use crate::engine::request::InvalidRequest;
@@ -22,6 +22,7 @@ use crate::pdp::{Pdp, Refused};
 #[derive(Debug)]
 pub struct Answers {
     pdp: Arc<Pdp>,
+    admission: Arc<Admission>,
     underway: Arc<Underway>,
     traceparent: Option<String>,
     messages: Streaming<pb::AuthorizeRequest>,
@@ -58,12 +59,13 @@ impl Answers {
     /// The answers to these messages.
     pub fn new(
         pdp: Arc<Pdp>,
+        admission: Arc<Admission>,
         underway: Arc<Underway>,
         traceparent: Option<String>,
         messages: Streaming<pb::AuthorizeRequest>,
         ends: Ends,
     ) -> Self {
-        Self { pdp, underway, traceparent, messages, ends }
+        Self { pdp, admission, underway, traceparent, messages, ends }
     }
 
     /// The answers, until the messages end, a message cannot be read, the caller's deadline or credential ends, the server stops,
@@ -121,7 +123,12 @@ impl Answers {
             Ok(caller) => caller,
             Err(refused) => return Err(status::refused(&self.pdp.refuse(&call, refused))),
         };
-        call.deadline = call.deadline.min((Instant::now() + MAX_ANSWER).into_std());
+        call.deadline = call.deadline.min((Instant::now() + self.underway.longest()).into_std());
+        if let Err(shed) = self.admission.admit_message() {
+            let refused = self.pdp.turn_away(&call, shed.into());
+            let outcome = Some(Outcome::Status(wire::item_status(&refused)));
+            return Ok(pb::AuthorizeStreamResponse { request_id: call.request_id, outcome });
+        }
         let asked = match call.request_id.as_str() {
             "" => Err(InvalidRequest::field("request_id", "is required: answers are told apart by it")),
             id => wire::asked(message, id, self.traceparent.clone()),
@@ -134,6 +141,3 @@ impl Answers {
         Ok(pb::AuthorizeStreamResponse { request_id: call.request_id, outcome: Some(outcome) })
     }
 }
-
-/// Longest time one message may take.
-const MAX_ANSWER: Duration = Duration::from_secs(30);

@@ -30,8 +30,12 @@ pub const MAX_FILE_BYTES: usize = 256 * 1024;
 /// The certificate a server shows, and the key it proves to hold.
 pub struct ServerCertificate {
     key: Arc<CertifiedKey>,
+    /// When it begins, in seconds since 1970.
+    pub begins: i64,
     /// When it ends, in seconds since 1970.
     pub expires: i64,
+    /// Whether it is shown beyond its end, for clients to judge: who probes does not look at it, and must not be turned away.
+    outlives: bool,
 }
 
 impl fmt::Debug for ServerCertificate {
@@ -52,6 +56,9 @@ pub enum CertificateFileError {
     /// The key's file. What stands in it is nobody's to read.
     #[error("the key is not one private key in PEM")]
     Key,
+    /// Clients would not accept it.
+    #[error("the certificate {0}")]
+    Validity(String),
     /// They are no pair, or of a kind that is not spoken.
     #[error("certificate and key cannot be served with: {0}")]
     Pair(Error),
@@ -66,14 +73,60 @@ impl ServerCertificate {
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, CertificateFileError> {
         let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
         let chain = chain.map_err(CertificateFileError::Certificate)?;
-        let leaf = chain.first().ok_or(CertificateFileError::Empty)?;
-        let expires = X509Certificate::from_der(leaf)
-            .map(|(_, leaf)| leaf.validity().not_after.timestamp())
-            .map_err(|_| CertificateFileError::Pair(CertificateError::BadEncoding.into()))?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_secret| CertificateFileError::Key)?;
-        let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
-        Ok(Self { key: Arc::new(key.map_err(CertificateFileError::Pair)?), expires })
+        Self::of(chain, key, true)
     }
+
+    /// A workload's certificate, followed by those between it and its trust domain, and its key. At its end it is shown no
+    /// more: nobody vouches for the server then, and handshakes fail.
+    ///
+    /// # Errors
+    /// [`CertificateFileError`].
+    pub fn of_workload(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, CertificateFileError> {
+        Self::of(chain, key, false)
+    }
+
+    fn of(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        outlives: bool,
+    ) -> Result<Self, CertificateFileError> {
+        let leaf = chain.first().ok_or(CertificateFileError::Empty)?;
+        let validity = X509Certificate::from_der(leaf)
+            .map(|(_, leaf)| leaf.validity().clone())
+            .map_err(|_| CertificateFileError::Pair(CertificateError::BadEncoding.into()))?;
+        let now = seconds();
+        if validity.not_after.timestamp() < now {
+            return Err(CertificateFileError::Validity(format!(
+                "has expired: it ended {}",
+                validity.not_after
+            )));
+        }
+        if validity.not_before.timestamp() > now {
+            return Err(CertificateFileError::Validity(format!(
+                "is not valid yet: it begins {}",
+                validity.not_before
+            )));
+        }
+        let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
+        let key = Arc::new(key.map_err(CertificateFileError::Pair)?);
+        let (begins, expires) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+        Ok(Self { key, begins, expires, outlives })
+    }
+
+    /// Whether it may be shown now.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.outlives || seconds() <= self.expires
+    }
+}
+
+/// Now, in seconds since 1970.
+fn seconds() -> i64 {
+    i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX)
 }
 
 /// What every TLS listener of the process shares.
@@ -171,7 +224,8 @@ struct Current(Arc<ArcSwap<ServerCertificate>>);
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.load().key))
+        let certificate = self.0.load();
+        certificate.holds().then(|| Arc::clone(&certificate.key))
     }
 }
 

@@ -1,9 +1,9 @@
 //! Numbers about who asks: handshakes, authentication, rights, and the files that say who may.
 
-use prometheus::{Gauge, IntCounterVec, IntGaugeVec};
+use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::connections::{ConnectionMetrics, ObservedConnections};
-use super::registered::{Registry, counters, gauges, raise};
+use super::registered::{Registry, counters, gauge, gauges, raise};
 
 /// What was counted elsewhere, at one moment. Outcomes by their names.
 #[derive(Debug, Clone, Default)]
@@ -16,8 +16,12 @@ pub struct ObservedCallers {
     pub authentications: Vec<(&'static str, u64)>,
     /// Rights that were asked for.
     pub rights: Vec<(&'static str, u64)>,
+    /// When the server's certificate begins, in seconds since 1970; none without TLS.
+    pub certificate_begins: Option<i64>,
     /// When the server's certificate ends, in seconds since 1970; none without TLS.
     pub certificate_expires: Option<i64>,
+    /// The Workload API, if there is one: how often it gave something, how often it did not, and whether it does not now.
+    pub workload_api: Option<(u64, u64, bool)>,
     /// Followed files: how often they were taken and rejected, and whether they are rejected as they are now.
     pub files: Vec<(&'static str, u64, u64, bool)>,
 }
@@ -28,18 +32,21 @@ pub(super) struct CallerMetrics {
     handshakes: IntCounterVec,
     authentications: IntCounterVec,
     rights: IntCounterVec,
+    certificate_begins: Gauge,
     certificate_expires: Gauge,
+    workload_api: IntCounterVec,
+    workload_api_failing: IntGauge,
     reloads: IntCounterVec,
     stale: IntGaugeVec,
 }
 
 impl CallerMetrics {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let certificate_expires = Gauge::new(
-            "pdp_tls_certificate_expires_timestamp_seconds",
-            "When the server's certificate ends, in seconds since 1970; 0 without TLS.",
-        )?;
-        registry.register(Box::new(certificate_expires.clone()))?;
+        let certificate = |name: &str, help: &str| -> prometheus::Result<Gauge> {
+            let gauge = Gauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
         Ok(Self {
             connections: ConnectionMetrics::new(registry)?,
             handshakes: counters(
@@ -60,7 +67,25 @@ impl CallerMetrics {
                 "Rights of callers that were asked for, by outcome.",
                 &["outcome"],
             )?,
-            certificate_expires,
+            certificate_begins: certificate(
+                "pdp_tls_certificate_begins_timestamp_seconds",
+                "When the server's certificate begins, in seconds since 1970; 0 without TLS.",
+            )?,
+            certificate_expires: certificate(
+                "pdp_tls_certificate_expires_timestamp_seconds",
+                "When the server's certificate ends, in seconds since 1970; 0 without TLS.",
+            )?,
+            workload_api: counters(
+                registry,
+                "pdp_workload_api_updates_total",
+                "What the Workload API gave, by outcome.",
+                &["outcome"],
+            )?,
+            workload_api_failing: gauge(
+                registry,
+                "pdp_workload_api_failing",
+                "1 while the Workload API gives nothing, and what it gave before is used until it ends.",
+            )?,
             reloads: counters(
                 registry,
                 "pdp_caller_files_reloads_total",
@@ -88,9 +113,17 @@ impl CallerMetrics {
                 raise(&counter.with_label_values(&[*outcome]), *count);
             }
         }
-        let expires = observed.certificate_expires.unwrap_or(0);
-        self.certificate_expires
-            .set(std::time::Duration::from_secs(u64::try_from(expires).unwrap_or(0)).as_secs_f64());
+        let seconds = |at: Option<i64>| {
+            std::time::Duration::from_secs(at.and_then(|at| u64::try_from(at).ok()).unwrap_or(0))
+                .as_secs_f64()
+        };
+        self.certificate_begins.set(seconds(observed.certificate_begins));
+        self.certificate_expires.set(seconds(observed.certificate_expires));
+        if let Some((given, failed, is_failing)) = observed.workload_api {
+            raise(&self.workload_api.with_label_values(&["given"]), given);
+            raise(&self.workload_api.with_label_values(&["failed"]), failed);
+            self.workload_api_failing.set(i64::from(is_failing));
+        }
         for (file, taken, rejected, is_stale) in &observed.files {
             raise(&self.reloads.with_label_values(&[*file, "taken"]), *taken);
             raise(&self.reloads.with_label_values(&[*file, "rejected"]), *rejected);

@@ -5,21 +5,24 @@
 //! the one that names the generation has one value at a time.
 
 mod cache;
+pub mod calls;
 mod checks;
+mod decisions;
+mod load;
 mod outcomes;
 mod searches;
 mod subjects;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    TextEncoder,
-};
+use prometheus::proto::MetricFamily;
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder};
 
 use super::callers::{CallerMetrics, ObservedCallers};
+use super::exports::{ExportCounts, ExportMetrics};
 use super::following::FollowingMetrics;
+use super::records::{ObservedRecords, RecordMetrics};
 pub use super::registered::Family;
 use super::registered::{Registry, counter, counters, gauge, gauges, raise, seconds, signed};
 use super::sinks::SinkMetrics;
@@ -27,38 +30,25 @@ use super::witnesses::WitnessMetrics;
 use crate::audit::record::{CacheUse, Surface};
 use crate::audit::sinks::account::SinkStatus;
 use crate::audit::tree::witness::WitnessState;
-use crate::engine::decision::Effect;
+use crate::engine::decision::{Effect, ReasonCode};
 use crate::store::replica::following::FollowingStatus;
 use cache::CacheMetrics;
 pub use cache::{Bypass, Verification};
+use calls::CallMetrics;
 use checks::CHECKS;
 pub use checks::CheckOutcome;
+use decisions::DecisionMetrics;
+pub use load::{LoadMetrics, ObservedLoad};
 pub use outcomes::OutcomeMetrics;
 pub use searches::SearchMetrics;
 use subjects::SubjectMetrics;
-
-/// Upper bounds of the latency buckets, in seconds: a hit takes about a microsecond.
-const BUCKETS: [f64; 17] =
-    [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0];
-
-const EFFECTS: [(Effect, &str); 2] = [(Effect::Allow, "allow"), (Effect::Deny, "deny")];
-const CACHED: [(CacheUse, &str); 3] =
-    [(CacheUse::Hit, "hit"), (CacheUse::Miss, "miss"), (CacheUse::Bypass, "bypass")];
-const SURFACES: [(Surface, &str); 7] = [
-    (Surface::Grpc, "grpc"),
-    (Surface::Batch, "batch"),
-    (Surface::Stream, "stream"),
-    (Surface::Authzen, "authzen"),
-    (Surface::ExtAuthz, "ext_authz"),
-    (Surface::Control, "control"),
-    (Surface::Mcp, "mcp"),
-];
 
 /// The numbers of one process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    by_surface: Vec<SurfaceMetrics>,
+    decisions: DecisionMetrics,
+    calls: CallMetrics,
     refusals: IntCounterVec,
     policy_errors: IntCounter,
     panics: IntCounter,
@@ -66,16 +56,9 @@ pub struct Metrics {
     cache: CacheMetrics,
     outcomes: OutcomeMetrics,
     searches: SearchMetrics,
+    load: LoadMetrics,
     checks: Vec<IntCounter>,
     observed: Mutex<ObservedMetrics>,
-}
-
-/// What one door counts.
-#[derive(Debug)]
-struct SurfaceMetrics {
-    /// By effect, then by what part the cache had.
-    decisions: Vec<IntCounter>,
-    seconds: Histogram,
 }
 
 impl Metrics {
@@ -85,23 +68,6 @@ impl Metrics {
     /// Two have one name: a defect of the build.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::default();
-        let decisions = counters(
-            &registry,
-            "pdp_decisions_total",
-            "Decisions made, by effect, door and what part the cache had.",
-            &["effect", "surface", "cached"],
-        )?;
-        let options = HistogramOpts::new("pdp_decision_seconds", "Time a decision took, transport left out.");
-        let seconds = HistogramVec::new(options.buckets(BUCKETS.to_vec()), &["surface"])?;
-        registry.register(Box::new(seconds.clone()))?;
-        let by_surface = SURFACES.iter().map(|(_, surface)| SurfaceMetrics {
-            decisions: EFFECTS
-                .iter()
-                .flat_map(|(_, effect)| CACHED.iter().map(move |(_, cached)| (effect, cached)))
-                .map(|(effect, cached)| decisions.with_label_values(&[*effect, *surface, *cached]))
-                .collect(),
-            seconds: seconds.with_label_values(&[*surface]),
-        });
         let checks = counters(
             &registry,
             "pdp_checks_total",
@@ -109,8 +75,9 @@ impl Metrics {
             &["outcome"],
         )?;
         Ok(Self {
-            by_surface: by_surface.collect(),
+            decisions: DecisionMetrics::new(&registry)?,
             checks: CHECKS.iter().map(|outcome| checks.with_label_values(&[*outcome])).collect(),
+            calls: CallMetrics::new(&registry)?,
             refusals: counters(
                 &registry,
                 "pdp_refusals_total",
@@ -126,6 +93,7 @@ impl Metrics {
             cache: CacheMetrics::new(&registry)?,
             outcomes: OutcomeMetrics::new(&registry)?,
             searches: SearchMetrics::new(&registry)?,
+            load: LoadMetrics::new(&registry)?,
             panics: counter(&registry, "pdp_panics_total", "Requests that met a defect.")?,
             observed: Mutex::new(ObservedMetrics::new(&registry)?),
             registry,
@@ -137,17 +105,21 @@ impl Metrics {
         self.registry.families()
     }
 
-    /// Counts a decision.
-    pub fn decided(&self, effect: Effect, surface: Surface, cached: CacheUse, latency: Duration) {
-        let place = |found: Option<usize>| found.unwrap_or(0);
-        let effect = place(EFFECTS.iter().position(|(value, _)| *value == effect));
-        let cached = place(CACHED.iter().position(|(value, _)| *value == cached));
-        let surface = place(SURFACES.iter().position(|(value, _)| *value == surface));
-        let Some(metrics) = self.by_surface.get(surface) else { return };
-        if let Some(decisions) = metrics.decisions.get(effect * CACHED.len() + cached) {
-            decisions.inc();
-        }
-        metrics.seconds.observe(latency.as_secs_f64());
+    /// Counts a decision, and why it is a denial if it is one.
+    pub fn decided(
+        &self,
+        effect: Effect,
+        reason: Option<ReasonCode>,
+        surface: Surface,
+        cached: CacheUse,
+        latency: Duration,
+    ) {
+        self.decisions.decided(effect, reason, surface, cached, latency);
+    }
+
+    /// How long calls take.
+    pub fn calls(&self) -> &CallMetrics {
+        &self.calls
     }
 
     /// Counts policies that could not be evaluated in one decision.
@@ -160,8 +132,7 @@ impl Metrics {
 
     /// Counts a request that got no decision.
     pub fn refused(&self, surface: Surface, code: &str) {
-        let surface = SURFACES.iter().find(|(value, _)| *value == surface).map_or("", |(_, name)| name);
-        self.refusals.with_label_values(&[surface, code]).inc();
+        self.refusals.with_label_values(&[surface.as_str(), code]).inc();
     }
 
     /// Counts a token of a subject: accepted, known, or the name of the check that failed.
@@ -184,9 +155,9 @@ impl Metrics {
         &self.searches
     }
 
-    /// Counts a decision of the sample.
-    pub fn checked(&self, outcome: CheckOutcome) {
-        self.checks.get(outcome as usize).inspect(|count| count.inc());
+    /// What there is too much of counts.
+    pub fn load(&self) -> &LoadMetrics {
+        &self.load
     }
 
     /// Counts a request that met a defect.
@@ -194,19 +165,25 @@ impl Metrics {
         self.panics.inc();
     }
 
-    /// The text Prometheus reads, with what others counted. Whoever asks second observes second: numbers of two moments
-    /// are never mixed.
+    /// The text Prometheus reads, with what others counted.
     ///
     /// # Errors
     /// The metrics cannot be written as text: a defect of the build.
     pub fn render(&self, observe: impl FnOnce() -> Observed) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.gather(observe))
+    }
+
+    /// Every metric, with what others counted. Whoever asks second observes second: numbers of two moments are never
+    /// mixed.
+    pub fn gather(&self, observe: impl FnOnce() -> Observed) -> Vec<MetricFamily> {
         // Nobody panics while holding it; if somebody did, the numbers are still numbers.
         let metrics = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
         let observed = observe();
         metrics.set(&observed);
         self.subjects.set(&observed);
         self.cache.set(&observed);
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        self.load.set(&observed);
+        self.registry.gather()
     }
 }
 
@@ -243,18 +220,16 @@ pub struct Observed {
     pub revocation_problems: usize,
     /// Loads, by outcome.
     pub reloads: Vec<(&'static str, u64)>,
-    /// Records made.
-    pub records_issued: u64,
-    /// Records, by what became of them.
-    pub records: Vec<(&'static str, u64)>,
-    /// Records that wait.
-    pub records_queued: u64,
+    /// The decision log on this disk.
+    pub records: ObservedRecords,
     /// Decisions that are kept.
     pub cache_entries: u64,
     /// About how many bytes they take.
     pub cache_bytes: u64,
     /// Decisions that were dropped to make room.
     pub cache_evictions: u64,
+    /// How much there is to do.
+    pub load: ObservedLoad,
     /// Looks at the keys of issuers, by issuer and outcome.
     pub key_looks: Vec<(String, &'static str, u64)>,
     /// Seconds since the keys of an issuer were read.
@@ -265,6 +240,8 @@ pub struct Observed {
     pub callers: ObservedCallers,
     /// Where the decision log is delivered to.
     pub sinks: Vec<SinkStatus>,
+    /// What became of spans and pushes.
+    pub exports: Arc<ExportCounts>,
     /// To whom its checkpoints are shown.
     pub witnesses: Vec<WitnessState>,
     /// What is known of the primary, where one is followed.
@@ -290,12 +267,11 @@ struct ObservedMetrics {
     suspensions: IntGauge,
     revocation_problems: IntGauge,
     reloads: IntCounterVec,
-    issued: IntCounter,
-    records: IntCounterVec,
-    queued: IntGauge,
+    records: RecordMetrics,
     insecure: IntGauge,
     callers: CallerMetrics,
     sinks: SinkMetrics,
+    exports: ExportMetrics,
     witnesses: WitnessMetrics,
     following: FollowingMetrics,
 }
@@ -340,16 +316,10 @@ impl ObservedMetrics {
                 "Loads of changed files, by outcome.",
                 &["outcome"],
             )?,
-            issued: counter(registry, "pdp_audit_records_issued_total", "Records that answers made.")?,
-            records: counters(
-                registry,
-                "pdp_audit_records_total",
-                "What became of records: written, or dropped and why.",
-                &["outcome"],
-            )?,
-            queued: gauge("pdp_audit_queue_depth", "Records that wait to be written.")?,
+            records: RecordMetrics::new(registry)?,
             callers: CallerMetrics::new(registry)?,
             sinks: SinkMetrics::new(registry)?,
+            exports: ExportMetrics::new(registry)?,
             witnesses: WitnessMetrics::new(registry)?,
             following: FollowingMetrics::new(registry)?,
             insecure: gauge(
@@ -377,18 +347,15 @@ impl ObservedMetrics {
         self.revocations.set(signed(observed.revocations));
         self.suspensions.set(signed(observed.suspensions));
         self.revocation_problems.set(signed(observed.revocation_problems));
-        self.queued.set(signed(observed.records_queued));
+        self.records.set(&observed.records);
         self.insecure.set(i64::from(observed.insecure));
         self.callers.set(&observed.callers);
         self.sinks.set(&observed.sinks);
+        self.exports.set(&observed.exports);
         self.witnesses.set(&observed.witnesses);
         self.following.set(observed.following.as_ref());
-        raise(&self.issued, observed.records_issued);
         for (outcome, count) in &observed.reloads {
             raise(&self.reloads.with_label_values(&[*outcome]), *count);
-        }
-        for (outcome, count) in &observed.records {
-            raise(&self.records.with_label_values(&[*outcome]), *count);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod tokens;
+mod workload_api;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -430,11 +431,69 @@ fn a_server_that_cannot_tell_its_callers_does_not_start() {
     papers.put("server.key", "no key");
     let keyless = said(&sources(OPEN));
     assert!(keyless.contains("not one private key"), "{keyless}");
+    let (one, other) = (papers.authority.server(), papers.authority.server());
+    papers.put_certificate(&Shown { chain: one.chain.clone(), key: other.key });
+    let mismatched = said(&sources(OPEN));
+    assert!(mismatched.contains("cannot be served with"), "{mismatched}");
+    papers.put_certificate(&Shown { chain: one.chain[..one.chain.len() / 2].to_owned(), key: one.key });
+    let cut_off = said(&sources(OPEN));
+    assert!(cut_off.contains("not PEM"), "{cut_off}");
+    papers.put_certificate(&papers.authority.sign(&expired_server()));
+    let expired = said(&sources(OPEN));
+    assert!(expired.contains("the certificate has expired"), "{expired}");
     papers.put_certificate(&papers.authority.server());
     papers.put("example.org.pem", &papers.authority.svid(GATEWAY).chain);
     assert!(said(&sources(OPEN)).contains("no certificate authority"));
     papers.put("example.org.pem", "");
     assert!(said(&sources(OPEN)).contains("holds no certificate"));
+}
+
+/// A server's certificate that was valid once.
+fn expired_server() -> rcgen::CertificateParams {
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_after = date_time_ymd(2021, 1, 1);
+    params
+}
+
+#[test]
+fn a_pair_that_cannot_be_served_with_leaves_the_one_before() {
+    let guarded = Guarded::new(OPEN);
+    let rejected = "pdp_caller_files_reloads_total{file=\"certificate\",outcome=\"rejected\"}";
+    let (one, other) = (guarded.papers.authority.server(), guarded.papers.authority.server());
+    let expired = guarded.papers.authority.sign(&expired_server());
+    let mut before = 0.0;
+    for pair in [Shown { chain: one.chain, key: other.key }, expired] {
+        guarded.papers.put_certificate(&pair);
+        eventually("it is rejected", || guarded.server.metrics().value(rejected) > before);
+        assert!(is_allow(&guarded.client(GATEWAY).authorize(view()).unwrap()));
+        assert_eq!(guarded.server.metrics().value("pdp_caller_files_rejected{file=\"certificate\"}"), 1.0);
+        before = guarded.server.metrics().value(rejected);
+    }
+    guarded.papers.put_certificate(&guarded.papers.authority.server());
+    let stale = || guarded.server.metrics().value("pdp_caller_files_rejected{file=\"certificate\"}");
+    eventually("a whole pair is taken", || stale() == 0.0);
+}
+
+#[test]
+fn the_ops_listener_speaks_tls_where_it_is_told_to() {
+    let (papers, sources) = (Papers::new(), sources(OPEN));
+    let mut config = config(&sources, &papers, "");
+    config.tls.as_mut().unwrap().ops = true;
+    let gateway = papers.authority.svid(GATEWAY);
+    let server = TestServer::with_client(&config, |address| {
+        Client::secured(address, &papers.authority.pem, Some(&gateway)).unwrap()
+    });
+    let address = server.ops.trim_start_matches("https://127.0.0.1");
+    let curl = |url: String| {
+        let mut command = std::process::Command::new("curl");
+        command.arg("--silent").arg("--cacert").arg(papers.path("example.org.pem")).arg(url);
+        let output = command.output().expect("curl");
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(curl(format!("https://localhost{address}/livez")), (true, "ok".to_owned()));
+    let metrics = curl(format!("https://localhost{address}/metrics")).1;
+    assert!(metrics.contains("pdp_connections{listener=\"ops\"} 1"), "{metrics}");
+    assert!(!curl(format!("http://localhost{address}/livez")).0);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What connections may hold, and whom they may not keep out.
 
+pub(crate) mod cancelled;
 mod limits;
+mod unix;
 
 use std::io::Read as _;
 use std::net::TcpStream;

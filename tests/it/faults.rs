@@ -28,6 +28,10 @@ mod slow_disk;
 mod full_disk;
 // F6: where the log is delivered to is down, hangs, refuses or crawls.
 mod sink_down;
+// F7: ten times as many requests as can be answered.
+mod burst;
+// F11, F20: more to remember than there is room for, and less memory than that takes.
+mod memory;
 // F15: one replica after another is restarted.
 mod rolling;
 // From the previous version to this one, and back.
@@ -36,6 +40,14 @@ mod upgrade;
 mod cut_off;
 // F16: `kill -9`, of writers of both logs.
 mod kills;
+// F8: slow and abusive clients; what they do, and the frames they do it with.
+mod abuse;
+mod attacks;
+mod frames;
+// F18: certificates change under load.
+mod rotation;
+// F25: no file descriptors are left.
+mod descriptors;
 
 pub(crate) use capacity::half_load;
 pub(crate) use connections::{Asked, Connections, mixed, mixed_sources};

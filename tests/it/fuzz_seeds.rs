@@ -1,11 +1,12 @@
 //! What is fuzzed (`make fuzz`), on the seeds that are kept and on what becomes of them when they are damaged a little: an input that
-//! once was a defect stays found without a fuzzer. `MANDATE_SOAK=2000` has as many made of each seed.
+//! once was a defect stays found without a fuzzer. `MANDATE_FUZZ_SECONDS=20` does so for as long with each target.
 
 #[path = "../../fuzz/targets/mod.rs"]
 mod targets;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -55,27 +56,34 @@ fn damage(bytes: &mut Vec<u8>, other: &[u8], rng: &mut StdRng) {
     }
 }
 
+/// How often each seed is damaged in every run of the tests.
+const TRIES: usize = 6;
+
 #[test]
 fn every_target_takes_its_seeds_whole_and_damaged() {
-    let each = std::env::var("MANDATE_SOAK").ok().and_then(|count| count.parse().ok()).unwrap_or(12);
+    let seconds = std::env::var("MANDATE_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let least = seconds.map_or(Duration::ZERO, Duration::from_secs);
     for (name, target) in targets::TARGETS {
-        // What is tried is kept until it has passed.
+        // What is tried is kept until it has passed; which one it was, a panic does not say.
         let tried = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("damaged-{name}"));
-        let mut rng = StdRng::seed_from_u64(7);
         let seeds = seeds(name);
         for (path, seed) in &seeds {
-            // Which one it was, a panic does not say.
             eprintln!("{name}: {}", path.display());
             target(seed);
-            for number in 0..each {
-                let mut bytes = seed.clone();
-                let (_, other) = &seeds[rng.random_range(0..seeds.len())];
-                (0..=number % 4).for_each(|_| damage(&mut bytes, other, &mut rng));
-                fs::write(&tried, &bytes).unwrap();
-                target(&bytes);
-            }
+        }
+        let mut rng = StdRng::seed_from_u64(7);
+        let (begun, mut count) = (Instant::now(), 0);
+        while count < TRIES * seeds.len() || begun.elapsed() < least {
+            let (_, seed) = &seeds[count % seeds.len()];
+            let (_, other) = &seeds[rng.random_range(0..seeds.len())];
+            let mut bytes = seed.clone();
+            (0..=count % 4).for_each(|_| damage(&mut bytes, other, &mut rng));
+            fs::write(&tried, &bytes).unwrap();
+            target(&bytes);
+            count += 1;
         }
         fs::remove_file(&tried).unwrap();
+        eprintln!("{name}: {count} damaged inputs in {:?}", begun.elapsed());
     }
 }
 

@@ -21,8 +21,12 @@ mod rights;
 mod grpc;
 // What connections may hold, and whom they may not keep out.
 mod connections;
+// Too much to do: who is turned away, and who is not kept waiting.
+mod overload;
 // What is refused or bounded before a question is understood: fields not honoured, sizes, bytes, deadlines.
 mod grpc_limits;
+// How large a request may be, through every door.
+mod sizes;
 // What an Allow asks and permits of whoever acts on it: obligations, reuse, and until when it holds.
 mod terms;
 // Batches: order, defaults, limits, an item's own failure.
@@ -55,6 +59,8 @@ mod log_sinks;
 mod evidence;
 // Probes and metrics.
 mod ops;
+// What OpenTelemetry collectors are told: spans and metrics.
+mod telemetry;
 // Administration: who is let in, and what it says.
 mod control;
 // What is written at run time: entities, revocations, suspensions; and what of it outlives kills.
@@ -113,6 +119,8 @@ mod holes;
 mod conformance;
 // The shipped schema, policies and cases, and the pages generated from them.
 mod shipped;
+// Parsers of outside bytes, on the seeds that are kept for the fuzzer.
+mod fuzz_seeds;
 // The contract, compared with that of the last release.
 mod contract;
 // Pages for people: every code is explained, every link leads somewhere.

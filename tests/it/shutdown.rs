@@ -85,6 +85,43 @@ fn a_server_told_to_stop_serves_its_grace_out_and_loses_no_answer() {
     assert_eq!(lines.len(), ids.len() + 1, "a record without an answer");
 }
 
+/// A client that keeps its connection, as behind a balancer that leaves connections where they are, is told to find another before this
+/// one is closed: afterwards it could not know whether its request was heard.
+#[test]
+fn a_client_that_keeps_its_http_connection_is_told_to_leave_it_within_the_grace() {
+    let sources = hiding("plan");
+    let process = Process::try_start_with(&sources, &["MANDATE__SHUTDOWN__GRACE=5s"]).unwrap();
+    let mut kept = std::net::TcpStream::connect(process.http.trim_start_matches("http://")).unwrap();
+    kept.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    for _ in 0..2 {
+        let answer = ask_over(&mut kept);
+        assert!(!answer.contains("connection: close"), "{answer}");
+    }
+    process.signal(Signal::SIGTERM);
+    while readiness(&process) == 200 {
+        pause(5);
+    }
+    let answer = ask_over(&mut kept);
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert_eq!(std::io::Read::read(&mut kept, &mut [0]).unwrap(), 0, "it is closed after that");
+    // Whoever connects anew is answered, too.
+    assert!(get(&format!("{}/healthz", process.http)).status == 200);
+    process.ended().check_code(0);
+}
+
+/// Asks whether the server is well, and reads the whole answer.
+fn ask_over(connection: &mut std::net::TcpStream) -> String {
+    use std::io::{Read as _, Write as _};
+    connection.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"ok") {
+        let mut byte = [0];
+        assert_eq!(connection.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&answer));
+        answer.push(byte[0]);
+    }
+    String::from_utf8(answer).unwrap().to_lowercase()
+}
+
 #[test]
 fn an_interrupt_stops_at_once_and_writes_every_record() {
     let pair = Pair::learn();

@@ -5,6 +5,7 @@ mod authority;
 mod command;
 mod curl;
 mod disk;
+mod flood;
 mod http;
 mod link;
 mod load;
@@ -15,13 +16,16 @@ mod server;
 mod sources;
 mod stream;
 mod tokens;
+mod unprocessed;
 mod wire;
+mod workload_api;
 
 pub(crate) use admin::{bearer, get_status, token};
 pub(crate) use authority::{Authority, Papers, Shown, authority, svid};
 pub(crate) use command::{Finished, binary, mandate, mandate_with_input, run_build};
 pub(crate) use curl::{curl, framed, status_within};
 pub(crate) use disk::{Ballast, Disk};
+pub(crate) use flood::{Flood, Pace, Washed};
 pub(crate) use http::{HttpAnswer, evaluation, get, post, try_post};
 pub(crate) use link::Link;
 pub(crate) use load::{Call, Load, Truth};
@@ -32,7 +36,9 @@ pub(crate) use server::{Client, TestServer, keep_in, raw_call, raw_call_with, sh
 pub(crate) use sources::{SMALL_SCHEMA, Sources, doc, repository, repository_config, user};
 pub(crate) use stream::Conversation;
 pub(crate) use tokens::{Draft, SigningKey, base64url, hmac_sha256, seconds};
+pub(crate) use unprocessed::is_unprocessed;
 pub(crate) use wire::{
     Question, check_field, decimal_value, determining, entity_value, is_allow, long_value, question, reason,
     record, record_value, reference, set_value, text_value, violation,
 };
+pub(crate) use workload_api::{Given, WorkloadApi};

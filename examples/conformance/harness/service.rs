@@ -67,8 +67,7 @@ impl Service {
                 ..Overrides::default()
             },
         )?;
-        let free = ([127, 0, 0, 1], 0).into();
-        config.listen = Listen { data: free, http: free, ops: free, control: free };
+        config.listen = Listen::free();
         config.log.mode = LogMode::Off;
         config.reload.watch = false;
         config.reload.poll = Duration::from_secs(24 * 60 * 60);
@@ -91,7 +90,8 @@ impl Service {
     pub(crate) async fn ask(&self, request: &AuthzRequest) -> Result<Answer, String> {
         let deadline = Instant::now() + PATIENCE;
         let caller = Arc::new(Caller::anonymous("conformance"));
-        let call = Call { caller, surface: Surface::Grpc, request_id: String::new(), deadline };
+        let (surface, request_id) = (Surface::Grpc, String::new());
+        let call = Call { caller, surface, request_id, deadline, trace: None };
         let asked = Ok(Asked::from(request.clone()));
         self.pdp.authorize(&call, asked).await.map_err(|refused| format!("{refused:?}"))
     }

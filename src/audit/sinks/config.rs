@@ -1,10 +1,12 @@
 //! What is configured of a sink.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ::http::{HeaderName, HeaderValue, Uri};
+use ::http::Uri;
+
+use crate::collector::CollectorConfig;
+use crate::outbound::headers::HeaderConfig;
 
 /// A sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub enum SinkKind {
     /// Batches to an HTTP server.
     Http(HttpConfig),
     /// Batches to an OpenTelemetry collector.
-    Otlp(OtlpConfig),
+    Otlp(CollectorConfig),
     /// Messages to a stream of NATS JetStream.
     Nats(NatsConfig),
 }
@@ -86,19 +88,6 @@ pub enum BodyFormat {
     Ndjson,
 }
 
-/// An OpenTelemetry collector.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OtlpConfig {
-    /// Its gRPC endpoint.
-    pub url: Uri,
-    /// What else is said with a batch.
-    pub headers: HeaderConfig,
-    /// Authorities whose word for the server counts, in PEM; none: the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Longest time a delivery may take.
-    pub timeout: Duration,
-}
-
 /// A stream of NATS JetStream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NatsConfig {
@@ -129,26 +118,4 @@ pub enum NatsCredentials {
     Token(PathBuf),
     /// A name, and its password.
     Password(String, PathBuf),
-}
-
-/// Headers, or gRPC metadata. Values that are secret are in files, which are read for every delivery.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct HeaderConfig {
-    /// Headers that are no secret.
-    pub plain: Vec<(HeaderName, HeaderValue)>,
-    /// Headers whose values are in files.
-    pub files: Vec<(HeaderName, PathBuf)>,
-    /// File of a bearer token.
-    pub token_file: Option<PathBuf>,
-}
-
-impl fmt::Debug for HeaderConfig {
-    /// Names only: somebody may have taken a secret for none.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HeaderConfig")
-            .field("plain", &self.plain.iter().map(|(name, _)| name).collect::<Vec<_>>())
-            .field("files", &self.files)
-            .field("token_file", &self.token_file)
-            .finish()
-    }
 }

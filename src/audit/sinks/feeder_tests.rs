@@ -14,11 +14,13 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::account::{Lost, SinkStatus};
-use super::config::{HeaderConfig, NatsConfig, NatsCredentials, OtlpConfig, SinkConfig, SinkKind};
+use super::config::{NatsConfig, NatsCredentials, SinkConfig, SinkKind};
 use super::cursor::CursorFile;
 use super::feeder::Feeder;
 use super::{Accounts, Batch, Feeding, Sink, SinkError, Sinks};
 use crate::audit::spool::{Progress, frame, segment};
+use crate::collector::CollectorConfig;
+use crate::outbound::headers::HeaderConfig;
 
 const LOG: Uuid = Uuid::from_u128(7);
 /// Longest time for something to happen on a busy machine.
@@ -387,7 +389,7 @@ async fn sinks_are_opened_and_dropped_where_nothing_may_block() {
         |name: &str, kind| SinkConfig { name: name.to_owned(), batch_records: 1, batch_bytes: 1, kind };
     let url: ::http::Uri = "http://127.0.0.1:1/".parse().unwrap();
     let (headers, timeout) = (HeaderConfig::default(), Duration::from_secs(1));
-    let otlp = OtlpConfig { url, headers, ca_file: None, timeout };
+    let otlp = CollectorConfig { url, headers, ca_file: None, timeout };
     let nats = NatsConfig {
         servers: vec!["nats://127.0.0.1:1".to_owned()],
         subject: "a".to_owned(),

@@ -13,10 +13,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::runtime::Runtime;
 
 use super::config::{NatsConfig, NatsCredentials};
-use super::headers::secret;
 use super::{Batch, OpenError, Sink, SinkError};
 use crate::audit::spool::reader::Entry;
 use crate::outbound;
+use crate::outbound::headers::secret;
 
 /// Publishes records, one message each.
 #[derive(Debug)]

@@ -1,67 +1,52 @@
 //! Batches to an OpenTelemetry collector, over gRPC: one log record for each, its body the record's text.
 
-use std::time::Duration;
-
-use ::http::Uri;
 use jiff::Timestamp;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
-use opentelemetry_proto::tonic::resource::v1::Resource;
 use tokio::runtime::Runtime;
-use tonic::metadata::MetadataMap;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
-use super::config::OtlpConfig;
 use super::glance::{self, Glance};
 use super::{Batch, OpenError, Sink, SinkError};
 use crate::audit::spool::reader::Entry;
-use crate::outbound::{self, innermost};
+use crate::collector::{self, Collector, CollectorConfig, CollectorError, attribute, brief, text};
 
-/// Longest time to connect.
-const MAX_CONNECT: Duration = Duration::from_secs(5);
-/// How often a connection is asked whether it is still there.
-const PING: Duration = Duration::from_secs(30);
 /// What a server of gRPC takes at most unless it is told otherwise, in bytes.
 const USUAL_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Exports batches.
 #[derive(Debug)]
-pub(super) struct OtlpSink {
-    config: OtlpConfig,
-    endpoint: Endpoint,
-    /// None before the first delivery.
-    client: Option<LogsServiceClient<Channel>>,
-}
+pub(super) struct OtlpSink(Collector);
 
 impl OtlpSink {
     /// A client of the collector that is configured; it is not connected to yet.
     ///
     /// # Errors
     /// Nobody could vouch for the collector.
-    pub(super) fn open(config: &OtlpConfig) -> Result<Self, OpenError> {
-        let endpoint = endpoint(&config.url, config)?;
-        Ok(Self { config: config.clone(), endpoint, client: None })
+    pub(super) fn open(config: &CollectorConfig) -> Result<Self, OpenError> {
+        Ok(Self(Collector::open(config)?))
     }
+}
 
-    fn request(&self, batch: &Batch<'_>) -> Result<Request<ExportLogsServiceRequest>, SinkError> {
-        let mut request = Request::new(export(batch));
-        *request.metadata_mut() = MetadataMap::from_headers(self.config.headers.read()?);
-        request.set_timeout(self.config.timeout);
-        Ok(request)
+impl From<CollectorError> for OpenError {
+    fn from(error: CollectorError) -> Self {
+        match error {
+            CollectorError::Trust(error) => Self::Trust(error),
+            CollectorError::Unusable(why) => Self::Unusable(why),
+        }
     }
 }
 
 impl Sink for OtlpSink {
     fn deliver(&mut self, batch: &Batch<'_>, runtime: &Runtime) -> Result<(), SinkError> {
-        let (request, limit) = (self.request(batch)?, self.config.timeout);
+        let (request, limit) = (self.0.request(export(batch))?, self.0.timeout());
         let _entered = runtime.enter();
-        let client = self.client.get_or_insert_with(|| LogsServiceClient::new(self.endpoint.connect_lazy()));
+        let mut client = LogsServiceClient::new(self.0.channel());
         let exported = runtime.block_on(async { tokio::time::timeout(limit, client.export(request)).await });
         let late = |_late| SinkError::later(format!("no answer within {} s", limit.as_secs_f64()));
         match exported.map_err(late)? {
@@ -69,22 +54,6 @@ impl Sink for OtlpSink {
             Err(status) => Err(judge(&status, batch)),
         }
     }
-}
-
-fn endpoint(url: &Uri, config: &OtlpConfig) -> Result<Endpoint, OpenError> {
-    let unusable = |error: tonic::transport::Error| OpenError::Unusable(innermost(&error));
-    let endpoint = Endpoint::from(url.clone())
-        .connect_timeout(MAX_CONNECT)
-        .http2_keep_alive_interval(PING)
-        .keep_alive_timeout(config.timeout)
-        .keep_alive_while_idle(true)
-        .user_agent(concat!("mandate/", env!("CARGO_PKG_VERSION")))
-        .map_err(unusable)?;
-    if url.scheme_str() != Some("https") {
-        return Ok(endpoint);
-    }
-    let trusted = outbound::authorities(config.ca_file.as_deref())?;
-    endpoint.tls_config(ClientTlsConfig::new().trust_anchors(trusted.roots)).map_err(unusable)
 }
 
 /// A collector may take a batch in part, without saying which (OTLP, "Partial Success"). It must not have it again.
@@ -110,25 +79,13 @@ fn judge(status: &Status, batch: &Batch<'_>) -> SinkError {
     }
 }
 
-/// The beginning of what another side says, on one line.
-fn brief(message: &str) -> String {
-    message.chars().take(200).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
-}
-
 /// What is sent for a batch.
 fn export(batch: &Batch<'_>) -> ExportLogsServiceRequest {
     let observed = Timestamp::now().as_nanosecond().try_into().unwrap_or(0);
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let resource = vec![
-        attribute("service.name", "mandate"),
-        attribute("service.version", &version),
-        attribute("service.instance.id", &batch.log.to_string()),
-    ];
-    let scope =
-        InstrumentationScope { name: "mandate.decision_log".to_owned(), version, ..Default::default() };
+    let scope = collector::scope("mandate.decision_log");
     let log_records = batch.entries.iter().map(|entry| record(batch.log, entry, observed)).collect();
     let scope_logs = vec![ScopeLogs { scope: Some(scope), log_records, ..Default::default() }];
-    let resource = Some(Resource { attributes: resource, ..Default::default() });
+    let resource = Some(collector::resource(&batch.log.to_string(), []));
     ExportLogsServiceRequest {
         resource_logs: vec![ResourceLogs { resource, scope_logs, ..Default::default() }],
     }
@@ -174,16 +131,10 @@ fn record(log: Uuid, entry: &Entry, observed: u64) -> LogRecord {
     }
 }
 
-fn attribute(key: &str, value: &str) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(text(value)), ..Default::default() }
-}
-
-fn text(value: &str) -> AnyValue {
-    AnyValue { value: Some(Value::StringValue(value.to_owned())) }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use tonic_types::ErrorDetails;
 

@@ -6,6 +6,8 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -140,6 +142,8 @@ pub struct Notary {
     segment: SegmentMark,
     every: Duration,
     last: Option<Last>,
+    /// When a checkpoint was made last, in seconds since 1970; 0 if none was.
+    signed: Arc<AtomicI64>,
     witnesses: Witnesses,
 }
 
@@ -191,6 +195,7 @@ impl Notary {
             segment: SegmentMark { first, header },
             every: config.every,
             last: None,
+            signed: Arc::default(),
             witnesses: Witnesses::start(&config.witnesses, log)?,
         })
     }
@@ -241,8 +246,14 @@ impl Notary {
         let note = Checkpoint { log, size, root, facts }.sign(keys)?;
         replace(&self.path, note.as_bytes())?;
         self.previous_key = None;
+        self.signed.store(Timestamp::now().as_second(), Ordering::Relaxed);
         self.witnesses.show(&note);
         Ok(note)
+    }
+
+    /// When this process made a checkpoint last, in seconds since 1970; 0 before the first.
+    pub fn signed(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.signed)
     }
 
     /// How the witnesses are; cheap to clone.

@@ -53,11 +53,11 @@ pub(super) fn kind(path: &[Step]) -> Kind {
             "a map" => Kind::Map,
             "a sequence" => Kind::List,
             "path string" => scalar("path"),
-            "socket address" => scalar("address"),
             "a boolean" => scalar("boolean"),
             "u16" | "u32" | "u64" | "usize" => scalar("number"),
             "a string" => match ask(path, Given::Text("?".to_owned())) {
                 Err(Complaint::Other(why)) if why.contains("span of time") => scalar("time span"),
+                Err(Complaint::Other(why)) if why.contains("is no address") => scalar("address"),
                 _ => scalar("text"),
             },
             WORD | "string or map" => match ask(path, Given::Text("?".to_owned())) {

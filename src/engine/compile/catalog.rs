@@ -18,6 +18,7 @@ use crate::engine::generation::Strictness;
 use crate::engine::guard::MAX_VALUE_DEPTH;
 use crate::engine::map::{Map, Set};
 use crate::engine::problem::{Place, Problem, Report};
+use crate::engine::request::RequestLimits;
 
 impl LoadedSchema {
     /// Indexes the schema for requests, reporting what this build cannot serve.
@@ -53,6 +54,7 @@ impl LoadedSchema {
             schema: self.schema.clone(),
             domain: domain.clone(),
             strictness: Strictness::Full,
+            limits: RequestLimits::default(),
         };
         self.check_domain(&catalog, report);
         catalog.delegation = self.delegation_type(&catalog, report);

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -15,22 +15,20 @@ use serde_json::Value;
 use super::{Door, ijson, model, problem, request_id};
 use crate::audit::record::{Evidence, Surface};
 use crate::identity::credentials::Credentials;
-use crate::pdp::{Asked, Call, Refused};
-use crate::server::grpc::MAX_MESSAGE_BYTES;
+use crate::pdp::{Asked, Call, Refused, Shed};
+use crate::server::admission::Arrival;
 use crate::server::identified::{Identified, nobody};
 use crate::server::wire;
+use crate::telemetry::traces::Trace;
 
-/// Most bytes of a body over the limit that are read all the same.
-const MAX_DISCARDED_BYTES: usize = 8 * MAX_MESSAGE_BYTES;
+/// How many times as long as it may be a body is read all the same.
+const DISCARDED: usize = 8;
 
 /// Longest time for a body that nobody reads.
 const MAX_FORGETTING: Duration = Duration::from_secs(1);
 
 /// Longest time for a body to arrive.
 const MAX_READ: Duration = Duration::from_secs(10);
-
-/// Longest time for an answer, once the body is there.
-const MAX_CALL: Duration = Duration::from_secs(30);
 
 /// A bearer token of the subject. Not `Authorization`, which is the caller's own, nor in the body, which is logged and kept
 /// as tokens must not be.
@@ -65,7 +63,43 @@ impl Arrived {
 /// Answers a request, whatever becomes of it. What `answer` refuses, it has recorded.
 pub(super) async fn attend<F>(
     door: Arc<Door>,
+    mut request: Request,
+    trace: Option<Arc<Trace>>,
+    answer: impl FnOnce(Arrived) -> F,
+) -> Response
+where
+    F: Future<Output = Result<Value, Refused>>,
+{
+    let arrival = Arrival::of(&mut request);
+    let call = Call {
+        caller: nobody(),
+        surface: Surface::Authzen,
+        request_id: request_id::text(request.headers()),
+        deadline: arrival.at() + MAX_READ + door.admission.span(None),
+        origin: arrival.origin(),
+        trace,
+    };
+    if let Err(shed) = door.admission.admit(arrival, Some(call.deadline)) {
+        return turn_away(&door, request, &call, shed).await;
+    }
+    let response = admitted(&door, request, call, answer).await;
+    door.admission.answered();
+    response
+}
+
+/// Answers a request that there is no time for.
+async fn turn_away(door: &Door, request: Request, call: &Call, shed: Shed) -> Response {
+    let refused = door.pdp.turn_away(call, shed.into());
+    forget(request.into_body(), door.admission.sizes().message_bytes).await;
+    door.admission.turn_to_leave(Some(call.deadline)).await;
+    problem::answer(&refused)
+}
+
+/// Answers a request that was let in.
+async fn admitted<F>(
+    door: &Arc<Door>,
     request: Request,
+    call: Call,
     answer: impl FnOnce(Arrived) -> F,
 ) -> Response
 where
@@ -74,23 +108,18 @@ where
     let (head, body) = request.into_parts();
     let identified =
         Identified::of(door.pdp.callers(), &head).await.map(|identified| Arc::clone(identified.caller()));
-    let call = Call {
-        caller: identified.as_ref().map_or_else(|_unknown| nobody(), Arc::clone),
-        surface: Surface::Authzen,
-        request_id: request_id::text(&head.headers),
-        deadline: Instant::now() + MAX_READ + MAX_CALL,
-    };
+    let call = Call { caller: identified.as_ref().map_or_else(|_unknown| nobody(), Arc::clone), ..call };
     let answered = async {
         if let Err(refused) = identified {
             let refused = door.pdp.refuse(&call, refused);
-            forget(body).await;
+            forget(body, door.admission.sizes().message_bytes).await;
             return Err(refused);
         }
-        match read(&head.headers, body).await {
+        match read(&head.headers, body, door.admission.sizes().message_bytes).await {
             Ok((credentials, body)) => {
                 let traceparent = head.headers.get("traceparent").and_then(|value| value.to_str().ok());
                 let traceparent = wire::traceparent(traceparent);
-                let (door, call) = (Arc::clone(&door), call.clone());
+                let (door, call) = (Arc::clone(door), call.clone());
                 answer(Arrived { door, call, credentials, traceparent, body }).await
             }
             Err(refused) => Err(door.pdp.refuse(&call, refused)),
@@ -107,11 +136,15 @@ where
     }
 }
 
-async fn read(headers: &HeaderMap, body: Body) -> Result<(Option<Credentials>, model::Members), Refused> {
+async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<(Option<Credentials>, model::Members), Refused> {
     let credentials = subject_token(headers)?;
     check_content_type(headers)?;
     let late = |_| Refused::Unreadable("the body took too long to arrive".to_owned());
-    let bytes = tokio::time::timeout(MAX_READ, collect(body)).await.map_err(late)??;
+    let bytes = tokio::time::timeout(MAX_READ, collect(body, limit)).await.map_err(late)??;
     Ok((credentials, model::body(ijson::parse(&bytes)?)?))
 }
 
@@ -144,34 +177,34 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
 
 /// The body, if it keeps to the limit. What is over it is read and forgotten for a while: a caller that is still sending
 /// would otherwise lose the answer that says why.
-async fn collect(mut body: Body) -> Result<Vec<u8>, Refused> {
+async fn collect(mut body: Body, limit: usize) -> Result<Vec<u8>, Refused> {
     let mut bytes = Vec::new();
     let mut size = 0_usize;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Refused::Unreadable(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
         size += data.len();
-        if size <= MAX_MESSAGE_BYTES {
+        if size <= limit {
             bytes.extend_from_slice(&data);
-        } else if size > MAX_DISCARDED_BYTES {
+        } else if size > DISCARDED * limit {
             break;
         }
     }
-    if size <= MAX_MESSAGE_BYTES {
+    if size <= limit {
         return Ok(bytes);
     }
     Err(Refused::Unreadable(format!(
-        "the body is over the limit of {MAX_MESSAGE_BYTES} bytes: it has {size} or more"
+        "the body is over the limit of {limit} bytes (`limits.message_bytes`): it has {size} or more"
     )))
 }
 
 /// Lets a body of the usual size go by, unread: whoever still sends it would otherwise lose the answer.
-async fn forget(mut body: Body) {
+async fn forget(mut body: Body, limit: usize) {
     let passing = async {
         let mut size = 0_usize;
         while let Some(Ok(frame)) = body.frame().await {
             size += frame.data_ref().map_or(0, |data| data.len());
-            if size > MAX_MESSAGE_BYTES {
+            if size > limit {
                 return;
             }
         }

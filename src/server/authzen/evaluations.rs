@@ -7,7 +7,8 @@ use super::model::{self, Members, Read};
 use super::{answer, evaluation};
 use crate::engine::datum::Datum;
 use crate::engine::request::InvalidRequest;
-use crate::pdp::{MAX_BATCH, MAX_BATCH_BYTES, Refused, Until};
+use crate::pdp::{Refused, Until};
+use crate::server::sizes::Sizes;
 
 /// Members that an item takes from the body where it lacks them.
 const DEFAULTS: [&str; 4] = ["subject", "action", "resource", "context"];
@@ -23,7 +24,7 @@ pub(super) async fn answer(mut arrived: Arrived) -> Result<Value, Refused> {
         Ok(items) => items,
         Err(error) => return Err(arrived.refuse(error)),
     };
-    let batch = Batch::read(std::mem::take(&mut arrived.body), items);
+    let batch = Batch::read(std::mem::take(&mut arrived.body), items, arrived.door.admission.sizes());
     let Batch { until, defaults, items } = batch.map_err(|error| arrived.refuse(error))?;
     let asked = items.into_iter().map(|item| {
         let asked = defaults
@@ -56,19 +57,10 @@ struct Batch {
 }
 
 impl Batch {
-    fn read(mut body: Members, items: Vec<Datum>) -> Read<Self> {
+    fn read(mut body: Members, items: Vec<Datum>, sizes: &Sizes) -> Read<Self> {
         let until = until(&mut body)?;
         let defaults = Defaults::read(body)?;
-        if items.len() > MAX_BATCH {
-            let message = format!("has {} items; the limit is {MAX_BATCH}", items.len());
-            return Err(InvalidRequest::field("evaluations", message));
-        }
-        let inherited = defaults.size().saturating_mul(items.len());
-        if inherited > MAX_BATCH_BYTES {
-            let message =
-                format!("would inherit {inherited} bytes over all items; the limit is {MAX_BATCH_BYTES}");
-            return Err(InvalidRequest::field("evaluations", message));
-        }
+        sizes.check_batch(("evaluations", items.len()), ("evaluations", defaults.size()))?;
         Ok(Self { until, defaults, items })
     }
 }

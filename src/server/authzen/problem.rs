@@ -31,6 +31,9 @@ pub(super) fn answer(refused: &Refused) -> Response {
     if let Refused::Caller(_) = refused {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
     }
+    if let Some(seconds) = status::retry_seconds(refused) {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
     response
 }
 

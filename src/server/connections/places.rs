@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-use crate::listening::ConnectionLimits;
+use crate::listening::{ConnectionLimits, network};
 
 /// Connections of operators, which must get in when everybody else's do not.
 const OPERATORS: usize = 16;
@@ -104,17 +104,6 @@ impl Drop for Place {
             if *count == 0 {
                 held.remove(peer);
             }
-        }
-    }
-}
-
-/// What counts as one peer: an address of IPv4, and of IPv6 the network that one host has to itself (RFC 4291 §2.5.4).
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
         }
     }
 }

@@ -4,17 +4,18 @@ use super::fields::{Fields, REPLACED};
 use super::refusal::Refusal;
 use crate::server::envoy::auth::attribute_context::HttpRequest;
 
-/// Longest body that is decided on, in bytes.
-const MAX_BODY_BYTES: usize = 256 * 1024;
-
 /// Where Envoy says whether the body is cut short. It takes away what a client writes there.
 const PARTIAL: &str = "x-envoy-auth-partial-body";
 
-/// The bytes of a body of JSON.
+/// The bytes of a body of JSON, of which there may be so many.
 ///
 /// # Errors
 /// [`Refusal`]: it is not there, not whole, too long, or not JSON in UTF-8 as it stands.
-pub(super) fn json<'a>(http: &'a HttpRequest, fields: &Fields<'_>) -> Result<&'a [u8], Refusal> {
+pub(super) fn json<'a>(
+    http: &'a HttpRequest,
+    fields: &Fields<'_>,
+    limit: usize,
+) -> Result<&'a [u8], Refusal> {
     check_whole(fields)?;
     let body = match (http.body.as_bytes(), http.raw_body.as_slice()) {
         (text, []) if text.contains(&REPLACED) => {
@@ -29,8 +30,8 @@ pub(super) fn json<'a>(http: &'a HttpRequest, fields: &Fields<'_>) -> Result<&'a
         let message = "is missing. If the request has one, Envoy does not send it: set `with_request_body`";
         return Err(Refusal::bad("body", message));
     }
-    if body.len() > MAX_BODY_BYTES {
-        let message = format!("is {} bytes long; the limit is {MAX_BODY_BYTES}", body.len());
+    if body.len() > limit {
+        let message = format!("is {} bytes long; the limit is {limit} (`limits.message_bytes`)", body.len());
         return Err(Refusal::with_status(413, "body", message));
     }
     check_length(fields, body.len())?;

@@ -8,7 +8,7 @@ use prost_types::value::Kind;
 use super::body;
 use super::fields::Fields;
 use super::refusal::{BadRequest, Refusal};
-use crate::engine::catalog::Domain;
+use super::settings::Settings;
 use crate::engine::datum::Datum;
 use crate::engine::request::InvalidRequest;
 use crate::mcp::message::{HEADER_MISMATCH, Message};
@@ -32,23 +32,24 @@ pub(super) fn hear(
     fields: &Fields<'_>,
     metadata: Option<&Metadata>,
     server: &str,
-    domain: &Domain,
+    settings: &Settings,
 ) -> Heard {
     let silent = |asked| Heard { id: None, asked };
     match http.method.as_str() {
         "POST" => {}
         // The connection on which the server speaks by itself, and the end of the session.
         "GET" | "DELETE" if http.body.is_empty() && http.raw_body.is_empty() => {
-            return silent(Ok(Asked::list(server, domain)));
+            return silent(Ok(Asked::list(server, &settings.domain)));
         }
         _ => return silent(Err(Refusal::with_status(405, "method", "is none that MCP has"))),
     }
-    let message = match body::json(http, fields).and_then(|body| Ok(Message::read(body)?)) {
+    let body = body::json(http, fields, settings.max_body_bytes);
+    let message = match body.and_then(|body| Ok(Message::read(body)?)) {
         Ok(message) => message,
         Err(refusal) => return silent(Err(refusal)),
     };
     let (id, method) = (message.id.clone(), message.method.clone());
-    let asked = Asked::of(message, server, domain).map_err(Refusal::from).and_then(|asked| {
+    let asked = Asked::of(message, server, &settings.domain).map_err(Refusal::from).and_then(|asked| {
         check_headers(fields, &method, &asked)?;
         check_metadata(metadata, &method, &asked)?;
         Ok(asked)

@@ -89,7 +89,7 @@ impl Reading {
             Protocol::Mcp => {
                 let server = route.server().map_err(Refusal::Route)?;
                 let metadata = attributes.metadata_context.as_ref();
-                let heard = mcp::hear(http, fields, metadata, server, &settings.domain);
+                let heard = mcp::hear(http, fields, metadata, server, settings);
                 self.voice = Voice::Mcp(heard.id);
                 let crate::mcp::methods::Asked { action, resource, arguments, facts, .. } = heard.asked?;
                 Deed { action, resource, arguments, facts }

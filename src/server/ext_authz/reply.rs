@@ -86,6 +86,9 @@ pub(super) fn undecided(refused: &Refused, voice: &Voice) -> CheckResponse {
             let challenge = vec![header("www-authenticate", challenge)];
             denied(refused, voice, 401, DENIED, challenge)
         }
+        // Clients can bring that about: it must not look like a failure of the decision point.
+        Refused::Shed(_) => turned_away(refused, voice, 503),
+        Refused::RateLimited(_) => turned_away(refused, voice, 429),
         // Whom a question is about may be the client's doing.
         Refused::NotEntitled(_) => mistaken(refused, voice, 403, DENIED),
         // A method of MCP whose action this schema does not have is nobody's to permit.
@@ -106,6 +109,17 @@ fn is_within(field: &str, outer: &str) -> bool {
 
 fn mistaken(refused: &Refused, voice: &Voice, http: u16, rpc: i64) -> CheckResponse {
     denied(refused, voice, http, rpc, Vec::new())
+}
+
+/// The answer to a request that there is no time for.
+fn turned_away(refused: &Refused, voice: &Voice, http: u16) -> CheckResponse {
+    let retry = status::retry_seconds(refused).map(|seconds| header("retry-after", &seconds.to_string()));
+    denied(refused, voice, http, DENIED, retry.into_iter().collect())
+}
+
+/// The answer to a request that is turned away unread.
+pub(super) fn unread(refused: &Refused) -> CheckResponse {
+    undecided(refused, &Voice::Http)
 }
 
 fn denied(

@@ -31,6 +31,8 @@ pub struct Settings {
     pub context: Vec<(String, Datum)>,
     /// Names of the agent domain.
     pub domain: Domain,
+    /// Longest body that is decided on, in bytes.
+    pub max_body_bytes: usize,
 }
 
 /// What a route carries.

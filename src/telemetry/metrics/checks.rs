@@ -1,5 +1,14 @@
 //! Decisions that are made once more, to compare.
 
+use super::Metrics;
+
+impl Metrics {
+    /// Counts a decision of the sample.
+    pub fn checked(&self, outcome: CheckOutcome) {
+        self.checks.get(outcome as usize).inspect(|count| count.inc());
+    }
+}
+
 /// What came of deciding once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CheckOutcome {

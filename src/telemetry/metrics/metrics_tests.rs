@@ -5,8 +5,9 @@ use super::*;
 #[test]
 fn a_decision_is_counted_where_it_belongs() {
     let metrics = Metrics::new().unwrap();
-    metrics.decided(Effect::Deny, Surface::Stream, CacheUse::Hit, Duration::from_nanos(1500));
-    metrics.decided(Effect::Allow, Surface::Authzen, CacheUse::Bypass, Duration::from_millis(3));
+    let reason = Some(ReasonCode::Frozen);
+    metrics.decided(Effect::Deny, reason, Surface::Stream, CacheUse::Hit, Duration::from_nanos(1500));
+    metrics.decided(Effect::Allow, None, Surface::Authzen, CacheUse::Bypass, Duration::from_millis(3));
     let text = metrics.render(Observed::default).unwrap();
     for line in [
         r#"pdp_decisions_total{cached="hit",effect="deny",surface="stream"} 1"#,
@@ -15,6 +16,8 @@ fn a_decision_is_counted_where_it_belongs() {
         r#"pdp_decision_seconds_bucket{surface="stream",le="0.000001"} 0"#,
         r#"pdp_decision_seconds_bucket{surface="stream",le="0.000002"} 1"#,
         r#"pdp_decision_seconds_count{surface="authzen"} 1"#,
+        r#"pdp_denials_total{reason="frozen"} 1"#,
+        r#"pdp_denials_total{reason="no_permit"} 0"#,
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }

@@ -10,7 +10,7 @@ use axum::http::{Method, Request};
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use mandate::server::pb::authorization_service_client::AuthorizationServiceClient;
 use rand::RngExt as _;
 use tonic::transport::{Channel, Endpoint};
@@ -23,6 +23,8 @@ use crate::support::{Process, evaluation};
 const PROPAGATION: Duration = Duration::from_secs(1);
 /// How often readiness is looked at.
 const PROBE: Duration = Duration::from_millis(100);
+/// How long a client keeps an idle HTTP connection: for less than servers do, or it asks over one that is just being closed.
+const IDLE: Duration = Duration::from_secs(30);
 /// Longest time for a replica to be ready, or not to be any more.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -39,7 +41,11 @@ impl Listed {
     fn new(process: &Process) -> Self {
         let _entered = CLIENTS.enter();
         let channel = Endpoint::from_shared(process.data.clone()).expect("an address").connect_lazy();
-        let http = Client::builder(TokioExecutor::new()).retry_canceled_requests(false).build_http();
+        let http = Client::builder(TokioExecutor::new())
+            .retry_canceled_requests(false)
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .build_http();
         let url = format!("{}/access/v1/evaluation", process.http);
         Self { ops: process.ops.clone(), grpc: AuthorizationServiceClient::new(channel), http, url }
     }

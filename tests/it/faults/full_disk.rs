@@ -78,8 +78,10 @@ fn where_answers_wait_none_is_given_and_none_is_lost() {
     let Some(disk) = Disk::small(8 << 10) else { return };
     let site = site(&disk, &["MODE=async", "OVERFLOW=block", "QUEUE=64"]);
     let process = site.start();
+    let rate = half_load(&Arc::new(Connections::to(&process.data))).min(200);
+    until("all is written", || account(&process)[2] == 0);
     let connections = Arc::new(Connections::to(&process.data).patient(DEADLINE));
-    let ask = |time| Traffic::run(&connections, 200, time);
+    let ask = |time| Traffic::run(&connections, rate, time);
     ask(SECOND).check_all_answered();
     let ballast = disk.fill();
     until("nothing is answered", || ask(SECOND / 4).answered() == 0);
@@ -153,7 +155,7 @@ fn writes_to_a_full_entity_log_are_refused_and_decisions_go_on() {
     let connections = Arc::new(Connections::to(&process.data));
     let put = |level| admin.put(vec![doc("written", level, &["notes"])]);
     put(1).expect("there is room");
-    let traffic = Traffic::start(&connections, 500);
+    let traffic = Traffic::start(&connections, half_load(&connections).min(500));
     let ballast = disk.fill();
     let mut level = 1;
     let mut refused = Vec::new();

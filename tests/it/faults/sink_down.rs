@@ -21,7 +21,7 @@ const ROUNDS: usize = 4;
 const MOST: u32 = 3_000;
 /// How much longer 99 of 100 answers may take.
 const SLOWER: f64 = 1.1;
-/// Calls a second during a long outage, and how many times as fast what it held up is delivered afterwards, at least.
+/// Calls a second at most during a long outage, and how many times as fast what it held up is delivered afterwards, at least.
 const INGEST: u32 = 500;
 const CATCHES_UP: f64 = 5.0;
 
@@ -52,6 +52,7 @@ fn caught_up(process: &Process) {
 
 /// An outage of minutes, over a moderate load.
 struct Long {
+    ingest: u32,
     held_up: u64,
     /// Records a second that were delivered afterwards, while as many more came.
     speed: f64,
@@ -61,7 +62,8 @@ struct Long {
 impl Long {
     fn of(process: &Process, time: Duration, mut down: impl FnMut(bool)) -> Self {
         let connections = Arc::new(Connections::to(&process.data));
-        let traffic = Traffic::start(&connections, INGEST);
+        let ingest = half_load(&connections).min(INGEST);
+        let traffic = Traffic::start(&connections, ingest);
         std::thread::sleep(SECOND);
         down(true);
         std::thread::sleep(time);
@@ -72,16 +74,16 @@ impl Long {
         until("it delivers again", || process.metric(LAG) < held_up);
         let begun = Instant::now();
         // What comes meanwhile lags by the moment that a batch takes.
-        until("it has caught up", || process.metric(LAG) <= f64::from(INGEST) / 2.0);
+        until("it has caught up", || process.metric(LAG) <= f64::from(ingest) / 2.0);
         let caught_up = begun.elapsed();
         traffic.stop().check_all_answered();
         self::caught_up(process);
-        let speed = held_up / caught_up.as_secs_f64() + f64::from(INGEST);
-        Self { held_up: format!("{held_up}").parse().expect("whole"), speed, caught_up }
+        let speed = held_up / caught_up.as_secs_f64() + f64::from(ingest);
+        Self { ingest, held_up: format!("{held_up}").parse().expect("whole"), speed, caught_up }
     }
 
     fn is_fast(&self) -> bool {
-        self.speed >= CATCHES_UP * f64::from(INGEST)
+        self.speed >= CATCHES_UP * f64::from(self.ingest)
     }
 }
 
@@ -127,7 +129,7 @@ fn decisions_do_not_notice_a_sink_that_hangs_crawls_or_refuses() {
 
 #[test]
 #[ignore = "make faults"]
-fn what_an_http_sink_misses_in_a_minute_is_delivered_quickly() {
+fn what_an_http_sink_misses_in_an_outage_is_delivered_quickly() {
     let (sources, receiver) = (mixed_sources(), Receiver::start());
     let process = serve(&sources, &over_http(&receiver));
     let long = Long::of(&process, outage(60), |down| {
@@ -137,14 +139,15 @@ fn what_an_http_sink_misses_in_a_minute_is_delivered_quickly() {
     let ledger = Ledger::read(&sources.path("data/log"));
     let (dropped, _) = ledger.check();
     let has = receiver.complete_to();
-    Finding::of("F6 HTTP sink hangs for a minute", "delivers at 5× what comes, loses nothing")
+    let asked = format!("after {:?} delivers at 5× what comes, loses nothing", outage(60));
+    Finding::of("F6 HTTP sink hangs for long", asked)
         .figure("held_up", long.held_up)
         .figure("records_per_second", long.speed)
         .seen(
             long.is_fast() && dropped == 0 && has == ledger.records,
             format!(
-                "{} records held up, delivered within {:.1?} ({:.0}/s at {INGEST}/s), it has {has} of {}",
-                long.held_up, long.caught_up, long.speed, ledger.records
+                "{} records held up, delivered within {:.1?} ({:.0}/s at {}/s), it has {has} of {}",
+                long.held_up, long.caught_up, long.speed, long.ingest, ledger.records
             ),
         );
 }
@@ -179,7 +182,10 @@ fn decisions_do_not_notice_a_nats_server_that_stands_still_and_it_has_everything
     let complete = distinct.iter().copied().eq(0..ledger.records);
     Finding::of(
         "F6 NATS server stands still",
-        "99 of 100 answers within 1.1×, after two minutes delivers at 5× what comes, the stream has every record",
+        format!(
+            "99 of 100 answers within 1.1×, after {:?} delivers at 5× what comes, the stream has every record",
+            outage(120)
+        ),
     )
     .figure("rate", rate)
     .figure("ratio", compared.ratio())
@@ -188,10 +194,11 @@ fn decisions_do_not_notice_a_nats_server_that_stands_still_and_it_has_everything
     .seen(
         compared.ratio() <= SLOWER && long.is_fast() && complete && dropped == 0,
         format!(
-            "{compared} at {rate}/s; {} held up, delivered within {:.1?} ({:.0}/s at {INGEST}/s); {} of {} records there, {} twice",
+            "{compared} at {rate}/s; {} held up, delivered within {:.1?} ({:.0}/s at {}/s); {} of {} records there, {} twice",
             long.held_up,
             long.caught_up,
             long.speed,
+            long.ingest,
             distinct.len(),
             ledger.records,
             held.len() - distinct.len()
@@ -207,7 +214,8 @@ fn decisions_do_not_notice_that_a_nats_server_is_killed_and_comes_back_empty() {
     let sources = mixed_sources();
     let process = serve(&sources, &broker.sink());
     let connections = Arc::new(Connections::to(&process.data));
-    let traffic = Traffic::start(&connections, INGEST);
+    let rate = half_load(&connections).min(INGEST);
+    let traffic = Traffic::start(&connections, rate);
     std::thread::sleep(3 * SECOND);
     for _ in 0..3 {
         broker.restart_empty();

@@ -73,7 +73,7 @@ impl Kept {
     fn use_up(&mut self, process: &Process, sources: &Sources, time: Duration) -> Tally {
         let allowed = |_number| Asked { request: view("plan"), allow: true };
         let connections = Arc::new(Connections::asking(&process.data, allowed));
-        let traffic = Traffic::start(&connections, 500);
+        let traffic = Traffic::start(&connections, half_load(&connections).min(500));
         let admin = Admin::of_process(process, sources);
         admin.suspend(Some(reference("Mandate::User", "eve")), false).expect("suspended");
         let begun = std::time::Instant::now();

@@ -81,8 +81,7 @@ fn a_file_that_holds_no_keys_is_a_mistake_to_start_with() {
     let bind = |config: &mandate::config::Config| {
         let mut config = config.clone();
         crate::support::keep_in(&mut config, &issuer.sources.path("data"));
-        let free = ([127, 0, 0, 1], 0).into();
-        config.listen = mandate::config::Listen { data: free, http: free, ops: free, control: free };
+        config.listen = mandate::config::Listen::free();
         mandate::app::runtime().unwrap().block_on(mandate::app::bind(&config)).map(drop)
     };
     for (text, said) in [

@@ -71,6 +71,22 @@ impl Process {
         Self::launch(limited, sources, more, Stdio::null()).expect("the server starts")
     }
 
+    /// As [`Self::try_start_with`], in a control group from the start, if there is one.
+    pub(crate) fn start_within(sources: &Sources, group: Option<&Path>, more: &[&str]) -> Self {
+        let command = match group {
+            None => Command::new(binary()),
+            Some(group) => {
+                let mut command = Command::new("sh");
+                command
+                    .args(["-c", "echo $$ >\"$0\" && exec \"$@\""])
+                    .arg(group.join("cgroup.procs"))
+                    .arg(binary());
+                command
+            }
+        };
+        Self::launch(command, sources, more, Stdio::null()).expect("the server starts")
+    }
+
     /// As [`Self::try_start_with`], its standard output a pipe that is read only by whoever takes it.
     pub(crate) fn start_piped(sources: &Sources, more: &[&str]) -> (Self, ChildStdout) {
         let mut process =
@@ -112,6 +128,8 @@ impl Process {
             .args(more)
             // What is killed leaves them, and they are to go with the test.
             .env("MANDATE__LOG__COUNTERS", sources.path("."))
+            // Builds with all checks are slow: nobody is turned away for having to wait.
+            .envs(cfg!(debug_assertions).then_some(("MANDATE__LIMITS__QUEUE_DELAY", "60s")))
             .envs(variables)
             .stdin(Stdio::null())
             .stdout(stdout)

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use mandate::app::{self, StartError, Stop};
 use mandate::config::{Config, Listen};
@@ -70,8 +71,7 @@ impl TestServer {
         let mut config = config.clone();
         let folder = tempfile::tempdir().expect("a folder");
         keep_in(&mut config, &folder.path().join("data"));
-        let free = ([127, 0, 0, 1], 0).into();
-        config.listen = Listen { data: free, http: free, ops: free, control: free };
+        config.listen = Listen::free();
         let bound = runtime.block_on(app::bind(&config));
         let bound = bound.unwrap_or_else(|error| match error {
             StartError::Open(OpenError::Rejected { files, .. }) => {
@@ -83,7 +83,8 @@ impl TestServer {
         let secured = scheme(config.tls.is_some());
         let data = format!("{secured}://{}", bound.addresses.data);
         let http = format!("{secured}://{}", bound.addresses.http);
-        let ops = format!("http://{}", bound.addresses.ops);
+        let ops_secured = config.tls.as_ref().is_some_and(|tls| tls.ops);
+        let ops = format!("{}://{}", scheme(ops_secured), bound.addresses.ops);
         let control = format!("{}://{}", scheme(config.callers.control), bound.addresses.control);
         let (stop, stopped) = mpsc::channel(1);
         let serving = runtime.spawn(bound.run(stopped));
@@ -108,6 +109,22 @@ impl TestServer {
     /// The client the server's own tests share.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Keeps every thread that decides busy for so long.
+    pub(crate) fn keep_busy(&self, lasting: Duration) {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        let (busy, are_busy) = std::sync::mpsc::channel();
+        for _ in 0..threads {
+            let busy = busy.clone();
+            self.runtime.spawn(async move {
+                drop(busy.send(()));
+                std::thread::sleep(lasting);
+            });
+        }
+        for _ in 0..threads {
+            are_busy.recv().expect("a thread");
+        }
     }
 
     /// What it counts now.

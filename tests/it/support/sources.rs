@@ -25,7 +25,13 @@ pub(crate) fn repository_config() -> Config {
 }
 
 fn config_of(folder: &Path) -> Config {
-    Config::load(None, overrides_of(folder)).expect("a configuration")
+    patient(Config::load(None, overrides_of(folder)).expect("a configuration"))
+}
+
+/// Under which nobody is turned away for having to wait: builds with all checks are slow, and so is a machine that runs tests.
+fn patient(mut config: Config) -> Config {
+    config.limits.load.queue_delay = Duration::from_secs(60);
+    config
 }
 
 fn overrides_of(folder: &Path) -> Overrides {
@@ -185,7 +191,7 @@ impl Sources {
     pub(crate) fn config_written(&self, toml: &str) -> Result<Config, ConfigError> {
         let file = self.path("mandate.toml");
         fs::write(&file, toml).expect("written");
-        Config::load(Some(&file), overrides_of(self.folder.path()))
+        Config::load(Some(&file), overrides_of(self.folder.path())).map(patient)
     }
 
     /// The flags that point a command at these sources.

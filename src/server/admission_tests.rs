@@ -1,0 +1,86 @@
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+
+use axum::http::Request;
+use hyper::service::Service;
+
+use super::*;
+
+fn settings() -> Settings {
+    Settings {
+        queue_delay: Duration::from_millis(5),
+        deadline: Duration::from_secs(3),
+        max_deadline: Duration::from_secs(7),
+        sizes: Sizes { message_bytes: 1_024, batch_items: 10, batch_bytes: 1_024 },
+    }
+}
+
+fn admission(settings: Settings) -> Arc<Admission> {
+    Admission::new(settings, Arc::new(Metrics::new().unwrap()))
+}
+
+/// Takes the arrival out of a request.
+struct Taking;
+
+impl Service<Request<()>> for Taking {
+    type Response = Arrival;
+    type Error = Infallible;
+    type Future = Ready<Result<Arrival, Infallible>>;
+
+    fn call(&self, mut request: Request<()>) -> Self::Future {
+        ready(Ok(Arrival::of(&mut request)))
+    }
+}
+
+/// Requests that have arrived over a connection, and nobody has looked at.
+fn arrive(admission: &Arc<Admission>, requests: usize) -> Vec<Arrival> {
+    let arriving = Arriving::new(Taking, Some([192, 0, 2, 1].into()), Some(Arc::clone(admission)));
+    (0..requests).map(|_| arriving.call(Request::new(())).into_inner().unwrap()).collect()
+}
+
+/// Has requests wait so long, again and again, until some are turned away.
+async fn overload(admission: &Arc<Admission>, waiting: usize) -> Option<Shed> {
+    for _ in 0..60 {
+        let arrivals = arrive(admission, waiting);
+        tokio::time::sleep(Duration::from_millis(8)).await;
+        for arrival in arrivals {
+            if let Err(shed) = admission.admit(arrival, None) {
+                return Some(shed);
+            }
+        }
+    }
+    None
+}
+
+#[tokio::test]
+async fn a_standing_queue_is_shed_and_a_few_that_wait_for_a_processor_are_not() {
+    let admission = admission(settings());
+    assert_eq!(overload(&admission, FEW / 2).await, None);
+    assert_eq!(overload(&admission, 4 * FEW).await, Some(Shed::Delay));
+    assert_eq!(admission.arrived.load(Relaxed), 0, "those that were dropped wait no more");
+    // Who comes just now is let in, and who will not wait is not kept waiting.
+    let mut arrivals = arrive(&admission, 2 * FEW);
+    assert!(admission.admit(arrivals.pop().unwrap(), None).is_ok());
+    let soon = Some(Instant::now());
+    assert_eq!(admission.admit(arrivals.pop().unwrap(), soon).unwrap_err(), Shed::Deadline);
+}
+
+#[test]
+fn memory_that_is_used_up_lets_nobody_in() {
+    let admission = admission(settings());
+    admission.set_memory_used_up(true);
+    let mut arrivals = arrive(&admission, 2);
+    assert_eq!(arrivals[0].origin(), Some([192, 0, 2, 1].into()));
+    assert_eq!(admission.admit(arrivals.pop().unwrap(), None).unwrap_err(), Shed::Memory);
+    assert_eq!(admission.admit_message(), Err(Shed::Memory));
+    admission.set_memory_used_up(false);
+    assert!(admission.admit(arrivals.pop().unwrap(), None).is_ok());
+    assert_eq!(admission.admit_message(), Ok(()));
+}
+
+#[test]
+fn every_request_has_an_end() {
+    let admission = admission(settings());
+    let span = |seconds: Option<u64>| admission.span(seconds.map(Duration::from_secs)).as_secs();
+    assert_eq!((span(None), span(Some(1)), span(Some(9))), (3, 1, 7));
+}
