@@ -29,13 +29,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let data = DataDir::open(&site.path().join("data"))?;
     let (loader, store, _warnings) = Loader::open(config, &data)?;
     let loader = loader.spawn()?;
+    let log = loader.log.clone().ok_or("no entity log")?;
     let mut durable = Histogram::<u64>::new(3)?;
     let mut memory = Histogram::<u64>::new(3)?;
     for number in 0..writes {
         let text = doc(&format!("own{}", number % 500), number);
         let write = Write::Put(vec![text]);
         let begun = Instant::now();
-        loader.log.write_blocking(Order { write, if_revision: String::new(), by: "bench".into() })?;
+        log.write_blocking(Order { write, if_revision: String::new(), by: "bench".into() })?;
         durable.record(u64::try_from(begun.elapsed().as_micros())?)?;
     }
     for number in 0..writes * 10 {

@@ -15,6 +15,7 @@ mod workload;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -75,6 +76,8 @@ pub struct Bound {
     follower: Follower,
     exports: Exports,
     shutdown: Shutdown,
+    /// For how long those who watch may go by what they are told.
+    lease: Duration,
     /// What is said of the requests that Envoy asks about, if it may ask.
     envoy: Option<ext_authz::Settings>,
     /// Last, so that it is given up last.
@@ -101,6 +104,9 @@ pub enum StartError {
     /// Policies about callers that cannot be served with: without them nobody may ask.
     #[error("the policies about callers are rejected:\n{0}")]
     Rights(Report),
+    /// This build serves not even nothing: a defect of it.
+    #[error("an empty world does not compile:\n{0}")]
+    Nothing(Report),
     /// A trust bundle cannot be used.
     #[error("{0}")]
     Bundle(String),
@@ -185,19 +191,24 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
     prepared.warnings.problems.extend(of_callers.problems);
     prepared.keepers.extend(of_doors);
     let authzen = parts::authzen(config);
-    let of_authzen = check_authzen(config, &prepared.published().world.generation.catalog);
-    prepared.warnings.problems.extend(of_authzen.problems);
+    // What the primary's schema declares is not known yet.
+    if config.follow.is_none() {
+        let found = check_authzen(config, &prepared.published().world.generation.catalog);
+        prepared.warnings.problems.extend(found.problems);
+    }
     let (listeners, addresses) = Listeners::bind(&config.listen, config.socket_mode).await?;
     // From here on threads run: nothing below may fail and leave one behind.
     let exports = Exports::begin(&config.telemetry)?;
     let accounts = Accounts::default();
     let gates = parts::gates(&callers, tls.as_ref(), &follower, &accounts, workload_api);
-    let Started { pdp, audit, mut running, metrics, subjects, warnings } = prepared.start(config, callers)?;
+    let started = prepared.start(config, callers)?;
+    let Started { pdp, audit, mut running, metrics, subjects, following, warnings } = started;
     let admission = Admission::new(parts::admission(config), Arc::clone(&metrics));
     let memory = running.guard_memory(config, &pdp, &admission)?;
     let burden = Burden { pdp: Arc::clone(&pdp), memory };
     let (known, counts) = ((&audit, &subjects), Arc::clone(&exports.counts));
     let report = parts::report(config, &addresses, &running.loader, known, gates, burden, counts);
+    let report = ServiceReport { following, ..report };
     Ok(Bound {
         addresses,
         pdp,
@@ -217,6 +228,7 @@ pub async fn bind_counted(config: &Config, progress: Arc<Progress>) -> Result<Bo
         follower,
         exports,
         shutdown: config.shutdown,
+        lease: config.lease,
         envoy,
         _data: data,
     })

@@ -11,11 +11,13 @@ mod destination;
 mod domain;
 mod ext_authz;
 mod fields;
+mod follow;
 mod issuers;
 mod limits;
 mod load;
 mod log;
 mod notary;
+mod overrides;
 #[cfg(test)]
 mod reference_tests;
 mod sinks;
@@ -46,8 +48,10 @@ pub use authzen::AuthzenConfig;
 pub use callers::{CallersConfig, SpiffeTrust};
 pub use ext_authz::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
 pub use fields::{LogDisclose, LogFields};
+pub use follow::FollowConfig;
 pub use limits::Limits;
 pub use load::{LoadLimits, RateLimit};
+pub use overrides::Overrides;
 pub use sizes::SizeLimits;
 pub use telemetry::{LogFormat, Telemetry};
 pub use tls::{CertificateSource, TlsConfig, TlsFiles};
@@ -82,6 +86,10 @@ pub struct Config {
     pub callers: CallersConfig,
     /// When changed files are loaded.
     pub reload: Reload,
+    /// Whose replica this is; none: it has sources of its own.
+    pub follow: Option<FollowConfig>,
+    /// For how long those that follow this server may answer from what it told them.
+    pub lease: Duration,
     /// How many batches of writes are remembered for those who watch and come back.
     pub entity_history: usize,
     /// How many bytes of decisions a generation keeps; none: every question is decided anew.
@@ -172,35 +180,6 @@ pub struct Shutdown {
     pub grace: Duration,
     /// How long it then waits for what is under way.
     pub drain: Duration,
-}
-
-/// Flags that override what files and environment say.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// Folder of policies.
-    pub policies: Option<PathBuf>,
-    /// Folder of schemas.
-    pub schemas: Option<PathBuf>,
-    /// Folder of entities.
-    pub entities: Option<PathBuf>,
-    /// Folder of emergency forbids.
-    pub emergency: Option<PathBuf>,
-    /// Folder of policies about callers.
-    pub pep: Option<PathBuf>,
-    /// Folder of what the process writes.
-    pub data_directory: Option<PathBuf>,
-    /// gRPC address.
-    pub data: Option<Address>,
-    /// HTTP address.
-    pub http: Option<Address>,
-    /// Address of probes and metrics.
-    pub ops: Option<Address>,
-    /// Address of administration.
-    pub control: Option<Address>,
-    /// See [`Config::serve_last_known_good`].
-    pub refuse_last_known_good: bool,
-    /// See [`Config::insecure_unauthenticated_callers`].
-    pub insecure_unauthenticated_callers: bool,
 }
 
 /// Why a configuration cannot be used.
@@ -298,6 +277,14 @@ pub enum ConfigError {
         written: String,
         /// What is wrong, and what would be right.
         problem: &'static str,
+    },
+    /// The primary cannot be followed as it is written.
+    #[error("`follow.{key}` {problem}")]
+    Follow {
+        /// The key.
+        key: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
     },
     /// Somebody who is to sign the sources is not named by a public key.
     #[error("`sources.signers`: {0}")]

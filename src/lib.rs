@@ -3,7 +3,8 @@
 //! Modules in reading order: [`engine`] decides, purely; [`store`] says where worlds come from;
 //! [`identity`] says who asks, and on whose behalf; [`pdp`] is the one
 //! door; [`audit`] writes down every answer; [`server`] speaks gRPC and HTTP; [`app`] puts a service together from [`config`]; [`cli`] is the command line;
-//! [`proxy`] stands in front of an MCP server and enforces; [`listening`] is what listeners are told, [`outbound`] how this process calls others, [`collector`] an OpenTelemetry collector; [`telemetry`] is what it says of itself; [`mcp`] turns tool lists into schema and entities; [`cases`] are policy tests.
+//! [`proxy`] stands in front of an MCP server and enforces; [`listening`] is what listeners are told, [`outbound`] how this process calls others, [`collector`] an OpenTelemetry collector;
+//! [`following`] keeps a replica of another server; [`telemetry`] is what it says of itself; [`mcp`] turns tool lists into schema and entities; [`cases`] are policy tests.
 
 pub mod app;
 pub mod audit;
@@ -13,6 +14,7 @@ pub mod collector;
 pub mod config;
 pub mod engine;
 pub mod example;
+pub mod following;
 pub mod identity;
 pub mod listening;
 pub mod mcp;

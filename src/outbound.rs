@@ -1,6 +1,7 @@
 //! Connections that this process opens to others: which addresses it may call, and whose word for a server counts. No
 //! proxy is asked.
 
+pub mod backoff;
 pub mod headers;
 
 use std::net::IpAddr;

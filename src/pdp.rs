@@ -3,6 +3,7 @@
 mod asking;
 mod batch;
 mod check;
+mod currency;
 mod outcomes;
 mod overload;
 pub mod places;
@@ -40,6 +41,8 @@ use crate::identity::callers::Callers;
 use crate::identity::credentials::Credentials;
 use crate::identity::subjects::Subjects;
 use crate::store::entity_log::EntityLogHandle;
+use crate::store::replica::following::Following;
+use crate::store::replica::lease::LeaseEnd;
 use crate::store::{Published, Store};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Trace;
@@ -52,7 +55,7 @@ use places::{Bounds, Places};
 use rates::Rates;
 pub use refused::{Refused, RefusedCode};
 pub use searching::{MAX_PAGE, SearchAnswer, SearchAsked, USUAL_PAGE, search_unrecorded};
-pub use writing::Unwritten;
+pub use writing::{Unwritten, follower};
 
 /// The principal whose questions panic, in tests.
 #[cfg(test)]
@@ -69,6 +72,7 @@ pub struct Pdp {
     check: Option<SampledCheck>,
     verify_one_in: Option<NonZeroU64>,
     log: Option<EntityLogHandle>,
+    following: Option<Arc<Following>>,
     places: Arc<Places>,
     rates: Option<Rates>,
     turned_away: RecordBudget,
@@ -155,6 +159,7 @@ impl Pdp {
             check: None,
             verify_one_in: None,
             log: None,
+            following: None,
             places: Places::within(Bounds::default()),
             rates: None,
             turned_away: RecordBudget::default(),
@@ -220,18 +225,20 @@ impl Pdp {
         self.hold_to_rate(call, 1)?;
         let _place = self.place(call).await?;
         let mut room = self.room(1, call).await?;
+        let mut current = LeaseEnd::EVER;
         let outcome = match self.with_subject(call, asked).await {
             Ok(asked) => {
                 // No sooner: whatever was acknowledged while the request waited counts (W2).
-                let published = self.store.current();
+                let (published, until) = self.served(call, &asked.minimum_revision).await;
                 #[cfg(test)]
                 let published = early.unwrap_or(published);
-                self.answer(call, asked, &published, now())
+                current = until;
+                self.answer(call, asked, &published, until, now())
             }
             Err(refusal) => Err(refusal),
         };
         let (answer, recording) = self.settle(call, outcome, &mut room)?;
-        self.lasting(call, recording).await?;
+        self.lasting(call, recording, current).await?;
         Ok(answer)
     }
 
@@ -268,9 +275,13 @@ impl Pdp {
         call: &Call,
         mut asked: Asked,
         published: &Arc<Published>,
+        until: LeaseEnd,
         now: Now,
     ) -> Result<Decided, Refusal> {
         let begun = Instant::now();
+        if until.is_over() {
+            return Err(Refusal { refused: Refused::NotCurrent, asked: Some(Box::new(asked)) });
+        }
         // Rights are held to all that a question asserts, and come before what is wrong with it.
         let placed = asked.place(&published.world);
         let entitled = self.entitled(call, &asked, &asked.question, published, now);
@@ -281,6 +292,10 @@ impl Pdp {
             // An Allow that comes too late is no Allow.
             Ok(_) if Instant::now() >= call.deadline => {
                 Err(Refusal { refused: Refused::Late, asked: Some(Box::new(asked)) })
+            }
+            // Nor is one by what may have changed since.
+            Ok(_) if until.is_over() => {
+                Err(Refusal { refused: Refused::NotCurrent, asked: Some(Box::new(asked)) })
             }
             Ok(((decision, cache), left_out)) => {
                 if let Some(check) = self.check.as_ref().filter(|check| check.is_due()) {
@@ -299,7 +314,7 @@ impl Pdp {
         published: &Published,
         now: Now,
     ) -> Result<(Arc<Decision>, CacheUse), Refused> {
-        self.store.check_minimum(&asked.minimum_revision, published)?;
+        self.reached(&asked.minimum_revision, published)?;
         // A defect in one decision is that decision's failure. Everything it could have left half done is its own.
         match catch_unwind(AssertUnwindSafe(|| self.decide_hops(asked, published, now))) {
             Ok(decided) => Ok(decided?),

@@ -16,6 +16,7 @@ pub mod evidence;
 pub mod ext_authz;
 pub mod grpc;
 pub mod identified;
+mod leading;
 mod listing;
 pub mod log_query;
 mod log_reading;

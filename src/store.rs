@@ -18,6 +18,7 @@ mod manifest;
 mod page_token;
 mod pin;
 pub mod provenance;
+pub mod replica;
 pub mod revision;
 pub mod revocations;
 mod sealed;
@@ -56,7 +57,8 @@ pub use sealed::{Damaged, Defect};
 #[derive(Debug)]
 pub struct Store {
     current: ArcSwap<Published>,
-    signer: Signer,
+    /// Names this store among all that ever were: its worlds are counted from one.
+    process: [u8; PROCESS],
     /// How many bytes of decisions each generation keeps, where memory is not short.
     cache_bytes: Option<u64>,
     /// As what part of them.
@@ -85,13 +87,20 @@ pub struct Published {
     pub world: World,
     /// Grows with each publication, over restarts too. Publications while the entity log writes share one.
     pub sequence: u64,
+    /// Which of the worlds that this process published: no two have one, whatever their sequence.
+    pub number: u64,
     /// Generation, log and sequence as one opaque string, authenticated and safe in URLs.
     pub revision: Arc<str>,
     /// The decisions that are kept of its generation, if they are.
     pub cache: Option<Arc<DecisionCache>>,
     /// When it became the one that is served.
     pub at: SystemTime,
+    /// What its revision was made with.
+    signer: Arc<Signer>,
 }
+
+/// Bytes that name a process.
+pub const PROCESS: usize = 16;
 
 impl Store {
     /// A store that serves `world`, and whose revisions mean nothing to any other.
@@ -108,11 +117,11 @@ impl Store {
     fn with(world: World, signer: Signer, first: u64, reserved: u64, cache_bytes: Option<u64>) -> Self {
         let evicted = Arc::default();
         let cache = new_cache(cache_bytes, &evicted);
-        let current = ArcSwap::from_pointee(published(world, first, &signer, cache));
+        let current = ArcSwap::from_pointee(published(world, first, 1, Arc::new(signer), cache));
         let publishing = Mutex::new(Publishing { writing: false, reserved });
         let published = tokio::sync::watch::Sender::new(());
-        let cache_part = AtomicU64::new(1);
-        Self { current, signer, cache_bytes, cache_part, evicted, publishing, published }
+        let (cache_part, process) = (AtomicU64::new(1), revision::unpredictable());
+        Self { current, process, cache_bytes, cache_part, evicted, publishing, published }
     }
 
     /// The world that is served now.
@@ -137,8 +146,22 @@ impl Store {
         let world = edit(&before.world)?;
         let next = before.sequence.saturating_add(1);
         let sequence = if publishing.writing || next > publishing.reserved { before.sequence } else { next };
-        self.replace(&before, sequence, |_before| world);
+        self.replace(&before, sequence, &before.signer, |_before| world);
         Some(before)
+    }
+
+    /// Replaces the world by what a primary published under a sequence of its own, or by what `edit` makes of the one that is
+    /// served without another name; and hands back the one before.
+    pub(in crate::store) fn follow(
+        &self,
+        named: Option<(u64, &Arc<Signer>)>,
+        edit: impl FnOnce(&World) -> World,
+    ) -> Arc<Published> {
+        let _publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.current.load_full();
+        let (sequence, signer) = named.unwrap_or((before.sequence, &before.signer));
+        self.replace(&before, sequence, signer, edit);
+        before
     }
 
     /// Has the next sequences to itself, until [`Store::finish_write`] or [`Store::end_write`]: what is published meanwhile
@@ -158,7 +181,8 @@ impl Store {
     ) -> Arc<Published> {
         let mut publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         *publishing = Publishing { writing: false, reserved };
-        self.replace(&self.current.load_full(), sequence, edit);
+        let before = self.current.load_full();
+        self.replace(&before, sequence, &before.signer, edit);
         self.current()
     }
 
@@ -168,7 +192,13 @@ impl Store {
     }
 
     /// Called by whoever holds `publishing`.
-    fn replace(&self, before: &Published, sequence: u64, edit: impl FnOnce(&World) -> World) {
+    fn replace(
+        &self,
+        before: &Published,
+        sequence: u64,
+        signer: &Arc<Signer>,
+        edit: impl FnOnce(&World) -> World,
+    ) {
         let world = edit(&before.world).after(&before.world);
         // What other policies decided means nothing to these (W1).
         let cache = if Arc::ptr_eq(&world.generation, &before.world.generation) {
@@ -176,7 +206,8 @@ impl Store {
         } else {
             new_cache(self.cache_limit(), &self.evicted)
         };
-        self.current.store(Arc::new(published(world, sequence, &self.signer, cache)));
+        let (number, signer) = (before.number + 1, Arc::clone(signer));
+        self.current.store(Arc::new(published(world, sequence, number, signer, cache)));
         self.published.send_replace(());
     }
 
@@ -212,12 +243,16 @@ impl Store {
     /// # Errors
     /// [`RevisionError`] if the revision is not this store's, or later than `published`.
     pub fn check_minimum(&self, revision: &str, published: &Published) -> Result<(), RevisionError> {
-        if revision.is_empty() { Ok(()) } else { self.signer.check(revision, published.sequence).map(drop) }
+        if revision.is_empty() {
+            Ok(())
+        } else {
+            published.signer.check(revision, published.sequence).map(drop)
+        }
     }
 
-    /// The revision of a sequence under a generation.
-    fn name(&self, generation: &str, sequence: u64) -> String {
-        self.signer.sign(generation, sequence)
+    /// What this process's worlds are counted under.
+    pub fn process(&self) -> [u8; PROCESS] {
+        self.process
     }
 }
 
@@ -227,12 +262,20 @@ fn new_cache(max_bytes: Option<u64>, evicted: &Arc<AtomicU64>) -> Option<Arc<Dec
 }
 
 /// A world as it is published.
-fn published(world: World, sequence: u64, signer: &Signer, cache: Option<Arc<DecisionCache>>) -> Published {
+fn published(
+    world: World,
+    sequence: u64,
+    number: u64,
+    signer: Arc<Signer>,
+    cache: Option<Arc<DecisionCache>>,
+) -> Published {
     Published {
         revision: Arc::from(signer.sign(&world.generation.hash, sequence)),
         world,
         sequence,
+        number,
         cache,
         at: SystemTime::now(),
+        signer,
     }
 }

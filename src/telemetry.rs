@@ -4,6 +4,7 @@ pub mod callers;
 pub mod connections;
 pub mod exporter;
 pub mod exports;
+mod following;
 pub mod lines;
 pub mod memory;
 pub mod metrics;

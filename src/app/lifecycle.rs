@@ -67,7 +67,8 @@ impl Bound {
         let ops = Ops { readiness: readiness.clone(), metrics: self.metrics, report: self.report.clone() };
         let administered_by_callers = matches!(self.administrators, Administrators::Callers(_));
         let commands = self.running.loader.commands.clone();
-        let control = control::router(commands, self.report, self.administrators, self.pdp, observer);
+        let pdp = Arc::clone(&self.pdp);
+        let control = control::router(commands, self.report, self.administrators, pdp, observer, self.lease);
         let ops = server::ops::router(Arc::new(ops));
         let listeners = self.listeners;
         let _following = self.follower;
@@ -94,6 +95,7 @@ impl Bound {
             ended = &mut deciding => Err(failed(ended, "a listener of decisions")),
             ended = &mut operating => Err(failed(ended, "a listener of operators")),
             ended = running.ended() => Err(ended),
+            never = health.keep(&self.pdp) => match never {},
             stop = stops.recv() => Ok(stop.unwrap_or(Stop::AtOnce)),
         };
         readiness.set(false);

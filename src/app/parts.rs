@@ -9,10 +9,12 @@ use crate::config::{
     AuthzenConfig, Config, Listen, LoadLimits, Log, LogDisclose, LogFields, LogMode, LogOverflow, RateLimit,
 };
 use crate::config::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol, LogFormat, SizeLimits, Telemetry};
+use crate::config::{FollowConfig, TlsFiles};
 use crate::engine::catalog::Domain;
 use crate::engine::compile::Provenance;
 use crate::engine::datum::Datum;
 use crate::engine::progress::Progress;
+use crate::following::Primary;
 use crate::identity::caller::Caller;
 use crate::identity::callers::Callers;
 use crate::identity::subjects::Subjects;
@@ -29,6 +31,7 @@ use crate::server::tls::Tls;
 use crate::store::entity_log::EntityLogConfig;
 use crate::store::follow::Follower;
 use crate::store::loader::{LoadEvent, LoadWhat, LoaderConfig, LoaderHandle, Source};
+use crate::store::replica::ReplicaConfig;
 use crate::telemetry::exports::ExportCounts;
 use crate::telemetry::lines::{self, Style};
 
@@ -61,6 +64,19 @@ pub(super) fn loader(config: &Config, progress: Arc<Progress>) -> LoaderConfig {
         entity_log: EntityLogConfig { history: config.entity_history },
         progress,
     }
+}
+
+/// What a replica is told.
+pub(super) fn replica(config: &Config, follow: &FollowConfig) -> ReplicaConfig {
+    let (primary, options) = (follow.primary.clone(), config.options.clone());
+    ReplicaConfig { primary, options, cache_bytes: config.cache_bytes }
+}
+
+/// How the primary is reached.
+pub(super) fn primary(follow: &FollowConfig) -> Primary {
+    let FollowConfig { primary, ca_file, server_name, shown, token_file } = follow.clone();
+    let shown = shown.map(|TlsFiles { certificate, key }| (certificate, key));
+    Primary { url: primary, ca_file, server_name, shown, token_file }
 }
 
 /// What the decision log is told; none if there is to be none.
@@ -116,6 +132,7 @@ pub(super) fn recorded(audit: &AuditLog) -> impl Fn(LoadEvent) + Send + use<> {
             Source::Files => "files",
             Source::LastKnownGood => "last_known_good",
             Source::Rollback => "rollback",
+            Source::Primary => "primary",
         };
         audit.tell(GenerationRecord {
             at,
@@ -220,6 +237,7 @@ pub(super) fn report(
         store: Arc::clone(burden.pdp.store()),
         loader: loader.status_source(),
         entity_log: loader.log.clone(),
+        following: None,
         heartbeat: loader.heartbeat(),
         audit: audit.clone(),
         mode: match config.log.mode {

@@ -13,12 +13,16 @@ use crate::audit::{AuditLog, Counts, Feeding, OpenLog, Writer};
 use crate::config::Config;
 use crate::engine::problem::Report;
 use crate::engine::progress::Progress;
+use crate::following::{self, Primary};
 use crate::identity::callers::Callers;
 use crate::identity::subjects::{Keepers, Subjects};
 use crate::pdp::{Pdp, SampledCheck};
 use crate::server::admission::Admission;
 use crate::store::data_dir::DataDir;
+use crate::store::entity_log::EntityLogHandle;
 use crate::store::loader::{Loader, LoaderHandle};
+use crate::store::replica::Replica;
+use crate::store::replica::following::Following;
 use crate::store::{Published, Store};
 use crate::telemetry::memory::MemoryStatus;
 use crate::telemetry::metrics::Metrics;
@@ -36,10 +40,18 @@ pub(super) struct Prepared {
     pub(super) warnings: Report,
     /// What must run for keys of issuers to be up to date.
     pub(super) keepers: Keepers,
-    loader: Loader,
+    origin: Origin,
     store: Arc<Store>,
     subjects: Arc<Subjects>,
     metrics: Arc<Metrics>,
+}
+
+/// Where worlds come from.
+enum Origin {
+    /// The files, and what is written at run time.
+    Files(Box<Loader>),
+    /// Another server.
+    Primary(Box<Replica>, Primary),
 }
 
 /// A decision point that decides.
@@ -49,6 +61,8 @@ pub(super) struct Started {
     pub(super) running: Running,
     pub(super) metrics: Arc<Metrics>,
     pub(super) subjects: Arc<Subjects>,
+    /// What is known of the primary, where one is followed.
+    pub(super) following: Option<Arc<Following>>,
     pub(super) warnings: Report,
 }
 
@@ -60,6 +74,8 @@ pub(super) struct Running {
     feeding: Option<Feeding>,
     /// What keeps issuers' keys, and what the Workload API gives, up to date; ends when dropped.
     keepers: JoinSet<()>,
+    /// What hears the primary, where one is followed; ends when dropped.
+    hearing: JoinSet<()>,
     /// Ends when dropped; none where nobody is let in.
     memory: Option<MemoryGuard>,
     /// Ends when dropped.
@@ -69,10 +85,20 @@ pub(super) struct Running {
 impl Prepared {
     /// Loads the world.
     pub(super) fn load(config: &Config, progress: Arc<Progress>, data: &DataDir) -> Result<Self, StartError> {
-        let (loader, store, warnings) = Loader::open(parts::loader(config, progress), data)?;
+        let (origin, store, warnings) = match &config.follow {
+            None => {
+                let (loader, store, warnings) = Loader::open(parts::loader(config, progress), data)?;
+                (Origin::Files(Box::new(loader)), store, warnings)
+            }
+            Some(follow) => {
+                let replica = Replica::open(parts::replica(config, follow), data);
+                let (replica, store) = replica.map_err(StartError::Nothing)?;
+                (Origin::Primary(Box::new(replica), parts::primary(follow)), store, Report::default())
+            }
+        };
         let (subjects, keepers) = Subjects::open(&config.issuers)?;
         let (subjects, metrics) = (Arc::new(subjects), Arc::new(Metrics::new()?));
-        Ok(Self { warnings, keepers, loader, store, subjects, metrics })
+        Ok(Self { warnings, keepers, origin, store, subjects, metrics })
     }
 
     /// The world that was loaded.
@@ -82,7 +108,7 @@ impl Prepared {
 
     /// Starts the threads. Nothing that can be looked at before may be left to fail here.
     pub(super) fn start(self, config: &Config, callers: Arc<Callers>) -> Result<Started, StartError> {
-        let Self { warnings, keepers, loader, store, subjects, metrics } = self;
+        let Self { warnings, keepers, origin, store, subjects, metrics } = self;
         let OpenLog { log: audit, writer, feeding } = match parts::audit(&config.log)? {
             Some(config) => AuditLog::open(&config)?,
             None => AuditLog::off(),
@@ -92,15 +118,31 @@ impl Prepared {
             .check_one_in
             .map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics)))
             .transpose()?;
-        let loader = loader.telling(parts::recorded(&audit)).spawn()?;
+        let mut hearing = JoinSet::new();
+        let (loader, following) = match origin {
+            Origin::Files(loader) => (loader.telling(parts::recorded(&audit)).spawn()?, None),
+            Origin::Primary(replica, primary) => {
+                let inbox = replica.inbox();
+                let following = Arc::clone(inbox.following());
+                let loader = replica.telling(parts::recorded(&audit)).spawn()?;
+                hearing.spawn(following::follow(primary, inbox));
+                (loader, Some(following))
+            }
+        };
         let pdp = Pdp::new(store, audit.clone(), Arc::clone(&metrics), callers);
         let limits = &config.limits.load;
         let pdp = pdp.bounded(parts::bounds(limits)).rating(parts::rates(limits));
         let pdp = pdp.checked(check).verifying(config.verify_one_in).believing(Arc::clone(&subjects));
-        let pdp = Arc::new(pdp.writing(loader.log.clone()));
+        let pdp = match (&loader.log, &following) {
+            (Some(log), _) => pdp.writing(log.clone()),
+            (None, Some(following)) => pdp.following(Arc::clone(following)),
+            (None, None) => pdp,
+        };
+        let pdp = Arc::new(pdp);
         let keepers = keepers.into_iter().collect();
-        let running = Running { loader, writer, feeding, keepers, memory: None, _indexing: indexing };
-        Ok(Started { pdp, audit, running, metrics, subjects, warnings })
+        let (memory, _indexing) = (None, indexing);
+        let running = Running { loader, writer, feeding, keepers, hearing, memory, _indexing };
+        Ok(Started { pdp, audit, running, metrics, subjects, following, warnings })
     }
 }
 
@@ -128,8 +170,9 @@ impl Running {
         let delivering = self.feeding.as_ref().map(Feeding::ended);
         let memory = self.memory.as_ref().map(MemoryGuard::ended);
         StartError::Ended(tokio::select! {
-            _ = self.loader.ended() => "the loader of policies",
-            () = log.ended() => "the writer of the entity log",
+            _ = self.loader.ended() => "what keeps policies and entities up to date",
+            () = ends(log.as_mut().map(EntityLogHandle::ended)) => "the writer of the entity log",
+            Some(_ended) = self.hearing.join_next() => "what hears the primary",
             () = self.writer.ended() => "the writer of the decision log",
             () = ends(memory) => "what keeps memory within its limit",
             () = ends(delivering) => "a sink of the decision log",

@@ -13,7 +13,7 @@ pub struct GenerationRecord {
     pub at: SystemTime,
     /// What happened: `published`, `rejected`, `rolled_back`.
     pub event: &'static str,
-    /// Where the one that is served comes from: `files`, `last_known_good`, `rollback`.
+    /// Where the one that is served comes from: `files`, `last_known_good`, `rollback`, `primary`.
     pub source: &'static str,
     /// The one that is served.
     pub generation: Arc<str>,

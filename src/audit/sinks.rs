@@ -7,7 +7,6 @@
 //! In reading order: [`config`], [`account`], [`cursor`], [`feeder`]; the sinks themselves.
 
 pub mod account;
-mod backoff;
 pub mod config;
 pub mod cursor;
 pub mod feeder;

@@ -31,6 +31,9 @@ pub struct Serve {
     /// Folder of what the server writes: kept sets, decision log, token [default: data].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Be a replica of the server whose control listener has this URL, and have no sources of its own.
+    #[arg(long, value_name = "URL")]
+    follow: Option<String>,
     /// gRPC address [default: 127.0.0.1:4466].
     #[arg(long, value_name = "ADDRESS")]
     data: Option<Address>,
@@ -58,6 +61,7 @@ impl Serve {
         let overrides = Overrides {
             emergency: self.emergency,
             data_directory: self.data_dir,
+            follow: self.follow,
             data: self.data,
             http: self.http,
             ops: self.ops,
@@ -162,8 +166,17 @@ fn announce(bound: &Bound, config: &Config, started: Instant) {
     let (policies, entities) = (generation.policies.len(), world.entities.len());
     let elapsed = started.elapsed().as_millis();
     let addresses = &bound.addresses;
-    anstream::eprintln!("{GOOD}loaded{GOOD:#} {policies} policies and {entities} entities in {elapsed} ms");
-    anstream::eprintln!("       generation {}", generation.hash);
+    if let Some(follow) = &config.follow {
+        anstream::eprintln!(
+            "{GOOD}following{GOOD:#} {}  {FAINT}nothing is answered before it has told everything{FAINT:#}",
+            follow.primary
+        );
+    } else {
+        anstream::eprintln!(
+            "{GOOD}loaded{GOOD:#} {policies} policies and {entities} entities in {elapsed} ms"
+        );
+        anstream::eprintln!("       generation {}", generation.hash);
+    }
     if let Some(warning) = unusual(&bound.loader().status()) {
         anstream::eprintln!("{BAD}WARNING{BAD:#}: {warning}");
     }
@@ -192,8 +205,8 @@ fn announce(bound: &Bound, config: &Config, started: Instant) {
             config.callers.policies.display()
         ),
     }
-    let secured = config.tls.is_some() && addresses.http.is_tcp();
-    let curl = example::curl(world, &addresses.http).filter(|_| !secured);
+    let is_silent = (config.tls.is_some() && addresses.http.is_tcp()) || config.follow.is_some();
+    let curl = example::curl(world, &addresses.http).filter(|_| !is_silent);
     if let Some(call) = curl {
         anstream::eprintln!("\n{NAME}Ask for a decision:{NAME:#}\n\n{call}\n");
     }
@@ -240,7 +253,7 @@ fn announce_to_machines(bound: &Bound, config: &Config, started: Instant) {
 /// What somebody who starts a server must know, if it does not serve what the files say.
 fn unusual(status: &LoaderStatus) -> Option<&'static str> {
     match status.source {
-        Source::Files => None,
+        Source::Files | Source::Primary => None,
         Source::LastKnownGood => {
             Some("the files are broken; the last set that was good is served. `mandate status` tells why")
         }

@@ -38,8 +38,13 @@ fn print(status: &Value) {
         _ => String::new(),
     };
     let stale = status.pointer("/serving_stale") == Some(&Value::Bool(true));
-    let (style, word) = if stale { (BAD, "not what the files say") } else { (GOOD, "what the files say") };
-    anstream::println!("{NAME}serving{NAME:#}    {style}{word}{style:#}, from {}", text("/source"));
+    if status.pointer("/following").is_some() {
+        following(status);
+    } else {
+        let (style, word) =
+            if stale { (BAD, "not what the files say") } else { (GOOD, "what the files say") };
+        anstream::println!("{NAME}serving{NAME:#}    {style}{word}{style:#}, from {}", text("/source"));
+    }
     anstream::println!("generation {}", text("/generation"));
     anstream::println!("published  {}  {FAINT}world {}{FAINT:#}", text("/published_at"), text("/sequence"));
     anstream::println!("holding    {} policies, {} entities", text("/policies"), text("/entities"));
@@ -86,6 +91,26 @@ fn print(status: &Value) {
         let latest = generations.last().and_then(Value::as_str).unwrap_or_default();
         let at = kept.pointer("/at").and_then(Value::as_str).unwrap_or_default();
         anstream::println!("  {latest}  {FAINT}{at}{FAINT:#}");
+    }
+}
+
+/// What is known of the primary.
+fn following(status: &Value) {
+    let of = |name: &str| status.pointer(&format!("/following/{name}")).cloned().unwrap_or_default();
+    let seconds = |name: &str| of(name).as_f64().unwrap_or_default();
+    let primary = of("primary");
+    let current = of("current") == Value::Bool(true);
+    let (style, word) = if current { (GOOD, "current") } else { (BAD, "not current: it answers nothing") };
+    anstream::println!("following  {}: {style}{word}{style:#}", primary.as_str().unwrap_or_default());
+    anstream::println!(
+        "lease      {:.1} s left of {:.1} s; {} worlds behind, told anew {} times",
+        seconds("lease_remaining_seconds"),
+        seconds("lease_seconds"),
+        of("lag_worlds"),
+        of("resets")
+    );
+    if let Some(problem) = of("problem").as_str() {
+        anstream::println!("{BAD}problem{BAD:#}    {problem}");
     }
 }
 

@@ -99,6 +99,38 @@ fn the_decision_log_lives_in_the_data_directory_unless_told_otherwise() {
 }
 
 #[test]
+fn a_follower_names_its_primary_and_what_proves_it_and_has_no_sources_of_its_own() {
+    let follow = |more: &str| format!("[follow]\nprimary = 'https://pdp-primary:4469'\n{more}");
+    let config = load(&follow("token_file = 'token'\n"), Overrides::default()).unwrap();
+    let followed = config.follow.unwrap();
+    assert_eq!(followed.primary, "https://pdp-primary:4469");
+    assert_eq!((followed.shown, followed.token_file), (None, Some(PathBuf::from("token"))));
+    let flag = Overrides { follow: Some("http://127.0.0.1:1/".to_owned()), ..Overrides::default() };
+    let config = load("[follow]\ntoken_file = 'token'\n", flag).unwrap();
+    assert_eq!(config.follow.unwrap().primary, "http://127.0.0.1:1", "a flag wins");
+    let plain = "[follow]\nprimary = 'http://pdp-primary:4469'\ntoken_file = 't'\n";
+    assert!(load(&format!("{plain}insecure_plaintext = true\n"), Overrides::default()).is_ok());
+    for (written, named) in [
+        (plain.to_owned(), "insecure_plaintext"),
+        (follow(""), "token_file"),
+        (follow("certificate = 'c'\n"), "follow.key"),
+        (follow("key = 'k'\n"), "follow.certificate"),
+        (follow("token_file = 't'\n[sources]\npolicies = 'p'\n"), "sources.policies"),
+        (follow("token_file = 't'\n[sources]\nemergency = 'e'\n"), "sources.emergency"),
+        ("[follow]\nca_file = 'c'\n".to_owned(), "follow.ca_file"),
+        ("[follow]\nprimary = 'http://127.0.0.1:1'\nca_file = 'c'\ntoken_file = 't'\n".to_owned(), "https"),
+        ("[follow]\nprimary = 'pdp-primary:4469'\ntoken_file = 't'\n".to_owned(), "follow.primary"),
+        ("[follow]\nprimary = 'https://p:1/path'\ntoken_file = 't'\n".to_owned(), "names a server"),
+        ("[followers]\nlease = '500ms'\n".to_owned(), "followers.lease"),
+        ("[followers]\nlease = '1h'\n".to_owned(), "followers.lease"),
+    ] {
+        let error = load(&written, Overrides::default()).unwrap_err().to_string();
+        assert!(error.contains(named), "{error}");
+    }
+    assert_eq!(load("", Overrides::default()).unwrap().lease, Duration::from_secs(10));
+}
+
+#[test]
 fn limits_have_ranges_and_those_that_are_out_of_theirs_are_named() {
     let written = "connections = 100\nconnections_per_peer = 7\nhandshake = '1s'\nmax_age = '2m'\n[limits.http2]\nstreams = 3\n";
     let limits = load(&format!("[limits]\n{written}"), Overrides::default()).unwrap().limits.connections;

@@ -11,12 +11,13 @@ use super::authzen;
 use super::callers;
 use super::domain::Names;
 use super::ext_authz;
+use super::follow;
 use super::issuers::{self, WrittenIssuer};
 use super::limits;
 use super::log::DecisionLog;
 use super::telemetry;
 use super::tls;
-use super::{Config, ConfigError, Listen, Overrides, Reload, Shutdown};
+use super::{Config, ConfigError, FollowConfig, Listen, Overrides, Reload, Shutdown};
 use crate::engine::compile::Options;
 use crate::engine::generation::{OnPolicyError, Strictness};
 use crate::listening::Address;
@@ -41,6 +42,10 @@ pub(super) struct Written {
     reload: Reloading,
     /// What is written at run time.
     entity_log: EntityLog,
+    /// Be a replica of another server, with no sources of its own. Not written: it has sources.
+    follow: follow::Written,
+    /// Those that follow this server.
+    followers: follow::Followers,
     /// How it is decided.
     decisions: Decisions,
     /// What is remembered of decisions.
@@ -254,6 +259,7 @@ impl Written {
         let folder = |flag: Option<PathBuf>, written: Option<PathBuf>, default: &str| {
             flag.or(named(written)).unwrap_or_else(|| PathBuf::from(default))
         };
+        let follow = self.sources.left_to(self.follow.meaning(flags.follow.clone())?, &flags)?;
         let insecure_unauthenticated_callers =
             flags.insecure_unauthenticated_callers || self.callers.insecure_unauthenticated;
         let callers = self.callers.meaning(folder(flags.pep, self.sources.pep, "pep"), &self.control)?;
@@ -294,6 +300,8 @@ impl Written {
             tls,
             callers,
             reload: self.reload.meaning(),
+            follow,
+            lease: self.followers.lease()?,
             entity_history: self.entity_log.history.unwrap_or(10_000),
             cache_bytes: self.cache.bytes(),
             verify_one_in: NonZeroU64::new(self.cache.verify_one_in.unwrap_or(1_000)),
@@ -310,6 +318,40 @@ impl Written {
             ext_authz: self.ext_authz.map(ext_authz::Written::meaning).transpose()?,
         };
         config.check_ranges().map(|()| config)
+    }
+}
+
+impl Sources {
+    /// A primary to follow, which has the sources: then none may be named here.
+    fn left_to(
+        &self,
+        follow: Option<FollowConfig>,
+        flags: &Overrides,
+    ) -> Result<Option<FollowConfig>, ConfigError> {
+        match self.named(flags).filter(|_| follow.is_some()) {
+            None => Ok(follow),
+            Some(key) => {
+                let problem =
+                    format!("is followed, and a follower has its primary's sources: leave `{key}` out");
+                Err(ConfigError::Follow { key: "primary", problem })
+            }
+        }
+    }
+
+    /// The first key that says where sources are.
+    fn named(&self, flags: &Overrides) -> Option<&'static str> {
+        let written = |flag: &Option<PathBuf>, written: &Option<PathBuf>| {
+            flag.is_some() || named(written.clone()).is_some()
+        };
+        let keys = [
+            ("sources.policies", written(&flags.policies, &self.policies)),
+            ("sources.schemas", written(&flags.schemas, &self.schemas)),
+            ("sources.entities", written(&flags.entities, &self.entities)),
+            ("sources.emergency", written(&flags.emergency, &self.emergency)),
+            ("sources.revocations", written(&None, &self.revocations)),
+            ("sources.signers", !self.signers.is_empty()),
+        ];
+        keys.into_iter().find_map(|(key, is_written)| is_written.then_some(key))
     }
 }
 

@@ -85,6 +85,14 @@ pub struct Provenance {
     pub signer: String,
 }
 
+impl Sources {
+    /// What a generation is compiled from. The files' contents are shared.
+    fn without_entities(&self) -> Self {
+        let Self { policies, links, schemas, definitions, emergency, .. } = self.clone();
+        Self { policies, links, schemas, definitions, emergency, ..Self::default() }
+    }
+}
+
 /// What compilation is told besides the sources.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Options {
@@ -193,6 +201,7 @@ fn finish(
         policies,
         catalog,
         on_policy_error: options.on_policy_error,
+        sources: Arc::new(sources.without_entities()),
     };
     let world = World::new(Arc::new(generation), entities).owned(ownership, files);
     Ok(Loaded { world, warnings: report, valid })

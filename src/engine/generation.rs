@@ -7,6 +7,7 @@ use cedar_policy::EntityUid;
 use super::brief::Briefs;
 use super::catalog::Catalog;
 use super::cedar::{BuiltEntity, CompiledPolicy};
+use super::compile::Sources;
 use super::index::ScopeIndex;
 use super::key_plans::KeyPlans;
 use super::map::Map;
@@ -74,6 +75,8 @@ pub struct Generation {
     pub catalog: Arc<Catalog>,
     /// What happens when a policy cannot be evaluated.
     pub on_policy_error: OnPolicyError,
+    /// What it was compiled from, entities left out: for those who are to compile the same.
+    pub sources: Arc<Sources>,
 }
 
 impl Generation {

@@ -54,11 +54,13 @@ impl Ownership {
         self.0.iter()
     }
 
-    pub(super) fn insert(&mut self, uid: EntityUid) {
+    /// Notes that callers own an entity.
+    pub fn insert(&mut self, uid: EntityUid) {
         self.0.insert_mut(uid);
     }
 
-    pub(super) fn remove(&mut self, uid: &EntityUid) {
+    /// Notes that they do not, any more.
+    pub fn remove(&mut self, uid: &EntityUid) {
         self.0.remove_mut(uid);
     }
 }

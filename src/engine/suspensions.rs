@@ -58,6 +58,21 @@ impl Suspensions {
         self.principals.iter()
     }
 
+    /// Every suspension, and why, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (Suspended, Arc<str>)> {
+        let all = self.all.iter().map(|reason| (Suspended::All, Arc::clone(reason)));
+        let each = self.principals.iter();
+        all.chain(each.map(|(uid, reason)| (Suspended::Principal(uid.clone()), Arc::clone(reason))))
+    }
+
+    /// Whether just this is suspended.
+    pub fn has(&self, suspended: &Suspended) -> bool {
+        match suspended {
+            Suspended::All => self.all.is_some(),
+            Suspended::Principal(uid) => self.principals.contains_key(uid),
+        }
+    }
+
     /// How many suspensions there are.
     pub fn len(&self) -> usize {
         self.principals.size() + usize::from(self.all.is_some())

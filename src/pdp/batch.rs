@@ -81,7 +81,11 @@ impl Pdp {
                 Err(refused) => return Err(self.refuse(call, refused)),
             },
         };
-        let published = self.store.current();
+        let items: Vec<_> = items.collect();
+        // What is consistent with the batch is so with each of it.
+        let latest =
+            items.iter().filter_map(|(_, asked)| Some(asked.as_ref().ok()?.minimum_revision.as_str())).next();
+        let (published, lease) = self.served(call, latest.unwrap_or_default()).await;
         let now = now();
         let mut outcomes = Vec::with_capacity(items.len());
         for (request_id, asked) in items {
@@ -92,7 +96,7 @@ impl Pdp {
             let asked = asked.map_err(|error| Refusal { refused: error.into(), asked: None });
             let outcome = asked
                 .and_then(|asked| asked.about(subject.as_ref()))
-                .and_then(|asked| self.answer(&item, asked, &published, now));
+                .and_then(|asked| self.answer(&item, asked, &published, lease, now));
             let ends = until.ends(&outcome);
             outcomes.push((item, outcome));
             if ends {
@@ -109,7 +113,7 @@ impl Pdp {
             answers.push((item.request_id, settled));
         }
         for recording in recordings {
-            self.lasting(call, recording).await?;
+            self.lasting(call, recording, lease).await?;
         }
         Ok(Batch { answers, published })
     }

@@ -9,6 +9,7 @@ use super::{Call, Pdp, Refused, RefusedCode, Unwritten, name};
 use crate::audit::outcome::{Decided, Finding, OutcomeRecord, Report};
 use crate::audit::reading::decided::decided;
 use crate::audit::{Record, ReportedBy};
+use crate::store::replica::lease::LeaseEnd;
 
 /// How long a decision may take from its answer to the log.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -54,7 +55,7 @@ impl Pdp {
             }))
         };
         let recording = room.record(false, record).map_err(|_lost| Refused::Unrecorded)?;
-        self.lasting(call, recording).await?;
+        self.lasting(call, recording, LeaseEnd::EVER).await?;
         Ok(findings)
     }
 

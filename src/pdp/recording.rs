@@ -6,11 +6,19 @@ use std::time::{Duration, SystemTime};
 use super::{Answer, Asked, Call, Pdp, Refused, name};
 use crate::audit::{DecisionRecord, Facts, Recording, RefusalRecord, Room, WriterGone};
 use crate::engine::request::AuthzRequest;
+use crate::store::replica::lease::LeaseEnd;
 
 impl Pdp {
     /// Waits until a record lasts, where its answer is to wait for that.
-    pub(super) async fn lasting(&self, call: &Call, recording: Recording) -> Result<(), Refused> {
+    pub(super) async fn lasting(
+        &self,
+        call: &Call,
+        recording: Recording,
+        until: LeaseEnd,
+    ) -> Result<(), Refused> {
         match tokio::time::timeout_at(call.deadline.into(), recording.settled()).await {
+            // The last look before the answer leaves: it may have waited long, or the process may have stood still.
+            Ok(Ok(())) if until.is_over() => Err(Refused::NotCurrent),
             Ok(settled) => settled.map_err(|WriterGone| Refused::Unrecorded),
             Err(_late) => Err(Refused::Late),
         }

@@ -32,6 +32,17 @@ pub enum Refused {
     /// The deadline passed.
     #[error("the deadline passed before the decision was made")]
     Late,
+    /// What is served may be old: the primary that is followed has not vouched for it of late.
+    #[error(
+        "this server cannot prove that it is current: its primary has not vouched for what it serves within the lease; ask \
+         another, or again"
+    )]
+    NotCurrent,
+    /// A follower has not been told of the world that was asked for.
+    #[error(
+        "consistency.minimum_revision: this server follows another, and has not been told of so late a revision yet: ask again"
+    )]
+    Behind,
     /// The answer could not be recorded, so it was not given.
     #[error("the decision log is not being written, and no answer is given that is not recorded")]
     Unrecorded,
@@ -116,7 +127,7 @@ impl Refused {
             Self::Caller(_) | Self::SubjectToken(_) => RefusedCode::Unauthenticated,
             Self::NotEntitled(_) => RefusedCode::PermissionDenied,
             Self::Late => RefusedCode::DeadlineExceeded,
-            Self::Unrecorded => RefusedCode::Unavailable,
+            Self::Unrecorded | Self::NotCurrent | Self::Behind => RefusedCode::Unavailable,
             Self::Shed(_) | Self::RateLimited(_) => RefusedCode::ResourceExhausted,
             Self::Unwritten(unwritten) => unwritten.code,
             Self::Internal => RefusedCode::Internal,
@@ -139,6 +150,8 @@ impl Refused {
             Self::SubjectToken(_) => "SUBJECT_TOKEN_INVALID",
             Self::NotEntitled(_) => "CALLER_NOT_ENTITLED",
             Self::Late => "DEADLINE_EXCEEDED",
+            Self::NotCurrent => "NOT_CURRENT",
+            Self::Behind => "REVISION_NOT_REACHED",
             Self::Unrecorded => "DECISION_LOG_UNAVAILABLE",
             Self::Shed(_) => "OVERLOADED",
             Self::RateLimited(_) => "RATE_LIMITED",
@@ -152,7 +165,7 @@ impl Refused {
     pub fn field(&self) -> &str {
         match self {
             Self::Invalid(error) => &error.field,
-            Self::Revision(_) => "consistency.minimum_revision",
+            Self::Revision(_) | Self::Behind => "consistency.minimum_revision",
             Self::SubjectToken(_) => "credentials",
             Self::Unwritten(unwritten) => &unwritten.field,
             _ => "",

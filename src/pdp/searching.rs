@@ -16,6 +16,7 @@ use crate::engine::digest;
 use crate::engine::request::{AuthzRequest, InvalidRequest};
 use crate::engine::search::{Bounds, Certainty, Found, MAX_EXAMINED, Page, Search, Sought, search};
 use crate::engine::unknown::Unknown;
+use crate::store::replica::lease::LeaseEnd;
 use crate::store::{Published, Store};
 
 /// Results on a page, where nobody says how many.
@@ -64,6 +65,8 @@ pub struct SearchAnswer {
 struct Searched {
     answer: SearchAnswer,
     asked: SearchAsked,
+    /// LeaseEnd when it may be given.
+    until: LeaseEnd,
     latency: Duration,
 }
 
@@ -85,8 +88,9 @@ impl Pdp {
             Ok(asked) => self.searched(call, asked).await,
             Err(refusal) => Err(refusal),
         };
+        let current = outcome.as_ref().map_or(LeaseEnd::EVER, |searched| searched.until);
         let (answer, recording) = self.settle_search(call, outcome, &mut room)?;
-        self.lasting(call, recording).await?;
+        self.lasting(call, recording, current).await?;
         Ok(answer)
     }
 
@@ -112,11 +116,13 @@ impl Pdp {
         let Ok(Ok(turn)) = tokio::time::timeout_at(call.deadline.into(), SEARCHING.acquire()).await else {
             return Err(late(asked));
         };
+        // No sooner: whatever was acknowledged while the request waited counts (W2).
+        let served = self.served(call, &asked.asked.minimum_revision).await;
         let (pdp, own) = (Arc::clone(self), call.clone());
         // Not on a thread that answers others.
         let searched = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            pdp.answer_search(&own, asked)
+            pdp.answer_search(&own, asked, served)
         });
         match searched.await {
             Ok(Ok(searched)) if Instant::now() >= call.deadline => Err(late(searched.asked)),
@@ -128,25 +134,35 @@ impl Pdp {
         }
     }
 
-    fn answer_search(&self, call: &Call, asked: SearchAsked) -> Result<Searched, Refusal> {
-        let started = Instant::now();
-        // No sooner: whatever was acknowledged while the request waited counts (W2).
-        let (published, now) = (self.store.current(), now());
+    fn answer_search(
+        &self,
+        call: &Call,
+        asked: SearchAsked,
+        (published, until): (Arc<Published>, LeaseEnd),
+    ) -> Result<Searched, Refusal> {
+        let (started, now) = (Instant::now(), now());
+        if until.is_over() {
+            return Err(Refusal { refused: Refused::NotCurrent, asked: Some(Box::new(asked.asked)) });
+        }
         let mut may_ask =
             |question: &AuthzRequest| self.entitled(call, &asked.asked, question, &published, now);
         // A defect in one search is that search's failure.
         let found = catch_unwind(AssertUnwindSafe(|| {
-            Searching { store: &self.store, published: &published, now, asked: &asked }
-                .page(call.deadline, &mut may_ask)
+            let searching = Searching { store: &self.store, published: &published, now, asked: &asked };
+            self.reached(&asked.asked.minimum_revision, &published)?;
+            searching.page(call.deadline, &mut may_ask)
         }));
         let found = found.unwrap_or_else(|_panic| {
             self.metrics.panicked();
             Err(Refused::Internal)
         });
         match found {
+            Ok(_) if until.is_over() => {
+                Err(Refusal { refused: Refused::NotCurrent, asked: Some(Box::new(asked.asked)) })
+            }
             Ok((page, next_page_token)) => {
                 let answer = SearchAnswer { id: name(), now, published, page, next_page_token };
-                Ok(Searched { answer, asked, latency: started.elapsed() })
+                Ok(Searched { answer, asked, until, latency: started.elapsed() })
             }
             Err(refused) => Err(Refusal { refused, asked: Some(Box::new(asked.asked)) }),
         }
@@ -160,7 +176,7 @@ impl Pdp {
         room: &mut Room,
     ) -> Result<(SearchAnswer, Recording), Refused> {
         match outcome {
-            Ok(Searched { answer, mut asked, latency }) => {
+            Ok(Searched { answer, mut asked, latency, .. }) => {
                 if let Some(trace) = &call.trace {
                     traced::note(&mut asked.asked.evidence, trace, trace.own());
                 }

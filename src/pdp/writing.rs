@@ -40,9 +40,12 @@ impl Pdp {
     /// The log that is written to.
     ///
     /// # Errors
-    /// There is none: a program that makes its own worlds writes them itself.
+    /// There is none: a follower's primary has it, and a program that makes its own worlds writes them itself.
     pub fn entity_log(&self) -> Result<&EntityLogHandle, Refused> {
         self.log.as_ref().ok_or_else(|| {
+            if let Some(following) = &self.following {
+                return follower(following.primary());
+            }
             let message = "nothing is written here: this service keeps no entity log".to_owned();
             refused(RefusedCode::Unimplemented, "NO_ENTITY_LOG", String::new(), message)
         })
@@ -86,6 +89,13 @@ impl Pdp {
             Err(_late) => Err(Refused::Late),
         }
     }
+}
+
+/// That a server says nothing of its own: the one that it follows does, by this URL.
+#[must_use]
+pub fn follower(primary: &str) -> Refused {
+    let message = format!("this server follows {primary}, and serves what that serves: tell that one");
+    refused(RefusedCode::FailedPrecondition, "FOLLOWER", String::new(), message)
 }
 
 fn change_record(call: &Call, what: &'static str, reason: String, written: &Written) -> ChangeRecord {

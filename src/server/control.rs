@@ -1,6 +1,7 @@
 //! `mandate.v1.AdminService`, and beside it `entities` and `log_reading`: the control listener. Never anonymous (C2): see [`super::administrators`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -18,9 +19,10 @@ use super::pb::admin_service_server::{AdminService, AdminServiceServer};
 use super::pb::decision_log_service_server::DecisionLogServiceServer;
 use super::pb::entity_service_server::EntityServiceServer;
 use super::report::ServiceReport;
+use super::watching::Beat;
 use super::{pb, protocol, status};
 use crate::identity::rights::Right;
-use crate::pdp::{Pdp, Refused};
+use crate::pdp::{self, Pdp, Refused};
 use crate::store::loader::{Command, CommandError, Commands};
 
 /// Largest message, in bytes: commands are short.
@@ -28,18 +30,19 @@ const MAX_MESSAGE_BYTES: usize = 16 * 1024;
 /// Largest message that holds entities, in bytes.
 const MAX_ENTITIES_BYTES: usize = 4 * 1024 * 1024;
 
-/// Everything the control listener serves.
+/// Everything the control listener serves. Those who watch may go by what they are told for a `lease`.
 pub fn router(
     commands: Commands,
     report: ServiceReport,
     administrators: Administrators,
     pdp: Arc<Pdp>,
     observer: Arc<Observer>,
+    lease: Duration,
 ) -> Router {
     let door = (administrators, Arc::clone(&pdp), observer);
     let log = DecisionLogServiceServer::new(LogReading::new(Arc::clone(&pdp)));
     let log = log.max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let entities = Entities { pdp, lists: Arc::default() };
+    let entities = Entities { pdp, lists: Arc::default(), beat: Beat(lease) };
     let control = Control { commands, report, entities: entities.clone() };
     let service = AdminServiceServer::new(control).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let entities = EntityServiceServer::new(entities).max_decoding_message_size(MAX_ENTITIES_BYTES);
@@ -135,6 +138,7 @@ impl AdminService for Control {
 fn refused(error: &CommandError) -> Status {
     let message = error.to_string();
     match error {
+        CommandError::Follower(primary) => status::refused(&pdp::follower(primary)),
         CommandError::Malformed(_) | CommandError::Ambiguous(_) => Status::invalid_argument(message),
         CommandError::Unknown(_) => Status::not_found(message),
         CommandError::Damaged(_) => Status::data_loss(message),

@@ -9,9 +9,10 @@ use tonic::{Request as Asked, Response as Answer, Status};
 
 use super::administrators::Administrator;
 use super::delegating::Delegating;
+use super::leading::Leading;
 use super::listing::Listings;
 use super::pb::entity_service_server::EntityService;
-use super::watching::Watching;
+use super::watching::{Beat, Watching};
 use super::{deadline, pb, status, stored, wire};
 use crate::engine::decision::Effect;
 use crate::engine::request::InvalidRequest;
@@ -19,8 +20,8 @@ use crate::engine::suspensions::Suspended;
 use crate::engine::world::World;
 use crate::engine::written::reference;
 use crate::identity::rights::Right;
-use crate::pdp::{Call, Pdp, Refused, Unwritten};
-use crate::store::entity_log::{Write, Written};
+use crate::pdp::{Call, Pdp, Refused, RefusedCode, Unwritten};
+use crate::store::entity_log::{PrimaryBehind, Write, Written};
 
 /// Pieces of a copy that wait for whoever takes it.
 const PIECES: usize = 4;
@@ -30,6 +31,8 @@ const PIECES: usize = 4;
 pub(super) struct Entities {
     pub(super) pdp: Arc<Pdp>,
     pub(super) lists: Arc<Listings>,
+    /// How those who watch are kept current.
+    pub(super) beat: Beat,
 }
 
 impl Entities {
@@ -59,6 +62,7 @@ impl Entities {
         call: &Call,
         message: pb::DelegateRequest,
     ) -> Result<Answer<pb::DelegateResponse>, Status> {
+        self.pdp.entity_log().map_err(|refused| self.refuse(call, refused))?;
         let published = self.pdp.current();
         let names = &published.world.generation.catalog.domain.delegation;
         let grant = message.grant.as_ref().and_then(|grant| grant.uid.clone());
@@ -254,15 +258,36 @@ impl EntityService for Entities {
     async fn watch(&self, request: Asked<pb::WatchRequest>) -> Result<Answer<Self::WatchStream>, Status> {
         let (administrator, call) = (Administrator::of(&request)?, deadline::call(&request)?);
         administrator.may(&Right::Watch)?;
-        let pb::WatchRequest { from_revision, include_entities } = request.into_inner();
+        let pb::WatchRequest { from_revision, include_entities, follow, last_write } = request.into_inner();
         let log = self.pdp.entity_log().map_err(|refused| self.refuse(&call, refused))?;
         let refuse = |error: InvalidRequest| self.refuse(&call, error);
         wire::check_length("from_revision", &from_revision).map_err(refuse)?;
+        wire::check_length("last_write", &last_write).map_err(refuse)?;
+        if follow {
+            let behind = |error: PrimaryBehind| {
+                let message = error.to_string();
+                let (code, reason) = (RefusedCode::FailedPrecondition, "PRIMARY_BEHIND");
+                let field = "last_write".to_owned();
+                self.refuse(&call, Refused::Unwritten(Box::new(Unwritten { code, reason, field, message })))
+            };
+            let lead = log.lead(&from_revision, &last_write).map_err(behind)?;
+            return Ok(Answer::new(Box::pin(Leading::new(lead, administrator, self.beat).into_stream())));
+        }
         let watcher = log.watch(&from_revision).map_err(|error| {
             let refused = self.pdp.refuse(&call, Refused::Revision(error));
             Status::new(status::refused(&refused).code(), format!("from_revision: {error}"))
         })?;
-        let watching = Watching::new(watcher, administrator, include_entities, &self.pdp.current());
+        let now = self.pdp.current();
+        let watching = Watching::new(watcher, administrator, include_entities, self.beat, &now);
         Ok(Answer::new(Box::pin(watching.into_stream())))
+    }
+
+    async fn renew(&self, request: Asked<pb::RenewRequest>) -> Result<Answer<pb::RenewResponse>, Status> {
+        let (administrator, call) = (Administrator::of(&request)?, deadline::call(&request)?);
+        administrator.may(&Right::Watch)?;
+        self.pdp.entity_log().map_err(|refused| self.refuse(&call, refused))?;
+        // No sooner: whoever asked may answer for a lease from then on.
+        let (process, world) = (self.pdp.store().process().to_vec(), self.pdp.current().number);
+        Ok(Answer::new(pb::RenewResponse { world, process, lease: self.beat.lease() }))
     }
 }

@@ -1,12 +1,16 @@
 //! `mandate.v1.AuthorizationService`, with health and reflection: the data listener.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
+use tonic::server::NamedService as _;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
+use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::admission::Admission;
@@ -25,6 +29,9 @@ use crate::pdp::{Call, Pdp, Refused};
 
 /// Largest message that reports an outcome, in bytes.
 const MAX_OUTCOME_BYTES: usize = 16 * 1024;
+
+/// How often is looked whether this server may answer.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What reflection lists, whatever is configured.
 const SERVICES: [&str; 4] = [
@@ -109,10 +116,28 @@ pub async fn router(
 pub struct Health(HealthReporter);
 
 impl Health {
+    /// Tells balancers whether this server may answer, for as long as this is polled: a follower may not always.
+    pub async fn keep(&self, pdp: &Pdp) -> Infallible {
+        let mut told = true;
+        loop {
+            let current = pdp.is_current();
+            if current != told {
+                self.set(current).await;
+                told = current;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn set(&self, serving: bool) {
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.0.set_service_status(AuthorizationServiceServer::<Grpc>::NAME, status).await;
+        self.0.set_service_status("", status).await;
+    }
+
     /// Tells balancers to send nobody here any more.
     pub async fn stop_serving(&self) {
-        self.0.set_not_serving::<AuthorizationServiceServer<Grpc>>().await;
-        self.0.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        self.set(false).await;
     }
 }
 

@@ -53,6 +53,9 @@ pub fn router(ops: Arc<Ops>) -> Router {
 async fn ready(State(ops): State<Arc<Ops>>) -> Response {
     let unable = match () {
         () if !ops.readiness.get() => "stopping",
+        () if !ops.report.is_current() => {
+            "the primary that is followed has not vouched for what is served within its lease"
+        }
         () if ops.report.audit.is_stalled() => "the decision log cannot be written, and answers wait for it",
         () if ops.report.gates.are_shut() => {
             "the server's certificate has come to its end, and the Workload API gives no other"

@@ -17,6 +17,7 @@ use crate::pdp::Pdp;
 use crate::store::entity_log::{EntityLogHandle, LogStatus};
 use crate::store::follow::{FollowStatus, FollowStatuses};
 use crate::store::loader::{Heartbeat, LoaderStatus, Source};
+use crate::store::replica::following::{Following, FollowingStatus};
 use crate::store::{Published, Store};
 use crate::telemetry::callers::ObservedCallers;
 use crate::telemetry::exports::ExportCounts;
@@ -35,7 +36,9 @@ pub struct ServiceReport {
     /// Where it came from, and what is wrong with the files.
     pub loader: Arc<ArcSwap<LoaderStatus>>,
     /// What was written at run time.
-    pub entity_log: EntityLogHandle,
+    pub entity_log: Option<EntityLogHandle>,
+    /// What is known of the primary, where one is followed.
+    pub following: Option<Arc<Following>>,
     /// When it last looked at them.
     pub heartbeat: Heartbeat,
     /// What was recorded.
@@ -175,6 +178,9 @@ pub struct Status {
     listeners: Listeners,
     insecure_unauthenticated_callers: bool,
     callers: CallersStatus,
+    /// What is known of the primary, where one is followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    following: Option<FollowingStatus>,
 }
 
 /// What became of every record: `issued = written + queued + dropped`.
@@ -203,6 +209,15 @@ struct EntityLog {
 }
 
 impl ServiceReport {
+    /// Whether this server may answer, as far as it follows another.
+    pub fn is_current(&self) -> bool {
+        self.following.as_ref().is_none_or(|following| following.is_current())
+    }
+
+    fn following_status(&self) -> Option<FollowingStatus> {
+        self.following.as_ref().map(|following| following.status())
+    }
+
     /// What the loader says, of the world that is served by now.
     fn loader_status(&self, published: &Published) -> LoaderStatus {
         let mut status = LoaderStatus::clone(&self.loader.load());
@@ -218,7 +233,7 @@ impl ServiceReport {
             entities: world.ownership.len(),
             suspended: world.suspensions.principals().count(),
             frozen: world.suspensions.all().is_some(),
-            log: LogStatus::clone(&self.entity_log.status()),
+            log: self.entity_log.as_ref().map(|log| LogStatus::clone(&log.status())).unwrap_or_default(),
         }
     }
 
@@ -244,6 +259,7 @@ impl ServiceReport {
             listeners: self.listeners.clone(),
             insecure_unauthenticated_callers: self.insecure,
             callers: self.gates.status(),
+            following: self.following_status(),
         }
     }
 
@@ -293,6 +309,7 @@ impl ServiceReport {
             sinks: self.audit.accounts().statuses(),
             exports: Arc::clone(&self.exports),
             witnesses: self.audit.witnesses().to_vec(),
+            following: self.following_status(),
         }
     }
 

@@ -14,18 +14,31 @@ use crate::identity::rights::Right;
 use crate::store::Published;
 use crate::store::entity_log::{Event, Watcher};
 
-/// How long what was sent is current.
-const LEASE: Duration = Duration::from_secs(15);
-/// How often is said that it still is.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Names in one message of a whole state.
 const TOGETHER: usize = 500;
+
+/// How long what was sent is current, and how often is said that it still is: three times as often.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beat(pub(super) Duration);
+
+impl Beat {
+    /// How long what was sent is current.
+    pub(super) fn lease(self) -> Option<prost_types::Duration> {
+        prost_types::Duration::try_from(self.0).ok()
+    }
+
+    /// How often is said that it still is.
+    pub(super) fn every(self) -> Duration {
+        self.0 / 3
+    }
+}
 
 /// What is told to one who watches.
 pub(super) struct Watching {
     watcher: Watcher,
     administrator: Administrator,
     entities: bool,
+    beat: Beat,
     waiting: VecDeque<pb::WatchResponse>,
     ended: bool,
 }
@@ -35,11 +48,13 @@ impl Watching {
         watcher: Watcher,
         administrator: Administrator,
         entities: bool,
+        beat: Beat,
         now: &Published,
     ) -> Self {
-        let mut watching = Self { watcher, administrator, entities, waiting: VecDeque::new(), ended: false };
+        let mut watching =
+            Self { watcher, administrator, entities, beat, waiting: VecDeque::new(), ended: false };
         watching.look();
-        let synced = pb::WatchResponse { synced: true, ..current(now) };
+        let synced = pb::WatchResponse { synced: true, ..current(now, beat) };
         watching.waiting.push_back(synced);
         watching
     }
@@ -65,14 +80,14 @@ impl Watching {
                     }
                     let events = self.watcher.ready();
                     if !events.is_empty() {
-                        let messages =
-                            events.into_iter().flat_map(|event| told(&self.watcher, event, self.entities));
-                        self.waiting.extend(messages);
+                        let told = |event| told(&self.watcher, event, self.entities, self.beat);
+                        self.waiting.extend(events.into_iter().flat_map(told));
                         return true;
                     }
                 }
             };
-            let wait = self.administrator.expires().map_or(HEARTBEAT, |left| left.min(HEARTBEAT));
+            let every = self.beat.every();
+            let wait = self.administrator.expires().map_or(every, |left| left.min(every));
             match tokio::time::timeout(wait, changed).await {
                 Ok(true) | Err(_) => {}
                 Ok(false) => return Err(Status::unavailable("the entity log has ended")),
@@ -80,33 +95,29 @@ impl Watching {
         }
         // Rights are looked at for every message, as for every question (C10).
         self.administrator.may(&Right::Watch)?;
-        let heartbeat = || pb::WatchResponse { lease: lease(), ..pb::WatchResponse::default() };
+        let heartbeat = || pb::WatchResponse { lease: self.beat.lease(), ..pb::WatchResponse::default() };
         Ok(self.waiting.pop_front().unwrap_or_else(heartbeat))
     }
 
     fn look(&mut self) {
         for event in self.watcher.ready() {
-            let messages = told(&self.watcher, event, self.entities);
+            let messages = told(&self.watcher, event, self.entities, self.beat);
             self.waiting.extend(messages);
         }
     }
 }
 
-fn lease() -> Option<prost_types::Duration> {
-    prost_types::Duration::try_from(LEASE).ok()
-}
-
-fn current(published: &Published) -> pb::WatchResponse {
+fn current(published: &Published, beat: Beat) -> pb::WatchResponse {
     let revision = published.revision.to_string();
-    pb::WatchResponse { revision, lease: lease(), ..pb::WatchResponse::default() }
+    pb::WatchResponse { revision, lease: beat.lease(), ..pb::WatchResponse::default() }
 }
 
-fn told(watcher: &Watcher, event: Event, entities: bool) -> Vec<pb::WatchResponse> {
+fn told(watcher: &Watcher, event: Event, entities: bool, beat: Beat) -> Vec<pb::WatchResponse> {
     match event {
         Event::Generation(published) => {
-            vec![pb::WatchResponse { generation_published: true, ..current(&published) }]
+            vec![pb::WatchResponse { generation_published: true, ..current(&published, beat) }]
         }
-        Event::Reset(published) => whole(&published, entities),
+        Event::Reset(published) => whole(&published, entities, beat),
         Event::Batch(batch, published) => {
             let names = |uids: &[_]| uids.iter().map(stored::name).collect();
             let held = batch.changed.iter().filter(|_| entities);
@@ -118,21 +129,22 @@ fn told(watcher: &Watcher, event: Event, entities: bool) -> Vec<pb::WatchRespons
                 suspended: batch.suspended.iter().map(party).collect(),
                 lifted: batch.lifted.iter().map(party).collect(),
                 entities: held.filter_map(|uid| stored::message(&published.world, uid)).collect(),
-                ..current(&published)
+                ..current(&published, beat)
             }]
         }
     }
 }
 
 /// Everything there is, in several messages, of which the first says that nothing before it counts.
-fn whole(published: &Arc<Published>, entities: bool) -> Vec<pb::WatchResponse> {
+fn whole(published: &Arc<Published>, entities: bool, beat: Beat) -> Vec<pb::WatchResponse> {
     let world = &published.world;
     let mut parties: Vec<_> = world.suspensions.principals().map(|(uid, _)| stored::name(uid)).collect();
     parties.extend(world.suspensions.all().map(|_reason| pb::EntityRef::default()));
-    let mut messages = vec![pb::WatchResponse { reset: true, suspended: parties, ..current(published) }];
+    let mut messages =
+        vec![pb::WatchResponse { reset: true, suspended: parties, ..current(published, beat) }];
     let revoked: Vec<_> = world.revocations.iter().map(stored::name).collect();
     for names in revoked.chunks(TOGETHER) {
-        messages.push(pb::WatchResponse { revoked: names.to_vec(), ..current(published) });
+        messages.push(pb::WatchResponse { revoked: names.to_vec(), ..current(published, beat) });
     }
     let stored: Vec<_> = world.entities.iter().map(|(uid, _)| uid).collect();
     for uids in stored.chunks(TOGETHER) {
@@ -140,7 +152,7 @@ fn whole(published: &Arc<Published>, entities: bool) -> Vec<pb::WatchResponse> {
         messages.push(pb::WatchResponse {
             changed: uids.iter().map(|uid| stored::name(uid)).collect(),
             entities: held.filter_map(|uid| stored::message(world, uid)).collect(),
-            ..current(published)
+            ..current(published, beat)
         });
     }
     messages

@@ -9,6 +9,7 @@ mod disk;
 mod draft;
 mod facts;
 mod history;
+mod lead;
 mod orders;
 mod restore;
 mod watch;
@@ -40,6 +41,7 @@ pub use disk::DiskError;
 use disk::{Disk, Head, Opening};
 use facts::{Batch, Fact};
 use history::History;
+pub use lead::{Difference, Lead, Leap, PrimaryBehind};
 pub use orders::{Order, Write, WriteError, Written, WrittenChange};
 pub use restore::{RestoreError, Restored, restore};
 pub use watch::{Event, Watcher};
@@ -251,6 +253,14 @@ impl EntityLogHandle {
     /// [`super::revision::RevisionError`] for what is no revision of this log.
     pub fn watch(&self, from: &str) -> Result<Watcher, super::revision::RevisionError> {
         Watcher::new(self, from)
+    }
+
+    /// Leads a follower from a revision on, or from nothing. `last_write` names the last write that it knows of.
+    ///
+    /// # Errors
+    /// [`PrimaryBehind`]: it knows of this log what this log does not have.
+    pub fn lead(&self, from: &str, last_write: &str) -> Result<Lead, PrimaryBehind> {
+        Lead::new(self, from, last_write)
     }
 
     /// Begins a copy of everything that the log holds now.

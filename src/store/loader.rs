@@ -61,12 +61,13 @@ use super::settling::{Settling, Verdict};
 use crate::engine::compile::{Compiler, Options, Sources};
 use crate::engine::guard::PARSER_STACK_BYTES;
 use crate::engine::progress::Progress;
+pub(super) use background::discard;
 pub use command::{Command, CommandError, Commands, Served};
 pub use heartbeat::Heartbeat;
 use inbox::{Inbox, Told};
-use listener::Listener;
+pub(super) use listener::Listener;
 pub use listener::{LoadEvent, LoadWhat};
-use retired::Retired;
+pub(super) use retired::Retired;
 pub use start::{KeptSets, OpenError};
 pub use status::{
     EmergencyStatus, KeptSet, LastLoad, LoaderStatus, Outcome, Pinned, Reloads, RevocationStatus, Source,
@@ -180,8 +181,8 @@ struct WriteErrors {
 pub struct LoaderHandle {
     /// Tells it what to do.
     pub commands: Commands,
-    /// What is written at run time.
-    pub log: EntityLogHandle,
+    /// What is written at run time; none where nothing is, on a follower.
+    pub log: Option<EntityLogHandle>,
     heartbeat: Heartbeat,
     status: Arc<ArcSwap<LoaderStatus>>,
     end: oneshot::Receiver<()>,
@@ -198,6 +199,18 @@ pub enum Ended {
 }
 
 impl LoaderHandle {
+    /// A thread that keeps what is served up to date. It says when it ends by `end`, and drops that if it panics.
+    pub(super) fn new(
+        commands: Commands,
+        log: Option<EntityLogHandle>,
+        heartbeat: Heartbeat,
+        status: Arc<ArcSwap<LoaderStatus>>,
+        end: oneshot::Receiver<()>,
+        thread: thread::JoinHandle<()>,
+    ) -> Self {
+        Self { commands, log, heartbeat, status, end, thread }
+    }
+
     /// What the loader says of itself. Costs next to nothing.
     #[must_use]
     pub fn status(&self) -> Arc<LoaderStatus> {
@@ -258,7 +271,7 @@ impl Loader {
     pub fn spawn(mut self) -> io::Result<LoaderHandle> {
         // The thread has none: it ends when nobody is left to tell it anything.
         let Self { commands, .. } = &mut self;
-        let commands = std::mem::replace(commands, Commands(Arc::new(mpsc::channel().0)));
+        let commands = std::mem::replace(commands, Commands::of_loader(Arc::new(mpsc::channel().0)));
         let (status, heartbeat, log) = (Arc::clone(&self.status), self.heartbeat.clone(), self.log.clone());
         let (ending, end) = oneshot::channel();
         let thread = thread::Builder::new()
@@ -269,7 +282,7 @@ impl Loader {
                 // A panic drops this without a word, which says that there was one. Nobody may be waiting.
                 let _nobody_waits = ending.send(());
             })?;
-        Ok(LoaderHandle { commands, log, heartbeat, status, end, thread })
+        Ok(LoaderHandle::new(commands, Some(log), heartbeat, status, end, thread))
     }
 
     fn run(mut self) {

@@ -31,7 +31,7 @@ impl Store {
             bytes.extend(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
             bytes.extend(part.as_bytes());
         }
-        let tag = self.signer.tag(PURPOSE, &bytes);
+        let tag = self.current().signer.tag(PURPOSE, &bytes);
         bytes.extend(tag);
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -43,7 +43,7 @@ impl Store {
     pub fn page_after(&self, list: &str, token: &str) -> Result<EntityUid, PageTokenError> {
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_error| PageTokenError::Unknown)?;
         let (body, tag) = bytes.split_last_chunk::<TAG>().ok_or(PageTokenError::Unknown)?;
-        if !self.signer.is_tag(PURPOSE, body, tag) {
+        if !self.current().signer.is_tag(PURPOSE, body, tag) {
             return Err(PageTokenError::Unknown);
         }
         let (of, last) = read(body).ok_or(PageTokenError::Unknown)?;

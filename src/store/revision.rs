@@ -32,6 +32,12 @@ impl RevisionKey {
         bytes.try_into().ok().map(Self)
     }
 
+    /// The key, for those who make and read the same revisions.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; Self::BYTES] {
+        &self.0
+    }
+
     /// A key for this process only.
     pub(crate) fn random() -> Self {
         Self(unpredictable())
@@ -90,6 +96,16 @@ impl Signer {
     /// Names revisions of one log.
     pub(super) fn new(key: RevisionKey, log: [u8; LOG]) -> Self {
         Self { key, log }
+    }
+
+    /// Whether another names revisions of the same log.
+    pub(super) fn is_of_log(&self, other: &Self) -> bool {
+        self.log == other.log
+    }
+
+    /// The log whose revisions these are, and what they are authenticated with.
+    pub(super) fn parts(&self) -> ([u8; LOG], RevisionKey) {
+        (self.log, self.key.clone())
     }
 
     /// The name of a published world.

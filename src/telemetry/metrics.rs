@@ -21,15 +21,17 @@ use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEn
 
 use super::callers::{CallerMetrics, ObservedCallers};
 use super::exports::{ExportCounts, ExportMetrics};
+use super::following::FollowingMetrics;
 use super::records::{ObservedRecords, RecordMetrics};
 pub use super::registered::Family;
-use super::registered::{Registry, counter, counters, gauge, gauges, raise, signed};
+use super::registered::{Registry, counter, counters, gauge, gauges, raise, seconds, signed};
 use super::sinks::SinkMetrics;
 use super::witnesses::WitnessMetrics;
 use crate::audit::record::{CacheUse, Surface};
 use crate::audit::sinks::account::SinkStatus;
 use crate::audit::tree::witness::WitnessState;
 use crate::engine::decision::{Effect, ReasonCode};
+use crate::store::replica::following::FollowingStatus;
 use cache::CacheMetrics;
 pub use cache::{Bypass, Verification};
 use calls::CallMetrics;
@@ -242,6 +244,8 @@ pub struct Observed {
     pub exports: Arc<ExportCounts>,
     /// To whom its checkpoints are shown.
     pub witnesses: Vec<WitnessState>,
+    /// What is known of the primary, where one is followed.
+    pub following: Option<FollowingStatus>,
 }
 
 /// The metrics that are set from [`Observed`].
@@ -269,23 +273,18 @@ struct ObservedMetrics {
     sinks: SinkMetrics,
     exports: ExportMetrics,
     witnesses: WitnessMetrics,
+    following: FollowingMetrics,
 }
 
 impl ObservedMetrics {
     fn new(registry: &Registry) -> prometheus::Result<Self> {
         let gauge = |name, help| gauge(registry, name, help);
-        let age = Gauge::new(
-            "pdp_generation_age_seconds",
-            "Seconds since the world that is served was published.",
-        )?;
-        registry.register(Box::new(age.clone()))?;
-        let silent = Gauge::new(
-            "pdp_loader_silent_seconds",
-            "Seconds since the loader last completed a look at the files.",
-        )?;
-        registry.register(Box::new(silent.clone()))?;
+        let seconds = |name, help| seconds(registry, name, help);
         Ok(Self {
-            silent,
+            silent: seconds(
+                "pdp_loader_silent_seconds",
+                "Seconds since the loader last completed a look at the files.",
+            )?,
             build: gauges(registry, "pdp_build_info", "What is running.", &["version", "cedar"])?,
             generation: gauges(
                 registry,
@@ -293,7 +292,7 @@ impl ObservedMetrics {
                 "The generation that is served, by hash.",
                 &["generation"],
             )?,
-            age,
+            age: seconds("pdp_generation_age_seconds", "Seconds since what is served was published.")?,
             sequence: gauge("pdp_world_sequence", "How many worlds this process has published.")?,
             stale: gauge("pdp_serving_stale", "1 while what is served is not what the files say.")?,
             last_known_good: gauge(
@@ -322,6 +321,7 @@ impl ObservedMetrics {
             sinks: SinkMetrics::new(registry)?,
             exports: ExportMetrics::new(registry)?,
             witnesses: WitnessMetrics::new(registry)?,
+            following: FollowingMetrics::new(registry)?,
             insecure: gauge(
                 "pdp_insecure_unauthenticated_callers",
                 "1 if other hosts may ask without saying who they are.",
@@ -353,6 +353,7 @@ impl ObservedMetrics {
         self.sinks.set(&observed.sinks);
         self.exports.set(&observed.exports);
         self.witnesses.set(&observed.witnesses);
+        self.following.set(observed.following.as_ref());
         for (outcome, count) in &observed.reloads {
             raise(&self.reloads.with_label_values(&[*outcome]), *count);
         }

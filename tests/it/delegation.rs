@@ -34,7 +34,7 @@ fn context() -> Value {
 }
 
 /// The worker lists the website's issues, sent by the planner, whom Ana sent.
-fn list_issues(delegations: &[&str]) -> pb::AuthorizeRequest {
+pub(crate) fn list_issues(delegations: &[&str]) -> pb::AuthorizeRequest {
     let request = pb::AuthorizeRequest {
         principal: Some(reference("Mandate::Agent", "worker")),
         action: Some(reference("", "call_tool")),

@@ -35,7 +35,7 @@ pub(crate) fn sources() -> Sources {
 
 /// Somebody who administers.
 pub(crate) struct Admin {
-    client: Client,
+    pub(crate) client: Client,
     shown: String,
 }
 
@@ -50,11 +50,11 @@ impl Admin {
         Self { client: Client::connect(&process.control), shown }
     }
 
-    fn request<T>(&self, message: T) -> Request<T> {
+    pub(crate) fn request<T>(&self, message: T) -> Request<T> {
         bearer(message, &self.shown)
     }
 
-    fn entities(&self) -> EntityServiceClient<Channel> {
+    pub(crate) fn entities(&self) -> EntityServiceClient<Channel> {
         EntityServiceClient::new(self.client.channel())
     }
 
@@ -68,7 +68,7 @@ impl Admin {
         self.put_if(entities, "")
     }
 
-    fn delete(&self, uids: Vec<pb::EntityRef>) -> Result<String, Status> {
+    pub(crate) fn delete(&self, uids: Vec<pb::EntityRef>) -> Result<String, Status> {
         let request = pb::DeleteEntitiesRequest { uids, if_revision: String::new() };
         let written = self.client.wait(self.entities().delete_entities(self.request(request)));
         written.map(|written| written.into_inner().revision)

@@ -36,6 +36,8 @@ mod memory;
 mod rolling;
 // From the previous version to this one, and back.
 mod upgrade;
+// F14: a follower that is cut off, hears everything late, or is frozen and thawed.
+mod cut_off;
 // F16: `kill -9`, of writers of both logs.
 mod kills;
 // F8: slow and abusive clients; what they do, and the frames they do it with.

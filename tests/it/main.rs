@@ -65,6 +65,8 @@ mod telemetry;
 mod control;
 // What is written at run time: entities, revocations, suspensions; and what of it outlives kills.
 mod entity_log;
+// Followers: what they serve is what their primary serves, for as long as that can be proven.
+mod follow;
 // `Delegate`: may this delegator hand this on?
 mod delegating;
 // JSON, `Struct`, typed values and Cedar JSON on their way into Cedar, as the schema directs.

@@ -11,7 +11,6 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::account::{Account, Loss, Tally};
-use super::backoff::Backoff;
 use super::config::SinkConfig;
 use super::cursor::{Cursor, CursorFile};
 use super::glance;
@@ -19,6 +18,7 @@ use super::{Batch, End, Sink, SinkError};
 use crate::audit::spool::Progress;
 use crate::audit::spool::reader::{Entry, LogReader, ReadError};
 use crate::audit::spool::segment::{self, SegmentError};
+use crate::outbound::backoff::Backoff;
 
 /// How long what was delivered may be unknown to the cursor.
 const SETTLE: Duration = Duration::from_millis(250);

@@ -29,7 +29,8 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn run(self, format: Format) -> Exit {
         let Self { from, entities, until_synced, control } = self;
-        let request = pb::WatchRequest { from_revision: from, include_entities: entities };
+        let request =
+            pb::WatchRequest { from_revision: from, include_entities: entities, ..Default::default() };
         let watched = control.call(async |server| {
             let request = server.entitled(request.clone());
             let mut messages = server.entities().watch(request).await?.into_inner();

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy::EntityUid;
 
+use super::super::Published;
 use super::super::grants::ServedGrants;
-use super::super::{Published, Store};
+use super::super::revision::Signer;
 use super::facts::{Entry, Fact};
 use super::orders::{MAX_ENTITIES, MAX_FACTS, Order, Write, WriteError, WrittenChange};
 use crate::engine::edits::{Change, Edit, EditProblem, Grants, Refusal};
@@ -20,7 +21,7 @@ pub(super) struct Draft<'a> {
     world: World,
     sequence: u64,
     entries: Vec<Entry>,
-    store: &'a Store,
+    signer: Arc<Signer>,
     grants: &'a Mutex<ServedGrants>,
     /// Delegations that this draft cuts.
     cut: Vec<String>,
@@ -28,9 +29,16 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// Begins with what is served.
-    pub(super) fn new(current: &Published, store: &'a Store, grants: &'a Mutex<ServedGrants>) -> Self {
+    pub(super) fn new(current: &Published, grants: &'a Mutex<ServedGrants>) -> Self {
         let (world, sequence) = (current.world.clone(), current.sequence);
-        Self { world, sequence, entries: Vec::new(), store, grants, cut: Vec::new() }
+        Self {
+            world,
+            sequence,
+            entries: Vec::new(),
+            signer: Arc::clone(&current.signer),
+            grants,
+            cut: Vec::new(),
+        }
     }
 
     /// The world that all of it leads to.
@@ -54,7 +62,7 @@ impl<'a> Draft<'a> {
     /// Takes a write, if it fits.
     pub(super) fn take(&mut self, order: Order) -> Result<Vec<WrittenChange>, WriteError> {
         let Order { write, if_revision, by } = order;
-        if !if_revision.is_empty() && self.store.signer.read(&if_revision)?.sequence != self.sequence {
+        if !if_revision.is_empty() && self.signer.read(&if_revision)?.sequence != self.sequence {
             return Err(WriteError::Moved);
         }
         match write {

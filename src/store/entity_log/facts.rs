@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
+use crate::engine::digest;
 use crate::engine::suspensions::Suspended;
 
 /// One thing that holds from then on.
@@ -69,6 +71,26 @@ impl Batch {
             }
         }
         batch
+    }
+
+    /// Names what was written: no other write of any log has the name.
+    pub(super) fn mark(&self) -> String {
+        let mut hasher = Sha256::new();
+        let mut add = |kind: u8, (type_name, id): (String, String)| {
+            hasher.update([kind]);
+            for part in [type_name, id] {
+                hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+                hasher.update(part);
+            }
+        };
+        let Self { sequence, changed, deleted, revoked, suspended, lifted, files: _ } = self;
+        for (kind, uids) in [(0, changed), (1, deleted), (2, revoked)] {
+            uids.iter().for_each(|uid| add(kind, pair(uid)));
+        }
+        for (kind, parties) in [(3, suspended), (4, lifted)] {
+            parties.iter().for_each(|suspended| add(kind, party(suspended)));
+        }
+        format!("{sequence}.{}", digest::hex(&hasher.finalize()))
     }
 
     /// How many names it holds.

@@ -44,6 +44,21 @@ impl History {
         self.floor.saturating_add(1)
     }
 
+    /// The last write up to a sequence, if one is remembered.
+    pub(super) fn last_write(&self, upto: u64) -> Option<&Arc<Batch>> {
+        let end = self.batches.partition_point(|batch| batch.sequence <= upto);
+        self.batches.range(..end).rev().find(|batch| batch.size() > 0)
+    }
+
+    /// Whether this log has a write of that name, as far as is remembered.
+    pub(super) fn may_have(&self, mark: &str) -> bool {
+        let Some(sequence) = mark.split('.').next().and_then(|sequence| sequence.parse::<u64>().ok()) else {
+            return false;
+        };
+        let mut batches = self.batches.iter().filter(|batch| batch.sequence == sequence);
+        sequence <= self.floor || batches.any(|batch| batch.mark() == mark)
+    }
+
     /// What came after a sequence, up to another; none if it is not all remembered.
     pub(super) fn between(&self, after: u64, upto: u64) -> Option<Vec<Arc<Batch>>> {
         if after < self.floor {

@@ -35,7 +35,7 @@ impl Watcher {
         let (told, generation) = if from.is_empty() {
             (current.sequence, Arc::clone(&current.world.generation.hash))
         } else {
-            let named = log.store.signer.check(from, current.sequence)?;
+            let named = current.signer.check(from, current.sequence)?;
             let hash = &current.world.generation.hash;
             (named.sequence, if named.is_of(hash) { Arc::clone(hash) } else { Arc::from("") })
         };
@@ -74,6 +74,6 @@ impl Watcher {
     /// The revision of a batch, for whoever comes back.
     #[must_use]
     pub fn revision(&self, sequence: u64, published: &Published) -> String {
-        self.log.store.name(&published.world.generation.hash, sequence)
+        published.signer.sign(&published.world.generation.hash, sequence)
     }
 }

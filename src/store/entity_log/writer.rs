@@ -155,8 +155,8 @@ impl Writer {
             return writes.into_iter().for_each(refuse);
         }
         let current = self.store.begin_write();
-        let (store, shared) = (Arc::clone(&self.store), Arc::clone(&self.shared));
-        let mut draft = Draft::new(&current, &store, &shared.grants);
+        let shared = Arc::clone(&self.shared);
+        let mut draft = Draft::new(&current, &shared.grants);
         draft.keep(std::mem::take(&mut self.unkept));
         let mut drafted = Vec::with_capacity(writes.len());
         for (order, answer) in writes {
@@ -293,15 +293,17 @@ impl Writer {
             Err(refusal) => return Adopted::Refused(refusal),
         };
         let files = world.files != current.world.files;
+        // Whoever reads of it in the history finds it there: nobody looks between the two.
+        let mut history = self.shared.history.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.store.update(|current| {
             let (revocations, suspensions) = (current.revocations.clone(), current.suspensions.clone());
             world.with_revocations(revocations).with_suspensions(suspensions)
         });
         if files {
             let sequence = self.store.current().sequence;
-            let batch = Batch { sequence, files: true, ..Batch::default() };
-            self.shared.history.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(batch));
+            history.push(Arc::new(Batch { sequence, files: true, ..Batch::default() }));
         }
+        drop(history);
         Adopted::Published(before)
     }
 }

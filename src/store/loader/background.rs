@@ -105,7 +105,7 @@ fn times(thread: &Path) -> Option<(Duration, Duration)> {
 }
 
 /// Drops what takes long, and a large stack, to drop. If the system gives no thread, it is dropped here.
-pub(super) fn discard(what: impl Send + 'static) {
+pub(in crate::store) fn discard(what: impl Send + 'static) {
     drop(spawn(GiveWay::Wholly, move || drop(what)));
 }
 

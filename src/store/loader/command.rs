@@ -1,5 +1,6 @@
 //! What the loader can be told, and what it answers.
 
+use std::fmt;
 use std::sync::{Arc, mpsc};
 
 use tokio::sync::oneshot;
@@ -68,6 +69,9 @@ pub enum CommandError {
     /// There is no rollback to release.
     #[error("no rollback is held: there is nothing to release")]
     NotPinned,
+    /// What is served is another server's to say.
+    #[error("this server follows {0}, and serves what that serves: tell that one")]
+    Follower(Arc<str>),
     /// The loader has ended.
     #[error("the loader has ended")]
     Ended,
@@ -91,9 +95,34 @@ pub(super) enum Message {
 
 /// Tells the loader what to do. When the last of these is dropped, the loader ends.
 #[derive(Debug, Clone)]
-pub struct Commands(pub(super) Arc<mpsc::Sender<Message>>);
+pub struct Commands(Arc<To>);
+
+/// Who is told.
+enum To {
+    Loader(Arc<mpsc::Sender<Message>>),
+    /// Nobody: what is served is the primary's to say, by this URL. There is only an end.
+    Follower(Arc<str>, Box<dyn Fn() + Send + Sync>),
+}
+
+impl fmt::Debug for To {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loader(_) => f.write_str("Loader"),
+            Self::Follower(primary, _) => f.debug_tuple("Follower").field(primary).finish(),
+        }
+    }
+}
 
 impl Commands {
+    pub(super) fn of_loader(loader: Arc<mpsc::Sender<Message>>) -> Self {
+        Self(Arc::new(To::Loader(loader)))
+    }
+
+    /// Those of a server that follows the one at this URL: none is obeyed.
+    pub(in crate::store) fn of_follower(primary: &Arc<str>, stop: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(To::Follower(Arc::clone(primary), Box::new(stop))))
+    }
+
     /// Gives a command, and waits until it is done.
     ///
     /// # Errors
@@ -105,13 +134,23 @@ impl Commands {
     /// Gives a command. The answer comes when it is done; none comes if the loader ends before.
     pub fn send(&self, command: Command) -> oneshot::Receiver<Result<Served, CommandError>> {
         let (answer, answered) = oneshot::channel();
-        // If the loader has ended, the answer's other half is dropped with the message.
-        drop(self.0.send(Message::Command(command, answer)));
+        match &*self.0 {
+            // If the loader has ended, the answer's other half is dropped with the message.
+            To::Loader(loader) => drop(loader.send(Message::Command(command, answer))),
+            To::Follower(primary, _) => {
+                tracing::warn!(?command, "is not obeyed: this server follows {primary}");
+                // Whoever asked may have gone.
+                drop(answer.send(Err(CommandError::Follower(Arc::clone(primary)))));
+            }
+        }
         answered
     }
 
     /// Ends the loader, after what it is doing.
     pub fn stop(&self) {
-        drop(self.0.send(Message::Stop));
+        match &*self.0 {
+            To::Loader(loader) => drop(loader.send(Message::Stop)),
+            To::Follower(_, stop) => stop(),
+        }
     }
 }

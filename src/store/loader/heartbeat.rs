@@ -13,11 +13,11 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    pub(super) fn new() -> Self {
+    pub(in crate::store) fn new() -> Self {
         Self { start: Instant::now(), last: Arc::default() }
     }
 
-    pub(super) fn beat(&self) {
+    pub(in crate::store) fn beat(&self) {
         let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(millis, Ordering::Release);
     }

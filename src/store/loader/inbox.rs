@@ -45,7 +45,10 @@ impl Inbox {
         let sender = Arc::new(sender);
         let waker = Waker::new(&sender);
         let (watch, later) = (None, VecDeque::new());
-        (Commands(sender), Self { messages, waker, watch, later, look_later: false, stopping: false })
+        (
+            Commands::of_loader(sender),
+            Self { messages, waker, watch, later, look_later: false, stopping: false },
+        )
     }
 
     /// Takes file events from there.

@@ -43,7 +43,17 @@ pub enum LoadWhat {
 }
 
 /// Hears of everything that becomes of what is served.
-pub(super) struct Listener(Box<dyn Fn(LoadEvent) + Send>);
+pub(in crate::store) struct Listener(Box<dyn Fn(LoadEvent) + Send>);
+
+impl Listener {
+    pub(in crate::store) fn new(listener: impl Fn(LoadEvent) + Send + 'static) -> Self {
+        Self(Box::new(listener))
+    }
+
+    pub(in crate::store) fn tell(&self, event: LoadEvent) {
+        self.0(event);
+    }
+}
 
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +65,7 @@ impl Loader {
     /// The same, which tells this of what is served, and of everything that becomes of it. It must not wait.
     #[must_use]
     pub fn telling(mut self, listener: impl Fn(LoadEvent) + Send + 'static) -> Self {
-        self.listener = Some(Listener(Box::new(listener)));
+        self.listener = Some(Listener::new(listener));
         self.tell(LoadWhat::Published);
         self
     }
@@ -69,7 +79,7 @@ impl Loader {
     pub(super) fn tell_of(&self, what: LoadWhat, provenance: &Provenance) {
         let Some(listener) = &self.listener else { return };
         let published = self.store.current();
-        listener.0(LoadEvent {
+        listener.tell(LoadEvent {
             at: SystemTime::now(),
             what,
             source: self.source,

@@ -161,7 +161,7 @@ impl Bench {
 
     fn write(&self, write: Write) -> Result<Written, WriteError> {
         let order = Order { write, if_revision: String::new(), by: "law".into() };
-        self.running().handle.log.write_blocking(order)
+        self.running().handle.log.as_ref().unwrap().write_blocking(order)
     }
 
     /// Does a step to both, and holds one to the other.
@@ -276,7 +276,7 @@ fn whatever_happens_what_is_served_is_what_a_model_says() {
 #[test]
 fn what_is_written_while_files_load_is_in_what_they_publish() {
     let mut bench = Bench::new();
-    let log = bench.running().handle.log.clone();
+    let log = bench.running().handle.log.clone().unwrap();
     let written = std::sync::atomic::AtomicI64::new(0);
     let ended = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -11,11 +11,11 @@ const MAX_RETIRED: usize = 64;
 /// Worlds that requests may still be in. Dropping one takes long and a large stack, so that no request should do it:
 /// a thread that gives way does, once nobody but the loader holds one.
 #[derive(Debug, Default)]
-pub(super) struct Retired(VecDeque<Arc<Published>>);
+pub(in crate::store) struct Retired(VecDeque<Arc<Published>>);
 
 impl Retired {
     /// Holds a world that was just replaced.
-    pub(super) fn add(&mut self, published: Arc<Published>) {
+    pub(in crate::store) fn add(&mut self, published: Arc<Published>) {
         self.0.push_back(published);
         while self.0.len() > MAX_RETIRED {
             self.0.pop_front();
@@ -23,7 +23,7 @@ impl Retired {
     }
 
     /// Every world that nobody else holds, to be dropped. Nobody can come to hold one again: it is served no more.
-    pub(super) fn sweep(&mut self) -> Vec<Arc<Published>> {
+    pub(in crate::store) fn sweep(&mut self) -> Vec<Arc<Published>> {
         let is_held = |published: &Arc<Published>| Arc::strong_count(published) > 1;
         let (held, free): (VecDeque<_>, _) = self.0.drain(..).partition(is_held);
         self.0 = held;

@@ -52,6 +52,8 @@ pub enum Source {
     LastKnownGood,
     /// The kept sets, because somebody asked.
     Rollback,
+    /// The primary that is followed.
+    Primary,
 }
 
 /// A rollback that is held to.
@@ -154,7 +156,7 @@ pub(super) fn texts<'a>(problems: impl Iterator<Item = &'a Problem>) -> Vec<Stri
 
 impl LoaderStatus {
     /// What can be said before the loader says more.
-    pub(super) fn first(published: &Published, source: Source, last_load: LastLoad) -> Self {
+    pub(in crate::store) fn first(published: &Published, source: Source, last_load: LastLoad) -> Self {
         Self {
             source,
             generation: published.world.generation.hash.to_string(),
@@ -168,13 +170,13 @@ impl LoaderStatus {
             revocations: RevocationStatus::default(),
             reloads: Reloads::default(),
             keep_error: None,
-            serving_stale: source != Source::Files,
+            serving_stale: !matches!(source, Source::Files | Source::Primary),
         }
     }
 }
 
 impl LastLoad {
-    pub(super) fn now(outcome: Outcome, report: &Report) -> Self {
+    pub(in crate::store) fn now(outcome: Outcome, report: &Report) -> Self {
         let (problems, warnings) = (texts(report.errors()), texts(report.warnings()));
         Self { at: SystemTime::now(), outcome, problems, warnings }
     }

@@ -15,7 +15,8 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     fn begin(admin: &'a Admin, from: &str, include_entities: bool) -> Result<Self, Status> {
-        let request = pb::WatchRequest { from_revision: from.to_owned(), include_entities };
+        let request =
+            pb::WatchRequest { from_revision: from.to_owned(), include_entities, ..Default::default() };
         let messages = admin.client.wait(admin.entities().watch(admin.request(request)))?.into_inner();
         Ok(Self { admin, messages })
     }

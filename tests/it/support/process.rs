@@ -1,6 +1,7 @@
 //! `mandate serve` as a child process.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -94,9 +95,24 @@ impl Process {
         (process, stdout)
     }
 
-    fn launch(
+    /// Follows a server at this URL that keeps its token there. `folder` has the data directory, and no sources.
+    pub(crate) fn follow(folder: &Sources, primary: &str, token: &str, more: &[&str]) -> Self {
+        let token = format!("MANDATE__FOLLOW__TOKEN_FILE={token}");
+        let words: Vec<_> = ["--follow", primary, &token].into_iter().chain(more.iter().copied()).collect();
+        let started = Self::begin(Command::new(binary()), folder, &[], &words, Stdio::null());
+        started.unwrap_or_else(|finished| panic!("the follower did not start: {finished:?}"))
+    }
+
+    fn launch(command: Command, sources: &Sources, more: &[&str], stdout: Stdio) -> Result<Self, Finished> {
+        let mut flags = vec!["--emergency".into(), sources.path("emergency").into_os_string()];
+        flags.extend(sources.flags());
+        Self::begin(command, sources, &flags, more, stdout)
+    }
+
+    fn begin(
         mut command: Command,
         sources: &Sources,
+        flags: &[OsString],
         more: &[&str],
         stdout: Stdio,
     ) -> Result<Self, Finished> {
@@ -108,9 +124,7 @@ impl Process {
             .args(FREE.chunks(2).filter(|flag| !more.contains(&flag[0])).flatten())
             .arg("--data-dir")
             .arg(sources.path("data"))
-            .arg("--emergency")
-            .arg(sources.path("emergency"))
-            .args(sources.flags())
+            .args(flags)
             .args(more)
             // What is killed leaves them, and they are to go with the test.
             .env("MANDATE__LOG__COUNTERS", sources.path("."))

@@ -27,15 +27,17 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from mandate_client.contract import types_pb2 as mandate_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmandate/v1/administration.proto\x12\nmandate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16mandate/v1/types.proto\"O\n\x12PutEntitiesRequest\x12$\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\x12.mandate.v1.Entity\x12\x13\n\x0bif_revision\x18\x02 \x01(\t\"Q\n\x15\x44\x65leteEntitiesRequest\x12#\n\x04uids\x18\x01 \x03(\x0b\x32\x15.mandate.v1.EntityRef\x12\x13\n\x0bif_revision\x18\x02 \x01(\t\"!\n\rWriteResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\"6\n\x10GetEntityRequest\x12\"\n\x03uid\x18\x01 \x01(\x0b\x32\x15.mandate.v1.EntityRef\"X\n\x11GetEntityResponse\x12\"\n\x06\x65ntity\x18\x01 \x01(\x0b\x32\x12.mandate.v1.Entity\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\t\"J\n\x13ListEntitiesRequest\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\"g\n\x14ListEntitiesResponse\x12$\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\x12.mandate.v1.Entity\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\t\"p\n\x0f\x44\x65legateRequest\x12%\n\x06parent\x18\x01 \x01(\x0b\x32\x15.mandate.v1.EntityRef\x12!\n\x05grant\x18\x02 \x01(\x0b\x32\x12.mandate.v1.Entity\x12\x13\n\x0b\x63redentials\x18\x03 \x01(\t\"J\n\x10\x44\x65legateResponse\x12$\n\x05grant\x18\x01 \x01(\x0b\x32\x15.mandate.v1.EntityRef\x12\x10\n\x08revision\x18\x02 \x01(\t\"O\n\x17RevokeDelegationRequest\x12$\n\x05grant\x18\x01 \x01(\x0b\x32\x15.mandate.v1.EntityRef\x12\x0e\n\x06reason\x18\x02 \x01(\t\"?\n\x0cWatchRequest\x12\x15\n\rfrom_revision\x18\x01 \x01(\t\x12\x18\n\x10include_entities\x18\x02 \x01(\x08\"\x8b\x03\n\rWatchResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\x12&\n\x07\x63hanged\x18\x02 \x03(\x0b\x32\x15.mandate.v1.EntityRef\x12&\n\x07revoked\x18\x03 \x03(\x0b\x32\x15.mandate.v1.EntityRef\x12\x1c\n\x14generation_published\x18\x04 \x01(\x08\x12$\n\x08\x65ntities\x18\x05 \x03(\x0b\x32\x12.mandate.v1.Entity\x12&\n\x07\x64\x65leted\x18\x06 \x03(\x0b\x32\x15.mandate.v1.EntityRef\x12(\n\tsuspended\x18\x07 \x03(\x0b\x32\x15.mandate.v1.EntityRef\x12\r\n\x05reset\x18\x08 \x01(\x08\x12\x0e\n\x06synced\x18\t \x01(\x08\x12(\n\x05lease\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\ngeneration\x18\x0b \x01(\x0c\x12%\n\x06lifted\x18\x0c \x03(\x0b\x32\x15.mandate.v1.EntityRef\"\x12\n\x10GetStatusRequest\"!\n\x11GetStatusResponse\x12\x0c\n\x04json\x18\x01 \x01(\t\"6\n\x0fRollbackRequest\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\x0f\n\x07release\x18\x02 \x01(\x08\"&\n\x10RollbackResponse\x12\x12\n\ngeneration\x18\x01 \x01(\t\"X\n\x0eSuspendRequest\x12(\n\tprincipal\x18\x01 \x01(\x0b\x32\x15.mandate.v1.EntityRef\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04lift\x18\x03 \x01(\x08\"\x0f\n\rBackupRequest\"\x1f\n\x0e\x42\x61\x63kupResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"\xf1\x02\n\x0cQueryRequest\x12(\n\x04\x66rom\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\tprincipal\x18\x03 \x01(\x0b\x32\x15.mandate.v1.EntityRef\x12(\n\tdelegator\x18\x04 \x01(\x0b\x32\x15.mandate.v1.EntityRef\x12\'\n\x08resource\x18\x05 \x01(\x0b\x32\x15.mandate.v1.EntityRef\x12\x10\n\x08\x64\x65\x63ision\x18\x06 \x01(\t\x12\x11\n\tpolicy_id\x18\x07 \x01(\t\x12\x12\n\nsession_id\x18\x08 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\t \x01(\t\x12\r\n\x05limit\x18\n \x01(\r\x12\x0e\n\x06\x61\x63tion\x18\x0b \x01(\t\x12\x0c\n\x04kind\x18\x0c \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\r \x01(\t\"(\n\x0bTailRequest\x12\x19\n\x11\x61\x66ter_decision_id\x18\x01 \x01(\t\"\x19\n\tLogRecord\x12\x0c\n\x04json\x18\x01 \x01(\t\"\x8e\x01\n\x14ReportOutcomeRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12$\n\x07outcome\x18\x02 \x01(\x0e\x32\x13.mandate.v1.Outcome\x12\x14\n\x0cinput_digest\x18\x03 \x01(\t\x12\x15\n\rresult_digest\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"\x17\n\x15ReportOutcomeResponse*y\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_EXECUTED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x13\n\x0fOUTCOME_BLOCKED\x10\x03\x12\x16\n\x12OUTCOME_OVERRIDDEN\x10\x04\x32\xa1\x04\n\rEntityService\x12H\n\x0bPutEntities\x12\x1e.mandate.v1.PutEntitiesRequest\x1a\x19.mandate.v1.WriteResponse\x12N\n\x0e\x44\x65leteEntities\x12!.mandate.v1.DeleteEntitiesRequest\x1a\x19.mandate.v1.WriteResponse\x12H\n\tGetEntity\x12\x1c.mandate.v1.GetEntityRequest\x1a\x1d.mandate.v1.GetEntityResponse\x12Q\n\x0cListEntities\x12\x1f.mandate.v1.ListEntitiesRequest\x1a .mandate.v1.ListEntitiesResponse\x12\x45\n\x08\x44\x65legate\x12\x1b.mandate.v1.DelegateRequest\x1a\x1c.mandate.v1.DelegateResponse\x12R\n\x10RevokeDelegation\x12#.mandate.v1.RevokeDelegationRequest\x1a\x19.mandate.v1.WriteResponse\x12>\n\x05Watch\x12\x18.mandate.v1.WatchRequest\x1a\x19.mandate.v1.WatchResponse0\x01\x32\xa4\x02\n\x0c\x41\x64minService\x12H\n\tGetStatus\x12\x1c.mandate.v1.GetStatusRequest\x1a\x1d.mandate.v1.GetStatusResponse\x12\x45\n\x08Rollback\x12\x1b.mandate.v1.RollbackRequest\x1a\x1c.mandate.v1.RollbackResponse\x12@\n\x07Suspend\x12\x1a.mandate.v1.SuspendRequest\x1a\x19.mandate.v1.WriteResponse\x12\x41\n\x06\x42\x61\x63kup\x12\x19.mandate.v1.BackupRequest\x1a\x1a.mandate.v1.BackupResponse0\x01\x32\xe0\x01\n\x12\x44\x65\x63isionLogService\x12:\n\x05Query\x12\x18.mandate.v1.QueryRequest\x1a\x15.mandate.v1.LogRecord0\x01\x12\x38\n\x04Tail\x12\x17.mandate.v1.TailRequest\x1a\x15.mandate.v1.LogRecord0\x01\x12T\n\rReportOutcome\x12 .mandate.v1.ReportOutcomeRequest\x1a!.mandate.v1.ReportOutcomeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmandate/v1/administration.proto\x12\nmandate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16mandate/v1/types.proto\"O\n\x12PutEntitiesRequest\x12$\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\x12.mandate.v1.Entity\x12\x13\n\x0bif_revision\x18\x02 \x01(\t\"Q\n\x15\x44\x65leteEntitiesRequest\x12#\n\x04uids\x18\x01 \x03(\x0b\x32\x15.mandate.v1.EntityRef\x12\x13\n\x0bif_revision\x18\x02 \x01(\t\"!\n\rWriteResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\"6\n\x10GetEntityRequest\x12\"\n\x03uid\x18\x01 \x01(\x0b\x32\x15.mandate.v1.EntityRef\"X\n\x11GetEntityResponse\x12\"\n\x06\x65ntity\x18\x01 \x01(\x0b\x32\x12.mandate.v1.Entity\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\t\"J\n\x13ListEntitiesRequest\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\"g\n\x14ListEntitiesResponse\x12$\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\x12.mandate.v1.Entity\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\t\"p\n\x0f\x44\x65legateRequest\x12%\n\x06parent\x18\x01 \x01(\x0b\x32\x15.mandate.v1.EntityRef\x12!\n\x05grant\x18\x02 \x01(\x0b\x32\x12.mandate.v1.Entity\x12\x13\n\x0b\x63redentials\x18\x03 \x01(\t\"J\n\x10\x44\x65legateResponse\x12$\n\x05grant\x18\x01 \x01(\x0b\x32\x15.mandate.v1.EntityRef\x12\x10\n\x08revision\x18\x02 \x01(\t\"O\n\x17RevokeDelegationRequest\x12$\n\x05grant\x18\x01 \x01(\x0b\x32\x15.mandate.v1.EntityRef\x12\x0e\n\x06reason\x18\x02 \x01(\t\"c\n\x0cWatchRequest\x12\x15\n\rfrom_revision\x18\x01 \x01(\t\x12\x18\n\x10include_entities\x18\x02 \x01(\x08\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\x12\x12\n\nlast_write\x18\x04 \x01(\t\"\xca\x04\n\rWatchResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\x12&\n\x07\x63hanged\x18\x02 \x03(\x0b\x32\x15.mandate.v1.EntityRef\x12&\n\x07revoked\x18\x03 \x03(\x0b\x32\x15.mandate.v1.EntityRef\x12\x1c\n\x14generation_published\x18\x04 \x01(\x08\x12$\n\x08\x65ntities\x18\x05 \x03(\x0b\x32\x12.mandate.v1.Entity\x12&\n\x07\x64\x65leted\x18\x06 \x03(\x0b\x32\x15.mandate.v1.EntityRef\x12(\n\tsuspended\x18\x07 \x03(\x0b\x32\x15.mandate.v1.EntityRef\x12\r\n\x05reset\x18\x08 \x01(\x08\x12\x0e\n\x06synced\x18\t \x01(\x08\x12(\n\x05lease\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\ngeneration\x18\x0b \x01(\x0c\x12%\n\x06lifted\x18\x0c \x03(\x0b\x32\x15.mandate.v1.EntityRef\x12\x0c\n\x04more\x18\r \x01(\x08\x12\r\n\x05world\x18\x0e \x01(\x04\x12\'\n\x08of_files\x18\x0f \x03(\x0b\x32\x15.mandate.v1.EntityRef\x12\x19\n\x11suspended_reasons\x18\x10 \x03(\t\x12\"\n\x06totals\x18\x11 \x01(\x0b\x32\x12.mandate.v1.Totals\x12$\n\x07primary\x18\x12 \x01(\x0b\x32\x13.mandate.v1.Primary\x12\x12\n\nlast_write\x18\x13 \x01(\t\"\xb4\x01\n\x07Primary\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0f\n\x07process\x18\x02 \x01(\x0c\x12\x0b\n\x03log\x18\x03 \x01(\x0c\x12\x14\n\x0crevision_key\x18\x04 \x01(\x0c\x12\x33\n\x08settings\x18\x05 \x03(\x0b\x32!.mandate.v1.Primary.SettingsEntry\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\">\n\x06Totals\x12\x10\n\x08\x65ntities\x18\x01 \x01(\x04\x12\x0f\n\x07revoked\x18\x02 \x01(\x04\x12\x11\n\tsuspended\x18\x03 \x01(\x04\"\xec\x01\n\nGeneration\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12(\n\x08policies\x18\x02 \x03(\x0b\x32\x16.mandate.v1.SourceFile\x12%\n\x05links\x18\x03 \x03(\x0b\x32\x16.mandate.v1.SourceFile\x12\'\n\x07schemas\x18\x04 \x03(\x0b\x32\x16.mandate.v1.SourceFile\x12+\n\x0b\x64\x65\x66initions\x18\x05 \x03(\x0b\x32\x16.mandate.v1.SourceFile\x12)\n\temergency\x18\x06 \x03(\x0b\x32\x16.mandate.v1.SourceFile\"+\n\nSourceFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"\x0e\n\x0cRenewRequest\"Y\n\rRenewResponse\x12\r\n\x05world\x18\x01 \x01(\x04\x12\x0f\n\x07process\x18\x02 \x01(\x0c\x12(\n\x05lease\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x12\n\x10GetStatusRequest\"!\n\x11GetStatusResponse\x12\x0c\n\x04json\x18\x01 \x01(\t\"6\n\x0fRollbackRequest\x12\x12\n\ngeneration\x18\x01 \x01(\t\x12\x0f\n\x07release\x18\x02 \x01(\x08\"&\n\x10RollbackResponse\x12\x12\n\ngeneration\x18\x01 \x01(\t\"X\n\x0eSuspendRequest\x12(\n\tprincipal\x18\x01 \x01(\x0b\x32\x15.mandate.v1.EntityRef\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04lift\x18\x03 \x01(\x08\"\x0f\n\rBackupRequest\"\x1f\n\x0e\x42\x61\x63kupResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"\xf1\x02\n\x0cQueryRequest\x12(\n\x04\x66rom\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\tprincipal\x18\x03 \x01(\x0b\x32\x15.mandate.v1.EntityRef\x12(\n\tdelegator\x18\x04 \x01(\x0b\x32\x15.mandate.v1.EntityRef\x12\'\n\x08resource\x18\x05 \x01(\x0b\x32\x15.mandate.v1.EntityRef\x12\x10\n\x08\x64\x65\x63ision\x18\x06 \x01(\t\x12\x11\n\tpolicy_id\x18\x07 \x01(\t\x12\x12\n\nsession_id\x18\x08 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\t \x01(\t\x12\r\n\x05limit\x18\n \x01(\r\x12\x0e\n\x06\x61\x63tion\x18\x0b \x01(\t\x12\x0c\n\x04kind\x18\x0c \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\r \x01(\t\"(\n\x0bTailRequest\x12\x19\n\x11\x61\x66ter_decision_id\x18\x01 \x01(\t\"\x19\n\tLogRecord\x12\x0c\n\x04json\x18\x01 \x01(\t\"\x8e\x01\n\x14ReportOutcomeRequest\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12$\n\x07outcome\x18\x02 \x01(\x0e\x32\x13.mandate.v1.Outcome\x12\x14\n\x0cinput_digest\x18\x03 \x01(\t\x12\x15\n\rresult_digest\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\"\x17\n\x15ReportOutcomeResponse*y\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_EXECUTED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x13\n\x0fOUTCOME_BLOCKED\x10\x03\x12\x16\n\x12OUTCOME_OVERRIDDEN\x10\x04\x32\xdf\x04\n\rEntityService\x12H\n\x0bPutEntities\x12\x1e.mandate.v1.PutEntitiesRequest\x1a\x19.mandate.v1.WriteResponse\x12N\n\x0e\x44\x65leteEntities\x12!.mandate.v1.DeleteEntitiesRequest\x1a\x19.mandate.v1.WriteResponse\x12H\n\tGetEntity\x12\x1c.mandate.v1.GetEntityRequest\x1a\x1d.mandate.v1.GetEntityResponse\x12Q\n\x0cListEntities\x12\x1f.mandate.v1.ListEntitiesRequest\x1a .mandate.v1.ListEntitiesResponse\x12\x45\n\x08\x44\x65legate\x12\x1b.mandate.v1.DelegateRequest\x1a\x1c.mandate.v1.DelegateResponse\x12R\n\x10RevokeDelegation\x12#.mandate.v1.RevokeDelegationRequest\x1a\x19.mandate.v1.WriteResponse\x12>\n\x05Watch\x12\x18.mandate.v1.WatchRequest\x1a\x19.mandate.v1.WatchResponse0\x01\x12<\n\x05Renew\x12\x18.mandate.v1.RenewRequest\x1a\x19.mandate.v1.RenewResponse2\xa4\x02\n\x0c\x41\x64minService\x12H\n\tGetStatus\x12\x1c.mandate.v1.GetStatusRequest\x1a\x1d.mandate.v1.GetStatusResponse\x12\x45\n\x08Rollback\x12\x1b.mandate.v1.RollbackRequest\x1a\x1c.mandate.v1.RollbackResponse\x12@\n\x07Suspend\x12\x1a.mandate.v1.SuspendRequest\x1a\x19.mandate.v1.WriteResponse\x12\x41\n\x06\x42\x61\x63kup\x12\x19.mandate.v1.BackupRequest\x1a\x1a.mandate.v1.BackupResponse0\x01\x32\xe0\x01\n\x12\x44\x65\x63isionLogService\x12:\n\x05Query\x12\x18.mandate.v1.QueryRequest\x1a\x15.mandate.v1.LogRecord0\x01\x12\x38\n\x04Tail\x12\x17.mandate.v1.TailRequest\x1a\x15.mandate.v1.LogRecord0\x01\x12T\n\rReportOutcome\x12 .mandate.v1.ReportOutcomeRequest\x1a!.mandate.v1.ReportOutcomeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mandate.v1.administration_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOME']._serialized_start=2298
-  _globals['_OUTCOME']._serialized_end=2419
+  _globals['_PRIMARY_SETTINGSENTRY']._loaded_options = None
+  _globals['_PRIMARY_SETTINGSENTRY']._serialized_options = b'8\001'
+  _globals['_OUTCOME']._serialized_start=3163
+  _globals['_OUTCOME']._serialized_end=3284
   _globals['_PUTENTITIESREQUEST']._serialized_start=136
   _globals['_PUTENTITIESREQUEST']._serialized_end=215
   _globals['_DELETEENTITIESREQUEST']._serialized_start=217
@@ -57,37 +59,51 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKEDELEGATIONREQUEST']._serialized_start=852
   _globals['_REVOKEDELEGATIONREQUEST']._serialized_end=931
   _globals['_WATCHREQUEST']._serialized_start=933
-  _globals['_WATCHREQUEST']._serialized_end=996
-  _globals['_WATCHRESPONSE']._serialized_start=999
-  _globals['_WATCHRESPONSE']._serialized_end=1394
-  _globals['_GETSTATUSREQUEST']._serialized_start=1396
-  _globals['_GETSTATUSREQUEST']._serialized_end=1414
-  _globals['_GETSTATUSRESPONSE']._serialized_start=1416
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1449
-  _globals['_ROLLBACKREQUEST']._serialized_start=1451
-  _globals['_ROLLBACKREQUEST']._serialized_end=1505
-  _globals['_ROLLBACKRESPONSE']._serialized_start=1507
-  _globals['_ROLLBACKRESPONSE']._serialized_end=1545
-  _globals['_SUSPENDREQUEST']._serialized_start=1547
-  _globals['_SUSPENDREQUEST']._serialized_end=1635
-  _globals['_BACKUPREQUEST']._serialized_start=1637
-  _globals['_BACKUPREQUEST']._serialized_end=1652
-  _globals['_BACKUPRESPONSE']._serialized_start=1654
-  _globals['_BACKUPRESPONSE']._serialized_end=1685
-  _globals['_QUERYREQUEST']._serialized_start=1688
-  _globals['_QUERYREQUEST']._serialized_end=2057
-  _globals['_TAILREQUEST']._serialized_start=2059
-  _globals['_TAILREQUEST']._serialized_end=2099
-  _globals['_LOGRECORD']._serialized_start=2101
-  _globals['_LOGRECORD']._serialized_end=2126
-  _globals['_REPORTOUTCOMEREQUEST']._serialized_start=2129
-  _globals['_REPORTOUTCOMEREQUEST']._serialized_end=2271
-  _globals['_REPORTOUTCOMERESPONSE']._serialized_start=2273
-  _globals['_REPORTOUTCOMERESPONSE']._serialized_end=2296
-  _globals['_ENTITYSERVICE']._serialized_start=2422
-  _globals['_ENTITYSERVICE']._serialized_end=2967
-  _globals['_ADMINSERVICE']._serialized_start=2970
-  _globals['_ADMINSERVICE']._serialized_end=3262
-  _globals['_DECISIONLOGSERVICE']._serialized_start=3265
-  _globals['_DECISIONLOGSERVICE']._serialized_end=3489
+  _globals['_WATCHREQUEST']._serialized_end=1032
+  _globals['_WATCHRESPONSE']._serialized_start=1035
+  _globals['_WATCHRESPONSE']._serialized_end=1621
+  _globals['_PRIMARY']._serialized_start=1624
+  _globals['_PRIMARY']._serialized_end=1804
+  _globals['_PRIMARY_SETTINGSENTRY']._serialized_start=1757
+  _globals['_PRIMARY_SETTINGSENTRY']._serialized_end=1804
+  _globals['_TOTALS']._serialized_start=1806
+  _globals['_TOTALS']._serialized_end=1868
+  _globals['_GENERATION']._serialized_start=1871
+  _globals['_GENERATION']._serialized_end=2107
+  _globals['_SOURCEFILE']._serialized_start=2109
+  _globals['_SOURCEFILE']._serialized_end=2152
+  _globals['_RENEWREQUEST']._serialized_start=2154
+  _globals['_RENEWREQUEST']._serialized_end=2168
+  _globals['_RENEWRESPONSE']._serialized_start=2170
+  _globals['_RENEWRESPONSE']._serialized_end=2259
+  _globals['_GETSTATUSREQUEST']._serialized_start=2261
+  _globals['_GETSTATUSREQUEST']._serialized_end=2279
+  _globals['_GETSTATUSRESPONSE']._serialized_start=2281
+  _globals['_GETSTATUSRESPONSE']._serialized_end=2314
+  _globals['_ROLLBACKREQUEST']._serialized_start=2316
+  _globals['_ROLLBACKREQUEST']._serialized_end=2370
+  _globals['_ROLLBACKRESPONSE']._serialized_start=2372
+  _globals['_ROLLBACKRESPONSE']._serialized_end=2410
+  _globals['_SUSPENDREQUEST']._serialized_start=2412
+  _globals['_SUSPENDREQUEST']._serialized_end=2500
+  _globals['_BACKUPREQUEST']._serialized_start=2502
+  _globals['_BACKUPREQUEST']._serialized_end=2517
+  _globals['_BACKUPRESPONSE']._serialized_start=2519
+  _globals['_BACKUPRESPONSE']._serialized_end=2550
+  _globals['_QUERYREQUEST']._serialized_start=2553
+  _globals['_QUERYREQUEST']._serialized_end=2922
+  _globals['_TAILREQUEST']._serialized_start=2924
+  _globals['_TAILREQUEST']._serialized_end=2964
+  _globals['_LOGRECORD']._serialized_start=2966
+  _globals['_LOGRECORD']._serialized_end=2991
+  _globals['_REPORTOUTCOMEREQUEST']._serialized_start=2994
+  _globals['_REPORTOUTCOMEREQUEST']._serialized_end=3136
+  _globals['_REPORTOUTCOMERESPONSE']._serialized_start=3138
+  _globals['_REPORTOUTCOMERESPONSE']._serialized_end=3161
+  _globals['_ENTITYSERVICE']._serialized_start=3287
+  _globals['_ENTITYSERVICE']._serialized_end=3894
+  _globals['_ADMINSERVICE']._serialized_start=3897
+  _globals['_ADMINSERVICE']._serialized_end=4189
+  _globals['_DECISIONLOGSERVICE']._serialized_start=4192
+  _globals['_DECISIONLOGSERVICE']._serialized_end=4416
 # @@protoc_insertion_point(module_scope)

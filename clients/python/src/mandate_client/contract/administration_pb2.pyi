@@ -110,15 +110,19 @@ class RevokeDelegationRequest(_message.Message):
     def __init__(self, grant: _Optional[_Union[_types_pb2.EntityRef, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
-    __slots__ = ("from_revision", "include_entities")
+    __slots__ = ("from_revision", "include_entities", "follow", "last_write")
     FROM_REVISION_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_ENTITIES_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    LAST_WRITE_FIELD_NUMBER: _ClassVar[int]
     from_revision: str
     include_entities: bool
-    def __init__(self, from_revision: _Optional[str] = ..., include_entities: bool = ...) -> None: ...
+    follow: bool
+    last_write: str
+    def __init__(self, from_revision: _Optional[str] = ..., include_entities: bool = ..., follow: bool = ..., last_write: _Optional[str] = ...) -> None: ...
 
 class WatchResponse(_message.Message):
-    __slots__ = ("revision", "changed", "revoked", "generation_published", "entities", "deleted", "suspended", "reset", "synced", "lease", "generation", "lifted")
+    __slots__ = ("revision", "changed", "revoked", "generation_published", "entities", "deleted", "suspended", "reset", "synced", "lease", "generation", "lifted", "more", "world", "of_files", "suspended_reasons", "totals", "primary", "last_write")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     CHANGED_FIELD_NUMBER: _ClassVar[int]
     REVOKED_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +135,13 @@ class WatchResponse(_message.Message):
     LEASE_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     LIFTED_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    WORLD_FIELD_NUMBER: _ClassVar[int]
+    OF_FILES_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_REASONS_FIELD_NUMBER: _ClassVar[int]
+    TOTALS_FIELD_NUMBER: _ClassVar[int]
+    PRIMARY_FIELD_NUMBER: _ClassVar[int]
+    LAST_WRITE_FIELD_NUMBER: _ClassVar[int]
     revision: str
     changed: _containers.RepeatedCompositeFieldContainer[_types_pb2.EntityRef]
     revoked: _containers.RepeatedCompositeFieldContainer[_types_pb2.EntityRef]
@@ -143,7 +154,83 @@ class WatchResponse(_message.Message):
     lease: _duration_pb2.Duration
     generation: bytes
     lifted: _containers.RepeatedCompositeFieldContainer[_types_pb2.EntityRef]
-    def __init__(self, revision: _Optional[str] = ..., changed: _Optional[_Iterable[_Union[_types_pb2.EntityRef, _Mapping]]] = ..., revoked: _Optional[_Iterable[_Union[_types_pb2.EntityRef, _Mapping]]] = ..., generation_published: bool = ..., entities: _Optional[_Iterable[_Union[_types_pb2.Entity, _Mapping]]] = ..., deleted: _Optional[_Iterable[_Union[_types_pb2.EntityRef, _Mapping]]] = ..., suspended: _Optional[_Iterable[_Union[_types_pb2.EntityRef, _Mapping]]] = ..., reset: bool = ..., synced: bool = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., generation: _Optional[bytes] = ..., lifted: _Optional[_Iterable[_Union[_types_pb2.EntityRef, _Mapping]]] = ...) -> None: ...
+    more: bool
+    world: int
+    of_files: _containers.RepeatedCompositeFieldContainer[_types_pb2.EntityRef]
+    suspended_reasons: _containers.RepeatedScalarFieldContainer[str]
+    totals: Totals
+    primary: Primary
+    last_write: str
+    def __init__(self, revision: _Optional[str] = ..., changed: _Optional[_Iterable[_Union[_types_pb2.EntityRef, _Mapping]]] = ..., revoked: _Optional[_Iterable[_Union[_types_pb2.EntityRef, _Mapping]]] = ..., generation_published: bool = ..., entities: _Optional[_Iterable[_Union[_types_pb2.Entity, _Mapping]]] = ..., deleted: _Optional[_Iterable[_Union[_types_pb2.EntityRef, _Mapping]]] = ..., suspended: _Optional[_Iterable[_Union[_types_pb2.EntityRef, _Mapping]]] = ..., reset: bool = ..., synced: bool = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., generation: _Optional[bytes] = ..., lifted: _Optional[_Iterable[_Union[_types_pb2.EntityRef, _Mapping]]] = ..., more: bool = ..., world: _Optional[int] = ..., of_files: _Optional[_Iterable[_Union[_types_pb2.EntityRef, _Mapping]]] = ..., suspended_reasons: _Optional[_Iterable[str]] = ..., totals: _Optional[_Union[Totals, _Mapping]] = ..., primary: _Optional[_Union[Primary, _Mapping]] = ..., last_write: _Optional[str] = ...) -> None: ...
+
+class Primary(_message.Message):
+    __slots__ = ("version", "process", "log", "revision_key", "settings")
+    class SettingsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    LOG_FIELD_NUMBER: _ClassVar[int]
+    REVISION_KEY_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    process: bytes
+    log: bytes
+    revision_key: bytes
+    settings: _containers.ScalarMap[str, str]
+    def __init__(self, version: _Optional[str] = ..., process: _Optional[bytes] = ..., log: _Optional[bytes] = ..., revision_key: _Optional[bytes] = ..., settings: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class Totals(_message.Message):
+    __slots__ = ("entities", "revoked", "suspended")
+    ENTITIES_FIELD_NUMBER: _ClassVar[int]
+    REVOKED_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
+    entities: int
+    revoked: int
+    suspended: int
+    def __init__(self, entities: _Optional[int] = ..., revoked: _Optional[int] = ..., suspended: _Optional[int] = ...) -> None: ...
+
+class Generation(_message.Message):
+    __slots__ = ("hash", "policies", "links", "schemas", "definitions", "emergency")
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    SCHEMAS_FIELD_NUMBER: _ClassVar[int]
+    DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
+    EMERGENCY_FIELD_NUMBER: _ClassVar[int]
+    hash: str
+    policies: _containers.RepeatedCompositeFieldContainer[SourceFile]
+    links: _containers.RepeatedCompositeFieldContainer[SourceFile]
+    schemas: _containers.RepeatedCompositeFieldContainer[SourceFile]
+    definitions: _containers.RepeatedCompositeFieldContainer[SourceFile]
+    emergency: _containers.RepeatedCompositeFieldContainer[SourceFile]
+    def __init__(self, hash: _Optional[str] = ..., policies: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ..., links: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ..., schemas: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ..., definitions: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ..., emergency: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ...) -> None: ...
+
+class SourceFile(_message.Message):
+    __slots__ = ("name", "content")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    content: bytes
+    def __init__(self, name: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...
+
+class RenewRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RenewResponse(_message.Message):
+    __slots__ = ("world", "process", "lease")
+    WORLD_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    world: int
+    process: bytes
+    lease: _duration_pb2.Duration
+    def __init__(self, world: _Optional[int] = ..., process: _Optional[bytes] = ..., lease: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mandate/v1/administration.proto.
  */
 export const file_mandate_v1_administration: GenFile = /*@__PURE__*/
-  fileDesc("Ch9tYW5kYXRlL3YxL2FkbWluaXN0cmF0aW9uLnByb3RvEgptYW5kYXRlLnYxIk8KElB1dEVudGl0aWVzUmVxdWVzdBIkCghlbnRpdGllcxgBIAMoCzISLm1hbmRhdGUudjEuRW50aXR5EhMKC2lmX3JldmlzaW9uGAIgASgJIlEKFURlbGV0ZUVudGl0aWVzUmVxdWVzdBIjCgR1aWRzGAEgAygLMhUubWFuZGF0ZS52MS5FbnRpdHlSZWYSEwoLaWZfcmV2aXNpb24YAiABKAkiIQoNV3JpdGVSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoCSI2ChBHZXRFbnRpdHlSZXF1ZXN0EiIKA3VpZBgBIAEoCzIVLm1hbmRhdGUudjEuRW50aXR5UmVmIlgKEUdldEVudGl0eVJlc3BvbnNlEiIKBmVudGl0eRgBIAEoCzISLm1hbmRhdGUudjEuRW50aXR5Eg0KBW93bmVyGAIgASgJEhAKCHJldmlzaW9uGAMgASgJIkoKE0xpc3RFbnRpdGllc1JlcXVlc3QSDAoEdHlwZRgBIAEoCRISCgpwYWdlX3Rva2VuGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoDSJnChRMaXN0RW50aXRpZXNSZXNwb25zZRIkCghlbnRpdGllcxgBIAMoCzISLm1hbmRhdGUudjEuRW50aXR5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoCSJwCg9EZWxlZ2F0ZVJlcXVlc3QSJQoGcGFyZW50GAEgASgLMhUubWFuZGF0ZS52MS5FbnRpdHlSZWYSIQoFZ3JhbnQYAiABKAsyEi5tYW5kYXRlLnYxLkVudGl0eRITCgtjcmVkZW50aWFscxgDIAEoCSJKChBEZWxlZ2F0ZVJlc3BvbnNlEiQKBWdyYW50GAEgASgLMhUubWFuZGF0ZS52MS5FbnRpdHlSZWYSEAoIcmV2aXNpb24YAiABKAkiTwoXUmV2b2tlRGVsZWdhdGlvblJlcXVlc3QSJAoFZ3JhbnQYASABKAsyFS5tYW5kYXRlLnYxLkVudGl0eVJlZhIOCgZyZWFzb24YAiABKAkiPwoMV2F0Y2hSZXF1ZXN0EhUKDWZyb21fcmV2aXNpb24YASABKAkSGAoQaW5jbHVkZV9lbnRpdGllcxgCIAEoCCKLAwoNV2F0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoCRImCgdjaGFuZ2VkGAIgAygLMhUubWFuZGF0ZS52MS5FbnRpdHlSZWYSJgoHcmV2b2tlZBgDIAMoCzIVLm1hbmRhdGUudjEuRW50aXR5UmVmEhwKFGdlbmVyYXRpb25fcHVibGlzaGVkGAQgASgIEiQKCGVudGl0aWVzGAUgAygLMhIubWFuZGF0ZS52MS5FbnRpdHkSJgoHZGVsZXRlZBgGIAMoCzIVLm1hbmRhdGUudjEuRW50aXR5UmVmEigKCXN1c3BlbmRlZBgHIAMoCzIVLm1hbmRhdGUudjEuRW50aXR5UmVmEg0KBXJlc2V0GAggASgIEg4KBnN5bmNlZBgJIAEoCBIoCgVsZWFzZRgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpnZW5lcmF0aW9uGAsgASgMEiUKBmxpZnRlZBgMIAMoCzIVLm1hbmRhdGUudjEuRW50aXR5UmVmIhIKEEdldFN0YXR1c1JlcXVlc3QiIQoRR2V0U3RhdHVzUmVzcG9uc2USDAoEanNvbhgBIAEoCSI2Cg9Sb2xsYmFja1JlcXVlc3QSEgoKZ2VuZXJhdGlvbhgBIAEoCRIPCgdyZWxlYXNlGAIgASgIIiYKEFJvbGxiYWNrUmVzcG9uc2USEgoKZ2VuZXJhdGlvbhgBIAEoCSJYCg5TdXNwZW5kUmVxdWVzdBIoCglwcmluY2lwYWwYASABKAsyFS5tYW5kYXRlLnYxLkVudGl0eVJlZhIOCgZyZWFzb24YAiABKAkSDAoEbGlmdBgDIAEoCCIPCg1CYWNrdXBSZXF1ZXN0Ih8KDkJhY2t1cFJlc3BvbnNlEg0KBWNodW5rGAEgASgMIvECCgxRdWVyeVJlcXVlc3QSKAoEZnJvbRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoCdG8YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKCXByaW5jaXBhbBgDIAEoCzIVLm1hbmRhdGUudjEuRW50aXR5UmVmEigKCWRlbGVnYXRvchgEIAEoCzIVLm1hbmRhdGUudjEuRW50aXR5UmVmEicKCHJlc291cmNlGAUgASgLMhUubWFuZGF0ZS52MS5FbnRpdHlSZWYSEAoIZGVjaXNpb24YBiABKAkSEQoJcG9saWN5X2lkGAcgASgJEhIKCnNlc3Npb25faWQYCCABKAkSEwoLZGVjaXNpb25faWQYCSABKAkSDQoFbGltaXQYCiABKA0SDgoGYWN0aW9uGAsgASgJEgwKBGtpbmQYDCABKAkSFwoPY29udmVyc2F0aW9uX2lkGA0gASgJIigKC1RhaWxSZXF1ZXN0EhkKEWFmdGVyX2RlY2lzaW9uX2lkGAEgASgJIhkKCUxvZ1JlY29yZBIMCgRqc29uGAEgASgJIo4BChRSZXBvcnRPdXRjb21lUmVxdWVzdBITCgtkZWNpc2lvbl9pZBgBIAEoCRIkCgdvdXRjb21lGAIgASgOMhMubWFuZGF0ZS52MS5PdXRjb21lEhQKDGlucHV0X2RpZ2VzdBgDIAEoCRIVCg1yZXN1bHRfZGlnZXN0GAQgASgJEg4KBmRldGFpbBgFIAEoCSIXChVSZXBvcnRPdXRjb21lUmVzcG9uc2UqeQoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFAoQT1VUQ09NRV9FWEVDVVRFRBABEhIKDk9VVENPTUVfRkFJTEVEEAISEwoPT1VUQ09NRV9CTE9DS0VEEAMSFgoST1VUQ09NRV9PVkVSUklEREVOEAQyoQQKDUVudGl0eVNlcnZpY2USSAoLUHV0RW50aXRpZXMSHi5tYW5kYXRlLnYxLlB1dEVudGl0aWVzUmVxdWVzdBoZLm1hbmRhdGUudjEuV3JpdGVSZXNwb25zZRJOCg5EZWxldGVFbnRpdGllcxIhLm1hbmRhdGUudjEuRGVsZXRlRW50aXRpZXNSZXF1ZXN0GhkubWFuZGF0ZS52MS5Xcml0ZVJlc3BvbnNlEkgKCUdldEVudGl0eRIcLm1hbmRhdGUudjEuR2V0RW50aXR5UmVxdWVzdBodLm1hbmRhdGUudjEuR2V0RW50aXR5UmVzcG9uc2USUQoMTGlzdEVudGl0aWVzEh8ubWFuZGF0ZS52MS5MaXN0RW50aXRpZXNSZXF1ZXN0GiAubWFuZGF0ZS52MS5MaXN0RW50aXRpZXNSZXNwb25zZRJFCghEZWxlZ2F0ZRIbLm1hbmRhdGUudjEuRGVsZWdhdGVSZXF1ZXN0GhwubWFuZGF0ZS52MS5EZWxlZ2F0ZVJlc3BvbnNlElIKEFJldm9rZURlbGVnYXRpb24SIy5tYW5kYXRlLnYxLlJldm9rZURlbGVnYXRpb25SZXF1ZXN0GhkubWFuZGF0ZS52MS5Xcml0ZVJlc3BvbnNlEj4KBVdhdGNoEhgubWFuZGF0ZS52MS5XYXRjaFJlcXVlc3QaGS5tYW5kYXRlLnYxLldhdGNoUmVzcG9uc2UwATKkAgoMQWRtaW5TZXJ2aWNlEkgKCUdldFN0YXR1cxIcLm1hbmRhdGUudjEuR2V0U3RhdHVzUmVxdWVzdBodLm1hbmRhdGUudjEuR2V0U3RhdHVzUmVzcG9uc2USRQoIUm9sbGJhY2sSGy5tYW5kYXRlLnYxLlJvbGxiYWNrUmVxdWVzdBocLm1hbmRhdGUudjEuUm9sbGJhY2tSZXNwb25zZRJACgdTdXNwZW5kEhoubWFuZGF0ZS52MS5TdXNwZW5kUmVxdWVzdBoZLm1hbmRhdGUudjEuV3JpdGVSZXNwb25zZRJBCgZCYWNrdXASGS5tYW5kYXRlLnYxLkJhY2t1cFJlcXVlc3QaGi5tYW5kYXRlLnYxLkJhY2t1cFJlc3BvbnNlMAEy4AEKEkRlY2lzaW9uTG9nU2VydmljZRI6CgVRdWVyeRIYLm1hbmRhdGUudjEuUXVlcnlSZXF1ZXN0GhUubWFuZGF0ZS52MS5Mb2dSZWNvcmQwARI4CgRUYWlsEhcubWFuZGF0ZS52MS5UYWlsUmVxdWVzdBoVLm1hbmRhdGUudjEuTG9nUmVjb3JkMAESVAoNUmVwb3J0T3V0Y29tZRIgLm1hbmRhdGUudjEuUmVwb3J0T3V0Y29tZVJlcXVlc3QaIS5tYW5kYXRlLnYxLlJlcG9ydE91dGNvbWVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mandate_v1_types]);
+  fileDesc("Ch9tYW5kYXRlL3YxL2FkbWluaXN0cmF0aW9uLnByb3RvEgptYW5kYXRlLnYxIk8KElB1dEVudGl0aWVzUmVxdWVzdBIkCghlbnRpdGllcxgBIAMoCzISLm1hbmRhdGUudjEuRW50aXR5EhMKC2lmX3JldmlzaW9uGAIgASgJIlEKFURlbGV0ZUVudGl0aWVzUmVxdWVzdBIjCgR1aWRzGAEgAygLMhUubWFuZGF0ZS52MS5FbnRpdHlSZWYSEwoLaWZfcmV2aXNpb24YAiABKAkiIQoNV3JpdGVSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoCSI2ChBHZXRFbnRpdHlSZXF1ZXN0EiIKA3VpZBgBIAEoCzIVLm1hbmRhdGUudjEuRW50aXR5UmVmIlgKEUdldEVudGl0eVJlc3BvbnNlEiIKBmVudGl0eRgBIAEoCzISLm1hbmRhdGUudjEuRW50aXR5Eg0KBW93bmVyGAIgASgJEhAKCHJldmlzaW9uGAMgASgJIkoKE0xpc3RFbnRpdGllc1JlcXVlc3QSDAoEdHlwZRgBIAEoCRISCgpwYWdlX3Rva2VuGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoDSJnChRMaXN0RW50aXRpZXNSZXNwb25zZRIkCghlbnRpdGllcxgBIAMoCzISLm1hbmRhdGUudjEuRW50aXR5EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIQCghyZXZpc2lvbhgDIAEoCSJwCg9EZWxlZ2F0ZVJlcXVlc3QSJQoGcGFyZW50GAEgASgLMhUubWFuZGF0ZS52MS5FbnRpdHlSZWYSIQoFZ3JhbnQYAiABKAsyEi5tYW5kYXRlLnYxLkVudGl0eRITCgtjcmVkZW50aWFscxgDIAEoCSJKChBEZWxlZ2F0ZVJlc3BvbnNlEiQKBWdyYW50GAEgASgLMhUubWFuZGF0ZS52MS5FbnRpdHlSZWYSEAoIcmV2aXNpb24YAiABKAkiTwoXUmV2b2tlRGVsZWdhdGlvblJlcXVlc3QSJAoFZ3JhbnQYASABKAsyFS5tYW5kYXRlLnYxLkVudGl0eVJlZhIOCgZyZWFzb24YAiABKAkiYwoMV2F0Y2hSZXF1ZXN0EhUKDWZyb21fcmV2aXNpb24YASABKAkSGAoQaW5jbHVkZV9lbnRpdGllcxgCIAEoCBIOCgZmb2xsb3cYAyABKAgSEgoKbGFzdF93cml0ZRgEIAEoCSLKBAoNV2F0Y2hSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoCRImCgdjaGFuZ2VkGAIgAygLMhUubWFuZGF0ZS52MS5FbnRpdHlSZWYSJgoHcmV2b2tlZBgDIAMoCzIVLm1hbmRhdGUudjEuRW50aXR5UmVmEhwKFGdlbmVyYXRpb25fcHVibGlzaGVkGAQgASgIEiQKCGVudGl0aWVzGAUgAygLMhIubWFuZGF0ZS52MS5FbnRpdHkSJgoHZGVsZXRlZBgGIAMoCzIVLm1hbmRhdGUudjEuRW50aXR5UmVmEigKCXN1c3BlbmRlZBgHIAMoCzIVLm1hbmRhdGUudjEuRW50aXR5UmVmEg0KBXJlc2V0GAggASgIEg4KBnN5bmNlZBgJIAEoCBIoCgVsZWFzZRgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpnZW5lcmF0aW9uGAsgASgMEiUKBmxpZnRlZBgMIAMoCzIVLm1hbmRhdGUudjEuRW50aXR5UmVmEgwKBG1vcmUYDSABKAgSDQoFd29ybGQYDiABKAQSJwoIb2ZfZmlsZXMYDyADKAsyFS5tYW5kYXRlLnYxLkVudGl0eVJlZhIZChFzdXNwZW5kZWRfcmVhc29ucxgQIAMoCRIiCgZ0b3RhbHMYESABKAsyEi5tYW5kYXRlLnYxLlRvdGFscxIkCgdwcmltYXJ5GBIgASgLMhMubWFuZGF0ZS52MS5QcmltYXJ5EhIKCmxhc3Rfd3JpdGUYEyABKAkitAEKB1ByaW1hcnkSDwoHdmVyc2lvbhgBIAEoCRIPCgdwcm9jZXNzGAIgASgMEgsKA2xvZxgDIAEoDBIUCgxyZXZpc2lvbl9rZXkYBCABKAwSMwoIc2V0dGluZ3MYBSADKAsyIS5tYW5kYXRlLnYxLlByaW1hcnkuU2V0dGluZ3NFbnRyeRovCg1TZXR0aW5nc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiPgoGVG90YWxzEhAKCGVudGl0aWVzGAEgASgEEg8KB3Jldm9rZWQYAiABKAQSEQoJc3VzcGVuZGVkGAMgASgEIuwBCgpHZW5lcmF0aW9uEgwKBGhhc2gYASABKAkSKAoIcG9saWNpZXMYAiADKAsyFi5tYW5kYXRlLnYxLlNvdXJjZUZpbGUSJQoFbGlua3MYAyADKAsyFi5tYW5kYXRlLnYxLlNvdXJjZUZpbGUSJwoHc2NoZW1hcxgEIAMoCzIWLm1hbmRhdGUudjEuU291cmNlRmlsZRIrCgtkZWZpbml0aW9ucxgFIAMoCzIWLm1hbmRhdGUudjEuU291cmNlRmlsZRIpCgllbWVyZ2VuY3kYBiADKAsyFi5tYW5kYXRlLnYxLlNvdXJjZUZpbGUiKwoKU291cmNlRmlsZRIMCgRuYW1lGAEgASgJEg8KB2NvbnRlbnQYAiABKAwiDgoMUmVuZXdSZXF1ZXN0IlkKDVJlbmV3UmVzcG9uc2USDQoFd29ybGQYASABKAQSDwoHcHJvY2VzcxgCIAEoDBIoCgVsZWFzZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiISChBHZXRTdGF0dXNSZXF1ZXN0IiEKEUdldFN0YXR1c1Jlc3BvbnNlEgwKBGpzb24YASABKAkiNgoPUm9sbGJhY2tSZXF1ZXN0EhIKCmdlbmVyYXRpb24YASABKAkSDwoHcmVsZWFzZRgCIAEoCCImChBSb2xsYmFja1Jlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKAkiWAoOU3VzcGVuZFJlcXVlc3QSKAoJcHJpbmNpcGFsGAEgASgLMhUubWFuZGF0ZS52MS5FbnRpdHlSZWYSDgoGcmVhc29uGAIgASgJEgwKBGxpZnQYAyABKAgiDwoNQmFja3VwUmVxdWVzdCIfCg5CYWNrdXBSZXNwb25zZRINCgVjaHVuaxgBIAEoDCLxAgoMUXVlcnlSZXF1ZXN0EigKBGZyb20YASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKAnRvGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCglwcmluY2lwYWwYAyABKAsyFS5tYW5kYXRlLnYxLkVudGl0eVJlZhIoCglkZWxlZ2F0b3IYBCABKAsyFS5tYW5kYXRlLnYxLkVudGl0eVJlZhInCghyZXNvdXJjZRgFIAEoCzIVLm1hbmRhdGUudjEuRW50aXR5UmVmEhAKCGRlY2lzaW9uGAYgASgJEhEKCXBvbGljeV9pZBgHIAEoCRISCgpzZXNzaW9uX2lkGAggASgJEhMKC2RlY2lzaW9uX2lkGAkgASgJEg0KBWxpbWl0GAogASgNEg4KBmFjdGlvbhgLIAEoCRIMCgRraW5kGAwgASgJEhcKD2NvbnZlcnNhdGlvbl9pZBgNIAEoCSIoCgtUYWlsUmVxdWVzdBIZChFhZnRlcl9kZWNpc2lvbl9pZBgBIAEoCSIZCglMb2dSZWNvcmQSDAoEanNvbhgBIAEoCSKOAQoUUmVwb3J0T3V0Y29tZVJlcXVlc3QSEwoLZGVjaXNpb25faWQYASABKAkSJAoHb3V0Y29tZRgCIAEoDjITLm1hbmRhdGUudjEuT3V0Y29tZRIUCgxpbnB1dF9kaWdlc3QYAyABKAkSFQoNcmVzdWx0X2RpZ2VzdBgEIAEoCRIOCgZkZXRhaWwYBSABKAkiFwoVUmVwb3J0T3V0Y29tZVJlc3BvbnNlKnkKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhQKEE9VVENPTUVfRVhFQ1VURUQQARISCg5PVVRDT01FX0ZBSUxFRBACEhMKD09VVENPTUVfQkxPQ0tFRBADEhYKEk9VVENPTUVfT1ZFUlJJRERFThAEMt8ECg1FbnRpdHlTZXJ2aWNlEkgKC1B1dEVudGl0aWVzEh4ubWFuZGF0ZS52MS5QdXRFbnRpdGllc1JlcXVlc3QaGS5tYW5kYXRlLnYxLldyaXRlUmVzcG9uc2USTgoORGVsZXRlRW50aXRpZXMSIS5tYW5kYXRlLnYxLkRlbGV0ZUVudGl0aWVzUmVxdWVzdBoZLm1hbmRhdGUudjEuV3JpdGVSZXNwb25zZRJICglHZXRFbnRpdHkSHC5tYW5kYXRlLnYxLkdldEVudGl0eVJlcXVlc3QaHS5tYW5kYXRlLnYxLkdldEVudGl0eVJlc3BvbnNlElEKDExpc3RFbnRpdGllcxIfLm1hbmRhdGUudjEuTGlzdEVudGl0aWVzUmVxdWVzdBogLm1hbmRhdGUudjEuTGlzdEVudGl0aWVzUmVzcG9uc2USRQoIRGVsZWdhdGUSGy5tYW5kYXRlLnYxLkRlbGVnYXRlUmVxdWVzdBocLm1hbmRhdGUudjEuRGVsZWdhdGVSZXNwb25zZRJSChBSZXZva2VEZWxlZ2F0aW9uEiMubWFuZGF0ZS52MS5SZXZva2VEZWxlZ2F0aW9uUmVxdWVzdBoZLm1hbmRhdGUudjEuV3JpdGVSZXNwb25zZRI+CgVXYXRjaBIYLm1hbmRhdGUudjEuV2F0Y2hSZXF1ZXN0GhkubWFuZGF0ZS52MS5XYXRjaFJlc3BvbnNlMAESPAoFUmVuZXcSGC5tYW5kYXRlLnYxLlJlbmV3UmVxdWVzdBoZLm1hbmRhdGUudjEuUmVuZXdSZXNwb25zZTKkAgoMQWRtaW5TZXJ2aWNlEkgKCUdldFN0YXR1cxIcLm1hbmRhdGUudjEuR2V0U3RhdHVzUmVxdWVzdBodLm1hbmRhdGUudjEuR2V0U3RhdHVzUmVzcG9uc2USRQoIUm9sbGJhY2sSGy5tYW5kYXRlLnYxLlJvbGxiYWNrUmVxdWVzdBocLm1hbmRhdGUudjEuUm9sbGJhY2tSZXNwb25zZRJACgdTdXNwZW5kEhoubWFuZGF0ZS52MS5TdXNwZW5kUmVxdWVzdBoZLm1hbmRhdGUudjEuV3JpdGVSZXNwb25zZRJBCgZCYWNrdXASGS5tYW5kYXRlLnYxLkJhY2t1cFJlcXVlc3QaGi5tYW5kYXRlLnYxLkJhY2t1cFJlc3BvbnNlMAEy4AEKEkRlY2lzaW9uTG9nU2VydmljZRI6CgVRdWVyeRIYLm1hbmRhdGUudjEuUXVlcnlSZXF1ZXN0GhUubWFuZGF0ZS52MS5Mb2dSZWNvcmQwARI4CgRUYWlsEhcubWFuZGF0ZS52MS5UYWlsUmVxdWVzdBoVLm1hbmRhdGUudjEuTG9nUmVjb3JkMAESVAoNUmVwb3J0T3V0Y29tZRIgLm1hbmRhdGUudjEuUmVwb3J0T3V0Y29tZVJlcXVlc3QaIS5tYW5kYXRlLnYxLlJlcG9ydE91dGNvbWVSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mandate_v1_types]);
 
 /**
  * @generated from message mandate.v1.PutEntitiesRequest
@@ -271,6 +271,22 @@ export type WatchRequest = Message<"mandate.v1.WatchRequest"> & {
    * @generated from field: bool include_entities = 2;
    */
   includeEntities: boolean;
+
+  /**
+   * A replica's: after `primary`, messages lead from one published world to the next, sources of generations included. Where
+   * `from_revision` is none that can be gone on from, the whole state comes first. A follower that knows of writes that this
+   * log does not have, though it is the same log, is refused: FAILED_PRECONDITION `PRIMARY_BEHIND`.
+   *
+   * @generated from field: bool follow = 3;
+   */
+  follow: boolean;
+
+  /**
+   * as the last batch named it
+   *
+   * @generated from field: string last_write = 4;
+   */
+  lastWrite: string;
 };
 
 /**
@@ -345,7 +361,7 @@ export type WatchResponse = Message<"mandate.v1.WatchResponse"> & {
   lease?: Duration | undefined;
 
   /**
-   * compiled sources of a published generation, for followers
+   * a part of a `Generation`, for followers: all parts of a batch, one after another
    *
    * @generated from field: bytes generation = 11;
    */
@@ -357,6 +373,57 @@ export type WatchResponse = Message<"mandate.v1.WatchResponse"> & {
    * @generated from field: repeated mandate.v1.EntityRef lifted = 12;
    */
   lifted: EntityRef[];
+
+  /**
+   * What follows is told to followers only.
+   *
+   * the batch goes on in the next message, and counts once it is whole
+   *
+   * @generated from field: bool more = 13;
+   */
+  more: boolean;
+
+  /**
+   * which of the worlds that this process published the batch leads to
+   *
+   * @generated from field: uint64 world = 14;
+   */
+  world: bigint;
+
+  /**
+   * those of `entities` that entity files own
+   *
+   * @generated from field: repeated mandate.v1.EntityRef of_files = 15;
+   */
+  ofFiles: EntityRef[];
+
+  /**
+   * one for each of `suspended`
+   *
+   * @generated from field: repeated string suspended_reasons = 16;
+   */
+  suspendedReasons: string[];
+
+  /**
+   * what there is after the batch; in its last message
+   *
+   * @generated from field: mandate.v1.Totals totals = 17;
+   */
+  totals?: Totals | undefined;
+
+  /**
+   * in the first message
+   *
+   * @generated from field: mandate.v1.Primary primary = 18;
+   */
+  primary?: Primary | undefined;
+
+  /**
+   * names the last write that the batch shows, to be handed back; empty: none is known
+   *
+   * @generated from field: string last_write = 19;
+   */
+  lastWrite: string;
 };
 
 /**
@@ -365,6 +432,192 @@ export type WatchResponse = Message<"mandate.v1.WatchResponse"> & {
  */
 export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
   messageDesc(file_mandate_v1_administration, 11);
+
+/**
+ * What a follower must know of its primary, and have in common with it.
+ *
+ * @generated from message mandate.v1.Primary
+ */
+export type Primary = Message<"mandate.v1.Primary"> & {
+  /**
+   * of the build
+   *
+   * @generated from field: string version = 1;
+   */
+  version: string;
+
+  /**
+   * names the process; `world` counts what it published
+   *
+   * @generated from field: bytes process = 2;
+   */
+  process: Uint8Array;
+
+  /**
+   * names the entity log
+   *
+   * @generated from field: bytes log = 3;
+   */
+  log: Uint8Array;
+
+  /**
+   * authenticates revisions and page tokens: a follower's are its primary's
+   *
+   * @generated from field: bytes revision_key = 4;
+   */
+  revisionKey: Uint8Array;
+
+  /**
+   * configuration that says what policies mean, by key
+   *
+   * @generated from field: map<string, string> settings = 5;
+   */
+  settings: { [key: string]: string };
+};
+
+/**
+ * Describes the message mandate.v1.Primary.
+ * Use `create(PrimarySchema)` to create a new message.
+ */
+export const PrimarySchema: GenMessage<Primary> = /*@__PURE__*/
+  messageDesc(file_mandate_v1_administration, 12);
+
+/**
+ * @generated from message mandate.v1.Totals
+ */
+export type Totals = Message<"mandate.v1.Totals"> & {
+  /**
+   * @generated from field: uint64 entities = 1;
+   */
+  entities: bigint;
+
+  /**
+   * @generated from field: uint64 revoked = 2;
+   */
+  revoked: bigint;
+
+  /**
+   * @generated from field: uint64 suspended = 3;
+   */
+  suspended: bigint;
+};
+
+/**
+ * Describes the message mandate.v1.Totals.
+ * Use `create(TotalsSchema)` to create a new message.
+ */
+export const TotalsSchema: GenMessage<Totals> = /*@__PURE__*/
+  messageDesc(file_mandate_v1_administration, 13);
+
+/**
+ * What a generation was compiled from. Files by their names, in the order they were compiled in.
+ *
+ * @generated from message mandate.v1.Generation
+ */
+export type Generation = Message<"mandate.v1.Generation"> & {
+  /**
+   * @generated from field: string hash = 1;
+   */
+  hash: string;
+
+  /**
+   * @generated from field: repeated mandate.v1.SourceFile policies = 2;
+   */
+  policies: SourceFile[];
+
+  /**
+   * @generated from field: repeated mandate.v1.SourceFile links = 3;
+   */
+  links: SourceFile[];
+
+  /**
+   * @generated from field: repeated mandate.v1.SourceFile schemas = 4;
+   */
+  schemas: SourceFile[];
+
+  /**
+   * @generated from field: repeated mandate.v1.SourceFile definitions = 5;
+   */
+  definitions: SourceFile[];
+
+  /**
+   * @generated from field: repeated mandate.v1.SourceFile emergency = 6;
+   */
+  emergency: SourceFile[];
+};
+
+/**
+ * Describes the message mandate.v1.Generation.
+ * Use `create(GenerationSchema)` to create a new message.
+ */
+export const GenerationSchema: GenMessage<Generation> = /*@__PURE__*/
+  messageDesc(file_mandate_v1_administration, 14);
+
+/**
+ * @generated from message mandate.v1.SourceFile
+ */
+export type SourceFile = Message<"mandate.v1.SourceFile"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: bytes content = 2;
+   */
+  content: Uint8Array;
+};
+
+/**
+ * Describes the message mandate.v1.SourceFile.
+ * Use `create(SourceFileSchema)` to create a new message.
+ */
+export const SourceFileSchema: GenMessage<SourceFile> = /*@__PURE__*/
+  messageDesc(file_mandate_v1_administration, 15);
+
+/**
+ * @generated from message mandate.v1.RenewRequest
+ */
+export type RenewRequest = Message<"mandate.v1.RenewRequest"> & {
+};
+
+/**
+ * Describes the message mandate.v1.RenewRequest.
+ * Use `create(RenewRequestSchema)` to create a new message.
+ */
+export const RenewRequestSchema: GenMessage<RenewRequest> = /*@__PURE__*/
+  messageDesc(file_mandate_v1_administration, 16);
+
+/**
+ * @generated from message mandate.v1.RenewResponse
+ */
+export type RenewResponse = Message<"mandate.v1.RenewResponse"> & {
+  /**
+   * the one that is served
+   *
+   * @generated from field: uint64 world = 1;
+   */
+  world: bigint;
+
+  /**
+   * whose count that is
+   *
+   * @generated from field: bytes process = 2;
+   */
+  process: Uint8Array;
+
+  /**
+   * @generated from field: google.protobuf.Duration lease = 3;
+   */
+  lease?: Duration | undefined;
+};
+
+/**
+ * Describes the message mandate.v1.RenewResponse.
+ * Use `create(RenewResponseSchema)` to create a new message.
+ */
+export const RenewResponseSchema: GenMessage<RenewResponse> = /*@__PURE__*/
+  messageDesc(file_mandate_v1_administration, 17);
 
 /**
  * @generated from message mandate.v1.GetStatusRequest
@@ -377,7 +630,7 @@ export type GetStatusRequest = Message<"mandate.v1.GetStatusRequest"> & {
  * Use `create(GetStatusRequestSchema)` to create a new message.
  */
 export const GetStatusRequestSchema: GenMessage<GetStatusRequest> = /*@__PURE__*/
-  messageDesc(file_mandate_v1_administration, 12);
+  messageDesc(file_mandate_v1_administration, 18);
 
 /**
  * @generated from message mandate.v1.GetStatusResponse
@@ -396,7 +649,7 @@ export type GetStatusResponse = Message<"mandate.v1.GetStatusResponse"> & {
  * Use `create(GetStatusResponseSchema)` to create a new message.
  */
 export const GetStatusResponseSchema: GenMessage<GetStatusResponse> = /*@__PURE__*/
-  messageDesc(file_mandate_v1_administration, 13);
+  messageDesc(file_mandate_v1_administration, 19);
 
 /**
  * @generated from message mandate.v1.RollbackRequest
@@ -420,7 +673,7 @@ export type RollbackRequest = Message<"mandate.v1.RollbackRequest"> & {
  * Use `create(RollbackRequestSchema)` to create a new message.
  */
 export const RollbackRequestSchema: GenMessage<RollbackRequest> = /*@__PURE__*/
-  messageDesc(file_mandate_v1_administration, 14);
+  messageDesc(file_mandate_v1_administration, 20);
 
 /**
  * @generated from message mandate.v1.RollbackResponse
@@ -437,7 +690,7 @@ export type RollbackResponse = Message<"mandate.v1.RollbackResponse"> & {
  * Use `create(RollbackResponseSchema)` to create a new message.
  */
 export const RollbackResponseSchema: GenMessage<RollbackResponse> = /*@__PURE__*/
-  messageDesc(file_mandate_v1_administration, 15);
+  messageDesc(file_mandate_v1_administration, 21);
 
 /**
  * @generated from message mandate.v1.SuspendRequest
@@ -466,7 +719,7 @@ export type SuspendRequest = Message<"mandate.v1.SuspendRequest"> & {
  * Use `create(SuspendRequestSchema)` to create a new message.
  */
 export const SuspendRequestSchema: GenMessage<SuspendRequest> = /*@__PURE__*/
-  messageDesc(file_mandate_v1_administration, 16);
+  messageDesc(file_mandate_v1_administration, 22);
 
 /**
  * @generated from message mandate.v1.BackupRequest
@@ -479,7 +732,7 @@ export type BackupRequest = Message<"mandate.v1.BackupRequest"> & {
  * Use `create(BackupRequestSchema)` to create a new message.
  */
 export const BackupRequestSchema: GenMessage<BackupRequest> = /*@__PURE__*/
-  messageDesc(file_mandate_v1_administration, 17);
+  messageDesc(file_mandate_v1_administration, 23);
 
 /**
  * @generated from message mandate.v1.BackupResponse
@@ -496,7 +749,7 @@ export type BackupResponse = Message<"mandate.v1.BackupResponse"> & {
  * Use `create(BackupResponseSchema)` to create a new message.
  */
 export const BackupResponseSchema: GenMessage<BackupResponse> = /*@__PURE__*/
-  messageDesc(file_mandate_v1_administration, 18);
+  messageDesc(file_mandate_v1_administration, 24);
 
 /**
  * What is empty is not asked for.
@@ -597,7 +850,7 @@ export type QueryRequest = Message<"mandate.v1.QueryRequest"> & {
  * Use `create(QueryRequestSchema)` to create a new message.
  */
 export const QueryRequestSchema: GenMessage<QueryRequest> = /*@__PURE__*/
-  messageDesc(file_mandate_v1_administration, 19);
+  messageDesc(file_mandate_v1_administration, 25);
 
 /**
  * @generated from message mandate.v1.TailRequest
@@ -616,7 +869,7 @@ export type TailRequest = Message<"mandate.v1.TailRequest"> & {
  * Use `create(TailRequestSchema)` to create a new message.
  */
 export const TailRequestSchema: GenMessage<TailRequest> = /*@__PURE__*/
-  messageDesc(file_mandate_v1_administration, 20);
+  messageDesc(file_mandate_v1_administration, 26);
 
 /**
  * @generated from message mandate.v1.LogRecord
@@ -635,7 +888,7 @@ export type LogRecord = Message<"mandate.v1.LogRecord"> & {
  * Use `create(LogRecordSchema)` to create a new message.
  */
 export const LogRecordSchema: GenMessage<LogRecord> = /*@__PURE__*/
-  messageDesc(file_mandate_v1_administration, 21);
+  messageDesc(file_mandate_v1_administration, 27);
 
 /**
  * @generated from message mandate.v1.ReportOutcomeRequest
@@ -672,7 +925,7 @@ export type ReportOutcomeRequest = Message<"mandate.v1.ReportOutcomeRequest"> & 
  * Use `create(ReportOutcomeRequestSchema)` to create a new message.
  */
 export const ReportOutcomeRequestSchema: GenMessage<ReportOutcomeRequest> = /*@__PURE__*/
-  messageDesc(file_mandate_v1_administration, 22);
+  messageDesc(file_mandate_v1_administration, 28);
 
 /**
  * @generated from message mandate.v1.ReportOutcomeResponse
@@ -685,7 +938,7 @@ export type ReportOutcomeResponse = Message<"mandate.v1.ReportOutcomeResponse"> 
  * Use `create(ReportOutcomeResponseSchema)` to create a new message.
  */
 export const ReportOutcomeResponseSchema: GenMessage<ReportOutcomeResponse> = /*@__PURE__*/
-  messageDesc(file_mandate_v1_administration, 23);
+  messageDesc(file_mandate_v1_administration, 29);
 
 /**
  * @generated from enum mandate.v1.Outcome
@@ -792,6 +1045,16 @@ export const EntityService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchRequestSchema;
     output: typeof WatchResponseSchema;
+  },
+  /**
+   * Which world is served at this moment: a follower that has all of it by then may answer for a lease from when it asked.
+   *
+   * @generated from rpc mandate.v1.EntityService.Renew
+   */
+  renew: {
+    methodKind: "unary";
+    input: typeof RenewRequestSchema;
+    output: typeof RenewResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mandate_v1_administration, 0);

@@ -5,28 +5,36 @@ use std::time::Duration;
 /// The first pause.
 const FIRST: Duration = Duration::from_millis(100);
 /// The longest pause of its own.
-pub(super) const LONGEST: Duration = Duration::from_secs(30);
+pub const LONGEST: Duration = Duration::from_secs(30);
 /// The longest pause that another side may ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(300);
 
 /// Pauses between attempts.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub struct Backoff {
     next: Duration,
 }
 
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Backoff {
-    pub(super) fn new() -> Self {
+    /// The first is the shortest.
+    #[must_use]
+    pub fn new() -> Self {
         Self { next: FIRST }
     }
 
     /// Things go well again.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.next = FIRST;
     }
 
     /// The next pause: between half of what is due and the whole of it, and no less than was asked for.
-    pub(super) fn pause(&mut self, asked: Option<Duration>) -> Duration {
+    pub fn pause(&mut self, asked: Option<Duration>) -> Duration {
         let due = self.next;
         self.next = (due * 2).min(LONGEST);
         // Without a random number everybody waits as long, which is no more than unfair.
