@@ -182,6 +182,8 @@ fn answers(asked: &Asked, log: Option<&Path>) -> Duration {
             surface: Surface::Grpc,
             request_id: String::new(),
             deadline: Instant::now() + Duration::from_secs(1),
+            origin: None,
+            trace: None,
         };
         runtime.block_on(embedded.pdp.authorize(&call, Ok(asked.request.clone().into()))).unwrap()
     };
