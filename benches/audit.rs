@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::indexing_slicing,
     reason = "a benchmark that cannot start should say so at once, and prints figures"
 )]
 
@@ -182,6 +183,8 @@ fn answers(asked: &Asked, log: Option<&Path>) -> Duration {
             surface: Surface::Grpc,
             request_id: String::new(),
             deadline: Instant::now() + Duration::from_secs(1),
+            origin: None,
+            trace: None,
         };
         runtime.block_on(embedded.pdp.authorize(&call, Ok(asked.request.clone().into()))).unwrap()
     };

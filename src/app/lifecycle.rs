@@ -24,7 +24,7 @@ use crate::server::connections::listener::Listener;
 use crate::server::connections::places::Places;
 use crate::server::grpc::Health;
 use crate::server::observing::Observer;
-use crate::server::ops::Ops;
+use crate::server::ops::{Ops, Readiness};
 use crate::server::report::ServiceReport;
 use crate::server::tls::Acceptor;
 use crate::server::{self, control};
@@ -57,13 +57,9 @@ impl Bound {
         let (pdp, admission) = (Arc::clone(&self.pdp), Arc::clone(&self.admission));
         let entrance = Entrance { pdp, admission, observer: Arc::clone(&observer) };
         let (grpc, health) = server::grpc::router(entrance.clone(), self.envoy, stopped.clone()).await?;
-        let mut http = server::authzen::router(entrance, self.authzen);
-        if is_open_to_browsers(&self.addresses.http, &self.pdp) {
-            http = http.layer(axum::middleware::from_fn(server::protocol::require_local_host));
-        }
         let readiness = self.readiness;
-        let elsewhere = server::protocol::send_elsewhere;
-        http = http.layer(axum::middleware::from_fn_with_state(readiness.clone(), elsewhere));
+        let http = server::authzen::router(entrance, self.authzen);
+        let http = guarded(http, is_open_to_browsers(&self.addresses.http, &self.pdp), &readiness);
         let ops = Ops { readiness: readiness.clone(), metrics: self.metrics, report: self.report.clone() };
         let administered_by_callers = matches!(self.administrators, Administrators::Callers(_));
         let commands = self.running.loader.commands.clone();
@@ -113,6 +109,15 @@ impl Bound {
         }
         outcome.and(flushed)
     }
+}
+
+/// AuthZEN as it is asked over HTTP/1: not by pages in a browser, and elsewhere once this server is about to stop.
+fn guarded(http: Router, is_open_to_browsers: bool, readiness: &Readiness) -> Router {
+    let http = match is_open_to_browsers {
+        true => http.layer(axum::middleware::from_fn(server::protocol::require_local_host)),
+        false => http,
+    };
+    http.layer(axum::middleware::from_fn_with_state(readiness.clone(), server::protocol::send_elsewhere))
 }
 
 /// Whether a page in a browser of this host could ask: one has no certificate that is trusted, no token, and opens no Unix

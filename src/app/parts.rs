@@ -222,7 +222,6 @@ pub(super) fn gates(
 }
 
 /// What the service says of itself.
-#[expect(clippy::too_many_arguments, reason = "each is a part of what there is to say")]
 pub(super) fn report(
     config: &Config,
     addresses: &Listen,

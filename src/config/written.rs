@@ -267,6 +267,9 @@ impl Written {
         callers::check(tls.as_ref(), &callers, insecure_unauthenticated_callers)?;
         let emergency = folder(flags.emergency, self.sources.emergency, "emergency");
         let data_directory = folder(flags.data_directory, self.data.directory, "data");
+        let revocations = named(self.sources.revocations);
+        let serve_last_known_good =
+            self.sources.serve_last_known_good.unwrap_or(true) && !flags.refuse_last_known_good;
         let domain = self.domain.meaning();
         let limits = self.limits.meaning()?;
         let config = Config {
@@ -276,11 +279,9 @@ impl Written {
                 schemas: folder(flags.schemas, self.sources.schemas, "schemas"),
                 entities: folder(flags.entities, self.sources.entities, "entities"),
             },
-            revocations: named(self.sources.revocations)
-                .unwrap_or_else(|| emergency.with_file_name("revocations.json")),
+            revocations: revocations.unwrap_or_else(|| emergency.with_file_name("revocations.json")),
             emergency,
-            serve_last_known_good: self.sources.serve_last_known_good.unwrap_or(true)
-                && !flags.refuse_last_known_good,
+            serve_last_known_good,
             signers: signers(&self.sources.signers)?,
             options: Options {
                 on_policy_error: self.decisions.on_policy_error,
@@ -308,16 +309,22 @@ impl Written {
             check_one_in: NonZeroU64::new(self.decisions.check_one_in.unwrap_or(10_000)),
             log: self.log.meaning(&data_directory)?,
             telemetry: self.telemetry.meaning()?,
-            shutdown: Shutdown {
-                grace: or(self.shutdown.grace, Duration::from_secs(5)),
-                drain: or(self.shutdown.drain, Duration::from_secs(20)),
-            },
+            shutdown: self.shutdown.meaning(),
             data_directory,
             issuers: issuers::meaning("issuers", self.issuers)?,
             insecure_unauthenticated_callers,
             ext_authz: self.ext_authz.map(ext_authz::Written::meaning).transpose()?,
         };
         config.check_ranges().map(|()| config)
+    }
+}
+
+impl Stopping {
+    fn meaning(self) -> Shutdown {
+        Shutdown {
+            grace: or(self.grace, Duration::from_secs(5)),
+            drain: or(self.drain, Duration::from_secs(20)),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! How much memory the process uses, and how much it may: as the kernel says it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 /// What is done for want of memory.
@@ -107,7 +107,7 @@ fn limit_at(hierarchy: &Hierarchy<'_>, group: &str, read: impl Fn(&Path) -> Opti
     let place = Path::new(hierarchy.place);
     // A container sees its own group as the root of what is mounted.
     let below = group.strip_prefix(hierarchy.root).unwrap_or("").trim_start_matches('/');
-    let folders = PathBuf::from(place.join(below));
+    let folders = place.join(below);
     let limits = folders.ancestors().take_while(|folder| folder.starts_with(place)).filter_map(|folder| {
         let bytes: u64 = read(&folder.join(name))?.trim().parse().ok()?;
         // What is as large as an address space is no limit.

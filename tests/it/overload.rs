@@ -61,7 +61,7 @@ fn denied(response: &CheckResponse) -> (i32, Option<String>) {
     };
     let headers = denied.headers.iter().filter_map(|header| header.header.as_ref());
     let retry =
-        headers.filter(|header| header.key == "retry-after").map(|header| header.value.clone()).last();
+        headers.filter(|header| header.key == "retry-after").map(|header| header.value.clone()).next_back();
     (denied.status.as_ref().expect("a status").code, retry)
 }
 

@@ -91,7 +91,7 @@ impl Service {
         let deadline = Instant::now() + PATIENCE;
         let caller = Arc::new(Caller::anonymous("conformance"));
         let (surface, request_id) = (Surface::Grpc, String::new());
-        let call = Call { caller, surface, request_id, deadline, trace: None };
+        let call = Call { caller, surface, request_id, deadline, origin: None, trace: None };
         let asked = Ok(Asked::from(request.clone()));
         self.pdp.authorize(&call, asked).await.map_err(|refused| format!("{refused:?}"))
     }

@@ -118,7 +118,7 @@ impl TestServer {
         for _ in 0..threads {
             let busy = busy.clone();
             self.runtime.spawn(async move {
-                drop(busy.send(()));
+                let _gone = busy.send(());
                 std::thread::sleep(lasting);
             });
         }
