@@ -1,15 +1,19 @@
+use std::path::Path;
+
 use super::*;
 use crate::engine::compile::{Options, compile};
-use crate::engine::world::World;
 use crate::server::admission::Settings;
 use crate::server::sizes::Sizes;
+use crate::store::directory::{self, Folders};
 use crate::telemetry::metrics::Metrics;
 
 const MIB: u64 = 1 << 20;
 
 fn watch() -> Watch {
-    let compiled = compile(&crate::engine::compile::Sources::default(), &Options::default());
-    let world: World = compiled.unwrap_or_else(|report| panic!("{report}")).world;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let [policies, schemas, entities] = ["policies", "schemas", "entities"].map(|kind| root.join(kind));
+    let sources = directory::read(&Folders { policies, schemas, entities }).unwrap();
+    let world = compile(&sources, &Options::default()).unwrap().world;
     let store = Arc::new(Store::remembering(world, Some(64 * MIB)));
     let settings = Settings {
         queue_delay: Duration::from_secs(1),

@@ -95,16 +95,14 @@ impl Places {
     }
 
     async fn wait(self: &Arc<Self>, within: Duration) -> Result<Place, NoPlace> {
+        let Some(_waiting) = self.begin_to_wait() else { return Err(NoPlace::Full) };
         let called = {
             let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-            // Those that have given up are still in the line.
-            line.retain(|waits| !waits.is_closed());
-            if line.len() >= self.most_waiting {
-                return Err(NoPlace::Full);
+            if line.len() > 2 * self.most_waiting {
+                // Those that have given up.
+                line.retain(|waits| !waits.is_closed());
             }
-            self.waiting.store(line.len() + 1, Ordering::SeqCst);
             if let Some(place) = self.take_free() {
-                self.waiting.store(line.len(), Ordering::SeqCst);
                 return Ok(place);
             }
             let (call, called) = oneshot::channel();
@@ -117,24 +115,41 @@ impl Places {
         }
     }
 
+    /// Counts one that waits; none if as many do as may.
+    fn begin_to_wait(&self) -> Option<Waiting<'_>> {
+        let before = self.waiting.fetch_add(1, Ordering::SeqCst);
+        let waiting = Waiting(self);
+        (before < self.most_waiting).then_some(waiting)
+    }
+
     /// Gives free places to those that wait, the last first.
     fn call(self: &Arc<Self>) {
+        let mut held = None;
         loop {
             let (next, place) = {
                 let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-                line.retain(|waits| !waits.is_closed());
-                self.waiting.store(line.len(), Ordering::SeqCst);
                 if line.is_empty() {
-                    return;
+                    break;
                 }
-                let Some(place) = self.take_free() else { return };
+                let Some(place) = held.take().or_else(|| self.take_free()) else { return };
                 let Some(next) = line.pop() else { return };
-                self.waiting.store(line.len(), Ordering::SeqCst);
                 (next, place)
             };
-            // Whoever has gone meanwhile gives it back, which calls the next.
-            drop(next.send(place));
+            // Whoever has given up hands it back, for the next.
+            held = next.send(place).err();
         }
+        // Whoever begins to wait just now is called by what this drops.
+        drop(held);
+    }
+}
+
+/// One that waits, until this is dropped.
+#[derive(Debug)]
+struct Waiting<'p>(&'p Places);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

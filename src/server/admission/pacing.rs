@@ -81,28 +81,28 @@ impl Drop for Held<'_> {
 mod tests {
     use super::*;
 
-    /// How many of so many requests that come evenly over a second are turned away in it, with so many answers.
-    fn turned_away(answers: u64, requests: u64) -> usize {
+    /// How many of very many requests that come at once are turned away in half a second, with so many answers a second.
+    fn turned_away(answers: u64) -> usize {
         let pacing = Pacing::default();
-        let mut within = 0;
-        for second in 1..4 {
-            let turns = (0..requests).map(|number| {
-                let now = second * SECOND + number * SECOND / requests;
-                (0..answers / requests).for_each(|_| pacing.answered());
-                pacing.turn(now)
-            });
-            within = turns.filter(|turn| *turn < (second + 1) * SECOND).count();
-        }
-        within
+        pacing.turn(SECOND);
+        (0..answers).for_each(|_| pacing.answered());
+        let turns = (0..20_000).map(|_| pacing.turn(2 * SECOND));
+        turns.filter(|turn| *turn < 2 * SECOND + SECOND / 2).count()
     }
 
     #[test]
     fn a_share_of_the_time_goes_to_turning_away() {
-        assert_eq!(turned_away(0, 500), 500);
-        assert!((900..=1_200).contains(&turned_away(0, 5_000)), "{}", turned_away(0, 5_000));
-        let many = turned_away(20_000, 20_000);
-        assert!((9_000..=11_500).contains(&many), "{many}");
-        assert_eq!(turned_away(20_000, 5_000), 5_000);
+        let (idle, busy) = (turned_away(0), turned_away(20_000));
+        assert!((690..=710).contains(&idle), "{idle}");
+        assert!((5_100..=5_300).contains(&busy), "{busy}");
+    }
+
+    #[test]
+    fn a_few_are_turned_away_at_once() {
+        let pacing = Pacing::default();
+        for now in (SECOND..3 * SECOND).step_by(2_000_000) {
+            assert!(pacing.turn(now) <= now);
+        }
     }
 
     #[test]
