@@ -127,7 +127,7 @@ async fn a_loader_that_panics_ends_the_service() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     drop(service.commands.send(Command::Panic));
-    service.check_ends("the loader of policies").await;
+    service.check_ends("what keeps policies and entities up to date").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

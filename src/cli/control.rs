@@ -34,7 +34,7 @@ pub struct ControlArgs {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Address of the control listener, or unix:PATH [default: 127.0.0.1:4469].
-    #[arg(long, value_name = "ADDRESS", visible_alias = "server")]
+    #[arg(long, value_name = "ADDRESS")]
     control: Option<Address>,
     #[command(flatten)]
     tls: TlsArgs,

@@ -196,7 +196,8 @@ fn what_does_not_add_up_is_refused_and_what_is_served_stays() {
     let mut told = Told::new();
     told.keep();
     let broken = Sources { policies: vec![file("x.cedar", "permit (")], ..sources() };
-    let other = Sources { policies: Vec::new(), ..sources() };
+    let text = "@id(\"other\") permit (principal, action, resource);\n";
+    let other = Sources { policies: vec![file("base.cedar", text)], ..sources() };
     let cases: Vec<(u64, usize, Step, &str)> = vec![
         (11, 3, Step { put: vec![doc("b", 1)], ..Step::default() }, "something was missed"),
         (11, 1, Step { generation: Some(broken), ..Step::default() }, "does not compile here"),
