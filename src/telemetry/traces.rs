@@ -1,6 +1,6 @@
 //! Traces: a span for each call that is recorded, and one inside it for each decision.
 //!
-//! A caller says which trace its call belongs to, and whether that is recorded ([`context`]); where it says nothing, the
+//! A caller says which trace its call belongs to, and whether that is recorded (`context`); where it says nothing, the
 //! [`ratio`] does. A call that is not recorded costs no more than finding that out. A span that has ended goes into a
 //! queue that is never waited for; [`export`] is the thread at its other end.
 
