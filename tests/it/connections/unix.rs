@@ -77,11 +77,9 @@ fn everything_is_served_over_unix_sockets_and_commands_speak_over_them() {
     ]);
     checked.check_code(0);
     let folder = sources.path("data").display().to_string();
-    for flag in ["--control", "--server"] {
-        let status = mandate(["status", flag, &control, "--data-dir", &folder, "--format", "json"]);
-        status.check_code(0);
-        assert_eq!(status.json()["listeners"]["data"], data);
-    }
+    let status = mandate(["status", "--control", &control, "--data-dir", &folder, "--format", "json"]);
+    status.check_code(0);
+    assert_eq!(status.json()["listeners"]["data"], data);
     process.terminate().check_code(0);
     assert_eq!(std::fs::read_dir(sockets.0.path()).unwrap().count(), 0, "they go with the server");
 }
