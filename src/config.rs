@@ -43,7 +43,8 @@ use crate::identity::issuer::IssuerConfig;
 use crate::listening::Address;
 pub use crate::listening::Listen;
 use crate::store::directory::Folders;
-use crate::store::provenance::{NoSigner, Signers};
+use crate::store::provenance::Signers;
+use crate::verifiers::NoVerifier;
 pub use authzen::AuthzenConfig;
 pub use callers::{CallersConfig, SpiffeTrust};
 pub use ext_authz::{ExtAuthzConfig, ExtAuthzPrincipal, ExtAuthzProtocol};
@@ -288,7 +289,7 @@ pub enum ConfigError {
     },
     /// Somebody who is to sign the sources is not named by a public key.
     #[error("`sources.signers`: {0}")]
-    Signers(#[from] NoSigner),
+    Signers(#[from] NoVerifier),
     /// A value is out of its range.
     #[error("`{key}` is {value}: {limit}")]
     OutOfRange {

@@ -3,7 +3,7 @@
 //! Modules in reading order: [`engine`] decides, purely; [`store`] says where worlds come from;
 //! [`identity`] says who asks, and on whose behalf; [`pdp`] is the one
 //! door; [`audit`] writes down every answer; [`server`] speaks gRPC and HTTP; [`app`] puts a service together from [`config`]; [`cli`] is the command line;
-//! [`proxy`] stands in front of an MCP server and enforces; [`listening`] is what listeners are told, [`outbound`] how this process calls others, [`collector`] an OpenTelemetry collector;
+//! [`proxy`] stands in front of an MCP server and enforces; [`listening`] is what listeners are told, [`outbound`] how this process calls others, [`collector`] an OpenTelemetry collector, [`verifiers`] whose signatures it believes;
 //! [`following`] keeps a replica of another server; [`telemetry`] is what it says of itself; [`mcp`] turns tool lists into schema and entities; [`cases`] are policy tests.
 
 pub mod app;
@@ -26,3 +26,4 @@ mod reference;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod verifiers;

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
-use super::provenance::SIGNATURE;
 use crate::engine::digest;
 use crate::engine::problem::{Place, Problem, Report, SourceFile};
+use crate::verifiers::SIGNATURE;
 
 /// Hex digits of a sum.
 const DIGITS: usize = 64;

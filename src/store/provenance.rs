@@ -3,59 +3,32 @@
 //! A signed `mandate.sum` is a signed note (C2SP signed-note): its lines, an empty line, and a line for each signature.
 //! `sha256sum --check` reads it as before, and passes over the signatures with a warning.
 
-use signed_note::{Note, NoteError, StandardVerifier, Verifier as _, VerifierError, VerifierList};
+use signed_note::Note;
 
 use crate::engine::problem::{Place, Problem, SourceFile};
-
-/// What every line of a signature begins with.
-pub(super) const SIGNATURE: &str = "\u{2014} ";
+use crate::verifiers::{Judged, NoVerifier, Verifiers};
 
 /// Those whose signature a set needs to be served; of nobody, where none is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Signers {
-    /// Their public keys, each of which is one.
-    lines: Vec<String>,
-    /// What is said of them: name and number of each key.
-    names: Vec<String>,
-}
-
-/// A line that should be the public key of a signer is none.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{line}` is no verifier key, which looks like `<name>+<8 digits>+<base64>`: {why}")]
-pub struct NoSigner {
-    /// The line.
-    pub line: String,
-    /// What is wrong with it.
-    pub why: String,
-}
+pub struct Signers(Verifiers);
 
 impl Signers {
-    /// Signers by their public keys, as C2SP's signed-note writes verifier keys.
+    /// Signers by their public keys.
     ///
     /// # Errors
-    /// [`NoSigner`].
-    pub fn read<'l>(lines: impl IntoIterator<Item = &'l str>) -> Result<Self, NoSigner> {
-        let mut signers = Self::default();
-        for line in lines {
-            let refused = |error: VerifierError| NoSigner { line: line.to_owned(), why: error.to_string() };
-            let verifier = StandardVerifier::new(line).map_err(refused)?;
-            let name = named(verifier.name(), verifier.key_id());
-            if !signers.names.contains(&name) {
-                signers.lines.push(line.to_owned());
-                signers.names.push(name);
-            }
-        }
-        Ok(signers)
+    /// [`NoVerifier`].
+    pub fn read<'l>(lines: impl IntoIterator<Item = &'l str>) -> Result<Self, NoVerifier> {
+        Verifiers::read(lines).map(Self)
     }
 
     /// Whether sets need no signature.
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.0.is_empty()
     }
 
     /// Whether a set that was signed by this one, or by nobody if empty, may be served.
     pub(super) fn accepts(&self, signer: &str) -> bool {
-        self.is_empty() || self.names.iter().any(|name| name == signer)
+        self.is_empty() || self.0.names().any(|name| name == signer)
     }
 
     /// Who signed a set with this manifest over all of its folders; nobody, where no signature is asked for.
@@ -73,30 +46,19 @@ impl Signers {
         };
         let place = Place::new(&manifest.name, "");
         let unsigned = |message: String| {
-            Problem::error(&place, message)
-                .help(format!("one of these has to sign it: {}", self.names.join(", ")))
+            Problem::error(&place, message).help(format!(
+                "one of these has to sign it: {}",
+                self.0.names().collect::<Vec<_>>().join(", ")
+            ))
         };
         let note =
             Note::from_bytes(&manifest.bytes).map_err(|_malformed| unsigned("is not signed".to_owned()))?;
-        match note.verify(&self.verifiers()) {
-            Ok((verified, _others)) => {
-                Ok(verified.first().map(|by| named(by.name(), by.id())).unwrap_or_default())
+        match self.0.judge(&note) {
+            Judged::By(signer) => Ok(signer),
+            Judged::Unknown => Err(unsigned("is signed by nobody that `sources.signers` names".to_owned())),
+            Judged::Forged => {
+                Err(unsigned("was changed after it was signed, or its signature is false".to_owned()))
             }
-            Err(NoteError::UnverifiedNote) => {
-                Err(unsigned("is signed by nobody that `sources.signers` names".to_owned()))
-            }
-            Err(_) => Err(unsigned("was changed after it was signed, or its signature is false".to_owned())),
         }
     }
-
-    fn verifiers(&self) -> VerifierList {
-        let verifiers = self.lines.iter().filter_map(|line| StandardVerifier::new(line).ok());
-        VerifierList::new(
-            verifiers.map(|verifier| Box::new(verifier) as Box<dyn signed_note::Verifier>).collect(),
-        )
-    }
-}
-
-fn named(name: &str, id: u32) -> String {
-    format!("{name}+{id:08x}")
 }

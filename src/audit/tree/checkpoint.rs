@@ -12,13 +12,12 @@ use uuid::Uuid;
 
 use super::hash::Hash;
 use super::keys::{LogKey, NotSigned, Signed, TrustedKeys};
+use crate::verifiers::SIGNATURE;
 
 /// What every origin begins with; the log's id follows.
 pub const ORIGIN: &str = "mandate/";
 /// Longest note that is read, in bytes. One of ours has about 500, and 100 more for each witness that signs too.
 pub const MAX_NOTE_BYTES: usize = 16 * 1024;
-/// What every line of a signature begins with.
-const SIGNATURE: &str = "\u{2014} ";
 
 /// That a log had this many records, which hash to this.
 #[derive(Debug, Clone, PartialEq, Eq)]

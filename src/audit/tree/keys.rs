@@ -15,10 +15,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
-use signed_note::{Note, NoteError, Signature, StandardVerifier, Verifier as _, VerifierList};
+use signed_note::{Note, Signature};
 use zeroize::Zeroizing;
 
 use crate::audit::replace::replace;
+use crate::verifiers::{Judged, NoVerifier, Verifiers};
 
 /// How a signature says that it is Ed25519 (C2SP signed-note, "Signature types").
 const ED25519: u8 = 1;
@@ -63,13 +64,8 @@ pub enum KeyError {
     #[error("`{0}` cannot be a key's name: it must have neither spaces nor `+`, and not be empty")]
     Name(String),
     /// A line that should be a public key is none.
-    #[error("`{text}` is no verifier key, which looks like `<name>+<8 digits>+<base64>`: {why}")]
-    Verifier {
-        /// The line.
-        text: String,
-        /// What is wrong with it.
-        why: String,
-    },
+    #[error(transparent)]
+    Verifier(#[from] NoVerifier),
 }
 
 /// A private key. Its text is in no output: what can be shown of it is its name and number.
@@ -185,11 +181,9 @@ fn make(path: &Path) -> Result<(), KeyError> {
     replace(path, text.as_bytes()).map_err(at)
 }
 
-/// Public keys whose signatures are believed.
-pub struct TrustedKeys {
-    verifiers: VerifierList,
-    names: Vec<String>,
-}
+/// Public keys whose signatures of checkpoints are believed; by default nobody's.
+#[derive(Debug, Default)]
+pub struct TrustedKeys(Verifiers);
 
 /// What a note's signatures are worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,45 +202,22 @@ impl TrustedKeys {
     /// # Errors
     /// [`KeyError::Verifier`].
     pub fn read(lines: &str) -> Result<Self, KeyError> {
-        let (mut verifiers, mut names) = (Vec::<Box<dyn signed_note::Verifier>>::new(), Vec::<String>::new());
-        for line in lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let refused = |why: String| KeyError::Verifier { text: line.to_owned(), why };
-            let verifier = StandardVerifier::new(line).map_err(|error| refused(error.to_string()))?;
-            let name = format!("{}+{:08x}", verifier.name(), verifier.key_id());
-            if !names.contains(&name) {
-                verifiers.push(Box::new(verifier));
-                names.push(name);
-            }
-        }
-        Ok(Self { verifiers: VerifierList::new(verifiers), names })
+        let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        Ok(Self(Verifiers::read(lines)?))
     }
 
     /// Whether nobody is believed.
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.0.is_empty()
     }
 
-    /// What a note's signatures are worth. One by a key that is believed is enough; one that is false in such a key's
-    /// name spoils the note (C2SP signed-note, "Verifying").
+    /// What a note's signatures are worth.
     pub(super) fn judge(&self, note: &Note) -> Signed {
-        match note.verify(&self.verifiers) {
-            Ok(_) => Signed::Trusted,
-            Err(NoteError::UnverifiedNote) => Signed::Unknown,
-            Err(_) => Signed::Forged,
+        match self.0.judge(note) {
+            Judged::By(_) => Signed::Trusted,
+            Judged::Unknown => Signed::Unknown,
+            Judged::Forged => Signed::Forged,
         }
-    }
-}
-
-/// Nobody is believed.
-impl Default for TrustedKeys {
-    fn default() -> Self {
-        Self { verifiers: VerifierList::new(Vec::new()), names: Vec::new() }
-    }
-}
-
-impl fmt::Debug for TrustedKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TrustedKeys").field(&self.names).finish()
     }
 }
 
@@ -330,7 +301,7 @@ mod tests {
         let (_folder, path) = folder();
         let key = LogKey::open_or_make(&path, "name").unwrap().verifier();
         let keys = TrustedKeys::read(&format!("# of the log\n\n{key}\n{key}\n")).unwrap();
-        assert_eq!(keys.names.len(), 1);
+        assert_eq!(keys.0.names().count(), 1);
         assert!(TrustedKeys::read("").unwrap().is_empty());
         let other_name = key.replace("name", "eman");
         for wrong in ["nonsense", "a+b+c", key.get(..key.len() - 4).unwrap(), &other_name] {
