@@ -33,6 +33,24 @@ pub(super) struct Destination {
     pub(super) insecure_plaintext: bool,
 }
 
+/// The destination that a section names which has these keys beside others of its own: serde does not refuse unknown keys of
+/// a section that has those of another flattened in.
+macro_rules! destination {
+    ($section:expr, $what:expr) => {
+        $crate::config::destination::Destination {
+            what: $what,
+            url: $section.url,
+            headers: $section.headers,
+            header_files: $section.header_files,
+            token_file: $section.token_file,
+            ca_file: $section.ca_file,
+            timeout: $section.timeout,
+            insecure_plaintext: $section.insecure_plaintext,
+        }
+    };
+}
+pub(super) use destination;
+
 /// Headers that are no secret. Still they are not shown: somebody may take a secret for none.
 #[derive(Default, Deserialize)]
 #[serde(transparent)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::ConfigError;
-use super::destination::{Destination, Headers, Wrong, timeout};
+use super::destination::{Headers, Wrong, destination, timeout};
 use super::written::Span;
 use crate::audit::sinks::config::{BodyFormat, FileConfig, HttpConfig, SinkConfig, SinkKind};
 use crate::collector::CollectorConfig;
@@ -238,16 +238,7 @@ impl File {
 
 impl Http {
     fn meaning(self) -> Result<HttpConfig, Wrong> {
-        let destination = Destination {
-            what: WHAT,
-            url: self.url,
-            headers: self.headers,
-            header_files: self.header_files,
-            token_file: self.token_file,
-            ca_file: self.ca_file,
-            timeout: self.timeout,
-            insecure_plaintext: self.insecure_plaintext,
-        };
+        let destination = destination!(self, WHAT);
         Ok(HttpConfig {
             url: destination.url()?,
             headers: destination.headers()?,
@@ -261,16 +252,7 @@ impl Http {
 
 impl Otlp {
     fn meaning(self) -> Result<CollectorConfig, Wrong> {
-        let destination = Destination {
-            what: WHAT,
-            url: self.url,
-            headers: self.headers,
-            header_files: self.header_files,
-            token_file: self.token_file,
-            ca_file: self.ca_file,
-            timeout: self.timeout,
-            insecure_plaintext: self.insecure_plaintext,
-        };
+        let destination = destination!(self, WHAT);
         destination.collector()
     }
 }

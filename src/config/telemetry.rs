@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::ConfigError;
-use super::destination::{Destination, Headers, Wrong};
+use super::destination::{Headers, Wrong, destination};
 use super::written::{Span, or};
 use crate::telemetry::push::PushConfig;
 use crate::telemetry::traces::export::TracesConfig;
@@ -175,16 +175,7 @@ impl Traces {
         let ratio = Ratio::of(written).ok_or_else(|| {
             ("ratio", format!("is {written}; it must be between 0, no trace that begins here, and 1, all"))
         })?;
-        let destination = Destination {
-            what: "spans",
-            url: self.url,
-            headers: self.headers,
-            header_files: self.header_files,
-            token_file: self.token_file,
-            ca_file: self.ca_file,
-            timeout: self.timeout,
-            insecure_plaintext: self.insecure_plaintext,
-        };
+        let destination = destination!(self, "spans");
         Ok(TracesConfig { collector: destination.collector()?, ratio })
     }
 }
@@ -196,16 +187,7 @@ impl Metrics {
             let seconds = interval.as_secs_f64();
             return Err(("interval", format!("is {seconds} s; it must be between 1 second and 1 hour")));
         }
-        let destination = Destination {
-            what: "metrics",
-            url: self.url,
-            headers: self.headers,
-            header_files: self.header_files,
-            token_file: self.token_file,
-            ca_file: self.ca_file,
-            timeout: self.timeout,
-            insecure_plaintext: self.insecure_plaintext,
-        };
+        let destination = destination!(self, "metrics");
         Ok(PushConfig { collector: destination.collector()?, interval })
     }
 }
