@@ -8,6 +8,7 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status, Streaming};
 
 use super::Primary;
+use crate::outbound::headers::secret;
 use crate::outbound::{authorities, innermost};
 use crate::server::pb;
 use crate::server::pb::entity_service_client::EntityServiceClient;
@@ -91,13 +92,9 @@ fn tls(primary: &Primary) -> Result<Option<ClientTlsConfig>, String> {
 }
 
 fn bearer(file: &Path) -> Result<MetadataValue<Ascii>, String> {
-    let text = read_file(file, MAX_FILE_BYTES).map_err(|error| error.to_string())?;
-    let token = std::str::from_utf8(&text).unwrap_or_default().trim();
-    let unfit = || format!("`{}` holds no token", file.display());
-    if token.is_empty() {
-        return Err(unfit());
-    }
-    let mut bearer: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(|_error| unfit())?;
+    let token = secret(file).map_err(|error| error.to_string())?;
+    let parsed = format!("Bearer {token}").parse::<MetadataValue<Ascii>>();
+    let mut bearer = parsed.map_err(|_error| format!("`{}` holds no token", file.display()))?;
     bearer.set_sensitive(true);
     Ok(bearer)
 }
