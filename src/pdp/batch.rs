@@ -83,8 +83,7 @@ impl Pdp {
         };
         let items: Vec<_> = items.collect();
         // What is consistent with the batch is so with each of it.
-        let latest =
-            items.iter().filter_map(|(_, asked)| Some(asked.as_ref().ok()?.minimum_revision.as_str())).next();
+        let latest = items.iter().find_map(|(_, asked)| Some(asked.as_ref().ok()?.minimum_revision.as_str()));
         let (published, lease) = self.served(call, latest.unwrap_or_default()).await;
         let now = now();
         let mut outcomes = Vec::with_capacity(items.len());

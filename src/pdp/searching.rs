@@ -65,7 +65,7 @@ pub struct SearchAnswer {
 struct Searched {
     answer: SearchAnswer,
     asked: SearchAsked,
-    /// LeaseEnd when it may be given.
+    /// Until when it may be given.
     until: LeaseEnd,
     latency: Duration,
 }

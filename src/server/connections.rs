@@ -91,8 +91,8 @@ impl Door {
                     };
                     let (limits, account, stopping) = (Arc::clone(&limits), Arc::clone(&account), stopping.clone());
                     let (router, admission) = (router.clone(), admission.clone());
-                    let origin = peer;
-                    let connection = Connection { router, limits, ages, account, admission, origin, stopping };
+                    let connection =
+                        Connection { router, limits, ages, account, admission, origin: peer, stopping };
                     connections.spawn(connection.begin(stream, tls.clone(), place));
                 }
                 Some(_ended) = connections.join_next() => {}

@@ -68,7 +68,7 @@ impl Following {
         &self.primary
     }
 
-    /// LeaseEnd when may be answered what is loaded from now on.
+    /// Until when may be answered what is loaded from now on.
     #[must_use]
     pub fn until(&self) -> LeaseEnd {
         // Whoever sees a lease sees the world that it was given for.

@@ -1,4 +1,4 @@
-//! LeaseEnd when worlds may be answered from, by a clock that no suspended machine stops.
+//! Until when worlds may be answered from, by a clock that no suspended machine stops.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ impl Moment {
     }
 }
 
-/// LeaseEnd when what is served may be answered from. Read before the world that is answered from, and held to the clock once more
+/// Until when what is served may be answered from. Read before the world that is answered from, and held to the clock once more
 /// with the answer: a renewal in between is for another world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseEnd(Option<Moment>);
