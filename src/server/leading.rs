@@ -12,7 +12,6 @@ use crate::engine::compile::Sources;
 use crate::engine::generation::Generation;
 use crate::engine::ownership::Owner;
 use crate::engine::problem::SourceFile;
-use crate::engine::suspensions::Suspended;
 use crate::identity::rights::Right;
 use crate::store::entity_log::{Difference, Lead, Leap};
 
@@ -134,12 +133,12 @@ impl Telling<'_> {
         }
         for (who, why) in suspended {
             self.add(why.len(), |message| {
-                message.suspended.push(party(&who));
+                message.suspended.push(stored::party(&who));
                 message.suspended_reasons.push(why.to_string());
             })?;
         }
         for who in &lifted {
-            self.add(1, |message| message.lifted.push(party(who)))?;
+            self.add(1, |message| message.lifted.push(stored::party(who)))?;
         }
         if generation {
             self.generation()?;
@@ -229,12 +228,5 @@ fn generation_message(generation: &Generation) -> pb::Generation {
         schemas: files(schemas),
         definitions: files(definitions),
         emergency: files(emergency),
-    }
-}
-
-fn party(suspended: &Suspended) -> pb::EntityRef {
-    match suspended {
-        Suspended::All => pb::EntityRef::default(),
-        Suspended::Principal(uid) => stored::name(uid),
     }
 }

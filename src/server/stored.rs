@@ -9,6 +9,7 @@ use super::pb;
 use super::wire::{self, Read};
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::request::InvalidRequest;
+use crate::engine::suspensions::Suspended;
 use crate::engine::world::World;
 use crate::engine::written::Plain;
 
@@ -116,6 +117,14 @@ pub(super) fn message(world: &World, uid: &EntityUid) -> Option<pb::Entity> {
 /// A name as a message.
 pub(super) fn name(uid: &EntityUid) -> pb::EntityRef {
     reference(crate::engine::written::reference(uid))
+}
+
+/// Whom a suspension is of as a message: an empty name is everybody.
+pub(super) fn party(suspended: &Suspended) -> pb::EntityRef {
+    match suspended {
+        Suspended::All => pb::EntityRef::default(),
+        Suspended::Principal(uid) => name(uid),
+    }
 }
 
 fn reference(Reference { type_name, id }: Reference) -> pb::EntityRef {

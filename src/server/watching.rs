@@ -9,7 +9,6 @@ use tonic::Status;
 
 use super::administrators::Administrator;
 use super::{pb, stored};
-use crate::engine::suspensions::Suspended;
 use crate::identity::rights::Right;
 use crate::store::Published;
 use crate::store::entity_log::{Event, Watcher};
@@ -126,8 +125,8 @@ fn told(watcher: &Watcher, event: Event, entities: bool, beat: Beat) -> Vec<pb::
                 changed: names(&batch.changed),
                 deleted: names(&batch.deleted),
                 revoked: names(&batch.revoked),
-                suspended: batch.suspended.iter().map(party).collect(),
-                lifted: batch.lifted.iter().map(party).collect(),
+                suspended: batch.suspended.iter().map(stored::party).collect(),
+                lifted: batch.lifted.iter().map(stored::party).collect(),
                 entities: held.filter_map(|uid| stored::message(&published.world, uid)).collect(),
                 ..current(&published, beat)
             }]
@@ -138,8 +137,7 @@ fn told(watcher: &Watcher, event: Event, entities: bool, beat: Beat) -> Vec<pb::
 /// Everything there is, in several messages, of which the first says that nothing before it counts.
 fn whole(published: &Arc<Published>, entities: bool, beat: Beat) -> Vec<pb::WatchResponse> {
     let world = &published.world;
-    let mut parties: Vec<_> = world.suspensions.principals().map(|(uid, _)| stored::name(uid)).collect();
-    parties.extend(world.suspensions.all().map(|_reason| pb::EntityRef::default()));
+    let parties = world.suspensions.iter().map(|(suspended, _)| stored::party(&suspended)).collect();
     let mut messages =
         vec![pb::WatchResponse { reset: true, suspended: parties, ..current(published, beat) }];
     let revoked: Vec<_> = world.revocations.iter().map(stored::name).collect();
@@ -156,11 +154,4 @@ fn whole(published: &Arc<Published>, entities: bool, beat: Beat) -> Vec<pb::Watc
         });
     }
     messages
-}
-
-fn party(suspended: &Suspended) -> pb::EntityRef {
-    match suspended {
-        Suspended::All => pb::EntityRef::default(),
-        Suspended::Principal(uid) => stored::name(uid),
-    }
 }
