@@ -8,9 +8,9 @@ use http::Uri;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use tonic::Request;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::{Request, Response, Status};
 
 use crate::outbound::headers::{HeaderConfig, SecretError};
 use crate::outbound::{self, TrustError, innermost};
@@ -96,6 +96,21 @@ impl Collector {
         *request.metadata_mut() = MetadataMap::from_headers(self.config.headers.read()?);
         request.set_timeout(self.config.timeout);
         Ok(request)
+    }
+
+    /// What it answers, if it does in time.
+    ///
+    /// # Errors
+    /// Why it does not, on one line.
+    pub async fn answered<T>(
+        &self,
+        answer: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, String> {
+        match tokio::time::timeout(self.config.timeout, answer).await {
+            Err(_late) => Err("it does not answer in time".to_owned()),
+            Ok(Err(status)) => Err(format!("{:?}: {}", status.code(), brief(status.message()))),
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+        }
     }
 }
 

@@ -100,16 +100,12 @@ impl Pusher {
         let request = self.collector.request(ExportMetricsServiceRequest { resource_metrics });
         let request = request.map_err(|error| error.to_string())?;
         let mut client = MetricsServiceClient::new(self.collector.channel());
-        match tokio::time::timeout(self.collector.timeout(), client.export(request)).await {
-            Err(_late) => Err("it does not answer in time".to_owned()),
-            Ok(Err(status)) => Err(format!("{:?}: {}", status.code(), brief(status.message()))),
-            Ok(Ok(answer)) => match answer.into_inner().partial_success {
-                Some(partial) if partial.rejected_data_points > 0 => {
-                    let (rejected, why) = (partial.rejected_data_points, brief(&partial.error_message));
-                    Err(format!("it rejected {rejected} numbers: {why}"))
-                }
-                _ => Ok(()),
-            },
+        match self.collector.answered(client.export(request)).await?.partial_success {
+            Some(partial) if partial.rejected_data_points > 0 => {
+                let (rejected, why) = (partial.rejected_data_points, brief(&partial.error_message));
+                Err(format!("it rejected {rejected} numbers: {why}"))
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::ratio::Ratio;
 use super::span::Span;
 use super::{SpanFate, Tracer};
-use crate::collector::{self, Collector, CollectorConfig, CollectorError, brief};
+use crate::collector::{self, Collector, CollectorConfig, CollectorError};
 use crate::telemetry::exporter::{Exporter, ExporterError, Signs, Standing};
 use crate::telemetry::exports::ExportCounts;
 
@@ -135,14 +135,8 @@ impl Exporting {
         let request = self.collector.request(ExportTraceServiceRequest { resource_spans });
         let request = request.map_err(|error| error.to_string())?;
         let mut client = TraceServiceClient::new(self.collector.channel());
-        match tokio::time::timeout(self.collector.timeout(), client.export(request)).await {
-            Err(_late) => Err("it does not answer in time".to_owned()),
-            Ok(Err(status)) => Err(format!("{:?}: {}", status.code(), brief(status.message()))),
-            Ok(Ok(answer)) => {
-                let rejected =
-                    answer.into_inner().partial_success.map_or(0, |partial| partial.rejected_spans);
-                Ok(u64::try_from(rejected).unwrap_or(0))
-            }
-        }
+        let answer = self.collector.answered(client.export(request)).await?;
+        let rejected = answer.partial_success.map_or(0, |partial| partial.rejected_spans);
+        Ok(u64::try_from(rejected).unwrap_or(0))
     }
 }
