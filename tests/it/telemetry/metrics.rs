@@ -14,8 +14,14 @@ use super::{serve, view};
 use crate::support::{Numbers, Sources, evaluation, is_allow};
 
 /// Numbers that are never the same twice, or that pushing changes.
-const RESTLESS: [&str; 4] =
-    ["pdp_generation_age_seconds", "pdp_loader_silent_seconds", "pdp_metrics_pushes_total", "process_"];
+const RESTLESS: [&str; 6] = [
+    "pdp_generation_age_seconds",
+    "pdp_loader_silent_seconds",
+    "pdp_memory_bytes",
+    "pdp_memory_pressure",
+    "pdp_metrics_pushes_total",
+    "process_",
+];
 
 /// The numbers of a push by series, as Prometheus writes them.
 fn series(push: &ExportMetricsServiceRequest) -> BTreeMap<String, f64> {
