@@ -200,7 +200,7 @@ impl Written {
 impl WrittenHttp2 {
     fn meaning(self) -> Http2Limits {
         Http2Limits {
-            streams: self.streams.unwrap_or(200),
+            streams: self.streams.unwrap_or(100),
             stream_window: self.stream_window.unwrap_or(64 * KIB),
             // Small frames cost more than they hold: a stream of short messages must not use up what h2 allows a connection.
             connection_window: self.connection_window.unwrap_or(4 * MIB),
