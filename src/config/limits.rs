@@ -120,7 +120,7 @@ pub(super) struct Written {
 struct WrittenHttp2 {
     /// Calls under way.
     ///
-    /// Default `200`, from `1` to `10000`.
+    /// Default `100`, from `1` to `10000`.
     streams: Option<u32>,
     /// Bytes that one call may send ahead.
     ///
