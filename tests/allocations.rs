@@ -34,31 +34,48 @@ struct Pinned {
     chain: bool,
     cache: CacheUse,
     log: bool,
-    allocations: u64,
+    /// The least and the most: where they differ, the order in which sets are gone through decides, which is another in every
+    /// process.
+    allocations: (u64, u64),
 }
 
 const PINNED: [Pinned; 6] = [
-    Pinned { what: "decided anew", chain: false, cache: CacheUse::Bypass, log: false, allocations: 17 },
-    Pinned { what: "from memory", chain: false, cache: CacheUse::Hit, log: false, allocations: 12 },
-    Pinned { what: "from memory, recorded", chain: false, cache: CacheUse::Hit, log: true, allocations: 24 },
+    Pinned { what: "decided anew", chain: false, cache: CacheUse::Bypass, log: false, allocations: (17, 17) },
+    Pinned { what: "from memory", chain: false, cache: CacheUse::Hit, log: false, allocations: (12, 12) },
+    Pinned {
+        what: "from memory, recorded",
+        chain: false,
+        cache: CacheUse::Hit,
+        log: true,
+        allocations: (24, 24),
+    },
     Pinned {
         what: "a chain, decided anew",
         chain: true,
         cache: CacheUse::Bypass,
         log: false,
-        allocations: 71,
+        allocations: (71, 77),
     },
-    Pinned { what: "a chain, from memory", chain: true, cache: CacheUse::Hit, log: false, allocations: 58 },
-    Pinned { what: "a chain, recorded", chain: true, cache: CacheUse::Hit, log: true, allocations: 77 },
+    Pinned {
+        what: "a chain, from memory",
+        chain: true,
+        cache: CacheUse::Hit,
+        log: false,
+        allocations: (58, 58),
+    },
+    Pinned { what: "a chain, recorded", chain: true, cache: CacheUse::Hit, log: true, allocations: (77, 77) },
 ];
 
 #[test]
 fn an_answer_takes_memory_as_often_as_it_is_known_to() {
     let counted = PINNED.map(|pinned| (counted(&pinned), pinned));
-    let changed = counted.iter().filter(|(counted, pinned)| *counted != pinned.allocations);
+    let changed = counted
+        .iter()
+        .filter(|(counted, Pinned { allocations: (least, most), .. })| !(least..=most).contains(&counted));
     let changed: Vec<_> = changed
         .map(|(counted, pinned)| {
-            format!("{}: {counted} allocations, pinned are {}", pinned.what, pinned.allocations)
+            let (least, most) = pinned.allocations;
+            format!("{}: {counted} allocations, pinned are {least} to {most}", pinned.what)
         })
         .collect();
     assert!(
