@@ -1,10 +1,7 @@
-//! CPU time of a server, counted in two ways.
+//! CPU time of a server that runs.
 
 use std::fs;
 use std::time::Duration;
-
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike as _;
 
 use crate::Attempt;
 
@@ -21,14 +18,4 @@ pub(crate) fn of_threads(pid: u32) -> Attempt<Duration> {
         nanos += running.parse::<u64>()?;
     }
     Ok(Duration::from_nanos(nanos))
-}
-
-/// What all children that have ended and been waited for have spent, in user and kernel mode.
-///
-/// # Errors
-/// The system call fails.
-pub(crate) fn of_ended_children() -> Attempt<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Ok(Duration::from_micros(micros.try_into()?))
 }

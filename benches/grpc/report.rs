@@ -8,11 +8,10 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::Attempt;
-use crate::client::Tally;
-use crate::h2load::CrossCheck;
+use crate::load::Tally;
 use crate::machine::Machine;
 use crate::options::Options;
-use crate::round::{Round, Subject};
+use crate::round::{CrossCheck, Round, Subject};
 use crate::workload::Workload;
 
 /// All rounds of a subject.
@@ -72,6 +71,7 @@ struct Row {
     /// The former less the echo's in the same round.
     above_echo: Spread,
     per_second: Spread,
+    resident_mib: Spread,
     saturated: Latencies,
     paced: Latencies,
     /// Share of answers from the cache, if the server says.
@@ -209,6 +209,7 @@ impl Row {
             per_second: over(&|round| {
                 round.saturated.latencies.len() as f64 / round.saturated.elapsed.as_secs_f64()
             })?,
+            resident_mib: over(&|round| round.resident as f64 / f64::from(1 << 20))?,
             saturated: Latencies::of(&saturated),
             paced: Latencies::of(&paced),
             hits: (told > 0).then(|| hits as f64 / told as f64),
