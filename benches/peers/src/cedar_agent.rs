@@ -48,7 +48,9 @@ pub(crate) fn command(binary: &Path, root: &Path, world: &World, address: Socket
         .arg("--policies")
         .arg(policies)
         .arg("--data")
-        .arg(entities);
+        .arg(entities)
+        // It takes a mebibyte of policies at once unless told otherwise: of 10,000 it says `413 Payload Too Large`.
+        .env("ROCKET_LIMITS", "{json=\"256 MiB\"}");
     Ok(command)
 }
 

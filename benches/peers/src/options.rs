@@ -56,13 +56,13 @@ pub(crate) struct Effort {
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
     /// How long each saturating load lasts, in milliseconds; it is warmed up for half of that.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 800)]
     saturated_ms: u64,
     /// How long each paced load lasts, in milliseconds.
-    #[arg(long, default_value_t = 1_500)]
+    #[arg(long, default_value_t = 800)]
     paced_ms: u64,
     /// Calls a second of the paced loads.
-    #[arg(long, value_delimiter = ',', default_values_t = [200, 2_000, 10_000])]
+    #[arg(long, value_delimiter = ',', default_values_t = [2_000, 10_000])]
     pub(crate) rates: Vec<u32>,
 }
 

@@ -51,6 +51,8 @@ impl Setting {
             ("MANDATE__LOG__MODE", switch(self.logged, "async", "off")),
             // A record that is dropped costs nothing, and would flatter the log.
             ("MANDATE__LOG__OVERFLOW", "block".to_owned()),
+            // Peers turn nobody away: Mandate would, sooner than a paced load that has stalled is served.
+            ("MANDATE__LIMITS__QUEUE_DELAY", "1m".to_owned()),
             ("MANDATE__LISTEN__OPS", "127.0.0.1:0".to_owned()),
             ("MANDATE__LISTEN__CONTROL", "127.0.0.1:0".to_owned()),
             ("MANDATE__SHUTDOWN__GRACE", "0s".to_owned()),
