@@ -25,8 +25,8 @@ const LOW: (u64, Duration) = (60, Duration::from_secs(60));
 const SETTLE: Duration = Duration::from_millis(500);
 /// How long requests are turned away without less memory being used for it: then it is not they that use it.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The least that is remembered, as a part of what was configured.
-const LEAST: u64 = 16;
+/// The least that is remembered, as a part of what was configured: a cache may be configured that is larger than all the memory there is.
+const LEAST: u64 = 256;
 
 /// The thread; it ends soon after this is dropped.
 #[derive(Debug)]

@@ -120,7 +120,7 @@ pub(super) struct Written {
 struct WrittenHttp2 {
     /// Calls under way.
     ///
-    /// Default `200`, from `1` to `10000`.
+    /// Default `100`, from `1` to `10000`.
     streams: Option<u32>,
     /// Bytes that one call may send ahead.
     ///
@@ -200,7 +200,7 @@ impl Written {
 impl WrittenHttp2 {
     fn meaning(self) -> Http2Limits {
         Http2Limits {
-            streams: self.streams.unwrap_or(200),
+            streams: self.streams.unwrap_or(100),
             stream_window: self.stream_window.unwrap_or(64 * KIB),
             // Small frames cost more than they hold: a stream of short messages must not use up what h2 allows a connection.
             connection_window: self.connection_window.unwrap_or(4 * MIB),

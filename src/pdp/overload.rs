@@ -16,10 +16,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Why a request was turned away unread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Shed {
-    /// It waited for too long, and so do others: the threads that decide do not keep up.
-    #[error(
-        "overloaded: the request waited longer than `limits.queue_delay`, as others do; ask again later, or elsewhere"
-    )]
+    /// It waited for too long as others do, or would have: the threads that decide do not keep up.
+    #[error("overloaded: requests wait for longer than `limits.queue_delay`; ask again later, or elsewhere")]
     Delay,
     /// Its deadline would have passed before its turn.
     #[error("overloaded: the deadline would pass before the request's turn; ask again later, or elsewhere")]

@@ -23,6 +23,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// So few requests that wait are no queue, however long they do: somebody else has the processors.
 const FEW: usize = 64;
+/// As many as may wait under overload: more would not keep the threads busier.
+const ENOUGH: usize = 32;
 /// Least time between two lines in the log that say that requests are turned away, in nanoseconds.
 const QUIET: u64 = 10_000_000_000;
 
@@ -97,7 +99,7 @@ impl Admission {
     /// # Errors
     /// [`Shed`], which has been counted.
     pub fn admit(&self, arrival: Arrival, deadline: Option<Instant>) -> Result<(), Shed> {
-        let (at, backlog) = (arrival.at(), arrival.has_its_turn());
+        let (at, in_excess, backlog) = (arrival.at(), arrival.is_in_excess(), arrival.has_its_turn());
         let now = Instant::now();
         let waited = nanos(now.saturating_duration_since(at));
         self.metrics.load().waited(waited);
@@ -106,7 +108,8 @@ impl Admission {
             self.say(change, since);
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
-        let Some(shed) = self.turned_away(waited, backlog, left) else { return Ok(()) };
+        let shed = if in_excess { Some(Shed::Delay) } else { self.turned_away(waited, backlog, left) };
+        let Some(shed) = shed else { return Ok(()) };
         self.delay.shed();
         self.metrics.load().shed(shed.as_str());
         Err(shed)
@@ -143,6 +146,12 @@ impl Admission {
     /// Counts an answer that was given to a request that was let in.
     pub fn answered(&self) {
         self.pacing.answered();
+    }
+
+    /// Counts one that arrives, and says whether it will be turned away when it has its turn. Under overload no more wait than keep the threads
+    /// busy: what is turned away for having waited has made the others wait as well, and their answers.
+    fn arrives(&self) -> bool {
+        self.arrived.fetch_add(1, Relaxed) >= ENOUGH && self.delay.is_overloaded()
     }
 
     /// Why a request is turned away, that has waited so long while so many others do, and has so much time left.

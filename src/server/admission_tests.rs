@@ -58,11 +58,12 @@ async fn a_standing_queue_is_shed_and_a_few_that_wait_for_a_processor_are_not() 
     assert_eq!(overload(&admission, FEW / 2).await, None);
     assert_eq!(overload(&admission, 4 * FEW).await, Some(Shed::Delay));
     assert_eq!(admission.arrived.load(Relaxed), 0, "those that were dropped wait no more");
-    // Who comes just now is let in, and who will not wait is not kept waiting.
-    let mut arrivals = arrive(&admission, 2 * FEW);
-    assert!(admission.admit(arrivals.pop().unwrap(), None).is_ok());
+    // Who comes just now is let in unless there are enough already, and who will not wait is not kept waiting.
+    let mut arrivals = arrive(&admission, 2 * FEW).into_iter();
+    assert!(admission.admit(arrivals.next().unwrap(), None).is_ok());
     let soon = Some(Instant::now());
-    assert_eq!(admission.admit(arrivals.pop().unwrap(), soon).unwrap_err(), Shed::Deadline);
+    assert_eq!(admission.admit(arrivals.next().unwrap(), soon).unwrap_err(), Shed::Deadline);
+    assert_eq!(admission.admit(arrivals.nth(ENOUGH).unwrap(), None).unwrap_err(), Shed::Delay);
 }
 
 #[test]

@@ -2,12 +2,17 @@
 
 mod doors;
 
+use std::path::Path;
+use std::time::Duration;
+
+use mandate::config::{Config, Overrides};
 use serde_json::json;
 use tempfile::TempDir;
 
 use self::doors::{DOORS, Door, Look, Site};
 use crate::entity_log::Admin;
-use crate::support::{Draft, Process, SigningKey, Sources, TestServer, seconds};
+use crate::follow::{is_ready, token_of, until, until_current};
+use crate::support::{Draft, Link, Process, SigningKey, Sources, TestServer, seconds};
 
 const SCHEMA: &str = r#"namespace Mandate {
   type Token = { issuer: String, scopes: Set<String>, issued: datetime, bound: Bool };
@@ -54,10 +59,22 @@ impl House {
         )
     }
 
+    /// Its configuration, with more of it.
+    fn config(&self, more: &str) -> Config {
+        self.sources.config_written(&self.written(more)).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same, of a follower of whoever has this URL and this token: policies, schemas and entities are its primary's.
+    fn config_of_follower(&self, primary: &str, token: &Path) -> Config {
+        let followed = format!("[follow]\nprimary = '{primary}'\ntoken_file = '{}'", token.display());
+        let file = self.sources.path("follower.toml");
+        std::fs::write(&file, self.written(&followed)).expect("written");
+        Config::load(Some(&file), Overrides::default()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// A server of it, with more of the configuration.
     fn serve(&self, more: &str) -> TestServer {
-        let config = self.sources.config_written(&self.written(more));
-        TestServer::with_config(&config.unwrap_or_else(|error| panic!("{error}")))
+        TestServer::with_config(&self.config(more))
     }
 
     /// A token of ana's that ends so many seconds from now.
@@ -119,6 +136,32 @@ fn without_the_evidence_that_a_permit_requires_nothing_is_allowed() {
     check(&server, "nothing", &Look::of("ana"), &["allow"]);
     let unavailable = ["Unavailable", "Unavailable", "Unavailable", "HTTP 503", "item 503", "HTTP 503"];
     check(&server, "no log", &Look::of("ana").with("evidence", true), &unavailable);
+}
+
+#[test]
+fn with_too_much_to_do_nothing_is_allowed() {
+    // This process uses more.
+    let server = House::new().serve("[limits]\nmemory_bytes = 33554432");
+    until("memory is used up", || server.metrics().value("pdp_memory_pressure") == 2.0);
+    let exhausted = "ResourceExhausted";
+    let shed = [exhausted, exhausted, exhausted, "HTTP 429", "HTTP 429", "HTTP 503"];
+    check(&server, "memory is used up", &Look::of("ana"), &shed);
+}
+
+#[test]
+fn whoever_cannot_prove_to_be_current_allows_nothing() {
+    let house = House::new();
+    let mut leading = house.config("");
+    leading.lease = Duration::from_secs(1);
+    let primary = TestServer::with_config(&leading);
+    let link = Link::to(&primary.control);
+    let follower = TestServer::with_config(&house.config_of_follower(&link.url(), &token_of(&primary)));
+    until_current(&follower);
+    check(&follower, "nothing", &Look::of("ana"), &["allow"]);
+    link.cut();
+    until("the end of the lease", || !is_ready(&follower));
+    let unavailable = ["Unavailable", "Unavailable", "Unavailable", "HTTP 503", "item 503", "HTTP 503"];
+    check(&follower, "the lease is over", &Look::of("ana"), &unavailable);
 }
 
 #[test]

@@ -19,16 +19,15 @@ pub struct Arrival(Arc<Waiting>);
 struct Waiting {
     at: Instant,
     origin: Option<IpAddr>,
+    in_excess: bool,
     admission: Option<Arc<Admission>>,
 }
 
 impl Arrival {
     /// A request that came from there, just now.
     fn now(origin: Option<IpAddr>, admission: Option<&Arc<Admission>>) -> Self {
-        if let Some(admission) = admission {
-            admission.arrived.fetch_add(1, Relaxed);
-        }
-        Self(Arc::new(Waiting { at: Instant::now(), origin, admission: admission.cloned() }))
+        let in_excess = admission.is_some_and(|admission| admission.arrives());
+        Self(Arc::new(Waiting { at: Instant::now(), origin, in_excess, admission: admission.cloned() }))
     }
 
     /// That of a request; without one, it is taken to have come just now, from nowhere.
@@ -47,6 +46,11 @@ impl Arrival {
     #[must_use]
     pub fn origin(&self) -> Option<IpAddr> {
         self.0.origin
+    }
+
+    /// Whether there were too many already when it came.
+    pub(super) fn is_in_excess(&self) -> bool {
+        self.0.in_excess
     }
 
     /// Somebody looks at it: how many others wait for that.

@@ -8,13 +8,16 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// Answers for each request that is turned away at once.
-const ANSWERS_FOR_ONE: u64 = 2;
+const ANSWERS_FOR_ONE: u64 = 8;
 /// Requests a second that are turned away at once however few are answered.
-const LEAST: u64 = 1_000;
+const LEAST: u64 = 400;
 /// Requests turned away at once after a time without any.
 const BURST: u64 = 200;
-/// Longest that a request is held back, in nanoseconds.
-const LONGEST: u64 = 1_000_000_000;
+/// How long a request is held back at most if there is a turn for it, and at least if there is none, in nanoseconds.
+const HELD: u64 = 1_000_000_000;
+/// How much longer one is held back at most for which there is no turn. Those that came together do not leave together: they would come back
+/// together, and everybody would wait for that.
+const SPREAD: u64 = 2_000_000_000;
 /// Requests that are held back at once: more would take memory for nothing.
 const MOST: usize = 20_000;
 const SECOND: u64 = 1_000_000_000;
@@ -23,6 +26,7 @@ const SECOND: u64 = 1_000_000_000;
 #[derive(Debug, Default)]
 pub(super) struct Pacing {
     next: AtomicU64,
+    without_turn: AtomicU64,
     held: AtomicUsize,
     answered: AtomicU64,
     /// When the answers were last counted, and how many there were in a second then.
@@ -46,11 +50,18 @@ impl Pacing {
         let per_second = (self.per_second.load(Relaxed) / ANSWERS_FOR_ONE).max(LEAST);
         let space = SECOND / per_second;
         let turn = |next: u64| next.max(now.saturating_sub(BURST * space));
-        let taken = self.next.fetch_update(Relaxed, Relaxed, |next| {
-            (turn(next) < now + LONGEST).then_some(turn(next) + space)
-        });
-        // Where there are too many even so, none waits for longer.
-        taken.map_or(now + LONGEST, turn)
+        let taken = self
+            .next
+            .fetch_update(Relaxed, Relaxed, |next| (turn(next) < now + HELD).then_some(turn(next) + space));
+        // Where there are too many even so, they leave without a turn.
+        taken.map_or_else(|_next| now + HELD + self.spread(), turn)
+    }
+
+    /// A part of [`SPREAD`], evenly: each falls into the widest gap of those before it (multiples of the golden ratio).
+    fn spread(&self) -> u64 {
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        let place = self.without_turn.fetch_add(1, Relaxed).wrapping_mul(GOLDEN) >> 32;
+        (place * (SPREAD >> 16)) >> 16
     }
 
     /// Holds a request back; none if as many are as may be.
@@ -93,23 +104,29 @@ mod tests {
     #[test]
     fn a_share_of_the_time_goes_to_turning_away() {
         let (idle, busy) = (turned_away(0), turned_away(20_000));
-        assert!((690..=710).contains(&idle), "{idle}");
-        assert!((5_100..=5_300).contains(&busy), "{busy}");
+        assert!((390..=410).contains(&idle), "{idle}");
+        assert!((1_400..=1_500).contains(&busy), "{busy}");
     }
 
     #[test]
     fn a_few_are_turned_away_at_once() {
         let pacing = Pacing::default();
-        for now in (SECOND..3 * SECOND).step_by(2_000_000) {
+        for now in (SECOND..3 * SECOND).step_by(4_000_000) {
             assert!(pacing.turn(now) <= now);
         }
     }
 
     #[test]
-    fn nobody_is_held_back_for_longer_than_a_second_nor_too_many() {
+    fn nobody_is_held_back_for_too_long_nor_too_many_and_they_leave_one_by_one() {
         let pacing = Pacing::default();
-        let latest = (0..100_000).map(|_| pacing.turn(5 * SECOND)).max();
-        assert_eq!(latest, Some(6 * SECOND));
+        let turns: Vec<_> = (0..100_000).map(|_| pacing.turn(5 * SECOND)).collect();
+        let within = |from, to| turns.iter().filter(|turn| (from..to).contains(*turn)).count();
+        assert_eq!(within(5 * SECOND - BURST * SECOND / LEAST, 8 * SECOND), turns.len());
+        // In the time without turns each hundredth of a second sees as many.
+        for begin in (6 * SECOND..8 * SECOND).step_by(10_000_000) {
+            let leaving = within(begin, begin + 10_000_000);
+            assert!((490..=510).contains(&leaving), "{leaving}");
+        }
         let held: Vec<_> = (0..=MOST).map(|_| pacing.hold()).collect();
         assert_eq!(held.iter().flatten().count(), MOST);
         drop(held);

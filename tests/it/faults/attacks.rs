@@ -19,6 +19,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 const SLOW: Duration = Duration::from_millis(500);
 /// How often one sends, where it is fast.
 const TICK: Duration = Duration::from_millis(5);
+/// Bytes that are taken in for one that reads nothing. With what Linux gives by itself it could ask a hundred thousand questions
+/// before an answer had to wait, which is a flood and not a slow reader.
+const UNREAD: u32 = 4096;
 
 /// What they do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,6 +98,9 @@ impl Drop for Attackers {
 async fn go_on(address: SocketAddr, attack: Attack, account: Arc<Account>) {
     loop {
         let socket = TcpSocket::new_v4().unwrap();
+        if attack == Attack::NeverReading {
+            socket.set_recv_buffer_size(UNREAD).unwrap();
+        }
         socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
         if let Ok(stream) = socket.connect(address).await {
             account.connected.fetch_add(1, Ordering::Relaxed);

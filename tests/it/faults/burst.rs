@@ -8,6 +8,7 @@ use super::{Finding, Usage};
 use crate::support::{Flood, Numbers, Pace, Process, Sources, Washed, get, question};
 
 const SECOND: Duration = Duration::from_secs(1);
+const CONNECTIONS: usize = 16;
 /// How long the burst lasts.
 const BURST: Duration = Duration::from_secs(20);
 /// Most that an answer may take which is given in a burst.
@@ -36,6 +37,17 @@ fn probe(ops: &str, stop: &AtomicBool) -> Duration {
     longest
 }
 
+/// A flood while operators probe, which takes of a small share as well; and the longest that they waited.
+fn probed(process: &Process, pace: Pace, lasting: Duration) -> (Washed, Duration) {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let probes = threads.spawn(|| probe(&process.ops, &stop));
+        let washed = flood(process, CONNECTIONS, pace, lasting);
+        stop.store(true, Ordering::Relaxed);
+        (washed, probes.join().expect("the probes"))
+    })
+}
+
 /// How long it takes until half the load is answered as before, all of it.
 fn recovered(process: &Process, calls: f64, usual: Duration) -> Duration {
     let begun = Instant::now();
@@ -52,19 +64,13 @@ fn recovered(process: &Process, calls: f64, usual: Duration) -> Duration {
 #[test]
 #[ignore = "make faults"]
 fn ten_times_as_many_requests_as_can_be_answered() {
-    let process = Process::start(&Sources::small());
-    let share = Share::of_a_core(process.pid(), 20);
-    flood(&process, 4, Pace::UnderWay(16), 2 * SECOND);
-    let saturation = flood(&process, 4, Pace::UnderWay(16), 5 * SECOND).goodput();
+    let (process, share) = Share::start(&Sources::small(), 20);
+    flood(&process, CONNECTIONS, Pace::UnderWay(64), 2 * SECOND);
+    let (saturation, _) = probed(&process, Pace::UnderWay(64), 5 * SECOND);
+    let saturation = saturation.goodput();
     let usual = flood(&process, 4, Pace::PerSecond(saturation / 2.0), 3 * SECOND);
     let usual = Washed::percentile(&usual.allowed, 99);
-    let stop = AtomicBool::new(false);
-    let (burst, probes) = std::thread::scope(|threads| {
-        let probes = threads.spawn(|| probe(&process.ops, &stop));
-        let burst = flood(&process, 16, Pace::PerSecond(10.0 * saturation), BURST);
-        stop.store(true, Ordering::Relaxed);
-        (burst, probes.join().expect("the probes"))
-    });
+    let (burst, probes) = probed(&process, Pace::PerSecond(10.0 * saturation), BURST);
     let recovery = recovered(&process, saturation / 2.0, usual);
     let resident = Usage::of(process.pid()).most_resident >> 20;
     let numbers = Numbers::read(&process.ops);

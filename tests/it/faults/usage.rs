@@ -11,9 +11,11 @@ const TICKS: f64 = 100.0;
 /// Memory and time of a process at one moment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
-    /// Bytes that are resident, now and at most so far.
+    /// Bytes that are resident, now and at most so far, with pages of files such as the program's own.
     pub(crate) resident: u64,
     pub(crate) most_resident: u64,
+    /// Bytes that are resident and come from no file.
+    pub(crate) anonymous: u64,
     /// Time on a processor, of all its threads together.
     pub(crate) processor: Duration,
 }
@@ -27,7 +29,12 @@ impl Usage {
             let kibibytes = line.trim_start_matches(':').trim().trim_end_matches(" kB");
             kibibytes.parse::<u64>().expect("a number") * 1024
         };
-        Self { resident: bytes("VmRSS"), most_resident: bytes("VmHWM"), processor: processor(pid) }
+        Self {
+            resident: bytes("VmRSS"),
+            most_resident: bytes("VmHWM"),
+            anonymous: bytes("RssAnon"),
+            processor: processor(pid),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 /// Calls that a connection may have under way, as the server says it.
-const STREAMS: usize = 200;
+const STREAMS: usize = 100;
 /// How long what is under way at the end may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
