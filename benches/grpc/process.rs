@@ -75,12 +75,12 @@ impl Server {
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 
-    /// CPU time that its living threads have used so far.
+    /// CPU time that it has used so far.
     ///
     /// # Errors
     /// The kernel does not account for it.
     pub(crate) fn cpu(&self) -> Attempt<Duration> {
-        cpu::of_threads(self.child.id())
+        cpu::of_process(self.child.id())
     }
 
     /// Asks it to stop, and waits until it has. The runtime of its clients must go on: they still have to say goodbye.

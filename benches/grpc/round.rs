@@ -54,8 +54,8 @@ pub(crate) struct Bench {
 pub(crate) struct Round {
     /// CPU time of the server for each request: the whole process, less one that only started and warmed up.
     pub(crate) by_process: Duration,
-    /// The same, from its threads' own accounts before and after the requests.
-    pub(crate) by_threads: Duration,
+    /// The same, from its clock before and after the requests.
+    pub(crate) by_clock: Duration,
     /// Bytes of the server in memory, once they were answered.
     pub(crate) resident: u64,
     pub(crate) saturated: Tally,
@@ -68,7 +68,7 @@ pub(crate) struct CrossCheck {
     pub(crate) subject: Subject,
     /// Requests a second.
     pub(crate) throughput: f64,
-    /// The server's CPU time for each request, from its threads' accounts.
+    /// The server's CPU time for each request, from its clock.
     pub(crate) cpu: Duration,
 }
 
@@ -104,7 +104,7 @@ impl Bench {
     /// A server does not start or stop, or the client fails. What a server answers wrongly is in the tallies.
     pub(crate) fn round(&self, subject: Subject) -> Attempt<Round> {
         let (warmed_up, ()) = self.served(subject, |_, _| Ok(()))?;
-        let (measured, (by_threads, saturated, resident)) = self.served(subject, |server, client| {
+        let (measured, (by_clock, saturated, resident)) = self.served(subject, |server, client| {
             let before = server.cpu()?;
             let saturated = self.runtime.block_on(client.saturate(self.options.requests))?;
             Ok((server.cpu()?.saturating_sub(before), saturated, server.resident()?))
@@ -114,7 +114,7 @@ impl Bench {
             self.served(subject, |_, client| self.runtime.block_on(client.pace(self.options.rate, time)))?;
         let requests = u32::try_from(self.options.requests)?;
         let by_process = measured.saturating_sub(warmed_up) / requests;
-        Ok(Round { by_process, by_threads: by_threads / requests, resident, saturated, paced })
+        Ok(Round { by_process, by_clock: by_clock / requests, resident, saturated, paced })
     }
 
     /// Has `h2load` put one request, a typed call that is allowed, to a subject again and again.

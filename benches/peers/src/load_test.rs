@@ -72,8 +72,8 @@ pub(crate) fn world(units: usize) -> Attempt<World> {
 
 fn person(number: usize, dice: &mut Xoshiro256PlusPlus) -> Attempt<Person> {
     let mut roles = vec!["employee"];
-    roles.extend((number % 3 == 0).then_some("manager"));
-    roles.extend((number % 20 == 0).then_some("admin"));
+    roles.extend(number.is_multiple_of(3).then_some("manager"));
+    roles.extend(number.is_multiple_of(20).then_some("admin"));
     let geography = *pick(dice, &PLACES)?;
     let manages = if dice.random_bool(0.7) { geography } else { *pick(dice, &PLACES)? };
     Ok(Person { name: Name::new("User", format!("user-{number}")), roles, geography, manages })

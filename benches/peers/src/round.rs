@@ -41,7 +41,7 @@ pub(crate) struct Round {
     pub(crate) started: Duration,
     /// Bytes in memory before and after the load.
     pub(crate) resident: [u64; 2],
-    /// The server's CPU time for each answer under saturation, from its threads' accounts.
+    /// The server's CPU time for each answer under saturation, from its clock.
     pub(crate) cpu: Duration,
     pub(crate) saturated: Tally,
     /// By calls a second; none where the server cannot keep up.
