@@ -24,9 +24,13 @@ PROMTOOL := $(TOOLS)/prometheus/promtool
 OIDC := $(TOOLS)/oidc/node_modules/.package-lock.json
 MCP := $(TOOLS)/mcp/node_modules/.package-lock.json $(TOOLS)/mcp/py/bin/mcp-server-git
 CLIENTS := $(TOOLS)/clients
+CERBOS := $(TOOLS)/cerbos/node_modules/.package-lock.json
+CEDAR_AGENT := $(TOOLS)/cedar-agent/bin/cedar-agent
+CEDAR_AGENT_VERSION := 0.2.0
+PEERS := benches/peers/Cargo.toml
 NPM_CLIENT := clients/typescript/node_modules/.package-lock.json
 
-.PHONY: run bench test fmt clippy lint-proto release-contract deny alerts rotel oidc nats envoy authzen mcp example unit clients clients-python clients-typescript clients-generate release-hostile soak faults previous fuzz cases references docs chart chart-files image sbom help
+.PHONY: run bench bench-peers test fmt clippy lint-proto release-contract deny alerts rotel oidc nats envoy authzen mcp example unit clients clients-python clients-typescript clients-generate release-hostile soak faults previous fuzz cases references docs chart chart-files image sbom help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -48,11 +52,16 @@ bench: $(ENVOY) ## What a decision costs, in process, at scale and over gRPC; fi
 	cargo bench --locked --bench grpc
 	cargo bench --locked --bench envoy
 
+bench-peers: $(CERBOS) $(CEDAR_AGENT) ## Mandate against its peers (docs/benchmarks.md), into benches/results; QUICK=1 shows in seconds that it still runs.
+	cargo build --release --locked
+	cargo run --release --locked --manifest-path $(PEERS) --target-dir target/peers -- $(if $(QUICK),--quick) $(ARGS)
+
 test: fmt clippy lint-proto deny alerts unit release-hostile clients cases docs chart ## Check everything CI checks.
 	@echo "all checks passed"
 
 fmt: ## Formatting.
 	cargo fmt --check
+	cargo fmt --check --manifest-path $(PEERS)
 
 clippy: ## Lints: anything that can panic is an error.
 	cargo clippy --locked --all-targets -- -D warnings
@@ -174,6 +183,16 @@ $(OIDC): tests/oidc/package.json tests/oidc/package-lock.json
 	cp $^ $(TOOLS)/oidc
 	npm ci --prefix $(TOOLS)/oidc --ignore-scripts --no-audit --no-fund
 	touch $@
+
+$(CERBOS): benches/peers/cerbos/package.json benches/peers/cerbos/package-lock.json
+	mkdir -p $(TOOLS)/cerbos
+	cp $^ $(TOOLS)/cerbos
+	npm ci --prefix $(TOOLS)/cerbos --ignore-scripts --no-audit --no-fund
+	touch $@
+
+$(CEDAR_AGENT):
+	cargo install cedar-agent --locked --version $(CEDAR_AGENT_VERSION) --root $(TOOLS)/cedar-agent --target-dir $(TOOLS)/build
+	rm -rf $(TOOLS)/build
 
 $(TOOLS)/mcp/node_modules/.package-lock.json: tests/mcp/package.json tests/mcp/package-lock.json
 	mkdir -p $(TOOLS)/mcp

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::Attempt;
-use crate::process::{Sources, mandate};
+use crate::process::mandate;
+use crate::sources::Sources;
 
 /// A key of the configuration, as the environment gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,8 @@ use serde::Serialize;
 /// Where it was measured.
 #[derive(Debug, Serialize)]
 pub(crate) struct Machine {
+    /// The day, in UTC.
+    date: String,
     processors: usize,
     model: String,
     kernel: String,
@@ -23,13 +25,16 @@ impl Machine {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let processors = read("/proc/cpuinfo");
         let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-        let rustc =
-            Command::new("rustc").arg("--version").output().map(|output| output.stdout).unwrap_or_default();
+        let said = |program: &str, arguments: &[&str]| {
+            let said = Command::new(program).args(arguments).output().map(|output| output.stdout);
+            String::from_utf8_lossy(&said.unwrap_or_default()).trim().to_owned()
+        };
         Self {
+            date: said("date", &["-u", "+%F"]),
             processors: std::thread::available_parallelism().map_or(0, usize::from),
             model: model.unwrap_or("of unknown model").to_owned(),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            rustc: String::from_utf8_lossy(&rustc).trim().to_owned(),
+            rustc: said("rustc", &["--version"]),
             load: read("/proc/loadavg").split_whitespace().take(3).collect::<Vec<_>>().join(" "),
         }
     }
@@ -37,7 +42,7 @@ impl Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { processors, model, kernel, rustc, load } = self;
-        write!(f, "{processors} processors ({model}), Linux {kernel}, {rustc}, load {load}")
+        let Self { date, processors, model, kernel, rustc, load } = self;
+        write!(f, "{date}, {processors} processors ({model}), Linux {kernel}, {rustc}, load {load}")
     }
 }

@@ -1,19 +1,24 @@
 //! What a decision costs over gRPC: `mandate serve` as users run it, against a bare tonic echo of the same messages.
 //!
-//! In reading order: [`workload`] is what is asked, [`configuration`] of which servers; [`process`] runs one, [`echo`] is
-//! the one to compare with; [`client`] asks and checks; [`round`] puts them together; [`report`] sums up.
+//! In reading order: [`workload`] is what is asked, [`configuration`] of which servers, over which [`sources`]; [`process`] runs
+//! one, [`echo`] is the one to compare with; [`load`] is how much is asked when, [`client`] asks and checks; [`round`] puts them
+//! together; [`report`] sums up. `benches/peers` asks with the same load.
 
+mod children;
 mod client;
 mod configuration;
 mod cpu;
 mod echo;
+mod encoded;
 mod h2load;
+mod load;
 mod machine;
 mod options;
 mod policies;
 mod process;
 mod report;
 mod round;
+mod sources;
 mod workload;
 
 use std::error::Error;
@@ -25,10 +30,9 @@ use clap::Parser as _;
 use tokio::runtime::Builder;
 
 use self::configuration::{CONFIGURATIONS, Configuration, Known};
-use self::h2load::CrossCheck;
 use self::options::{Options, Role};
 use self::report::{Report, Series};
-use self::round::{Bench, Subject};
+use self::round::{Bench, CrossCheck, Subject};
 use self::workload::Workload;
 
 /// What comes of something, or why the benchmark ends.
@@ -59,7 +63,7 @@ fn main() -> ExitCode {
 fn measure(options: Options) -> Attempt<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir()?;
-    let (sources, left_out) = process::sources_without_clock(root, folder.path())?;
+    let (sources, left_out) = sources::sources_without_clock(root, folder.path())?;
     let known = Known::probe(&sources)?;
     let measured = measurable(&known);
     let workload = Arc::new(Workload::over(&sources.entities)?);
@@ -118,7 +122,7 @@ fn cross_checks(bench: &Bench, subjects: &[Subject]) -> Attempt<Vec<CrossCheck>>
         );
         return Ok(Vec::new());
     }
-    subjects.iter().map(|&subject| h2load::cross_check(bench, subject)).collect()
+    subjects.iter().map(|&subject| bench.cross_check(subject)).collect()
 }
 
 /// Fails if a server answered anything wrongly, or said that it answers from a cache that it should (not) have.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::client::Shape;
+use crate::load::Shape;
 
 /// What a decision costs over gRPC, against a bare echo of the same messages.
 #[derive(Debug, Clone, Parser)]

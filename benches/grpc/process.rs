@@ -1,8 +1,7 @@
 //! A server as a child process: started, announced, stopped, and what it cost.
 
-use std::ffi::OsString;
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,29 +16,6 @@ use crate::cpu;
 
 /// Longest time a server may take to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Folders that a server reads.
-#[derive(Debug)]
-pub(crate) struct Sources {
-    pub(crate) policies: PathBuf,
-    pub(crate) schemas: PathBuf,
-    pub(crate) entities: PathBuf,
-}
-
-impl Sources {
-    /// The flags that name them.
-    pub(crate) fn flags(&self) -> [OsString; 6] {
-        let Self { policies, schemas, entities } = self;
-        [
-            "--policies".into(),
-            policies.into(),
-            "--schemas".into(),
-            schemas.into(),
-            "--entities".into(),
-            entities.into(),
-        ]
-    }
-}
 
 /// `command` without the settings that the caller's environment has for a server of its own.
 pub(crate) fn mandate(command: &mut Command) -> &mut Command {
@@ -57,47 +33,54 @@ pub(crate) struct Server {
     child: Child,
     /// What it wrote to standard error after it announced itself.
     rest: Option<JoinHandle<String>>,
-    /// The URL of its gRPC listener.
+    /// The URL that it answers under.
     pub(crate) url: String,
     /// Its working directory, where it may write.
     _folder: TempDir,
 }
 
 impl Server {
-    /// Starts a server, and returns once it has announced its gRPC address on standard error.
+    /// Starts a server, and returns once `found` has its URL, from what it writes to standard error or from elsewhere.
     ///
     /// # Errors
-    /// It ends before it does: what it wrote.
-    pub(crate) fn start(command: &mut Command, folder: TempDir, workers: usize) -> Attempt<Self> {
+    /// It has none: then it is waited for, which ends.
+    pub(crate) fn start(
+        command: &mut Command,
+        folder: TempDir,
+        found: impl FnOnce(&mut BufReader<ChildStderr>) -> Attempt<String>,
+    ) -> Attempt<Self> {
         let mut child = mandate(command)
             .current_dir(folder.path())
-            .env("TOKIO_WORKER_THREADS", workers.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
         let mut stderr = BufReader::new(child.stderr.take().ok_or("the server's standard error is no pipe")?);
-        let url = match announced(&mut stderr) {
-            Ok(url) => url,
+        match found(&mut stderr) {
+            Ok(url) => Ok(Self { child, rest: Some(read_on(stderr)), url, _folder: folder }),
             Err(error) => {
                 child.wait()?;
-                return Err(error);
+                Err(error)
             }
-        };
-        let rest = Some(std::thread::spawn(move || {
-            let mut text = String::new();
-            drop(stderr.read_to_string(&mut text));
-            text
-        }));
-        Ok(Self { child, rest, url, _folder: folder })
+        }
     }
 
-    /// CPU time that its living threads have used so far.
+    /// Bytes of it that are in memory.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub(crate) fn resident(&self) -> Attempt<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the server has ended")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+
+    /// CPU time that it has used so far.
     ///
     /// # Errors
     /// The kernel does not account for it.
     pub(crate) fn cpu(&self) -> Attempt<Duration> {
-        cpu::of_threads(self.child.id())
+        cpu::of_process(self.child.id())
     }
 
     /// Asks it to stop, and waits until it has. The runtime of its clients must go on: they still have to say goodbye.
@@ -130,8 +113,20 @@ impl Drop for Server {
     }
 }
 
+/// Reads to the end what a server writes, so that it never waits for a reader.
+fn read_on(mut stderr: BufReader<ChildStderr>) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        drop(stderr.read_to_string(&mut text));
+        text
+    })
+}
+
 /// The gRPC listener's URL, from the line `gRPC ADDRESS …`. Every listener is bound before it is written.
-fn announced(stderr: &mut BufReader<ChildStderr>) -> Attempt<String> {
+///
+/// # Errors
+/// The server ends before: what it wrote.
+pub(crate) fn announced(stderr: &mut BufReader<ChildStderr>) -> Attempt<String> {
     let mut said = String::new();
     loop {
         let mut line = String::new();
@@ -144,11 +139,4 @@ fn announced(stderr: &mut BufReader<ChildStderr>) -> Attempt<String> {
         }
         said += &line;
     }
-}
-
-/// A copy of the shipped sources in `folder`, without the policies whose answers depend on the hour.
-pub(crate) fn sources_without_clock(root: &Path, folder: &Path) -> Attempt<(Sources, Vec<String>)> {
-    let policies = folder.join("policies");
-    let left_out = crate::policies::copy_without(&root.join("policies"), &policies, "context.now")?;
-    Ok((Sources { policies, schemas: root.join("schemas"), entities: root.join("entities") }, left_out))
 }

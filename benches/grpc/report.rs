@@ -8,11 +8,10 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::Attempt;
-use crate::client::Tally;
-use crate::h2load::CrossCheck;
+use crate::load::Tally;
 use crate::machine::Machine;
 use crate::options::Options;
-use crate::round::{Round, Subject};
+use crate::round::{CrossCheck, Round, Subject};
 use crate::workload::Workload;
 
 /// All rounds of a subject.
@@ -66,12 +65,13 @@ struct Latencies {
 #[derive(Debug, Serialize)]
 struct Row {
     name: String,
-    /// Microseconds of CPU for each request: whole processes compared, and threads' accounts.
+    /// Microseconds of CPU for each request: whole processes compared, and the clock of one.
     cpu_by_process: Spread,
-    cpu_by_threads: Spread,
+    cpu_by_clock: Spread,
     /// The former less the echo's in the same round.
     above_echo: Spread,
     per_second: Spread,
+    resident_mib: Spread,
     saturated: Latencies,
     paced: Latencies,
     /// Share of answers from the cache, if the server says.
@@ -83,7 +83,7 @@ struct Row {
 struct Second {
     name: String,
     per_second: f64,
-    cpu_by_threads: f64,
+    cpu_by_clock: f64,
 }
 
 impl Report {
@@ -103,7 +103,7 @@ impl Report {
         let second = |check: &CrossCheck| Second {
             name: check.subject.name(),
             per_second: check.throughput,
-            cpu_by_threads: micros(check.cpu),
+            cpu_by_clock: micros(check.cpu),
         };
         Ok(Self {
             machine: Machine::this(),
@@ -138,15 +138,15 @@ impl Report {
     /// The figures as Markdown.
     pub(crate) fn table(&self) -> String {
         let mut text = self.preamble();
-        text += "| server | CPU µs/request | by threads | above the echo | requests/s | p50 / p99 / p99.9 µs, saturated | paced |\n";
+        text += "| server | CPU µs/request | by its clock | above the echo | requests/s | p50 / p99 / p99.9 µs, saturated | paced |\n";
         text += "|---|--:|--:|--:|--:|--:|--:|\n";
         for row in &self.servers {
-            let Row { name, cpu_by_process, cpu_by_threads, above_echo, per_second, .. } = row;
+            let Row { name, cpu_by_process, cpu_by_clock, above_echo, per_second, .. } = row;
             let (saturated, paced) = (row.saturated.text(), row.paced.text());
             let line = [
                 name.clone(),
                 cpu_by_process.text(1),
-                cpu_by_threads.text(1),
+                cpu_by_clock.text(1),
                 above_echo.text(1),
                 per_second.text(0),
                 saturated,
@@ -184,8 +184,8 @@ impl Report {
             return text;
         }
         text += "\n| h2load, one typed call allowed | CPU µs/request | requests/s |\n|---|--:|--:|\n";
-        for Second { name, per_second, cpu_by_threads } in &self.h2load {
-            text += &format!("| {name} | {cpu_by_threads:.1} | {per_second:.0} |\n");
+        for Second { name, per_second, cpu_by_clock } in &self.h2load {
+            text += &format!("| {name} | {cpu_by_clock:.1} | {per_second:.0} |\n");
         }
         text
     }
@@ -204,11 +204,12 @@ impl Row {
         Ok(Self {
             name: series.subject.name(),
             cpu_by_process: over(&|round| micros(round.by_process))?,
-            cpu_by_threads: over(&|round| micros(round.by_threads))?,
+            cpu_by_clock: over(&|round| micros(round.by_clock))?,
             above_echo: Spread::of(above_echo)?,
             per_second: over(&|round| {
                 round.saturated.latencies.len() as f64 / round.saturated.elapsed.as_secs_f64()
             })?,
+            resident_mib: over(&|round| round.resident as f64 / f64::from(1 << 20))?,
             saturated: Latencies::of(&saturated),
             paced: Latencies::of(&paced),
             hits: (told > 0).then(|| hits as f64 / told as f64),

@@ -1,5 +1,6 @@
 //! One round: a server, started three times, and what its requests cost.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -8,12 +9,14 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::Attempt;
-use crate::client::{Client, Tally};
+use crate::client::{Client, METHOD};
 use crate::configuration::{Configuration, Known};
-use crate::cpu;
+use crate::load::Tally;
 use crate::options::Options;
-use crate::process::{Server, Sources};
+use crate::process::{Server, announced};
+use crate::sources::Sources;
 use crate::workload::Workload;
+use crate::{children, h2load};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy)]
@@ -51,10 +54,22 @@ pub(crate) struct Bench {
 pub(crate) struct Round {
     /// CPU time of the server for each request: the whole process, less one that only started and warmed up.
     pub(crate) by_process: Duration,
-    /// The same, from its threads' own accounts before and after the requests.
-    pub(crate) by_threads: Duration,
+    /// The same, from its clock before and after the requests.
+    pub(crate) by_clock: Duration,
+    /// Bytes of the server in memory, once they were answered.
+    pub(crate) resident: u64,
     pub(crate) saturated: Tally,
     pub(crate) paced: Tally,
+}
+
+/// What `h2load` found.
+#[derive(Debug)]
+pub(crate) struct CrossCheck {
+    pub(crate) subject: Subject,
+    /// Requests a second.
+    pub(crate) throughput: f64,
+    /// The server's CPU time for each request, from its clock.
+    pub(crate) cpu: Duration,
 }
 
 impl Bench {
@@ -79,7 +94,8 @@ impl Bench {
                 command.envs(configuration.environment(&self.known, folder.path()));
             }
         }
-        Server::start(&mut command, folder, self.options.workers)
+        command.env("TOKIO_WORKER_THREADS", self.options.workers.to_string());
+        Server::start(&mut command, folder, announced)
     }
 
     /// Runs one round of a subject.
@@ -88,17 +104,37 @@ impl Bench {
     /// A server does not start or stop, or the client fails. What a server answers wrongly is in the tallies.
     pub(crate) fn round(&self, subject: Subject) -> Attempt<Round> {
         let (warmed_up, ()) = self.served(subject, |_, _| Ok(()))?;
-        let (measured, (by_threads, saturated)) = self.served(subject, |server, client| {
+        let (measured, (by_clock, saturated, resident)) = self.served(subject, |server, client| {
             let before = server.cpu()?;
             let saturated = self.runtime.block_on(client.saturate(self.options.requests))?;
-            Ok((server.cpu()?.saturating_sub(before), saturated))
+            Ok((server.cpu()?.saturating_sub(before), saturated, server.resident()?))
         })?;
         let time = Duration::from_secs(self.options.seconds);
         let (_, paced) =
             self.served(subject, |_, client| self.runtime.block_on(client.pace(self.options.rate, time)))?;
         let requests = u32::try_from(self.options.requests)?;
         let by_process = measured.saturating_sub(warmed_up) / requests;
-        Ok(Round { by_process, by_threads: by_threads / requests, saturated, paced })
+        Ok(Round { by_process, by_clock: by_clock / requests, resident, saturated, paced })
+    }
+
+    /// Has `h2load` put one request, a typed call that is allowed, to a subject again and again.
+    ///
+    /// # Errors
+    /// The subject does not start, or does not answer everything.
+    pub(crate) fn cross_check(&self, subject: Subject) -> Attempt<CrossCheck> {
+        let folder = tempfile::tempdir()?;
+        let body = folder.path().join("body.bin");
+        let asked = self.workload.longest_allowed().ok_or("no request is allowed")?;
+        fs::write(&body, h2load::framed(&asked.bytes)?)?;
+        let server = self.start(subject)?;
+        let url = format!("{}{METHOD}", server.url);
+        let run = |requests| h2load::run(&url, h2load::GRPC, &body, self.options.shape(), requests);
+        run(self.options.warm_up)?;
+        let before = server.cpu()?;
+        let throughput = run(self.options.requests)?;
+        let cpu = server.cpu()?.saturating_sub(before) / u32::try_from(self.options.requests)?;
+        self.runtime.block_on(server.stop())?;
+        Ok(CrossCheck { subject, throughput, cpu })
     }
 
     /// A whole life of a server: started, warmed up, used, stopped. Returns the CPU time of all of it.
@@ -107,7 +143,7 @@ impl Bench {
         subject: Subject,
         used: impl FnOnce(&Server, &Client) -> Attempt<T>,
     ) -> Attempt<(Duration, T)> {
-        let before = cpu::of_ended_children()?;
+        let before = children::of_ended()?;
         let server = self.start(subject)?;
         let client = self.client(&server)?;
         let warmed_up = self.runtime.block_on(client.saturate(self.options.warm_up))?;
@@ -117,7 +153,7 @@ impl Bench {
         let outcome = used(&server, &client)?;
         drop(client);
         self.runtime.block_on(server.stop())?;
-        Ok((cpu::of_ended_children()?.saturating_sub(before), outcome))
+        Ok((children::of_ended()?.saturating_sub(before), outcome))
     }
 
     /// A client of a server.
