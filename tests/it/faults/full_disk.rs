@@ -78,8 +78,8 @@ fn where_answers_wait_none_is_given_and_none_is_lost() {
     let Some(disk) = Disk::small(8 << 10) else { return };
     let site = site(&disk, &["MODE=async", "OVERFLOW=block", "QUEUE=64"]);
     let process = site.start();
-    let rate = half_load(&Arc::new(Connections::to(&process.data))).min(200);
-    until("all is written", || account(&process)[2] == 0);
+    // Not half of what it can: finding that out would fill so small a disk.
+    let rate = 100;
     let connections = Arc::new(Connections::to(&process.data).patient(DEADLINE));
     let ask = |time| Traffic::run(&connections, rate, time);
     ask(SECOND).check_all_answered();
