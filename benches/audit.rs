@@ -10,11 +10,10 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use mandate::app::Embedded;
 use mandate::audit::ledger::{self, Counter, Ledger};
 use mandate::audit::record::{CacheUse, Mode, Surface};
 use mandate::audit::spool::retention::Limits;
@@ -23,7 +22,6 @@ use mandate::audit::{
     AuditConfig, AuditLog, DecisionRecord, Facts, Fields, Mode as LogMode, OpenLog, Overflow, Record, Room,
     Writer,
 };
-use mandate::config::{Config, LogMode as WrittenMode, Overrides};
 use mandate::engine::authorize::{Now, authorize};
 use mandate::engine::catalog::ActionType;
 use mandate::engine::compile::{Options, compile};
@@ -31,11 +29,14 @@ use mandate::engine::datum::{Datum, Reference};
 use mandate::engine::decision::Decision;
 use mandate::engine::digest;
 use mandate::engine::request::AuthzRequest;
-use mandate::identity::caller::Caller;
-use mandate::pdp::Call;
 use mandate::store::directory::{self, Folders};
 use nix::sys::resource::{UsageWho, getrusage};
 use uuid::Uuid;
+
+#[path = "shipped/embedded.rs"]
+mod shipped;
+
+use shipped::{call, embedded};
 
 /// Records that one figure is taken over.
 const RECORDS: u32 = 200_000;
@@ -153,39 +154,13 @@ fn cpu() -> Duration {
     spent(usage.user_time()) + spent(usage.system_time())
 }
 
-/// What `answers` are asked of, and how their log is kept: not at all, or in a folder of its own.
-fn embedded(folder: &Path, log: Option<&Path>) -> Embedded {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let mut config = Config::load(None, Overrides::default()).unwrap();
-    config.folders = Folders {
-        policies: root.join("policies"),
-        schemas: root.join("schemas"),
-        entities: root.join("entities"),
-    };
-    config.data_directory = folder.join("data");
-    config.check_one_in = None;
-    config.verify_one_in = None;
-    config.reload.watch = false;
-    config.log.directory = log.map_or_else(|| folder.join("log"), Path::to_path_buf);
-    config.log.notary.key = folder.join("log.key");
-    config.log.mode = if log.is_some() { WrittenMode::Async } else { WrittenMode::Off };
-    Embedded::start(&config, "benchmark").unwrap()
-}
-
 /// CPU time of the process for each answer to the same question, from memory, at an even pace; the log's end included.
 fn answers(asked: &Asked, log: Option<&Path>) -> Duration {
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
     let embedded = embedded(folder.path(), log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let ask = || {
-        let call = Call {
-            caller: Arc::new(Caller::anonymous("benchmark")),
-            surface: Surface::Grpc,
-            request_id: String::new(),
-            deadline: Instant::now() + Duration::from_secs(1),
-            origin: None,
-            trace: None,
-        };
+        let call = call();
         runtime.block_on(embedded.pdp.authorize(&call, Ok(asked.request.clone().into()))).unwrap()
     };
     assert_eq!(ask().decision.effect, asked.decision.effect);

@@ -1,9 +1,10 @@
 //! The decision log: a record for every answer, on this disk before anywhere else, and provable afterwards.
 //!
-//! A decision moves what it used into a [`record`], which is masked (`fields`, `masking`) and put into a bounded [`queue`];
-//! one thread ([`writer`], `worker`) numbers records, turns them into lines (`line`) and appends them to the [`spool`] through its
-//! `journal`, which hashes them into the [`tree`] and signs it. From the spool they go to [`sinks`]. Nothing is formatted,
-//! hashed or written where decisions are made. At all times `issued = written + queued + dropped` ([`counts`]).
+//! A decision moves what it used into a [`record`], which is masked (`fields`, `masking`), turned into a line (`line`) and put
+//! into a bounded [`queue`]; one thread ([`writer`], `worker`) numbers lines and appends them to the [`spool`] through its
+//! `journal`, which hashes them into the [`tree`] and signs it. From the spool they go to [`sinks`]. A line is made where its
+//! answer is, in one buffer: what a record consists of would cost more to hand over than to write down. Nothing waits for a disk
+//! there. At all times `issued = written + queued + dropped` ([`counts`]).
 
 mod canonical;
 mod chain;
@@ -51,6 +52,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use journal::Journal;
 use ledger::{Ledger, Left};
 use lifecycle::{Counted, Previous, Start};
+use line::Encoder;
 use queue::Queue;
 use reading::source::Source;
 use sinks::config::SinkConfig;
@@ -211,8 +213,8 @@ impl AuditLog {
         let journal = Journal::new(parts);
         let progress = journal.progress();
         let (ledger, left) = config.ledger(log, instance);
-        let (queue, receiver) =
-            Queue::new(config.queue, config.overflow, config.mode, config.fields.clone(), ledger);
+        let telling = (config.fields.clone(), Encoder::new(instance));
+        let (queue, receiver) = Queue::new(config.queue, config.overflow, config.mode, telling, ledger);
         let counted = left.into_iter().find(|left| Some(left.instance) == traces.instance).map(Counted::from);
         let previous = Previous::of(&traces, counted);
         let lost =

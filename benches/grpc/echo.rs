@@ -1,16 +1,23 @@
 //! The least a gRPC server can cost: a bare tonic server that decodes the same request and gives the same answer.
 
 use std::fs;
+use std::io;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use futures_util::TryStreamExt as _;
+use mandate::server::connections::together::Together;
 use mandate::server::pb;
 use mandate::server::pb::authorization_service_server::{AuthorizationService, AuthorizationServiceServer};
 use prost::Message as _;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tonic::codegen::BoxStream;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::{Connected, TcpIncoming};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::Attempt;
@@ -53,12 +60,50 @@ pub(crate) fn serve(file: &Path) -> Attempt<()> {
         let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into())?.with_nodelay(Some(true));
         let mut terminate = signal(SignalKind::terminate())?;
         anstream::eprintln!("gRPC   {}", incoming.local_addr()?);
+        let incoming = incoming.map_ok(|stream| Connection(Together::new(stream)));
         let stop = async {
             terminate.recv().await;
         };
         let router = Server::builder().add_service(AuthorizationServiceServer::new(echo));
         Ok(router.serve_with_incoming_shutdown(incoming, stop).await?)
     })
+}
+
+/// A connection as Mandate's are: what they spare is no decision's.
+struct Connection(Together<TcpStream>);
+
+impl Connected for Connection {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
 }
 
 #[tonic::async_trait]

@@ -41,6 +41,10 @@ type Attempt<T> = Result<T, Box<dyn Error + Send + Sync>>;
 /// Least share of answers that a warm cache must give, where a server says which it gave.
 const LEAST_HITS: f64 = 0.95;
 
+/// As Mandate's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let options = Options::parse();
     let outcome = match &options.role {

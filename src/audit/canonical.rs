@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 
+use super::json;
 use crate::engine::datum::{Datum, MAX_SAFE_INTEGER, whole};
 use crate::engine::digest;
 
@@ -43,7 +44,7 @@ fn write(out: &mut Vec<u8>, datum: &Datum) -> serde_json::Result<()> {
             None => out.extend_from_slice(b"null"),
         },
         Datum::String(text) | Datum::Decimal(text) | Datum::Ip(text) | Datum::Duration(text) => {
-            serde_json::to_writer(out, text)?;
+            write_text(out, text)?;
         }
         Datum::List(elements) => {
             out.push(b'[');
@@ -56,9 +57,9 @@ fn write(out: &mut Vec<u8>, datum: &Datum) -> serde_json::Result<()> {
         Datum::Record(members) => write_members(out, members)?,
         Datum::Entity(reference) => {
             out.extend_from_slice(b"{\"id\":");
-            serde_json::to_writer(&mut *out, &reference.id)?;
+            write_text(out, &reference.id)?;
             out.extend_from_slice(b",\"type\":");
-            serde_json::to_writer(&mut *out, &reference.type_name)?;
+            write_text(out, &reference.type_name)?;
             out.push(b'}');
         }
     }
@@ -66,17 +67,37 @@ fn write(out: &mut Vec<u8>, datum: &Datum) -> serde_json::Result<()> {
 }
 
 fn write_members(out: &mut Vec<u8>, members: &[(String, Datum)]) -> serde_json::Result<()> {
+    // Whoever sends a `Struct` sends them in this order.
+    if members.is_sorted_by(|(one, _), (other, _)| by_utf16(one, other).is_le()) {
+        return write_sorted(out, members);
+    }
     let mut members: Vec<_> = members.iter().collect();
     members.sort_by(|(one, _), (other, _)| by_utf16(one, other));
+    write_sorted(out, members)
+}
+
+fn write_sorted<'d>(
+    out: &mut Vec<u8>,
+    members: impl IntoIterator<Item = &'d (String, Datum)>,
+) -> serde_json::Result<()> {
     out.push(b'{');
     for (index, (name, value)) in members.into_iter().enumerate() {
         separate(out, index);
-        serde_json::to_writer(&mut *out, name)?;
+        write_text(out, name)?;
         out.push(b':');
         write(out, value)?;
     }
     out.push(b'}');
     Ok(())
+}
+
+/// RFC 8785 §3.2.2.2. A text without anything special is the same as in any other JSON.
+fn write_text(out: &mut Vec<u8>, text: &str) -> serde_json::Result<()> {
+    if json::needs_no_escapes(text) {
+        json::quoted(out, text);
+        return Ok(());
+    }
+    serde_json::to_writer(out, text)
 }
 
 /// RFC 8785 has only doubles: a whole number that none holds is rounded to one.

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use serde_json::Result;
 
 use super::canonical::{self, Value as Canonical};
-use super::json::{self, Value};
+use super::json;
 use super::salts::{Salt, Salts};
 use crate::engine::datum::Datum;
 use crate::engine::disclosure::{Disclosure, Disclosures};
@@ -174,11 +174,13 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn member(self, name: &str) -> Self {
-        let rules = self.rules.member(name).unwrap_or(&SILENT);
-        let annotated = self.annotated.member(name).unwrap_or(&SILENT);
+    /// What is said of a member, and whether anybody knows it by its name.
+    fn member(self, name: &str) -> (Self, bool) {
+        let (rules, annotated) = (self.rules.member(name), self.annotated.member(name));
+        let known = rules.is_some() || annotated.is_some();
+        let (rules, annotated) = (rules.unwrap_or(&SILENT), annotated.unwrap_or(&SILENT));
         let now = rules.here.or(annotated.here).unwrap_or(self.now);
-        Self { rules, annotated, now }
+        (Self { rules, annotated, now }, known)
     }
 
     /// Whether the same holds of everything in it.
@@ -186,6 +188,16 @@ impl<'a> Said<'a> {
         let within = |said: &Disclosures| said.members.values().any(Disclosures::says_anything);
         !within(self.rules) && !within(self.annotated)
     }
+}
+
+/// Whether a path is this one, its names joined by dots.
+fn is_joined(path: &str, names: &[&str]) -> bool {
+    let mut rest = Some(path);
+    for (place, name) in names.iter().enumerate() {
+        rest = rest.and_then(|rest| if place == 0 { Some(rest) } else { rest.strip_prefix('.') });
+        rest = rest.and_then(|rest| rest.strip_prefix(name));
+    }
+    rest == Some("")
 }
 
 /// Writing down what one question brought.
@@ -253,7 +265,7 @@ impl<'a> Telling<'a> {
             (Datum::List(elements), now) if now != Disclosure::Hmac && !said.is_whole() => {
                 self.elements(elements, said, out)
             }
-            (_, Disclosure::Clear) => json::write(out, &Value(value)).map(|()| true),
+            (_, Disclosure::Clear) => json::value(out, value).map(|()| true),
             (_, Disclosure::Masked) => Ok(self.masked()),
             (_, Disclosure::Hmac) => self.hmac(Canonical::Datum(value), out),
         }
@@ -262,7 +274,7 @@ impl<'a> Telling<'a> {
     fn members(&mut self, members: &'a [(String, Datum)], said: Said<'a>, out: &mut Vec<u8>) -> Result<bool> {
         if said.is_whole() {
             match said.now {
-                Disclosure::Clear => return json::write(out, &json::Members(members)).map(|()| true),
+                Disclosure::Clear => return json::members(out, members).map(|()| true),
                 Disclosure::Masked => return Ok(self.masked()),
                 Disclosure::Hmac => return self.hmac(Canonical::Members(members), out),
             }
@@ -270,17 +282,17 @@ impl<'a> Telling<'a> {
         let (start, mut any) = (out.len(), false);
         out.push(b'{');
         for (name, value) in members {
-            let known = said.rules.member(name).is_some() || said.annotated.member(name).is_some();
+            let (of_member, known) = said.member(name);
             let before = out.len();
             if any {
                 out.push(b',');
             }
-            json::write(out, name.as_str())?;
+            json::text(out, name)?;
             out.push(b':');
             // A name that nobody listed may be a caller's own word: it is told only with everything else.
             let nameless = !known && said.now != Disclosure::Clear;
             self.path.push(if nameless { "*" } else { name });
-            let told = if nameless { self.masked() } else { self.value(value, said.member(name), out)? };
+            let told = if nameless { self.masked() } else { self.value(value, of_member, out)? };
             self.path.pop();
             any |= told;
             if !told {
@@ -319,17 +331,18 @@ impl<'a> Telling<'a> {
     fn hmac(&mut self, value: Canonical<'_>, out: &mut Vec<u8>) -> Result<bool> {
         canonical::write_value(value, &mut self.scratch)?;
         match self.fields.salt(self.now).and_then(|salt| salt.digest(&self.scratch)) {
-            Some(digest) => json::write(out, digest.as_str()).map(|()| true),
+            Some(digest) => json::text(out, &digest).map(|()| true),
             None => Ok(self.masked()),
         }
     }
 
     /// Notes that what is looked at is left out.
     fn masked(&mut self) -> bool {
-        let path = self.path.join(".");
         let masked = &mut self.facts.masked;
-        if masked.len() < MAX_MASKED && !masked.contains(&path) {
-            masked.push(path);
+        // Members that nobody listed share a path.
+        let named = masked.iter().any(|known| is_joined(known, &self.path));
+        if masked.len() < MAX_MASKED && !named {
+            masked.push(self.path.join("."));
         }
         false
     }

@@ -1,19 +1,33 @@
 //! Which combinations of principal, action and resource this process has not recorded before.
 
-use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::mem;
+
+use crate::engine::map::Set;
 
 /// Combinations a generation holds.
 const GENERATION: usize = 250_000;
 
-/// Remembers combinations by a keyed 64-bit hash, the latest 250,000 to 500,000 of them: about ten megabytes at most. Two that
-/// share a hash, one chance in 10^13 for each look-up, count as one.
+/// What tells combinations apart: a hash under a key that nobody knows.
+#[derive(Debug, Default)]
+pub(super) struct Combinations(RandomState);
+
+/// One of them: 64 bits of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Combination(u64);
+
+impl Combinations {
+    pub(super) fn of(&self, combination: impl Hash) -> Combination {
+        Combination(self.0.hash_one(combination))
+    }
+}
+
+/// Remembers the latest 250,000 to 500,000 combinations: about ten megabytes at most. Two that share a hash, one chance in
+/// 10^13 for each look-up, count as one.
 #[derive(Debug)]
 pub(super) struct FirstSeen {
-    keys: RandomState,
-    current: HashSet<u64>,
-    previous: HashSet<u64>,
+    current: Set<u64>,
+    previous: Set<u64>,
     generation: usize,
 }
 
@@ -23,12 +37,11 @@ impl FirstSeen {
     }
 
     fn remembering(generation: usize) -> Self {
-        Self { keys: RandomState::new(), current: HashSet::new(), previous: HashSet::new(), generation }
+        Self { current: Set::default(), previous: Set::default(), generation }
     }
 
     /// Remembers the combination; whether it was new among those remembered.
-    pub(super) fn first(&mut self, combination: impl Hash) -> bool {
-        let hash = self.keys.hash_one(combination);
+    pub(super) fn first(&mut self, Combination(hash): Combination) -> bool {
         if self.current.contains(&hash) {
             return false;
         }
@@ -47,20 +60,21 @@ mod tests {
 
     #[test]
     fn a_combination_is_new_once() {
-        let mut seen = FirstSeen::new();
-        assert!(seen.first(("ana", "read", "file")));
-        assert!(!seen.first(("ana", "read", "file")));
-        assert!(seen.first(("ana", "write", "file")));
+        let (mut seen, combinations) = (FirstSeen::new(), Combinations::default());
+        let mut first = |combination| seen.first(combinations.of(combination));
+        assert!(first(("ana", "read", "file")));
+        assert!(!first(("ana", "read", "file")));
+        assert!(first(("ana", "write", "file")));
     }
 
     #[test]
     fn what_is_remembered_is_bounded_and_what_is_used_stays() {
-        let mut seen = FirstSeen::remembering(10);
+        let (mut seen, combinations) = (FirstSeen::remembering(10), Combinations::default());
         for round in 0..100 {
-            assert_eq!(seen.first("often"), round == 0, "{round}");
-            assert!(seen.first(round), "{round}");
+            assert_eq!(seen.first(combinations.of("often")), round == 0, "{round}");
+            assert!(seen.first(combinations.of(round)), "{round}");
             assert!(seen.current.len() + seen.previous.len() <= 20);
         }
-        assert!(seen.first(0), "forgotten long ago");
+        assert!(seen.first(combinations.of(0)), "forgotten long ago");
     }
 }

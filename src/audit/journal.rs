@@ -9,13 +9,13 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::first_seen::FirstSeen;
 use super::generation::GenerationRecord;
 use super::lifecycle::Lifecycle;
-use super::line::{Encoder, NotEncoded};
-use super::record::Record;
+use super::line::{self, Line};
 use super::spool::Progress;
 use super::spool::appender::Appender;
-use super::spool::frame;
+use super::spool::frame::{self, TooLong};
 use super::spool::retention::{self, Limits};
 use super::spool::segment::{FORMAT, Header};
 use super::tree::notary::{Account, Notary};
@@ -28,17 +28,30 @@ pub(super) struct Journal {
     instance: Uuid,
     appender: Appender,
     notary: Notary,
-    encoder: Encoder,
+    seen: FirstSeen,
     limits: Limits,
     /// Frames that are not written yet, and where in them the records stand.
     frames: Vec<u8>,
     lines: Vec<Range<usize>>,
+    /// As `progress` says: for each record a lock would be taken there.
+    written: u64,
     progress: watch::Sender<Progress>,
     synced_at: Instant,
     /// Up to this many may be issued before the next checkpoint.
     reserved: u64,
     /// Nobody else writes while this is held.
     _lock: File,
+}
+
+/// Why a line is not added.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotFramed {
+    /// It cannot be JSON: a defect.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// No frame holds it.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
 }
 
 /// How many more may be issued than the last checkpoint counted, before there must be another.
@@ -69,10 +82,11 @@ impl Journal {
             instance,
             appender,
             notary,
-            encoder: Encoder::new(instance),
+            seen: FirstSeen::new(),
             limits,
             frames: Vec::new(),
             lines: Vec::new(),
+            written: next,
             progress: watch::Sender::new(Progress { written: next, synced: next }),
             synced_at: Instant::now(),
             reserved: 0,
@@ -87,7 +101,7 @@ impl Journal {
 
     /// How many records there are, those of earlier processes included.
     pub(super) fn written(&self) -> u64 {
-        self.progress.borrow().written
+        self.written
     }
 
     /// Bytes that wait to be written.
@@ -98,31 +112,34 @@ impl Journal {
     /// Adds a record to what waits to be written.
     ///
     /// # Errors
-    /// It cannot be written as JSON, or is too long for a frame; nothing is added.
-    pub(super) fn add(&mut self, record: &Record) -> Result<(), NotEncoded> {
-        self.frame(|encoder, sequence, frames| encoder.encode(record, sequence, frames))
+    /// It is too long for a frame; nothing is added.
+    pub(super) fn add(&mut self, line: &Line) -> Result<(), NotFramed> {
+        let first_seen = line.combination.is_some_and(|combination| self.seen.first(combination));
+        self.frame(|(_, sequence), frames| line.number(sequence, first_seen, frames))
     }
 
     /// Adds what became of a generation to what waits to be written.
     ///
     /// # Errors
-    /// As [`add`](Self::add).
-    pub(super) fn add_generation(&mut self, record: &GenerationRecord) -> Result<(), NotEncoded> {
-        self.frame(|encoder, sequence, frames| encoder.generation(record, sequence, frames))
+    /// As [`add`](Self::add), or it cannot be JSON: a defect.
+    pub(super) fn add_generation(&mut self, record: &GenerationRecord) -> Result<(), NotFramed> {
+        self.frame(|named, frames| line::of_nobody("generation", record, record.at, named, frames))
     }
 
-    fn add_own(&mut self, record: &Lifecycle) -> Result<(), NotEncoded> {
-        self.frame(|encoder, sequence, frames| encoder.lifecycle(record, SystemTime::now(), sequence, frames))
+    fn add_own(&mut self, record: &Lifecycle) -> Result<(), NotFramed> {
+        let now = SystemTime::now();
+        self.frame(|named, frames| line::of_nobody(record.kind(), record, now, named, frames))
     }
 
+    /// Adds a line to what waits, under its number.
     fn frame(
         &mut self,
-        write: impl FnOnce(&mut Encoder, u64, &mut Vec<u8>) -> Result<(), serde_json::Error>,
-    ) -> Result<(), NotEncoded> {
+        write: impl FnOnce((Uuid, u64), &mut Vec<u8>) -> Result<(), serde_json::Error>,
+    ) -> Result<(), NotFramed> {
         let start = self.frames.len();
-        let sequence = self.progress.borrow().written + self.lines.len() as u64;
+        let sequence = self.written + self.lines.len() as u64;
         self.frames.extend_from_slice(&[0; frame::HEAD_BYTES]);
-        let encoded = write(&mut self.encoder, sequence, &mut self.frames).map_err(NotEncoded::from);
+        let encoded = write((self.instance, sequence), &mut self.frames).map_err(NotFramed::from);
         let framed = encoded.and_then(|()| Ok(frame::close(start, &mut self.frames)?));
         match framed {
             Ok(()) => self.lines.push(start + frame::HEAD_BYTES..self.frames.len()),
@@ -148,7 +165,8 @@ impl Journal {
             self.notary.record(self.frames.get(line).unwrap_or_default());
         }
         self.frames.clear();
-        self.progress.send_modify(|progress| progress.written += written);
+        self.written += written;
+        self.progress.send_modify(|progress| progress.written = self.written);
         Ok(())
     }
 
@@ -226,7 +244,7 @@ impl Journal {
         let full = |(bytes, since): (u64, Instant)| {
             bytes >= self.limits.segment_bytes || since.elapsed() >= self.limits.segment_age
         };
-        let holds_records = self.appender.first().is_some_and(|first| self.progress.borrow().written > first);
+        let holds_records = self.appender.first().is_some_and(|first| self.written > first);
         if !self.appender.extent().is_some_and(full) || !holds_records {
             return Ok(());
         }

@@ -1,10 +1,9 @@
-//! JSON that stays on one line, and values as JSON without a tree between.
+//! JSON that stays on one line, written straight to where it belongs: no tree between, and no look at a text that needs none.
 
-use std::fmt::{self, Display};
 use std::io;
 
-use cedar_policy::EntityUid;
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
+use cedar_policy::{EntityTypeName, EntityUid};
+use serde::ser::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
 use crate::engine::datum::{Datum, Reference, whole};
@@ -19,7 +18,6 @@ struct OneLine;
 
 impl Formatter for OneLine {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, to: &mut W, text: &str) -> io::Result<()> {
-        // Every byte is looked at, whatever the first ones say: without a way out the loop becomes a few wide instructions.
         if !text.bytes().fold(false, |special, byte| special | (byte >= 0x7f)) {
             return to.write_all(text.as_bytes());
         }
@@ -33,8 +31,9 @@ impl Formatter for OneLine {
     }
 }
 
-/// Whether a text stands in JSON as it is. Every byte is looked at, which is a few wide instructions.
-fn needs_no_escapes(text: &str) -> bool {
+/// Whether a text stands in JSON as it is. Every byte is looked at, whatever the first ones say: without a way out the loop
+/// becomes a few wide instructions.
+pub(super) fn needs_no_escapes(text: &str) -> bool {
     let plain = |byte: u8| (0x20..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\');
     text.bytes().fold(true, |all, byte| all & plain(byte))
 }
@@ -45,53 +44,163 @@ pub fn is_hidden(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Appends the value as JSON.
+/// Appends whatever serializes.
 pub(super) fn write(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> serde_json::Result<()> {
     value.serialize(&mut serde_json::Serializer::with_formatter(out, OneLine))
 }
 
-/// One JSON object, member by member.
+/// Appends a text.
+pub(super) fn text(out: &mut Vec<u8>, text: &str) -> serde_json::Result<()> {
+    if needs_no_escapes(text) {
+        quoted(out, text);
+        return Ok(());
+    }
+    write(out, text)
+}
+
+/// Appends a text that needs no escapes.
+pub(super) fn quoted(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+/// Appends a list, each of its elements as `write` does it.
+pub(super) fn list<T>(
+    out: &mut Vec<u8>,
+    elements: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T) -> serde_json::Result<()>,
+) -> serde_json::Result<()> {
+    out.push(b'[');
+    for (index, element) in elements.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(out, element)?;
+    }
+    out.push(b']');
+    Ok(())
+}
+
+/// Appends a value as [`Datum::to_json`] has it.
+pub(super) fn value(out: &mut Vec<u8>, datum: &Datum) -> serde_json::Result<()> {
+    match datum {
+        Datum::Null => out.extend_from_slice(b"null"),
+        Datum::Bool(truth) => write(out, truth)?,
+        Datum::Long(number) | Datum::Datetime(number) => write(out, number)?,
+        Datum::Number(number) => match whole(*number) {
+            Some(whole) => write(out, &whole)?,
+            None => write(out, number)?,
+        },
+        Datum::String(string) | Datum::Decimal(string) | Datum::Ip(string) | Datum::Duration(string) => {
+            text(out, string)?;
+        }
+        Datum::List(elements) => list(out, elements, value)?,
+        Datum::Record(of) => members(out, of)?,
+        Datum::Entity(reference) => {
+            let mut uid = Object::begin(out);
+            uid.whole("type", &reference.type_name)?;
+            uid.whole("id", &reference.id)?;
+            uid.end();
+        }
+    }
+    Ok(())
+}
+
+/// Appends the object of these members.
+pub(super) fn members(out: &mut Vec<u8>, members: &[(String, Datum)]) -> serde_json::Result<()> {
+    out.push(b'{');
+    for (index, (name, datum)) in members.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        text(out, name)?;
+        out.push(b':');
+        value(out, datum)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// One JSON object, member by member. Names of members need no escapes, unless said otherwise.
 #[derive(Debug)]
 pub(super) struct Object<'a> {
     out: &'a mut Vec<u8>,
-    separator: u8,
+    any: bool,
 }
 
 impl<'a> Object<'a> {
     pub(super) fn begin(out: &'a mut Vec<u8>) -> Self {
-        Self { out, separator: b'{' }
+        out.push(b'{');
+        Self { out, any: false }
     }
 
-    /// Adds a member. The name needs no escapes.
+    /// Goes on with an object whose first members stand elsewhere.
+    pub(super) fn behind_others(out: &'a mut Vec<u8>) -> Self {
+        Self { out, any: true }
+    }
+
+    /// Adds a member.
     pub(super) fn member(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> serde_json::Result<()> {
-        self.name(name);
-        write(self.out, value)
+        write(self.name(name), value)
     }
 
-    /// Adds a member if the text is not empty.
-    pub(super) fn text(&mut self, name: &'static str, text: &str) -> serde_json::Result<()> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        if text.len() <= MAX_TEXT_BYTES && needs_no_escapes(text) {
-            self.plain(name, text);
-            return Ok(());
-        }
-        self.member(name, &Capped(text, MAX_TEXT_BYTES))
+    /// Adds a member if the text is not empty, cut to [`MAX_TEXT_BYTES`].
+    pub(super) fn text(&mut self, name: &str, text: &str) -> serde_json::Result<()> {
+        if text.is_empty() { Ok(()) } else { self.capped(name, text, MAX_TEXT_BYTES) }
+    }
+
+    /// Adds a text, cut to so many bytes.
+    pub(super) fn capped(&mut self, name: &str, text: &str, limit: usize) -> serde_json::Result<()> {
+        if text.len() <= limit { self.whole(name, text) } else { self.member(name, &Capped(text, limit)) }
+    }
+
+    /// Adds a text as it is, however long.
+    pub(super) fn whole(&mut self, name: &str, whole: &str) -> serde_json::Result<()> {
+        text(self.name(name), whole)
+    }
+
+    /// Adds a text under a name that may need escapes.
+    pub(super) fn named(&mut self, name: &str, whole: &str) -> serde_json::Result<()> {
+        self.separate();
+        text(self.out, name)?;
+        self.out.push(b':');
+        text(self.out, whole)
     }
 
     /// Adds a text of ours that needs no escapes.
     pub(super) fn plain(&mut self, name: &str, text: &str) {
-        self.name(name);
-        self.out.push(b'"');
-        self.out.extend_from_slice(text.as_bytes());
-        self.out.push(b'"');
+        quoted(self.name(name), text);
+    }
+
+    /// Adds a member that is there only if something is so.
+    pub(super) fn holds(&mut self, name: &str) {
+        self.written(name, b"true");
+    }
+
+    /// Adds an entity's name.
+    pub(super) fn uid(&mut self, name: &str, uid: Uid<'_>) -> serde_json::Result<()> {
+        uid.write(self.name(name))
+    }
+
+    /// Adds a list, each of its elements as `write` does it.
+    pub(super) fn list<T>(
+        &mut self,
+        name: &str,
+        elements: impl IntoIterator<Item = T>,
+        write: impl FnMut(&mut Vec<u8>, T) -> serde_json::Result<()>,
+    ) -> serde_json::Result<()> {
+        list(self.name(name), elements, write)
+    }
+
+    /// Begins an object that is a member of this one.
+    pub(super) fn object(&mut self, name: &str) -> Object<'_> {
+        Object::begin(self.name(name))
     }
 
     /// Adds a member whose value is JSON on one line already.
-    pub(super) fn written(&mut self, name: &'static str, json: &[u8]) {
-        self.name(name);
-        self.out.extend_from_slice(json);
+    pub(super) fn written(&mut self, name: &str, json: &[u8]) {
+        self.name(name).extend_from_slice(json);
     }
 
     /// Ends the object.
@@ -99,11 +208,19 @@ impl<'a> Object<'a> {
         self.out.push(b'}');
     }
 
-    fn name(&mut self, name: &str) {
-        self.out.extend([self.separator, b'"']);
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
-        self.separator = b',';
+    /// What follows is the value of the member of that name.
+    pub(super) fn name(&mut self, name: &str) -> &mut Vec<u8> {
+        self.separate();
+        quoted(self.out, name);
+        self.out.push(b':');
+        self.out
+    }
+
+    fn separate(&mut self) {
+        if self.any {
+            self.out.push(b',');
+        }
+        self.any = true;
     }
 }
 
@@ -123,16 +240,6 @@ impl Serialize for Capped<'_> {
     }
 }
 
-/// Whatever displays as text that needs no cap.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shown<T>(pub(super) T);
-
-impl<T: Display> Serialize for Shown<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
 /// An entity's name: `{"type", "id"}`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Uid<'a> {
@@ -142,81 +249,34 @@ pub(super) enum Uid<'a> {
     Asked(&'a Reference),
 }
 
-impl Serialize for Uid<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut uid = serializer.serialize_struct("Uid", 2)?;
+impl Uid<'_> {
+    /// Appends it.
+    pub(super) fn write(self, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        let mut uid = Object::begin(out);
         match self {
             Self::Known(known) => {
-                uid.serialize_field("type", &Shown(known.type_name()))?;
-                uid.serialize_field("id", &Capped(known.id().unescaped(), MAX_TEXT_BYTES))?;
+                type_name(uid.name("type"), known.type_name());
+                uid.capped("id", known.id().unescaped(), MAX_TEXT_BYTES)?;
             }
             Self::Asked(asked) => {
-                uid.serialize_field("type", &Capped(&asked.type_name, MAX_TEXT_BYTES))?;
-                uid.serialize_field("id", &Capped(&asked.id, MAX_TEXT_BYTES))?;
+                uid.capped("type", &asked.type_name, MAX_TEXT_BYTES)?;
+                uid.capped("id", &asked.id, MAX_TEXT_BYTES)?;
             }
         }
-        uid.end()
+        uid.end();
+        Ok(())
     }
 }
 
-/// Many of something, in order.
-pub(super) struct Each<I>(pub(super) I);
-
-impl<I: Iterator<Item: Serialize> + Clone> Serialize for Each<I> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.clone())
+/// Appends a declared type's name: identifiers, which need no escapes.
+fn type_name(out: &mut Vec<u8>, name: &EntityTypeName) {
+    out.push(b'"');
+    for part in name.namespace_components() {
+        out.extend_from_slice(part.as_bytes());
+        out.extend_from_slice(b"::");
     }
-}
-
-/// A value as [`Datum::to_json`] has it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Value<'a>(pub(super) &'a Datum);
-
-impl Serialize for Value<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Datum::Null => serializer.serialize_unit(),
-            Datum::Bool(value) => serializer.serialize_bool(*value),
-            Datum::Long(value) | Datum::Datetime(value) => serializer.serialize_i64(*value),
-            Datum::Number(value) => match whole(*value) {
-                Some(whole) => serializer.serialize_i64(whole),
-                None => serializer.serialize_f64(*value),
-            },
-            Datum::String(text) | Datum::Decimal(text) | Datum::Ip(text) | Datum::Duration(text) => {
-                serializer.serialize_str(text)
-            }
-            Datum::List(elements) => {
-                let mut list = serializer.serialize_seq(Some(elements.len()))?;
-                elements.iter().try_for_each(|element| list.serialize_element(&Value(element)))?;
-                list.end()
-            }
-            Datum::Record(members) => Members(members).serialize(serializer),
-            Datum::Entity(reference) => {
-                let mut uid = serializer.serialize_map(Some(2))?;
-                uid.serialize_entry("type", &reference.type_name)?;
-                uid.serialize_entry("id", &reference.id)?;
-                uid.end()
-            }
-        }
-    }
-}
-
-/// The members of an object.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Members<'a>(pub(super) &'a [(String, Datum)]);
-
-impl Serialize for Members<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_map(Some(self.0.len()))?;
-        self.0.iter().try_for_each(|(name, value)| object.serialize_entry(name, &Value(value)))?;
-        object.end()
-    }
-}
-
-impl<I> fmt::Debug for Each<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Each")
-    }
+    out.extend_from_slice(name.basename().as_bytes());
+    out.push(b'"');
 }
 
 #[cfg(test)]
@@ -227,10 +287,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_is_written_alike_with_and_without_a_look_ahead(text in "[ -~\u{7f}é\u{2028}\n\"\\\\]{1,12}|.{1,12}") {
+        fn a_text_is_written_alike_with_and_without_a_look_ahead(word in "[ -~\u{7f}é\u{2028}\n\"\\\\]{1,12}|.{1,12}") {
             let (mut fast, mut slow) = (Vec::new(), Vec::new());
-            Object::begin(&mut fast).text("name", &text).unwrap();
-            Object::begin(&mut slow).member("name", &Capped(&text, MAX_TEXT_BYTES)).unwrap();
+            text(&mut fast, &word).unwrap();
+            write(&mut slow, word.as_str()).unwrap();
             prop_assert_eq!(String::from_utf8(fast).unwrap(), String::from_utf8(slow).unwrap());
         }
     }

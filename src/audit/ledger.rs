@@ -1,6 +1,6 @@
 //! The counters of the account, kept where they outlive the process: what was issued and dropped is known after `kill -9` too.
 //!
-//! A file of eight-byte little-endian numbers. Every thread adds in a shard of its own, so that none waits for another, and
+//! A file of eight-byte little-endian [`numbers`]. Every thread adds in a shard of its own, so that none waits for another, and
 //! a count is in the file before [`Ledger::add`] returns. The file is in memory (`/dev/shm`) unless told otherwise: it
 //! lasts as long as the machine runs, and a disk that stands still cannot hold up an answer. It is as large when made as it
 //! will ever be, so that no full file system refuses a count.
@@ -13,19 +13,21 @@
 //! 128  64 shards of 16 numbers: issued, then what was dropped, by reason; the rest is zero
 //! ```
 
+mod numbers;
+
 use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 use uuid::Uuid;
 
 use super::counts::DropReason;
+use numbers::Numbers;
 
 /// Where the counters are, unless told otherwise: memory, as a folder.
 pub const FOLDER: &str = "/dev/shm";
@@ -70,14 +72,9 @@ pub struct Left {
 pub struct Ledger {
     file: File,
     path: PathBuf,
-    shards: Box<[Shard]>,
+    numbers: Numbers,
     failed: AtomicBool,
 }
-
-/// The numbers of the threads that count here, as they are in the file.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Shard(Mutex<[u64; SLOTS]>);
 
 impl Counter {
     /// Which number of a shard it is. A place is never used for something else: an older build may have left it.
@@ -118,8 +115,8 @@ impl Ledger {
         let unbegun = left(&next, log, boot).unwrap_or(None);
         let left = before.into_iter().chain(unbegun).collect();
         let file = create(&next, &header(log, instance, boot)).map_err(|error| about(&next, &error))?;
-        let shards = (0..SHARDS).map(|_| Shard::default()).collect();
-        Ok((Self { file, path, shards, failed: AtomicBool::new(false) }, left))
+        let numbers = Numbers::of(&file).map_err(|error| about(&next, &error))?;
+        Ok((Self { file, path, numbers, failed: AtomicBool::new(false) }, left))
     }
 
     /// Puts these counters in the place of those that the process before left. Before the first answer, and after what
@@ -135,15 +132,7 @@ impl Ledger {
 
     /// Counts. What was counted is in the file afterwards, and there if this process is killed.
     pub fn add(&self, counter: Counter, records: u64) {
-        let number = number() % SHARDS;
-        let slot = counter.slot();
-        let Some(shard) = self.shards.get(number) else { return };
-        let mut slots = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(count) = slots.get_mut(slot) else { return };
-        *count = count.wrapping_add(records);
-        let offset = HEADER_BYTES + number * SHARD_BYTES + slot * 8;
-        let written = self.file.write_all_at(&count.to_le_bytes(), u64::try_from(offset).unwrap_or(u64::MAX));
-        if let Err(error) = written
+        if let Err(error) = self.numbers.raise(number() % SHARDS, counter.slot(), records)
             && !self.failed.swap(true, Ordering::Relaxed)
         {
             let path = self.path.display();

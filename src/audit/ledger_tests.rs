@@ -29,6 +29,11 @@ fn memory() -> TempDir {
     tempfile::tempdir_in(FOLDER).unwrap()
 }
 
+/// Both ways to count: one file is mapped, the other written.
+fn memory_and_disk() -> [TempDir; 2] {
+    [memory(), tempfile::tempdir().unwrap()]
+}
+
 fn path(folder: &Path) -> PathBuf {
     folder.join(format!("mandate-{LOG}.counts"))
 }
@@ -47,8 +52,13 @@ fn dropped(left: &Left, reason: DropReason) -> u64 {
 
 #[test]
 fn what_many_threads_count_is_all_there() {
-    let folder = memory();
-    let (ledger, left) = begun(folder.path(), FIRST);
+    for folder in memory_and_disk() {
+        all_is_there(folder.path());
+    }
+}
+
+fn all_is_there(folder: &Path) {
+    let (ledger, left) = begun(folder, FIRST);
     assert_eq!(left, None);
     thread::scope(|scope| {
         // More threads than shards: some share one.
@@ -64,7 +74,7 @@ fn what_many_threads_count_is_all_there() {
         }
     });
     drop(ledger);
-    let (_ledger, left) = begun(folder.path(), SECOND);
+    let (_ledger, left) = begun(folder, SECOND);
     let left = left.unwrap();
     assert_eq!((left.instance, left.issued), (FIRST, 100_000));
     for (reason, records) in DropReason::ALL.into_iter().zip(2..) {
@@ -190,8 +200,9 @@ fn counts_until_it_is_killed() {
 
 #[test]
 fn a_process_that_is_killed_leaves_what_it_said() {
-    for round in 0..5 {
-        let folder = memory();
+    for (round, folder) in
+        (0..6).zip([memory_and_disk(), memory_and_disk(), memory_and_disk()].into_iter().flatten())
+    {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "audit::ledger_tests::counts_until_it_is_killed", "--nocapture"])
             .env(CHILD, folder.path())

@@ -3,19 +3,17 @@
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Serialize, Serializer};
 use serde_json::Result;
 use uuid::Uuid;
 
 use super::chain;
 use super::fields::Facts;
-use super::first_seen::FirstSeen;
-use super::generation::GenerationRecord;
-use super::json::{Capped, Each, MAX_TEXT_BYTES, Object, Uid};
-use super::lifecycle::Lifecycle;
+use super::first_seen::{Combination, Combinations};
+use super::json::{self, Object, Uid};
 use super::outcome::OutcomeRecord;
 use super::record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord, Surface};
-use super::spool::frame::TooLong;
 use super::verdict;
 use crate::engine::authorize::Now;
 use crate::engine::convert::datetime;
@@ -27,59 +25,93 @@ use crate::engine::request::{AuthzRequest, RequestEntity};
 const VERSION: u8 = 1;
 /// Longest path of a field that is written, in bytes.
 const MAX_FIELD_BYTES: usize = 256;
+/// About how long a line is, less what callers sent, in bytes.
+const USUAL_BYTES: usize = 1024;
 
-/// Turns records into lines.
+/// Turns records into lines, as far as they can be told before they have their numbers: where their answers are made.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    instance: Uuid,
-    sequence: u64,
-    seen: FirstSeen,
+    instance: String,
+    combinations: Combinations,
+}
+
+/// A line without its number in the log. One buffer: whoever numbers it frees nothing else that another thread took.
+#[derive(Debug)]
+pub(super) struct Line {
+    kind: &'static str,
+    /// The members behind the number. The object is not closed.
+    rest: Vec<u8>,
+    /// Of a decision: what may be seen for the first time.
+    pub(super) combination: Option<Combination>,
+}
+
+impl Line {
+    /// Appends the line with its number, without an end.
+    pub(super) fn number(&self, sequence: u64, first_seen: bool, out: &mut Vec<u8>) -> Result<()> {
+        begin(self.kind, sequence, out)?;
+        out.extend_from_slice(&self.rest);
+        let mut line = Object::behind_others(out);
+        if first_seen {
+            line.holds("first_seen");
+        }
+        line.end();
+        Ok(())
+    }
 }
 
 impl Encoder {
     /// An encoder for one process named `instance`.
     pub(super) fn new(instance: Uuid) -> Self {
-        Self { instance, sequence: 0, seen: FirstSeen::new() }
+        Self { instance: instance.hyphenated().to_string(), combinations: Combinations::default() }
     }
 
-    /// Appends one line without its end, or nothing. `sequence` is its number in the log.
+    /// A record's line.
     ///
     /// # Errors
     /// A value cannot be JSON: a defect, for every value of a record can.
-    pub(super) fn encode(&mut self, record: &Record, sequence: u64, out: &mut Vec<u8>) -> Result<()> {
-        self.sequence = sequence;
-        let start = out.len();
-        let encoded = match record {
-            Record::Decision(record) => self.decision(record, out),
-            Record::Refusal(record) => self.refusal(record, out),
-            Record::Change(record) => self.change(record, out),
-            Record::Outcome(record) => self.outcome(record, out),
-            Record::Search(record) => self.search(record, out),
+    pub(super) fn line(&self, record: &Record) -> Result<Line> {
+        let mut rest = Vec::with_capacity(USUAL_BYTES + record.size());
+        let mut combination = None;
+        let out = &mut rest;
+        let kind = match record {
+            Record::Decision(record) => {
+                let DecisionRecord { decision, request, .. } = &**record;
+                let seen = (&decision.principal, &decision.action, &request.resource);
+                combination = Some(self.combinations.of(seen));
+                self.decision(record, out)?;
+                "decision"
+            }
+            Record::Refusal(record) => {
+                self.refusal(record, out)?;
+                "refusal"
+            }
+            Record::Change(record) => {
+                self.change(record, out)?;
+                "change"
+            }
+            Record::Outcome(record) => {
+                self.outcome(record, out)?;
+                "outcome"
+            }
+            Record::Search(record) => {
+                self.search(record, out)?;
+                "search"
+            }
         };
-        if encoded.is_err() {
-            out.truncate(start);
-        }
-        encoded
+        Ok(Line { kind, rest, combination })
     }
 
-    fn decision(&mut self, record: &DecisionRecord, out: &mut Vec<u8>) -> Result<()> {
-        let mut line = Object::begin(out);
-        let head = Head {
-            kind: "decision",
-            id: record.id,
-            at: record.at,
-            surface: record.surface,
-            caller: &record.caller,
-            request_id: &record.request_id,
-        };
-        self.head(&mut line, &head)?;
+    fn decision(&self, record: &DecisionRecord, out: &mut Vec<u8>) -> Result<()> {
+        let DecisionRecord { id, at, surface, caller, request_id, request, decision, .. } = record;
+        let mut line =
+            self.answered(&Head { id: *id, at: *at, surface: *surface, caller, request_id }, out)?;
         line.text("revision", &record.revision)?;
         line.text("generation", &record.generation)?;
-        line.member("cache", &record.cache)?;
+        line.plain("cache", record.cache.as_str());
         line.member("latency_us", &microseconds(record.latency))?;
-        line.member("mode", &record.mode)?;
-        if record.request.explain {
-            line.member("explained", &true)?;
+        line.plain("mode", record.mode.as_str());
+        if request.explain {
+            line.holds("explained");
         }
         if let Some(evidence) = &record.evidence {
             line.member("evidence", evidence)?;
@@ -91,144 +123,101 @@ impl Encoder {
         if let Some(seconds) = record.reuse_seconds {
             line.member("reuse_seconds", &seconds)?;
         }
-        self.substance(record, &mut line)?;
-        line.end();
-        Ok(())
+        parties(&mut line, request, decision)?;
+        facts(&mut line, &record.facts, record.token_digest.as_deref(), &request.entities)?;
+        verdict::write(&mut line, decision)
     }
 
-    /// What was asked and what was decided.
-    fn substance(&mut self, record: &DecisionRecord, line: &mut Object<'_>) -> Result<()> {
-        let DecisionRecord { request, decision, .. } = record;
-        parties(line, request, decision)?;
-        facts(line, &record.facts, record.token_digest.as_deref(), &record.request.entities)?;
-        verdict::write(line, decision)?;
-        if self.seen.first((&decision.principal, &decision.action, &request.resource)) {
-            line.member("first_seen", &true)?;
-        }
-        Ok(())
-    }
-
-    fn change(&mut self, record: &ChangeRecord, out: &mut Vec<u8>) -> Result<()> {
-        let mut line = Object::begin(out);
+    fn change(&self, record: &ChangeRecord, out: &mut Vec<u8>) -> Result<()> {
         let ChangeRecord { id, at, surface, caller, what, reason, revision, changes, masked } = record;
-        let head = Head { kind: "change", id: *id, at: *at, surface: *surface, caller, request_id: "" };
-        self.head(&mut line, &head)?;
+        let head = Head { id: *id, at: *at, surface: *surface, caller, request_id: "" };
+        let mut line = self.answered(&head, out)?;
         line.text("change", what)?;
         line.text("revision", revision)?;
-        if !reason.is_empty() {
-            line.member("reason", &Capped(reason, MAX_TEXT_BYTES))?;
-        }
-        line.member("entities", &Each(changes.iter().map(Changed::of)))?;
-        left_out(&mut line, masked)?;
-        line.end();
-        Ok(())
+        line.text("reason", reason)?;
+        line.list("entities", changes, changed)?;
+        left_out(&mut line, masked)
     }
 
-    fn outcome(&mut self, record: &OutcomeRecord, out: &mut Vec<u8>) -> Result<()> {
-        let mut line = Object::begin(out);
+    fn outcome(&self, record: &OutcomeRecord, out: &mut Vec<u8>) -> Result<()> {
         let OutcomeRecord { id, at, surface, caller, report, effect, findings, masked } = record;
-        let head = Head { kind: "outcome", id: *id, at: *at, surface: *surface, caller, request_id: "" };
-        self.head(&mut line, &head)?;
+        let head = Head { id: *id, at: *at, surface: *surface, caller, request_id: "" };
+        let mut line = self.answered(&head, out)?;
         let mut buffer = Uuid::encode_buffer();
         line.plain("of", report.of.hyphenated().encode_lower(&mut buffer));
-        line.member("outcome", &report.outcome)?;
+        line.plain("outcome", report.outcome.as_str());
         line.plain("decision", effect.as_str());
         line.text("input_digest", &report.input_digest)?;
         line.text("result_digest", &report.result_digest)?;
         line.text("detail", &report.detail)?;
         if !findings.is_empty() {
-            line.member("findings", findings)?;
+            line.list("findings", findings, |out, finding| json::text(out, finding.as_str()))?;
         }
-        left_out(&mut line, masked)?;
-        line.end();
-        Ok(())
+        left_out(&mut line, masked)
     }
 
-    fn refusal(&mut self, record: &RefusalRecord, out: &mut Vec<u8>) -> Result<()> {
-        let mut line = Object::begin(out);
-        let head = Head {
-            kind: "refusal",
-            id: record.id,
-            at: record.at,
-            surface: record.surface,
-            caller: &record.caller,
-            request_id: &record.request_id,
-        };
-        self.head(&mut line, &head)?;
+    fn refusal(&self, record: &RefusalRecord, out: &mut Vec<u8>) -> Result<()> {
+        let RefusalRecord { id, at, surface, caller, request_id, .. } = record;
+        let mut line =
+            self.answered(&Head { id: *id, at: *at, surface: *surface, caller, request_id }, out)?;
         line.text("code", record.code)?;
         line.text("reason", record.reason)?;
         if !record.field.is_empty() {
-            line.member("field", &Capped(&record.field, MAX_FIELD_BYTES))?;
+            line.capped("field", &record.field, MAX_FIELD_BYTES)?;
         }
         let parties =
             [("principal", &record.principal), ("action", &record.action), ("resource", &record.resource)];
         for (name, party) in parties {
             if let Some(party) = party {
-                line.member(name, &Uid::Asked(party))?;
+                line.uid(name, Uid::Asked(party))?;
             }
         }
-        left_out(&mut line, &record.masked)?;
-        line.end();
-        Ok(())
+        left_out(&mut line, &record.masked)
     }
 
-    /// Appends a record that the writer makes by itself.
-    ///
-    /// # Errors
-    /// It cannot be JSON: a defect.
-    pub(super) fn lifecycle(
-        &mut self,
-        record: &Lifecycle,
-        at: SystemTime,
-        sequence: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<()> {
-        self.sequence = sequence;
-        self.told(record.kind(), record, at, out)
-    }
-
-    /// Appends what became of a generation.
-    ///
-    /// # Errors
-    /// It cannot be JSON: a defect.
-    pub(super) fn generation(
-        &mut self,
-        record: &GenerationRecord,
-        sequence: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<()> {
-        self.sequence = sequence;
-        self.told("generation", record, record.at, out)
-    }
-
-    /// A record of nobody's call: its members are what it is made of.
-    fn told(&self, kind: &str, record: &impl Serialize, at: SystemTime, out: &mut Vec<u8>) -> Result<()> {
-        let serde_json::Value::Object(mut members) = serde_json::to_value(record)? else { return Ok(()) };
-        members.remove("kind");
-        let mut line = Object::begin(out);
-        line.member("v", &VERSION)?;
-        line.plain("kind", kind);
-        line.member("sequence", &self.sequence)?;
-        line.member("time", &Time(at))?;
-        let mut buffer = Uuid::encode_buffer();
-        line.plain("instance", self.instance.hyphenated().encode_lower(&mut buffer));
-        members.iter().try_for_each(|(name, value)| line.member(name, value))?;
-        line.end();
-        Ok(())
-    }
-
-    pub(super) fn head(&self, line: &mut Object<'_>, head: &Head<'_>) -> Result<()> {
-        line.member("v", &VERSION)?;
-        line.plain("kind", head.kind);
-        line.member("sequence", &self.sequence)?;
+    /// What stands behind the number of every line that an answer makes.
+    pub(super) fn answered<'o>(&self, head: &Head<'_>, out: &'o mut Vec<u8>) -> Result<Object<'o>> {
+        let mut line = Object::behind_others(out);
         let mut buffer = Uuid::encode_buffer();
         line.plain("decision_id", head.id.hyphenated().encode_lower(&mut buffer));
-        line.member("time", &Time(head.at))?;
-        line.plain("instance", self.instance.hyphenated().encode_lower(&mut buffer));
-        line.member("surface", &head.surface)?;
+        write_time(line.name("time"), head.at);
+        line.plain("instance", &self.instance);
+        line.plain("surface", head.surface.as_str());
         line.text("caller", head.caller)?;
-        line.text("request_id", head.request_id)
+        line.text("request_id", head.request_id)?;
+        Ok(line)
     }
+}
+
+/// Appends the line of a record of nobody's call: its members are what it is made of.
+///
+/// # Errors
+/// It cannot be JSON: a defect.
+pub(super) fn of_nobody(
+    kind: &'static str,
+    record: &impl Serialize,
+    at: SystemTime,
+    (instance, sequence): (Uuid, u64),
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let serde_json::Value::Object(mut members) = serde_json::to_value(record)? else { return Ok(()) };
+    members.remove("kind");
+    let mut line = begin(kind, sequence, out)?;
+    write_time(line.name("time"), at);
+    let mut buffer = Uuid::encode_buffer();
+    line.plain("instance", instance.hyphenated().encode_lower(&mut buffer));
+    members.iter().try_for_each(|(name, value)| line.member(name, value))?;
+    line.end();
+    Ok(())
+}
+
+/// What every line begins with.
+fn begin<'o>(kind: &'static str, sequence: u64, out: &'o mut Vec<u8>) -> Result<Object<'o>> {
+    let mut line = Object::begin(out);
+    line.member("v", &VERSION)?;
+    line.plain("kind", kind);
+    line.member("sequence", &sequence)?;
+    Ok(line)
 }
 
 /// What the caller asserted: the context, the tool's arguments, the names of its own entities.
@@ -244,7 +233,7 @@ pub(super) fn facts(
         line.written("context", context);
     }
     if *context_truncated {
-        line.member("context_truncated", &true)?;
+        line.holds("context_truncated");
     }
     line.text("context_digest", context_digest.as_deref().unwrap_or_default())?;
     line.text("arguments_digest", arguments_digest.as_deref().unwrap_or_default())?;
@@ -255,17 +244,16 @@ pub(super) fn facts(
     if entities.is_empty() {
         return Ok(());
     }
-    line.member("request_entities", &Each(entities.iter().map(|entity| Uid::Asked(&entity.uid))))
+    line.list("request_entities", entities, |out, entity| Uid::Asked(&entity.uid).write(out))
 }
 
 /// Paths of what is not told.
 fn left_out(line: &mut Object<'_>, masked: &[String]) -> Result<()> {
-    if masked.is_empty() { Ok(()) } else { line.member("masked", &masked) }
+    if masked.is_empty() { Ok(()) } else { line.list("masked", masked, |out, path| json::text(out, path)) }
 }
 
-/// What every line begins with.
+/// What every line of an answer says first.
 pub(super) struct Head<'a> {
-    pub(super) kind: &'static str,
     pub(super) id: Uuid,
     pub(super) at: SystemTime,
     pub(super) surface: Surface,
@@ -274,13 +262,13 @@ pub(super) struct Head<'a> {
 }
 
 fn parties(line: &mut Object<'_>, request: &AuthzRequest, decision: &Decision) -> Result<()> {
-    line.member("principal", &Uid::Known(&decision.principal))?;
+    line.uid("principal", Uid::Known(&decision.principal))?;
     chain::write(line, decision)?;
-    line.member("action", &Uid::Known(&decision.action))?;
+    line.uid("action", Uid::Known(&decision.action))?;
     if is_other(&request.action, decision) {
-        line.member("asked_action", &Uid::Asked(&request.action))?;
+        line.uid("asked_action", Uid::Asked(&request.action))?;
     }
-    line.member("resource", &Uid::Asked(&request.resource))
+    line.uid("resource", Uid::Asked(&request.resource))
 }
 
 /// Whether the action that was decided is not the one that was asked about. An empty type means the default one (C8).
@@ -298,30 +286,19 @@ fn is_named(name: &cedar_policy::EntityTypeName, text: &str) -> bool {
         && rest.is_empty()
 }
 
-/// Why a record is not written.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NotEncoded {
-    /// It cannot be JSON: a defect.
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
-    /// No frame holds it.
-    #[error(transparent)]
-    TooLong(#[from] TooLong),
+/// A time as every record has it: RFC 3339 in UTC, to the microsecond. A clock beyond what calendars hold reads 1970.
+fn write_time(out: &mut Vec<u8>, at: SystemTime) {
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+    out.push(b'"');
+    // Memory takes whatever is written to it.
+    let _written = PRINTER.print_timestamp(&Timestamp::try_from(at).unwrap_or_default(), &mut *out);
+    out.push(b'"');
 }
 
-/// A time as every record has it.
+/// The same, for what is put together by `serde`.
 pub(super) fn time<S: Serializer>(at: &SystemTime, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    Time(*at).serialize(serializer)
-}
-
-/// RFC 3339 in UTC, to the microsecond. A clock beyond what calendars hold reads 1970.
-struct Time(SystemTime);
-
-impl Serialize for Time {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let time = Timestamp::try_from(self.0).unwrap_or_default();
-        serializer.collect_str(&format_args!("{time:.6}"))
-    }
+    let time = Timestamp::try_from(*at).unwrap_or_default();
+    serializer.collect_str(&format_args!("{time:.6}"))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact below 104 days")]
@@ -329,19 +306,16 @@ pub(super) fn microseconds(latency: Duration) -> f64 {
     latency.as_nanos() as f64 / 1000.0
 }
 
-/// A changed name as it is written.
-#[derive(Serialize)]
-struct Changed<'a> {
-    uid: Uid<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<&'a str>,
-}
-
-impl<'a> Changed<'a> {
-    fn of(change: &'a EntityChange) -> Self {
-        let EntityChange { uid, before, after } = change;
-        Self { uid: Uid::Known(uid), before: before.as_deref(), after: after.as_deref() }
+/// Appends a changed name.
+fn changed(out: &mut Vec<u8>, change: &EntityChange) -> Result<()> {
+    let EntityChange { uid, before, after } = change;
+    let mut object = Object::begin(out);
+    object.uid("uid", Uid::Known(uid))?;
+    for (name, digest) in [("before", before), ("after", after)] {
+        if let Some(digest) = digest {
+            object.whole(name, digest)?;
+        }
     }
+    object.end();
+    Ok(())
 }

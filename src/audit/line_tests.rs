@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::examples_for_tests::{asked, decision, fields, policy, refusal};
+use super::first_seen::FirstSeen;
 use super::line::Encoder;
 use super::record::{DecisionRecord, Evidence, EvidenceRef, Mode, Record};
 use crate::engine::cedar::{PolicyFailure, PolicyFailureKind};
@@ -22,7 +23,8 @@ const CANARY: &str = "canary-7f3a";
 fn text_of(mut record: Record, arguments: bool) -> String {
     let mut out = Vec::new();
     record.mask(&fields(arguments));
-    Encoder::new(Uuid::from_u128(9)).encode(&record, 7, &mut out).unwrap();
+    let line = Encoder::new(Uuid::from_u128(9)).line(&record).unwrap();
+    line.number(7, line.combination.is_some(), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -54,6 +56,27 @@ fn an_allow_says_who_what_and_by_which_policy() {
         "cache": "miss", "latency_us": 13.125, "mode": "enforce", "first_seen": true,
     });
     assert_eq!(line(decision()), expected);
+}
+
+#[test]
+fn the_members_of_a_line_stand_in_the_same_order_always() {
+    let digest = digest::of_json(&json!({"calls": 3})).unwrap();
+    let ana = r#"{"type":"Mandate::User","id":"ana"}"#;
+    let expected = [
+        r#"{"v":1,"kind":"decision","sequence":7,"decision_id":"00000000-0000-0000-0000-000000000007""#,
+        r#","time":"2026-11-22T10:00:00.000123Z","instance":"00000000-0000-0000-0000-000000000009""#,
+        r#","surface":"grpc","caller":"anonymous-loopback","request_id":"r-1","revision":"rev","generation":"gen""#,
+        r#","cache":"miss","latency_us":13.125,"mode":"enforce","principal":"#,
+        ana,
+        r#","chain":["#,
+        ana,
+        r#"],"action":{"type":"Mandate::Action","id":"list_tools"},"resource":{"type":"Mandate::ToolServer","id":"github"}"#,
+        r#","context":{"calls":3},"context_digest":""#,
+        &digest,
+        r#"","decision":"allow","determining":[{"id":"house.reads","effect":"permit","annotations":{"id":"house.reads"}}]"#,
+        r#","first_seen":true}"#,
+    ];
+    assert_eq!(text_of(Record::Decision(Box::new(decision())), false), expected.concat());
 }
 
 #[test]
@@ -244,11 +267,10 @@ fn evidence_and_its_trace_are_written() {
 
 #[test]
 fn a_combination_is_first_seen_once() {
-    let mut encoder = Encoder::new(Uuid::from_u128(9));
+    let (encoder, mut seen) = (Encoder::new(Uuid::from_u128(9)), FirstSeen::new());
     let mut first = |record: DecisionRecord| {
-        let mut out = Vec::new();
-        encoder.encode(&Record::Decision(Box::new(record)), 0, &mut out).unwrap();
-        String::from_utf8(out).unwrap().contains("\"first_seen\":true")
+        let line = encoder.line(&Record::Decision(Box::new(record))).unwrap();
+        seen.first(line.combination.unwrap())
     };
     assert!(first(decision()));
     assert!(!first(decision()));

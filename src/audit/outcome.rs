@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::record::{Mode, Surface};
 use crate::engine::decision::Effect;
 
 /// What became of a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// What was asked about was done.
     Executed,
@@ -44,8 +42,7 @@ impl Outcome {
 }
 
 /// What is wrong between a decision and its outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finding {
     /// It was done though it was denied.
     ExecutedOnDeny,

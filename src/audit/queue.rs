@@ -4,17 +4,21 @@
 //! want of records: while it lingers or writes, sending is a few atomic operations.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, TryAcquireError, oneshot};
+use uuid::Uuid;
 
 use super::counts::{Counts, DropReason, Tally};
 use super::fields::Fields;
 use super::generation::GenerationRecord;
 use super::ledger::Ledger;
+use super::line::{Encoder, Line};
+use super::outcome::Decided;
 use super::recent::Recent;
 use super::record::Record;
 use super::{Mode, Overflow};
@@ -85,6 +89,7 @@ struct Shared {
     stop: OnceLock<Instant>,
     /// What of a record may be written down.
     fields: Fields,
+    encoder: Encoder,
     /// What was written of late.
     recent: Recent,
 }
@@ -95,7 +100,9 @@ pub(super) enum Message {
     /// Write this, and give back its places.
     Record {
         /// The record.
-        record: Record,
+        line: Line,
+        /// A decision, as it is remembered.
+        decided: Option<(Uuid, Decided)>,
         /// The places it took.
         places: u32,
         /// Who is to hear when it lasts.
@@ -112,7 +119,7 @@ impl Queue {
         capacity: u32,
         overflow: Overflow,
         mode: Mode,
-        fields: Fields,
+        (fields, encoder): (Fields, Encoder),
         ledger: Option<Ledger>,
     ) -> (Self, UnboundedReceiver<Message>) {
         let (sender, receiver) = unbounded_channel();
@@ -131,6 +138,7 @@ impl Queue {
                     failing,
                     stop,
                     fields,
+                    encoder,
                     recent: Recent::default(),
                 }),
             },
@@ -243,14 +251,23 @@ impl Queue {
         }
     }
 
-    fn send(
-        &self,
-        record: Record,
-        places: u32,
-        waiter: Option<oneshot::Sender<()>>,
-    ) -> Result<(), DropReason> {
-        let sent = self.shared.sender.send(Message::Record { record, places, waiter });
-        sent.map_err(|_returned| DropReason::WriterGone)
+    /// The record's line, and its decision if it is one. A defect in here must take neither the answer with it nor whoever
+    /// writes.
+    fn line(&self, record: Record) -> Result<(Line, Option<(Uuid, Decided)>), DropReason> {
+        let encode = AssertUnwindSafe(|| {
+            #[cfg(test)]
+            super::faults_for_tests::poison(&record);
+            self.shared.encoder.line(&record)
+        });
+        let Ok(Ok(line)) = catch_unwind(encode) else {
+            tracing::error!("a record of the decision log cannot be written: a defect in Mandate");
+            return Err(DropReason::Unwritable);
+        };
+        let decided = match record {
+            Record::Decision(record) => Some((record.id, record.decided())),
+            _ => None,
+        };
+        Ok((line, decided))
     }
 }
 
@@ -323,7 +340,11 @@ impl Room {
                 return Err(reason);
             }
         };
-        queue.send(record, places, waiter)
+        let (line, decided) = queue
+            .line(record)
+            .inspect_err(|_defect| queue.give_back(usize::try_from(places).unwrap_or(0)))?;
+        let sent = queue.shared.sender.send(Message::Record { line, decided, places, waiter });
+        sent.map_err(|_returned| DropReason::WriterGone)
     }
 
     /// One place: of those held, or a free one. A promise is kept where answers wait, however many records it was for.

@@ -305,10 +305,28 @@ async fn a_writer_that_panics_is_seen_and_what_it_leaves_is_counted() {
     }
 }
 
-#[tokio::test]
-async fn an_encoder_that_panics_is_seen_and_what_it_leaves_is_counted() {
+#[test]
+fn an_encoder_that_panics_costs_its_own_record_and_is_counted() {
     for overflow in [Overflow::Drop, Overflow::Block, Overflow::Deny] {
-        ends_loudly(overflow, |_sink| refusal(POISON)).await;
+        // Whatever room the first of them took, the last would not find.
+        let (log, writer, disk) = open(2, overflow);
+        for _ in 0..5 {
+            let mut room = at_once(log.reserve(1)).unwrap();
+            let recorded = room.record(false, || refusal(POISON)).map(drop);
+            let answered = match overflow {
+                Overflow::Drop => Ok(()),
+                Overflow::Block => Err(NotRecorded::Refuse),
+                Overflow::Deny => Err(NotRecorded::Deny),
+            };
+            assert_eq!(recorded, answered);
+            let required = room.record(true, || refusal(POISON)).map(drop);
+            assert_eq!(required, Err(NotRecorded::Refuse));
+        }
+        at_once(record(&log, refusal("after"))).unwrap();
+        let counts = writer.shutdown(SOON);
+        balances(counts);
+        assert_eq!((counts.unwritable, counts.written, counts.queued), (10, 1, 0), "{overflow:?}");
+        assert_eq!(disk.lines().len(), 1);
     }
 }
 

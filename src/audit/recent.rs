@@ -6,7 +6,6 @@ use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::outcome::Decided;
-use super::record::DecisionRecord;
 use crate::engine::map::Map;
 
 /// Most decisions that are remembered.
@@ -45,18 +44,11 @@ impl Default for Recent {
 }
 
 impl Recent {
-    /// Remembers a decision, as it is recorded.
-    pub(super) fn add(&self, record: &DecisionRecord) {
-        let decided = Decided {
-            caller: record.caller.clone(),
-            effect: record.decision.effect,
-            mode: record.mode,
-            arguments_digest: record.facts.arguments_digest.clone(),
-            reported: false,
-        };
+    /// Remembers a decision.
+    pub(super) fn add(&self, id: Uuid, decided: Decided) {
         let mut decisions = self.decisions.lock().unwrap_or_else(PoisonError::into_inner);
-        if decisions.by_id.insert(record.id, decided).is_none() {
-            decisions.order.push_back(record.id);
+        if decisions.by_id.insert(id, decided).is_none() {
+            decisions.order.push_back(id);
         }
         if decisions.order.len() > self.most
             && let Some(oldest) = decisions.order.pop_front()
@@ -89,7 +81,7 @@ mod tests {
     fn the_latest_decisions_are_found_and_the_oldest_forgotten() {
         let recent = Recent { most: 3, ..Recent::default() };
         for id in 0..=3 {
-            recent.add(&DecisionRecord { id: Uuid::from_u128(id), ..decision() });
+            recent.add(Uuid::from_u128(id), decision().decided());
         }
         let report = |id, caller| recent.report(Uuid::from_u128(id), caller);
         assert_eq!(report(0, "anonymous-loopback"), ReportedBy::Unknown);

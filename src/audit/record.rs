@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::fields::Facts;
 use super::json::{Capped, MAX_TEXT_BYTES};
-use super::outcome::OutcomeRecord;
+use super::outcome::{Decided, OutcomeRecord};
 use super::search::SearchRecord;
 use crate::engine::authorize::Now;
 use crate::engine::catalog::ActionType;
@@ -138,8 +138,7 @@ pub struct RefusalRecord {
 }
 
 /// How a question came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surface {
     /// `Authorize`.
     Grpc,
@@ -150,7 +149,6 @@ pub enum Surface {
     /// AuthZEN.
     Authzen,
     /// Envoy's `ext_authz`.
-    #[serde(rename = "ext_authz")]
     ExtAuthz,
     /// The control listener.
     Control,
@@ -175,8 +173,7 @@ impl Surface {
 }
 
 /// What part the cache had in an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheUse {
     /// The answer was known.
     Hit,
@@ -199,13 +196,23 @@ impl CacheUse {
 }
 
 /// Whether the caller enforces the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// It does.
     Enforce,
     /// It only looks.
     Observe,
+}
+
+impl Mode {
+    /// Its name, everywhere.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Observe => "observe",
+        }
+    }
 }
 
 /// The contract's `Evidence`: for the record only. Empty texts are absent.
@@ -278,8 +285,21 @@ impl Evidence {
     }
 }
 
+impl DecisionRecord {
+    /// What its outcome will be held to.
+    pub(super) fn decided(self) -> Decided {
+        Decided {
+            caller: self.caller,
+            effect: self.decision.effect,
+            mode: self.mode,
+            arguments_digest: self.facts.arguments_digest,
+            reported: false,
+        }
+    }
+}
+
 impl Record {
-    /// About how much of what the caller sent a waiting record holds, in bytes, beyond a small one.
+    /// About how much of what the caller sent a record holds, in bytes, beyond a small one.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Decision(record) => size(&record.facts, &record.request),

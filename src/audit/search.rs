@@ -7,7 +7,7 @@ use serde_json::Result;
 use uuid::Uuid;
 
 use super::fields::Facts;
-use super::json::{Each, Object, Uid};
+use super::json::Uid;
 use super::line::{Encoder, Head, facts, microseconds};
 use super::record::{Evidence, Surface};
 use crate::engine::catalog::ActionType;
@@ -60,12 +60,9 @@ pub struct SearchRecord {
 
 impl Encoder {
     pub(super) fn search(&self, record: &SearchRecord, out: &mut Vec<u8>) -> Result<()> {
-        let mut line = Object::begin(out);
         let SearchRecord { id, at, surface, caller, request_id, sought, request, .. } = record;
-        self.head(
-            &mut line,
-            &Head { kind: "search", id: *id, at: *at, surface: *surface, caller, request_id },
-        )?;
+        let mut line =
+            self.answered(&Head { id: *id, at: *at, surface: *surface, caller, request_id }, out)?;
         line.text("revision", &record.revision)?;
         line.text("generation", &record.generation)?;
         line.member("latency_us", &microseconds(record.latency))?;
@@ -76,21 +73,19 @@ impl Encoder {
         line.plain("sought", sought);
         let AuthzRequest { principal, action, resource, delegations, entities, .. } = request;
         for (name, party) in [("principal", principal), ("action", action), ("resource", resource)] {
-            line.member(name, &Uid::Asked(party))?;
+            line.uid(name, Uid::Asked(party))?;
         }
         if !delegations.is_empty() {
-            line.member("delegations", &Each(delegations.iter().map(Uid::Asked)))?;
+            line.list("delegations", delegations, |out, delegation| Uid::Asked(delegation).write(out))?;
         }
         if record.any_delegation {
-            line.member("any_delegation", &true)?;
+            line.holds("any_delegation");
         }
         facts(&mut line, &record.facts, record.token_digest.as_deref(), entities)?;
         line.member("examined", &record.examined)?;
         line.member("found", &record.found)?;
         line.member("possible", &record.possible)?;
         line.text("found_digest", &record.found_digest)?;
-        line.member("more", &record.more)?;
-        line.end();
-        Ok(())
+        line.member("more", &record.more)
     }
 }

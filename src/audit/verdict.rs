@@ -1,11 +1,9 @@
 //! What a line says of what was decided: the policies that decided or failed, what an Allow asks, why a deny denies.
 
-use serde::Serialize;
 use serde_json::Result;
-use smol_str::SmolStr;
 
-use super::json::{Capped, Each, MAX_TEXT_BYTES, Object};
-use crate::engine::cedar::{Annotations, CompiledPolicy, PolicyEffect};
+use super::json::{MAX_TEXT_BYTES, Object};
+use crate::engine::cedar::{CompiledPolicy, PolicyEffect};
 use crate::engine::decision::{Decision, Denial, PolicyError};
 use crate::engine::terms::Obligation;
 
@@ -13,79 +11,64 @@ use crate::engine::terms::Obligation;
 pub(super) fn write(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
     line.plain("decision", decision.effect.as_str());
     if !decision.determining.is_empty() {
-        line.member("determining", &Each(decision.determining.iter().map(|policy| Determining::of(policy))))?;
+        line.list("determining", &decision.determining, |out, policy| determining(out, policy))?;
     }
     let mut obligations = decision.obligations().peekable();
     if obligations.peek().is_some() {
-        let obligations: Vec<_> = obligations.map(Obliged::of).collect();
-        line.member("obligations", &obligations)?;
+        line.list("obligations", obligations, obliged)?;
     }
     if !decision.errors.is_empty() {
-        line.member("errors", &Each(decision.errors.iter().map(Failed::of)))?;
+        line.list("errors", &decision.errors, failed)?;
     }
     match &decision.denial {
-        Some(denial) => line.member("reason", &Reason::of(denial)),
+        Some(denial) => reason(line.object("reason"), denial),
         None => Ok(()),
     }
 }
 
-#[derive(Serialize)]
-struct Determining<'a> {
-    id: &'a SmolStr,
-    effect: &'static str,
-    annotations: &'a Annotations,
-}
-
-impl<'a> Determining<'a> {
-    fn of(policy: &'a CompiledPolicy) -> Self {
-        let effect = match policy.effect {
-            PolicyEffect::Permit => "permit",
-            PolicyEffect::Forbid => "forbid",
-        };
-        Self { id: &policy.id, effect, annotations: &policy.annotations }
+fn determining(out: &mut Vec<u8>, policy: &CompiledPolicy) -> Result<()> {
+    let mut object = Object::begin(out);
+    object.whole("id", &policy.id)?;
+    let effect = match policy.effect {
+        PolicyEffect::Permit => "permit",
+        PolicyEffect::Forbid => "forbid",
+    };
+    object.plain("effect", effect);
+    let mut annotations = object.object("annotations");
+    for (name, value) in policy.annotations.iter() {
+        annotations.named(name, value)?;
     }
+    annotations.end();
+    object.end();
+    Ok(())
 }
 
 /// An obligation; its properties are among its policy's annotations.
-#[derive(Serialize)]
-struct Obliged<'a> {
-    id: &'a SmolStr,
-    #[serde(rename = "type")]
-    kind: &'a SmolStr,
-    policy: &'a SmolStr,
-}
-
-impl<'a> Obliged<'a> {
-    fn of((policy, Obligation { id, kind, .. }): (&'a CompiledPolicy, &'a Obligation)) -> Self {
-        Self { id, kind, policy: &policy.id }
-    }
+fn obliged(out: &mut Vec<u8>, (policy, obligation): (&CompiledPolicy, &Obligation)) -> Result<()> {
+    let mut object = Object::begin(out);
+    object.whole("id", &obligation.id)?;
+    object.whole("type", &obligation.kind)?;
+    object.whole("policy", &policy.id)?;
+    object.end();
+    Ok(())
 }
 
 /// A policy that could not be evaluated, without Cedar's message, which may quote data.
-#[derive(Serialize)]
-struct Failed<'a> {
-    id: &'a SmolStr,
-    kind: &'static str,
-}
-
-impl<'a> Failed<'a> {
-    fn of(error: &'a PolicyError) -> Self {
-        Self { id: &error.policy.id, kind: error.failure.summary }
-    }
+fn failed(out: &mut Vec<u8>, error: &PolicyError) -> Result<()> {
+    let mut object = Object::begin(out);
+    object.whole("id", &error.policy.id)?;
+    object.whole("kind", error.failure.summary)?;
+    object.end();
+    Ok(())
 }
 
 /// The message is a policy's `@reason`, or the engine's, which names entities and policies and no other value.
-#[derive(Serialize)]
-pub(super) struct Reason<'a> {
-    code: &'static str,
-    message: Capped<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<&'a str>,
-}
-
-impl<'a> Reason<'a> {
-    pub(super) fn of(denial: &'a Denial) -> Self {
-        let message = Capped(&denial.message, MAX_TEXT_BYTES);
-        Self { code: denial.code.as_str(), message, policy: denial.policy.as_deref() }
+pub(super) fn reason(mut object: Object<'_>, denial: &Denial) -> Result<()> {
+    object.plain("code", denial.code.as_str());
+    object.capped("message", &denial.message, MAX_TEXT_BYTES)?;
+    if let Some(policy) = &denial.policy {
+        object.whole("policy", policy)?;
     }
+    object.end();
+    Ok(())
 }

@@ -16,11 +16,9 @@ use super::journal::Journal;
 use super::ledger::Ledger;
 use super::lifecycle::{Gaps, Lifecycle, Start, Told};
 use super::queue::{Message, Queue};
-use super::record::Record;
 use super::sinks::Accounts;
 use super::tree::notary::Account;
 use super::writer::{Running, Writer};
-use crate::engine::guard::WORKER_STACK_BYTES;
 
 /// How long the writer lets records gather before it looks again.
 const LINGER: Duration = Duration::from_millis(5);
@@ -110,11 +108,7 @@ impl Worker {
             faults: parts.faults,
             _end: End { _ended: ended_sender, _finished: finished_sender },
         };
-        // A record may hold the last reference to a policy of a world that was replaced, and drop it here.
-        thread::Builder::new()
-            .name("mandate-audit".to_owned())
-            .stack_size(WORKER_STACK_BYTES)
-            .spawn(move || worker.run())?;
+        thread::Builder::new().name("mandate-audit".to_owned()).spawn(move || worker.run())?;
         Ok(Writer::of(Running { queue, ended, finished }))
     }
 
@@ -171,8 +165,8 @@ impl Worker {
     }
 
     fn take(&mut self, message: Message) {
-        let (record, places, waiter) = match message {
-            Message::Record { record, places, waiter } => (record, places, waiter),
+        let (line, decided, places, waiter) = match message {
+            Message::Record { line, decided, places, waiter } => (line, decided, places, waiter),
             Message::Own(record) => {
                 if let Err(error) = self.journal.add_generation(&record) {
                     tracing::error!(%error, "what became of a generation cannot be written to the decision log");
@@ -187,17 +181,15 @@ impl Worker {
         };
         self.batch.records += 1;
         self.batch.places += usize::try_from(places).unwrap_or(0);
-        #[cfg(test)]
-        super::faults_for_tests::poison(&record);
-        if let Err(error) = self.journal.add(&record) {
+        if let Err(error) = self.journal.add(&line) {
             self.batch.records -= 1;
             self.queue.tally().dropped(DropReason::Unwritable, 1);
             tracing::error!(%error, "a record of the decision log cannot be written");
             return;
         }
         self.batch.waiters.extend(waiter);
-        if let Record::Decision(record) = &record {
-            self.queue.recent().add(record);
+        if let Some((id, decided)) = decided {
+            self.queue.recent().add(id, decided);
         }
     }
 

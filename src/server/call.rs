@@ -52,8 +52,7 @@ pub struct Entrance {
 pub struct Underway {
     /// When its answer stops being of use; of a stream, the end of its own that the caller set, if it set one.
     pub deadline: Option<Instant>,
-    caller: Arc<Caller>,
-    /// What it showed of its caller; none where that did not matter.
+    /// What it showed of its caller; none where that did not matter, or before.
     identified: Option<Identified>,
     surface: Surface,
     origin: Option<IpAddr>,
@@ -70,7 +69,8 @@ impl Underway {
         self.recorded.store(true, Ordering::Relaxed);
         let longest = || Instant::now() + self.longest;
         let deadline = self.deadline.unwrap_or_else(longest).into_std();
-        let (caller, surface, origin) = (Arc::clone(&self.caller), self.surface, self.origin);
+        let caller = self.identified.as_ref().map_or_else(nobody, |known| Arc::clone(known.caller()));
+        let (surface, origin) = (self.surface, self.origin);
         Call { caller, surface, request_id, deadline, origin, trace: self.trace.clone() }
     }
 
@@ -81,13 +81,13 @@ impl Underway {
     pub fn caller(&self, callers: &Callers) -> Result<Arc<Caller>, Refused> {
         match &self.identified {
             Some(identified) => identified.again(callers),
-            None => Ok(Arc::clone(&self.caller)),
+            None => Ok(nobody()),
         }
     }
 
     /// How long somebody vouches for the caller; none if nobody does anyway.
     pub fn expires(&self) -> Option<Duration> {
-        let left = self.caller.expires()?.0.saturating_sub(now().0);
+        let left = self.identified.as_ref()?.caller().expires()?.0.saturating_sub(now().0);
         Some(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
     }
 
@@ -116,7 +116,6 @@ impl Underway {
         let deadline = span.map(|span| Instant::from_std(arrival.at()) + span);
         Self {
             deadline,
-            caller: nobody(),
             identified: None,
             surface,
             origin: arrival.origin(),
@@ -128,7 +127,7 @@ impl Underway {
 
     /// The same call, once it is known who makes it.
     fn by(self, identified: Identified) -> Self {
-        Self { caller: Arc::clone(identified.caller()), identified: Some(identified), ..self }
+        Self { identified: Some(identified), ..self }
     }
 
     /// Turns the call away, once it is its turn to leave.

@@ -9,6 +9,7 @@ pub mod account;
 pub mod listener;
 pub mod places;
 mod talk;
+pub mod together;
 
 use std::error::Error;
 use std::io;
@@ -33,6 +34,7 @@ use self::account::{Account, Limit};
 use self::listener::{Listener, Stream};
 use self::places::{FreePlace, Place, Places};
 use self::talk::{Talk, Watched};
+use self::together::Together;
 use super::admission::{Admission, Arriving};
 use super::tls::Acceptor;
 use crate::identity::peer::Peer;
@@ -188,7 +190,7 @@ impl Connection {
         let (leave, leaving) = watch::channel(false);
         let service = service(self.router.clone(), &talk, peer, Leaving(leaving));
         let service = Arriving::new(service, self.origin, self.admission.clone());
-        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&talk), self.limits.header));
+        let stream = TokioIo::new(Watched::new(Together::new(stream), Arc::clone(&talk), self.limits.header));
         let builder = builder(&self.limits);
         let serving = builder.serve_connection(stream, service);
         tokio::pin!(serving);

@@ -8,7 +8,6 @@ use cedar_policy_core::ast::{
     self, ActionConstraint, Expr, ExprKind, PrincipalOrResourceConstraint, SlotEnv,
 };
 use cedar_policy_core::parser::Loc;
-use serde::ser::{Serialize, SerializeMap, Serializer};
 use smol_str::SmolStr;
 
 use super::interned::Interned;
@@ -87,16 +86,6 @@ impl Annotations {
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
-    }
-}
-
-impl Serialize for Annotations {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (key, value) in self.iter() {
-            map.serialize_entry(key, value)?;
-        }
-        map.end()
     }
 }
 
