@@ -7,7 +7,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use super::*;
-use crate::audit::faults_for_tests::POISON;
+use crate::audit::faults_for_tests::DEADLY;
 use crate::config::Overrides;
 use crate::pdp::PANIC_IN_EVALUATION;
 use crate::server::pb;
@@ -133,7 +133,7 @@ async fn a_loader_that_panics_ends_the_service() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_writer_that_panics_ends_the_service() {
     let mut service = serve().await;
-    let request = pb::AuthorizeRequest { request_id: POISON.to_owned(), ..question("ana") };
+    let request = pb::AuthorizeRequest { request_id: DEADLY.to_owned(), ..question("ana") };
     drop(service.client.authorize(request).await);
     service.check_ends("the writer of the decision log").await;
 }

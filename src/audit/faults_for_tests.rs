@@ -4,10 +4,13 @@ use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::line::Line;
 use super::record::Record;
 
 /// The `request_id` that makes the encoder panic.
 pub(crate) const POISON: &str = "poison for the encoder";
+/// The one that makes the writer panic.
+pub(crate) const DEADLY: &str = "poison for the writer";
 
 /// A disk whose faults and pauses a test holds in its hands.
 #[derive(Debug, Clone, Default)]
@@ -45,4 +48,9 @@ pub(super) fn poison(record: &Record) {
         Record::Change(record) => &record.reason,
     };
     assert_ne!(id, POISON, "as the test wants");
+}
+
+/// Panics where a defect of the writer would.
+pub(super) fn kill(line: &Line) {
+    assert!(!line.says(DEADLY), "as the test wants");
 }

@@ -57,6 +57,12 @@ impl Line {
         line.end();
         Ok(())
     }
+
+    /// Whether it holds a text.
+    #[cfg(test)]
+    pub(super) fn says(&self, text: &str) -> bool {
+        self.rest.windows(text.len()).any(|some| some == text.as_bytes())
+    }
 }
 
 impl Encoder {

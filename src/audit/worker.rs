@@ -181,6 +181,8 @@ impl Worker {
         };
         self.batch.records += 1;
         self.batch.places += usize::try_from(places).unwrap_or(0);
+        #[cfg(test)]
+        super::faults_for_tests::kill(&line);
         if let Err(error) = self.journal.add(&line) {
             self.batch.records -= 1;
             self.queue.tally().dropped(DropReason::Unwritable, 1);
