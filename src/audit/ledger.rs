@@ -1,6 +1,6 @@
 //! The counters of the account, kept where they outlive the process: what was issued and dropped is known after `kill -9` too.
 //!
-//! A file of eight-byte little-endian [`numbers`]. Every thread adds in a shard of its own, so that none waits for another, and
+//! A file of eight-byte little-endian numbers (`numbers.rs`). Every thread adds in a shard of its own, so that none waits for another, and
 //! a count is in the file before [`Ledger::add`] returns. The file is in memory (`/dev/shm`) unless told otherwise: it
 //! lasts as long as the machine runs, and a disk that stands still cannot hold up an answer. It is as large when made as it
 //! will ever be, so that no full file system refuses a count.
