@@ -109,16 +109,11 @@ pub(super) fn value(out: &mut Vec<u8>, datum: &Datum) -> serde_json::Result<()> 
 
 /// Appends the object of these members.
 pub(super) fn members(out: &mut Vec<u8>, members: &[(String, Datum)]) -> serde_json::Result<()> {
-    out.push(b'{');
-    for (index, (name, datum)) in members.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        text(out, name)?;
-        out.push(b':');
-        value(out, datum)?;
+    let mut object = Object::begin(out);
+    for (name, datum) in members {
+        value(object.any_name(name)?, datum)?;
     }
-    out.push(b'}');
+    object.end();
     Ok(())
 }
 
@@ -158,14 +153,6 @@ impl<'a> Object<'a> {
     /// Adds a text as it is, however long.
     pub(super) fn whole(&mut self, name: &str, whole: &str) -> serde_json::Result<()> {
         text(self.name(name), whole)
-    }
-
-    /// Adds a text under a name that may need escapes.
-    pub(super) fn named(&mut self, name: &str, whole: &str) -> serde_json::Result<()> {
-        self.separate();
-        text(self.out, name)?;
-        self.out.push(b':');
-        text(self.out, whole)
     }
 
     /// Adds a text of ours that needs no escapes.
@@ -214,6 +201,14 @@ impl<'a> Object<'a> {
         quoted(self.out, name);
         self.out.push(b':');
         self.out
+    }
+
+    /// The same, of a name that may need escapes.
+    pub(super) fn any_name(&mut self, name: &str) -> serde_json::Result<&mut Vec<u8>> {
+        self.separate();
+        text(self.out, name)?;
+        self.out.push(b':');
+        Ok(self.out)
     }
 
     fn separate(&mut self) {

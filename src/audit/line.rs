@@ -13,7 +13,7 @@ use super::fields::Facts;
 use super::first_seen::{Combination, Combinations};
 use super::json::{self, Object, Uid};
 use super::outcome::OutcomeRecord;
-use super::record::{ChangeRecord, DecisionRecord, EntityChange, Record, RefusalRecord, Surface};
+use super::record::{ChangeRecord, DecisionRecord, EntityChange, Evidence, Record, RefusalRecord, Surface};
 use super::verdict;
 use crate::engine::authorize::Now;
 use crate::engine::convert::datetime;
@@ -119,10 +119,7 @@ impl Encoder {
         if request.explain {
             line.holds("explained");
         }
-        if let Some(evidence) = &record.evidence {
-            line.member("evidence", evidence)?;
-            line.text("trace_id", evidence.trace_id().unwrap_or_default())?;
-        }
+        remembered(&mut line, record.evidence.as_deref())?;
         if let Some(Now(millis)) = record.valid_until {
             line.text("valid_until", &datetime(millis).unwrap_or_default())?;
         }
@@ -253,6 +250,13 @@ pub(super) fn facts(
     line.list("request_entities", entities, |out, entity| Uid::Asked(&entity.uid).write(out))
 }
 
+/// What the caller wants remembered, and the trace that it names.
+pub(super) fn remembered(line: &mut Object<'_>, evidence: Option<&Evidence>) -> Result<()> {
+    let Some(evidence) = evidence else { return Ok(()) };
+    line.member("evidence", evidence)?;
+    line.text("trace_id", evidence.trace_id().unwrap_or_default())
+}
+
 /// Paths of what is not told.
 fn left_out(line: &mut Object<'_>, masked: &[String]) -> Result<()> {
     if masked.is_empty() { Ok(()) } else { line.list("masked", masked, |out, path| json::text(out, path)) }
@@ -292,19 +296,23 @@ fn is_named(name: &cedar_policy::EntityTypeName, text: &str) -> bool {
         && rest.is_empty()
 }
 
-/// A time as every record has it: RFC 3339 in UTC, to the microsecond. A clock beyond what calendars hold reads 1970.
+/// A clock beyond what calendars hold reads 1970.
+fn timestamp(at: SystemTime) -> Timestamp {
+    Timestamp::try_from(at).unwrap_or_default()
+}
+
+/// A time as every record has it: RFC 3339 in UTC, to the microsecond.
 fn write_time(out: &mut Vec<u8>, at: SystemTime) {
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
     out.push(b'"');
     // Memory takes whatever is written to it.
-    let _written = PRINTER.print_timestamp(&Timestamp::try_from(at).unwrap_or_default(), &mut *out);
+    let _written = PRINTER.print_timestamp(&timestamp(at), &mut *out);
     out.push(b'"');
 }
 
 /// The same, for what is put together by `serde`.
 pub(super) fn time<S: Serializer>(at: &SystemTime, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    let time = Timestamp::try_from(*at).unwrap_or_default();
-    serializer.collect_str(&format_args!("{time:.6}"))
+    serializer.collect_str(&format_args!("{:.6}", timestamp(*at)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact below 104 days")]

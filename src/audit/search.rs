@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::fields::Facts;
 use super::json::Uid;
-use super::line::{Encoder, Head, facts, microseconds};
+use super::line::{Encoder, Head, facts, microseconds, remembered};
 use super::record::{Evidence, Surface};
 use crate::engine::catalog::ActionType;
 use crate::engine::request::AuthzRequest;
@@ -66,10 +66,7 @@ impl Encoder {
         line.text("revision", &record.revision)?;
         line.text("generation", &record.generation)?;
         line.member("latency_us", &microseconds(record.latency))?;
-        if let Some(evidence) = &record.evidence {
-            line.member("evidence", evidence)?;
-            line.text("trace_id", evidence.trace_id().unwrap_or_default())?;
-        }
+        remembered(&mut line, record.evidence.as_deref())?;
         line.plain("sought", sought);
         let AuthzRequest { principal, action, resource, delegations, entities, .. } = request;
         for (name, party) in [("principal", principal), ("action", action), ("resource", resource)] {

@@ -2,7 +2,7 @@
 
 use serde_json::Result;
 
-use super::json::{MAX_TEXT_BYTES, Object};
+use super::json::{self, MAX_TEXT_BYTES, Object};
 use crate::engine::cedar::{CompiledPolicy, PolicyEffect};
 use crate::engine::decision::{Decision, Denial, PolicyError};
 use crate::engine::terms::Obligation;
@@ -36,7 +36,7 @@ fn determining(out: &mut Vec<u8>, policy: &CompiledPolicy) -> Result<()> {
     object.plain("effect", effect);
     let mut annotations = object.object("annotations");
     for (name, value) in policy.annotations.iter() {
-        annotations.named(name, value)?;
+        json::text(annotations.any_name(name)?, value)?;
     }
     annotations.end();
     object.end();
