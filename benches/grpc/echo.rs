@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::TryStreamExt as _;
 use mandate::server::connections::together::Together;
 use mandate::server::pb;
 use mandate::server::pb::authorization_service_server::{AuthorizationService, AuthorizationServiceServer};
@@ -15,6 +14,7 @@ use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_stream::StreamExt as _;
 use tonic::codegen::BoxStream;
 use tonic::transport::Server;
 use tonic::transport::server::{Connected, TcpIncoming};
@@ -60,7 +60,7 @@ pub(crate) fn serve(file: &Path) -> Attempt<()> {
         let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into())?.with_nodelay(Some(true));
         let mut terminate = signal(SignalKind::terminate())?;
         anstream::eprintln!("gRPC   {}", incoming.local_addr()?);
-        let incoming = incoming.map_ok(|stream| Connection(Together::new(stream)));
+        let incoming = incoming.map(|stream| stream.map(|stream| Connection(Together::new(stream))));
         let stop = async {
             terminate.recv().await;
         };
