@@ -2,7 +2,7 @@
 //! asked of the server and what was seen, and fails if that is less.
 //!
 //! In reading order: [`traffic`] is the load, [`connections`] and [`fleet`] whom it reaches; [`capacity`] finds out how much that may be,
-//! [`rounds`] compares good moments with bad ones, [`usage`] and [`share`] are what a process takes and may take, [`ledger`] is what stands
+//! [`rounds`] compares good moments with bad ones, [`usage`], [`share`] and [`group`] are what a process takes and may take, [`ledger`] is what stands
 //! in its decision log, [`finding`] tells. The rest are faults.
 //!
 //! A fault is a module with tests marked `#[ignore = "make faults"]`, and one line below. `docs/testing-faults.md` says more.
@@ -12,6 +12,7 @@ mod capacity;
 mod connections;
 mod finding;
 mod fleet;
+mod group;
 mod ledger;
 mod receiver;
 mod rounds;

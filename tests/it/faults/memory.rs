@@ -1,7 +1,5 @@
 //! F11 and F20: more to remember than there is room for, and less memory than that takes.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mandate::server::pb;
@@ -9,6 +7,7 @@ use pb::authorize_result::Outcome;
 use serde_json::json;
 use tonic::Code;
 
+use super::group::ControlGroup;
 use super::{Finding, Usage};
 use crate::support::{Client, Numbers, Process, Question as _, Sources, get, question};
 
@@ -80,30 +79,6 @@ fn a_million_keys_take_no_more_than_is_configured_and_push_nothing_out_that_is_a
     .seen(met, format!("grew by {grown} MiB to {} MiB, {kept:.1} MiB kept, {ratio:.4} hit", resident / MIB));
 }
 
-/// A control group with a limit of memory, until this is dropped; none where none can be made.
-struct Group(PathBuf);
-
-impl Group {
-    fn with(bytes: u64) -> Option<Self> {
-        let first = Path::new("/sys/fs/cgroup/memory");
-        let (root, limit) = match first.is_dir() {
-            true => (first, "memory.limit_in_bytes"),
-            false => (Path::new("/sys/fs/cgroup"), "memory.max"),
-        };
-        let folder = root.join(format!("mandate-faults-{}", std::process::id()));
-        fs::create_dir(&folder).ok()?;
-        let group = Self(folder);
-        fs::write(group.0.join(limit), bytes.to_string()).ok()?;
-        Some(group)
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        drop(fs::remove_dir(&self.0));
-    }
-}
-
 /// Asks until so long has passed; returns how many batches were answered, and how many turned away.
 fn ask(client: &Client, lasting: Duration) -> (u64, u64) {
     let (begun, mut answered, mut refused) = (Instant::now(), 0, 0);
@@ -129,12 +104,13 @@ fn a_process_that_wants_more_memory_than_it_may_have_is_not_killed() {
     let sources = sources();
     // A cache that the limit has no room for.
     let mut more = vec!["MANDATE__CACHE__MAX_BYTES=1073741824".to_owned()];
-    let group = Group::with(LIMIT);
+    let bytes = LIMIT.to_string();
+    let group = ControlGroup::with("memory", &[("memory.limit_in_bytes", &bytes)], &[("memory.max", &bytes)]);
     if group.is_none() {
         more.push(format!("MANDATE__LIMITS__MEMORY_BYTES={LIMIT}"));
     }
     let more: Vec<_> = more.iter().map(String::as_str).collect();
-    let mut process = Process::start_within(&sources, group.as_ref().map(|group| group.0.as_path()), &more);
+    let mut process = Process::start_within(&sources, group.as_ref().map(ControlGroup::folder), &more);
     let client = process.client();
     let (answered, refused) = ask(&client, Duration::from_secs(60));
     let alive = process.is_alive() && get(&format!("{}/readyz", process.ops)).status == 200;
