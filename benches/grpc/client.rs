@@ -3,32 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mandate::server::pb::{AuthorizeResponse, CacheStatus, Decision};
+use mandate::server::pb::AuthorizeResponse;
 use prost::Message;
 use tonic::Status;
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Attempt;
+use crate::checked::{Checked, METHOD};
 use crate::encoded;
 use crate::load::{self, Ask, Shape, Source, Tally};
 use crate::workload::{Asked, Workload};
-
-/// The method under test.
-pub(crate) const METHOD: &str = "/mandate.v1.AuthorizationService/Authorize";
-
-/// The fields of an answer that are checked; the rest of the message is skipped.
-#[derive(Clone, PartialEq, Message)]
-struct Checked {
-    #[prost(enumeration = "Decision", tag = "1")]
-    decision: i32,
-    #[prost(string, tag = "3")]
-    request_id: String,
-    #[prost(enumeration = "CacheStatus", tag = "11")]
-    cache: i32,
-    #[prost(string, tag = "15")]
-    generation: String,
-}
 
 /// Connections to a server, and what it must answer.
 #[derive(Debug)]
@@ -105,16 +90,7 @@ impl Ask for Connection {
         let workload = Arc::clone(&self.workload);
         let asked = workload.turn(number);
         let answer: Checked = self.call(asked).await.map_err(|status| status.to_string())?;
-        let expected = (asked.expected, asked.id.as_str(), &*self.generation);
-        let got = (answer.decision(), answer.request_id.as_str(), answer.generation.as_str());
-        if got != expected {
-            return Err(format!("the answer is {got:?}, not {expected:?}"));
-        }
-        Ok(match answer.cache() {
-            CacheStatus::Unspecified => Source::Untold,
-            CacheStatus::Hit => Source::Remembered,
-            CacheStatus::Miss | CacheStatus::Bypass => Source::Decided,
-        })
+        answer.check((asked.expected, &asked.id, &self.generation))
     }
 }
 

@@ -16,6 +16,17 @@ pub(crate) fn is_installed() -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
+/// The same, and says so where it is not.
+pub(crate) fn is_installed_or_said() -> bool {
+    let installed = is_installed();
+    if !installed {
+        anstream::eprintln!(
+            "NO CROSS-CHECK: `h2load` is not installed; `apt-get install nghttp2-client` installs it"
+        );
+    }
+    installed
+}
+
 /// Puts the request whose body is in a file to a URL so many times, and says how many were answered in a second.
 ///
 /// # Errors

@@ -18,6 +18,9 @@ pub(crate) struct Shape {
     pub(crate) streams: usize,
 }
 
+/// Least share of answers that a warm cache must give, where a server says which it gave.
+pub(crate) const LEAST_HITS: f64 = 0.95;
+
 /// Whether an answer, which was right, came from a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {

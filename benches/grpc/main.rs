@@ -1,15 +1,17 @@
 //! What a decision costs over gRPC: `mandate serve` as users run it, against a bare tonic echo of the same messages.
 //!
 //! In reading order: [`workload`] is what is asked, [`configuration`] of which servers, over which [`sources`]; [`process`] runs
-//! one, [`echo`] is the one to compare with; [`load`] is how much is asked when, [`client`] asks and checks; [`round`] puts them
-//! together; [`report`] sums up. `benches/peers` asks with the same load.
+//! one, [`echo`] is the one to compare with; [`load`] is how much is asked when, [`client`] asks and holds answers to what is [`checked`]; [`round`] puts them
+//! together; [`report`] sums [`figures`] up. `benches/peers` asks with the same load.
 
+mod checked;
 mod children;
 mod client;
 mod configuration;
 mod cpu;
 mod echo;
 mod encoded;
+mod figures;
 mod h2load;
 mod load;
 mod machine;
@@ -30,6 +32,7 @@ use clap::Parser as _;
 use tokio::runtime::Builder;
 
 use self::configuration::{CONFIGURATIONS, Configuration, Known};
+use self::load::LEAST_HITS;
 use self::options::{Options, Role};
 use self::report::{Report, Series};
 use self::round::{Bench, CrossCheck, Subject};
@@ -37,9 +40,6 @@ use self::workload::Workload;
 
 /// What comes of something, or why the benchmark ends.
 type Attempt<T> = Result<T, Box<dyn Error + Send + Sync>>;
-
-/// Least share of answers that a warm cache must give, where a server says which it gave.
-const LEAST_HITS: f64 = 0.95;
 
 /// As Mandate's own.
 #[global_allocator]
@@ -78,7 +78,7 @@ fn measure(options: Options) -> Attempt<()> {
     let checks = cross_checks(&bench, &subjects)?;
     let report = Report::of(&all, &checks, &bench.workload, &left_out, &bench.options)?;
     anstream::println!("{}", report.table());
-    report.write(&root.join("target/bench/grpc.json"))?;
+    figures::write(&root.join("target/bench/grpc.json"), &report)?;
     all.iter().try_for_each(check)
 }
 
@@ -116,10 +116,7 @@ fn rounds(bench: &Bench, subjects: &[Subject]) -> Attempt<Vec<Series>> {
 }
 
 fn cross_checks(bench: &Bench, subjects: &[Subject]) -> Attempt<Vec<CrossCheck>> {
-    if !h2load::is_installed() {
-        anstream::eprintln!(
-            "NO CROSS-CHECK: `h2load` is not installed; `apt-get install nghttp2-client` installs it"
-        );
+    if !h2load::is_installed_or_said() {
         return Ok(Vec::new());
     }
     subjects.iter().map(|&subject| bench.cross_check(subject)).collect()

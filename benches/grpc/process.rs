@@ -70,9 +70,7 @@ impl Server {
     /// # Errors
     /// The kernel does not say.
     pub(crate) fn resident(&self) -> Attempt<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the server has ended")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+        resident(&self.child.id().to_string())
     }
 
     /// CPU time that it has used so far.
@@ -111,6 +109,16 @@ impl Drop for Server {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Bytes in memory of a process: of this one, if it is called `self`.
+///
+/// # Errors
+/// The kernel does not say: it has ended.
+pub(crate) fn resident(process: &str) -> Attempt<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the process has ended")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }
 
 /// Reads to the end what a server writes, so that it never waits for a reader.

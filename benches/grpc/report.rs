@@ -1,14 +1,11 @@
 //! The table, and the same figures as JSON.
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::Attempt;
-use crate::load::Tally;
+use crate::figures::{Latencies, Spread};
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::round::{CrossCheck, Round, Subject};
@@ -43,22 +40,6 @@ struct Described {
     streams: usize,
     server_threads: usize,
     paced_per_second: u32,
-}
-
-/// Middle of all rounds, and the least and greatest.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Spread {
-    median: f64,
-    least: f64,
-    greatest: f64,
-}
-
-/// Latencies of all rounds together, in microseconds.
-#[derive(Debug, Serialize)]
-struct Latencies {
-    p50: f64,
-    p99: f64,
-    p999: f64,
 }
 
 /// One server.
@@ -124,17 +105,6 @@ impl Report {
         })
     }
 
-    /// Writes the figures as JSON.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub(crate) fn write(&self, file: &Path) -> Attempt<()> {
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        Ok(fs::write(file, serde_json::to_vec_pretty(self)?)?)
-    }
-
     /// The figures as Markdown.
     pub(crate) fn table(&self) -> String {
         let mut text = self.preamble();
@@ -194,8 +164,6 @@ impl Report {
 impl Row {
     fn of(series: &Series, echo: &Series) -> Attempt<Self> {
         let over = |figure: &dyn Fn(&Round) -> f64| Spread::of(series.rounds.iter().map(figure).collect());
-        let (saturated, paced) =
-            (together(series, |round| &round.saturated)?, together(series, |round| &round.paced)?);
         let pairs = series.rounds.iter().zip(&echo.rounds);
         let above_echo =
             pairs.map(|(round, echo)| micros(round.by_process) - micros(echo.by_process)).collect();
@@ -210,44 +178,10 @@ impl Row {
                 round.saturated.latencies.len() as f64 / round.saturated.elapsed.as_secs_f64()
             })?,
             resident_mib: over(&|round| round.resident as f64 / f64::from(1 << 20))?,
-            saturated: Latencies::of(&saturated),
-            paced: Latencies::of(&paced),
+            saturated: Latencies::of(series.rounds.iter().map(|round| &round.saturated))?,
+            paced: Latencies::of(series.rounds.iter().map(|round| &round.paced))?,
             hits: (told > 0).then(|| hits as f64 / told as f64),
         })
-    }
-}
-
-fn together(series: &Series, load: impl Fn(&Round) -> &Tally) -> Attempt<Histogram<u64>> {
-    let mut all = Histogram::new(3)?;
-    for round in &series.rounds {
-        all.add(&load(round).latencies)?;
-    }
-    Ok(all)
-}
-
-impl Spread {
-    fn of(mut figures: Vec<f64>) -> Attempt<Self> {
-        figures.sort_by(f64::total_cmp);
-        match (figures.get(figures.len() / 2), figures.first(), figures.last()) {
-            (Some(&median), Some(&least), Some(&greatest)) => Ok(Self { median, least, greatest }),
-            _ => Err("there are no rounds".into()),
-        }
-    }
-
-    fn text(self, places: usize) -> String {
-        let Self { median, least, greatest } = self;
-        format!("{median:.places$} ({least:.places$}–{greatest:.places$})")
-    }
-}
-
-impl Latencies {
-    fn of(nanos: &Histogram<u64>) -> Self {
-        let at = |quantile| nanos.value_at_quantile(quantile) as f64 / 1000.0;
-        Self { p50: at(0.5), p99: at(0.99), p999: at(0.999) }
-    }
-
-    fn text(&self) -> String {
-        format!("{:.0} / {:.0} / {:.0}", self.p50, self.p99, self.p999)
     }
 }
 

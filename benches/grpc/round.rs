@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::Attempt;
-use crate::client::{Client, METHOD};
+use crate::checked::METHOD;
+use crate::client::Client;
 use crate::configuration::{Configuration, Known};
 use crate::load::Tally;
 use crate::options::Options;

@@ -2,17 +2,15 @@
 
 use crate::Attempt;
 use crate::echo;
+use crate::load::LEAST_HITS;
 use crate::ours::Setting;
 use crate::report::{Figures, Row};
 use crate::round::{Bench, Round, Site};
-use crate::subject::{Line, Running, Subject};
+use crate::subject::{Line, Subject};
 use crate::world::World;
 
 /// The echo repeats the answers of a server so configured.
 const REPEATED: Setting = Setting { cached: false, logged: false };
-
-/// Least share of answers that a warm cache must give.
-const LEAST_HITS: f64 = 0.95;
 
 /// Those that tell how it goes as policies grow; with `all`, those with a log too.
 pub(crate) fn subjects(all: bool) -> Vec<Subject> {
@@ -91,9 +89,7 @@ fn capture(bench: &Bench, site: &Site<'_>) -> Attempt<()> {
             return Err("there is no connection".into());
         };
         let answers = connection.answers().await?;
-        let Running { server, lines, .. } = running;
-        drop(lines);
-        server.stop().await?;
+        running.stop().await?;
         echo::write_answers(&site.root.join("answers.bin"), &answers)
     })
 }

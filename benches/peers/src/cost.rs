@@ -168,9 +168,7 @@ fn lived(
         let before = running.server.cpu()?;
         let (answers, elapsed) = load(&running).await?;
         let cpu = running.server.cpu()?.saturating_sub(before);
-        let Running { server, lines, .. } = running;
-        drop(lines);
-        server.stop().await?;
+        running.stop().await?;
         Ok((cpu.as_secs_f64() * 1e6 / answers as f64, answers as f64 / elapsed.as_secs_f64()))
     })
 }

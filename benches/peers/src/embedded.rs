@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::Attempt;
+use crate::process::resident;
 use crate::scaling::{self, Size};
 use crate::world::{Members, Question, World};
 
@@ -76,11 +77,11 @@ pub(crate) fn measure(engine: Engine, policies: usize, time: Duration) -> Attemp
     let world = scaling::world(Size { policies, of_a_kind: 1 })?;
     let folder = tempfile::tempdir()?;
     world.write(folder.path())?;
-    let before = resident()?;
+    let before = resident("self")?;
     let begun = Instant::now();
     let loaded = Loaded::new(engine, &world, folder.path())?;
     let load_ms = begun.elapsed().as_secs_f64() * 1e3;
-    let resident_mib = resident()?.saturating_sub(before) as f64 / f64::from(1 << 20);
+    let resident_mib = resident("self")?.saturating_sub(before) as f64 / f64::from(1 << 20);
     run(&loaded, &world, time / 2)?;
     let times = run(&loaded, &world, time)?;
     let micros = |nanos: u64| nanos as f64 / 1e3;
@@ -112,13 +113,6 @@ fn run(loaded: &Loaded, world: &World, time: Duration) -> Attempt<Histogram<u64>
         number += 1;
     }
     Ok(times)
-}
-
-/// Bytes of this process that are in memory.
-fn resident() -> Attempt<u64> {
-    let text = fs::read_to_string("/proc/self/status")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("the kernel does not say")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }
 
 /// An engine that has its world.

@@ -8,6 +8,8 @@
 mod agents;
 mod cedar_agent;
 mod cerbos;
+#[path = "../../grpc/checked.rs"]
+mod checked;
 mod compare;
 mod cost;
 #[path = "../../grpc/cpu.rs"]
@@ -17,6 +19,8 @@ mod echo;
 mod embedded;
 #[path = "../../grpc/encoded.rs"]
 mod encoded;
+#[path = "../../grpc/figures.rs"]
+mod figures;
 #[path = "../../grpc/h2load.rs"]
 mod h2load;
 #[path = "../../grpc/load.rs"]
@@ -85,11 +89,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(options: &Options) -> Attempt<()> {
-    if !h2load::is_installed() {
-        anstream::eprintln!(
-            "NO CROSS-CHECK: `h2load` is not installed; `apt-get install nghttp2-client` installs it"
-        );
-    }
+    let _checked_or_not = h2load::is_installed_or_said();
     let bench = Bench {
         binaries: options.binaries()?,
         effort: options.effort.clone(),

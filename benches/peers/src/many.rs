@@ -16,9 +16,10 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Streaming};
 
 use crate::Attempt;
+use crate::checked::Checked;
 use crate::encoded::{self, Encoded};
 use crate::load::{Ask, Source};
-use crate::ours::{self, Checked, decision_of, request};
+use crate::ours::{self, check, check_by_id, decision_of, request};
 use crate::world::World;
 
 const BATCH: &str = "/mandate.v1.AuthorizationService/AuthorizeBatch";
@@ -104,7 +105,7 @@ impl Ask for BatchLine {
         }
         for (result, (number, expected)) in answer.results.iter().zip(&batch.expected) {
             let response = result.response.as_ref().ok_or("a question was not answered")?;
-            response.check(*number, *expected, &self.generation)?;
+            check(response, *number, *expected, &self.generation)?;
         }
         Ok(Source::Untold)
     }
@@ -150,10 +151,8 @@ async fn one_stream(mut connection: ours::Connection, window: usize, end: Instan
     let (mut asked, mut answered) = (window, 0);
     while Instant::now() < end {
         let answer = answers.message().await?.ok_or("the stream ended")?;
-        answer
-            .response
-            .ok_or("a question was not answered")?
-            .check_by_id(&questions, &connection.generation)?;
+        let response = answer.response.ok_or("a question was not answered")?;
+        check_by_id(&response, &questions, &connection.generation)?;
         answered += 1;
         send(&sender, &questions, asked).await?;
         asked += 1;

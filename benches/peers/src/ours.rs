@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mandate::server::pb::authorize_request::{ArgumentsForm, ContextForm};
-use mandate::server::pb::{AuthorizeRequest, AuthorizeResponse, CacheStatus, Decision, EntityRef};
-use prost::Message;
+use mandate::server::pb::{AuthorizeRequest, AuthorizeResponse, Decision, EntityRef};
+use prost::Message as _;
 use prost::bytes::Bytes;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
@@ -16,12 +16,10 @@ use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::Attempt;
+use crate::checked::{Checked, METHOD};
 use crate::encoded;
 use crate::load::{Ask, Source};
 use crate::world::{Members, Name, Question, World};
-
-/// The method under test.
-pub(crate) const METHOD: &str = "/mandate.v1.AuthorizationService/Authorize";
 
 /// How a server of ours is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,48 +141,21 @@ pub(crate) fn value(value: &serde_json::Value) -> Value {
     Value { kind: Some(kind) }
 }
 
-/// The fields of an answer that are checked; the rest of the message is skipped.
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Checked {
-    #[prost(enumeration = "Decision", tag = "1")]
-    decision: i32,
-    #[prost(string, tag = "3")]
-    request_id: String,
-    #[prost(enumeration = "CacheStatus", tag = "11")]
-    cache: i32,
-    #[prost(string, tag = "15")]
-    generation: String,
+/// Holds an answer against what is expected of the question of that number.
+pub(crate) fn check(
+    answer: &Checked,
+    number: usize,
+    expected: Decision,
+    generation: &str,
+) -> Result<Source, String> {
+    answer.check((expected, &number.to_string(), generation))
 }
 
-impl Checked {
-    /// Holds the answer against what is expected.
-    pub(crate) fn check(
-        &self,
-        number: usize,
-        expected: Decision,
-        generation: &str,
-    ) -> Result<Source, String> {
-        let right = self.decision() == expected
-            && self.request_id.parse() == Ok(number)
-            && self.generation == generation;
-        if !right {
-            return Err(format!("question {number} is answered {self:?}, not {expected:?} by {generation}"));
-        }
-        Ok(match self.cache() {
-            CacheStatus::Unspecified => Source::Untold,
-            CacheStatus::Hit => Source::Remembered,
-            CacheStatus::Miss | CacheStatus::Bypass => Source::Decided,
-        })
-    }
-}
-
-impl Checked {
-    /// Holds an answer that may come in any order against what is expected of the question whose number it has.
-    pub(crate) fn check_by_id(&self, questions: &Encoded, generation: &str) -> Result<Source, String> {
-        let number: usize = self.request_id.parse().map_err(|_| "an answer has no number")?;
-        let (number, _, expected) = questions.turn(number)?;
-        self.check(number, expected, generation)
-    }
+/// Holds an answer that may come in any order against what is expected of the question whose number it has.
+pub(crate) fn check_by_id(answer: &Checked, questions: &Encoded, generation: &str) -> Result<Source, String> {
+    let number: usize = answer.request_id.parse().map_err(|_| "an answer has no number")?;
+    let (number, _, expected) = questions.turn(number)?;
+    check(answer, number, expected, generation)
 }
 
 /// A connection to a server that answers as Mandate does.
@@ -231,6 +202,6 @@ impl Ask for Connection {
         let answer: Checked = encoded::call(&mut self.grpc, METHOD, bytes.clone())
             .await
             .map_err(|status| status.to_string())?;
-        answer.check(number, expected, &self.generation)
+        check(&answer, number, expected, &self.generation)
     }
 }

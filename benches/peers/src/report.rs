@@ -4,16 +4,15 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::Attempt;
 use crate::cost::Costs;
-use crate::embedded;
-use crate::load::Tally;
+use crate::figures::{Latencies, Spread};
 use crate::machine::Machine;
 use crate::round::Round;
+use crate::{embedded, figures};
 
 /// Policies that are shipped, less the two that read the clock.
 pub(crate) const SHIPPED: usize = 22;
@@ -27,23 +26,6 @@ pub(crate) struct Row {
     /// Why there are no figures.
     pub(crate) obstacle: Option<String>,
     pub(crate) figures: Option<Figures>,
-}
-
-/// Middle of all rounds, and the least and greatest.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) least: f64,
-    pub(crate) greatest: f64,
-}
-
-/// Latencies of all rounds together, in microseconds.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Latencies {
-    pub(crate) p50: f64,
-    pub(crate) p99: f64,
-    pub(crate) p999: f64,
-    pub(crate) calls: u64,
 }
 
 /// Latencies at a pace, counted from when each call was due.
@@ -90,7 +72,7 @@ impl Figures {
             rounds: rounds.len(),
             per_second: over(&Round::per_second)?,
             cpu_us: over(&|round| round.cpu.as_secs_f64() * 1e6)?,
-            saturated: together(rounds.iter().map(|round| &round.saturated))?,
+            saturated: Latencies::of(rounds.iter().map(|round| &round.saturated))?,
             paced: paced(rounds)?,
             start_ms: over(&|round| millis(round.started))?,
             reload_ms: last.and_then(|last| last.reloaded).map(millis),
@@ -107,48 +89,10 @@ fn paced(rounds: &[Round]) -> Attempt<Vec<Paced>> {
         .map(|rate| {
             let of_rate = rounds.iter().flat_map(|round| &round.paced).filter(|(other, _)| *other == rate);
             let tallies: Vec<_> = of_rate.filter_map(|(_, tally)| tally.as_ref()).collect();
-            let latencies = (!tallies.is_empty()).then(|| together(tallies.into_iter())).transpose()?;
+            let latencies = (!tallies.is_empty()).then(|| Latencies::of(tallies)).transpose()?;
             Ok(Paced { rate, latencies })
         })
         .collect()
-}
-
-fn together<'a>(tallies: impl Iterator<Item = &'a Tally>) -> Attempt<Latencies> {
-    let mut all = Histogram::<u64>::new(3)?;
-    for tally in tallies {
-        all.add(&tally.latencies)?;
-    }
-    let at = |quantile| all.value_at_quantile(quantile) as f64 / 1e3;
-    Ok(Latencies { p50: at(0.5), p99: at(0.99), p999: at(0.999), calls: all.len() })
-}
-
-impl Spread {
-    /// Of some figures.
-    ///
-    /// # Errors
-    /// There are none.
-    pub(crate) fn of(mut figures: Vec<f64>) -> Attempt<Self> {
-        figures.sort_by(f64::total_cmp);
-        match (figures.get(figures.len() / 2), figures.first(), figures.last()) {
-            (Some(&median), Some(&least), Some(&greatest)) => Ok(Self { median, least, greatest }),
-            _ => Err("there are no rounds".into()),
-        }
-    }
-
-    fn text(self, places: usize) -> String {
-        let Self { median, least, greatest } = self;
-        if least == greatest {
-            return format!("{median:.places$}");
-        }
-        format!("{median:.places$} ({least:.places$}–{greatest:.places$})")
-    }
-}
-
-impl Latencies {
-    fn text(self) -> String {
-        let Self { p50, p99, p999, .. } = self;
-        format!("{p50:.0} / {p99:.0} / {p999:.0}")
-    }
 }
 
 fn millis(time: Duration) -> f64 {
@@ -167,11 +111,7 @@ struct Written<T> {
 /// # Errors
 /// The file cannot be written.
 pub(crate) fn write(file: &Path, figures: &impl Serialize) -> Attempt<()> {
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let written = Written { machine: serde_json::to_value(Machine::this())?, figures };
-    Ok(fs::write(file, serde_json::to_vec_pretty(&written)?)?)
+    figures::write(file, &Written { machine: serde_json::to_value(Machine::this())?, figures })
 }
 
 /// Reads figures that were written.

@@ -105,9 +105,7 @@ impl Bench {
             let h2load = self.cross_check(subject, site.world, &running, round.per_second())?;
             round.last = Some(Last { h2load, reloaded: reloaded(subject, site, &running).await? });
         }
-        let Running { server, lines, .. } = running;
-        drop(lines);
-        server.stop().await?;
+        running.stop().await?;
         Ok(round)
     }
 

@@ -15,7 +15,7 @@ use crate::ours::Setting;
 use crate::process::{Server, announced};
 use crate::scaling::Changed;
 use crate::world::{self, World};
-use crate::{cedar_agent, cerbos, h2load, ours};
+use crate::{cedar_agent, cerbos, checked, h2load, ours};
 
 /// Longest time until a server answers.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -77,6 +77,17 @@ pub(crate) struct Running {
     pub(crate) streams: usize,
     /// From the start of its process until its first answer, which was right.
     pub(crate) started: Duration,
+}
+
+impl Running {
+    /// Hangs up, and stops the server.
+    ///
+    /// # Errors
+    /// It does not stop in time, or not with success.
+    pub(crate) async fn stop(self) -> Attempt<()> {
+        drop(self.lines);
+        self.server.stop().await
+    }
 }
 
 impl Subject {
@@ -194,7 +205,9 @@ impl Subject {
     ) -> Attempt<(&'static str, &'static [&'static str], Vec<u8>)> {
         let none = "there is nothing to ask";
         Ok(match self.questions(world) {
-            Questions::Ours(questions) => (ours::METHOD, h2load::GRPC, h2load::framed(questions.turn(0)?.1)?),
+            Questions::Ours(questions) => {
+                (checked::METHOD, h2load::GRPC, h2load::framed(questions.turn(0)?.1)?)
+            }
             Questions::Cerbos(questions) => {
                 (cerbos::METHOD, h2load::GRPC, h2load::framed(questions.message(0).ok_or(none)?)?)
             }
