@@ -3,15 +3,18 @@
 //! Deciding takes microseconds on the runtime's own threads, so requests do not queue for a permit but for a thread: between
 //! the moment their headers were read and the moment somebody looks at them. As in `CoDel` (RFC 8289), waiting is no sign of
 //! overload if it passes by itself: a burst, or a process that stood still, is worked off. It is one if it stays, slot after
-//! slot, for a whole interval; and it is over once nobody had to be turned away for as long.
+//! slot, for a whole interval. It is over once nobody had to be turned away for long: those that were turned away come back one by one, and
+//! a limit that is lifted between two of them lets so many in that all wait.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Waiting is looked at in slots of so many nanoseconds.
 const SLOT: u64 = 10_000_000;
-/// For so long waiting must stay, and be gone again, in nanoseconds (RFC 8289 §4.3).
+/// For so long waiting must stay, in nanoseconds (RFC 8289 §4.3).
 const INTERVAL: u64 = 100_000_000;
+/// For so long nobody must have to be turned away, in nanoseconds.
+const CALM: u64 = 1_000_000_000;
 /// In so many slots at least: those in which a process stood still are few, however long.
 const SLOTS: u64 = 4;
 
@@ -127,7 +130,7 @@ impl QueueDelay {
         if shed > 0 {
             self.calm_since.store(now, Relaxed);
         }
-        if now.saturating_sub(self.calm_since.load(Relaxed)) < INTERVAL {
+        if now.saturating_sub(self.calm_since.load(Relaxed)) < CALM {
             return None;
         }
         self.late_slots.store(0, Relaxed);
@@ -170,7 +173,8 @@ mod tests {
             assert_eq!(waiting(&delay, at..at + 9, 1), []);
             assert_eq!(waiting(&delay, at + 9..at + 10, 30), []);
         }
-        assert_eq!(waiting(&delay, 1_800..2_000, 1), [Change::Recovered]);
+        assert_eq!(waiting(&delay, 1_800..2_700, 1), []);
+        assert_eq!(waiting(&delay, 2_700..2_900, 1), [Change::Recovered]);
         assert!(!delay.is_too_long(11 * MILLI));
     }
 
