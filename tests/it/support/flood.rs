@@ -12,8 +12,8 @@ use tokio::time::MissedTickBehavior;
 
 /// Calls that a connection may have under way, as the server says it.
 const STREAMS: usize = 100;
-/// How long what is under way at the end may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long what is under way at the end may take: who is turned away is held back for ten seconds at most.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// How calls come.
 #[derive(Debug, Clone, Copy)]
