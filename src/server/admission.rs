@@ -1,19 +1,21 @@
 //! Who is let in when there is too much to do: requests are turned away before anything of them is read, and never answered
 //! with anything but a refusal.
 //!
-//! In reading order: `arrival` is when and from where a request came; `delay` says whether requests wait for a thread longer
-//! than they should; `pacing` is how fast they are turned away. How many are decided at once is bounded where they are
+//! In reading order: `arrival` is when and from where a request came; `crowd` is who waits, and who of them is let in before others; `delay` says
+//! whether requests wait for a thread longer than they should; `pacing` is how fast they are turned away. How many are decided at once is bounded where they are
 //! decided: a request whose body is still on its way must keep nobody out.
 
 mod arrival;
+mod crowd;
 mod delay;
 mod pacing;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 pub use arrival::{Arrival, Arriving};
+use crowd::{Crowd, Standing};
 use delay::{Change, QueueDelay};
 use pacing::Pacing;
 
@@ -23,8 +25,6 @@ use crate::telemetry::metrics::Metrics;
 
 /// So few requests that wait are no queue, however long they do: somebody else has the processors.
 const FEW: usize = 64;
-/// As many as may wait under overload: more would not keep the threads busier.
-const ENOUGH: usize = 32;
 /// Least time between two lines in the log that say that requests are turned away, in nanoseconds.
 const QUIET: u64 = 10_000_000_000;
 
@@ -48,7 +48,7 @@ pub struct Admission {
     begun: Instant,
     delay: QueueDelay,
     /// Requests that have arrived, and that nobody has looked at yet.
-    arrived: AtomicUsize,
+    crowd: Crowd,
     pacing: Pacing,
     memory_used_up: AtomicBool,
     metrics: Arc<Metrics>,
@@ -62,7 +62,7 @@ impl Admission {
         Arc::new(Self {
             begun: Instant::now(),
             delay: QueueDelay::new(settings.queue_delay),
-            arrived: AtomicUsize::new(0),
+            crowd: Crowd::default(),
             pacing: Pacing::default(),
             memory_used_up: AtomicBool::new(false),
             said: AtomicU64::new(0),
@@ -98,8 +98,9 @@ impl Admission {
     ///
     /// # Errors
     /// [`Shed`], which has been counted.
-    pub fn admit(&self, arrival: Arrival, deadline: Option<Instant>) -> Result<(), Shed> {
-        let (at, in_excess, backlog) = (arrival.at(), arrival.is_in_excess(), arrival.has_its_turn());
+    pub fn admit(&self, arrival: &Arrival, deadline: Option<Instant>) -> Result<(), Shed> {
+        let (at, standing, backlog) = (arrival.at(), arrival.standing(), self.crowd.waiting());
+        arrival.has_its_turn();
         let now = Instant::now();
         let waited = nanos(now.saturating_duration_since(at));
         self.metrics.load().waited(waited);
@@ -108,8 +109,7 @@ impl Admission {
             self.say(change, since);
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
-        let shed = if in_excess { Some(Shed::Delay) } else { self.turned_away(waited, backlog, left) };
-        let Some(shed) = shed else { return Ok(()) };
+        let Some(shed) = self.turned_away(standing, waited, backlog, left) else { return Ok(()) };
         self.delay.shed();
         self.metrics.load().shed(shed.as_str());
         Err(shed)
@@ -148,24 +148,33 @@ impl Admission {
         self.pacing.answered();
     }
 
-    /// Counts one that arrives, and says whether it will be turned away when it has its turn. Under overload no more wait than keep the threads
-    /// busy: what is turned away for having waited has made the others wait as well, and their answers.
-    fn arrives(&self) -> bool {
-        self.arrived.fetch_add(1, Relaxed) >= ENOUGH && self.delay.is_overloaded()
+    /// Counts one that arrives, over a connection that has nothing else under way or that has, and says who it is.
+    fn arrives(&self, is_alone: bool) -> Standing {
+        self.crowd.arrives(is_alone, self.delay.is_overloaded())
     }
 
-    /// Why a request is turned away, that has waited so long while so many others do, and has so much time left.
-    fn turned_away(&self, waited: u64, backlog: usize, left: Option<Duration>) -> Option<Shed> {
+    /// Why a request is turned away, that has waited so long while so many did, and has so much time left.
+    fn turned_away(
+        &self,
+        standing: Standing,
+        waited: u64,
+        backlog: usize,
+        left: Option<Duration>,
+    ) -> Option<Shed> {
         if self.memory_used_up.load(Relaxed) {
             return Some(Shed::Memory);
+        }
+        if standing == Standing::InExcess {
+            return Some(Shed::Delay);
         }
         if backlog <= FEW || !self.delay.is_overloaded() {
             return None;
         }
+        // Nobody's standing gets it an answer that would come too late.
         if left.is_some_and(|left| nanos(left) < self.delay.usual()) {
             return Some(Shed::Deadline);
         }
-        self.delay.is_too_long(waited).then_some(Shed::Delay)
+        (self.delay.is_too_long(waited) && !self.crowd.is_let_in_late(standing)).then_some(Shed::Delay)
     }
 
     fn since(&self, now: Instant) -> u64 {

@@ -4,6 +4,7 @@ use std::future::{Ready, ready};
 use axum::http::Request;
 use hyper::service::Service;
 
+use super::crowd::ENOUGH;
 use super::*;
 
 fn settings() -> Settings {
@@ -32,10 +33,18 @@ impl Service<Request<()>> for Taking {
     }
 }
 
+fn connection(admission: &Arc<Admission>) -> Arriving<Taking> {
+    Arriving::new(Taking, Some([192, 0, 2, 1].into()), Some(Arc::clone(admission)))
+}
+
 /// Requests that have arrived over a connection, and nobody has looked at.
+fn ask(connection: &Arriving<Taking>, requests: usize) -> Vec<Arrival> {
+    (0..requests).map(|_| connection.call(Request::new(())).into_inner().unwrap()).collect()
+}
+
+/// The same, over a connection of their own.
 fn arrive(admission: &Arc<Admission>, requests: usize) -> Vec<Arrival> {
-    let arriving = Arriving::new(Taking, Some([192, 0, 2, 1].into()), Some(Arc::clone(admission)));
-    (0..requests).map(|_| arriving.call(Request::new(())).into_inner().unwrap()).collect()
+    ask(&connection(admission), requests)
 }
 
 /// Has requests wait so long, again and again, until some are turned away.
@@ -44,7 +53,7 @@ async fn overload(admission: &Arc<Admission>, waiting: usize) -> Option<Shed> {
         let arrivals = arrive(admission, waiting);
         tokio::time::sleep(Duration::from_millis(8)).await;
         for arrival in arrivals {
-            if let Err(shed) = admission.admit(arrival, None) {
+            if let Err(shed) = admission.admit(&arrival, None) {
                 return Some(shed);
             }
         }
@@ -57,13 +66,36 @@ async fn a_standing_queue_is_shed_and_a_few_that_wait_for_a_processor_are_not() 
     let admission = admission(settings());
     assert_eq!(overload(&admission, FEW / 2).await, None);
     assert_eq!(overload(&admission, 4 * FEW).await, Some(Shed::Delay));
-    assert_eq!(admission.arrived.load(Relaxed), 0, "those that were dropped wait no more");
+    assert_eq!(admission.crowd.waiting(), 0, "those that were dropped wait no more");
     // Who comes just now is let in unless there are enough already, and who will not wait is not kept waiting.
     let mut arrivals = arrive(&admission, 2 * FEW).into_iter();
-    assert!(admission.admit(arrivals.next().unwrap(), None).is_ok());
+    assert!(admission.admit(&arrivals.next().unwrap(), None).is_ok());
     let soon = Some(Instant::now());
-    assert_eq!(admission.admit(arrivals.next().unwrap(), soon).unwrap_err(), Shed::Deadline);
-    assert_eq!(admission.admit(arrivals.nth(ENOUGH).unwrap(), None).unwrap_err(), Shed::Delay);
+    assert_eq!(admission.admit(&arrivals.next().unwrap(), soon).unwrap_err(), Shed::Deadline);
+    assert_eq!(admission.admit(&arrivals.nth(ENOUGH).unwrap(), None).unwrap_err(), Shed::Delay);
+}
+
+#[tokio::test]
+async fn who_asks_one_thing_at_a_time_is_let_in_before_who_asks_a_thousand() {
+    let admission = admission(settings());
+    assert_eq!(overload(&admission, 4 * FEW).await, Some(Shed::Delay));
+    let modest = connection(&admission);
+    let flood = arrive(&admission, 1_000);
+    let one = ask(&modest, 1).pop().unwrap();
+    tokio::time::sleep(Duration::from_millis(8)).await;
+    let soon = Some(Instant::now());
+    let late = flood.iter().filter(|arrival| admission.admit(arrival, None).is_ok()).count();
+    // The first of them is alone as well: it was, when it came.
+    assert_eq!(late, 1);
+    let _others = arrive(&admission, 2 * FEW);
+    assert_eq!(admission.admit(&one, None), Ok(()));
+    // Until that is answered, whatever else its connection asks is one of many.
+    assert_eq!(admission.admit(&ask(&modest, 1).pop().unwrap(), None), Err(Shed::Delay));
+    drop(one);
+    let next = ask(&modest, 1).pop().unwrap();
+    assert_eq!(admission.admit(&next, soon), Err(Shed::Deadline), "an answer would come too late");
+    drop(next);
+    assert_eq!(admission.admit(&ask(&modest, 1).pop().unwrap(), None), Ok(()));
 }
 
 #[test]
@@ -72,10 +104,10 @@ fn memory_that_is_used_up_lets_nobody_in() {
     admission.set_memory_used_up(true);
     let mut arrivals = arrive(&admission, 2);
     assert_eq!(arrivals[0].origin(), Some([192, 0, 2, 1].into()));
-    assert_eq!(admission.admit(arrivals.pop().unwrap(), None).unwrap_err(), Shed::Memory);
+    assert_eq!(admission.admit(&arrivals.pop().unwrap(), None).unwrap_err(), Shed::Memory);
     assert_eq!(admission.admit_message(), Err(Shed::Memory));
     admission.set_memory_used_up(false);
-    assert!(admission.admit(arrivals.pop().unwrap(), None).is_ok());
+    assert!(admission.admit(&arrivals.pop().unwrap(), None).is_ok());
     assert_eq!(admission.admit_message(), Ok(()));
 }
 

@@ -174,10 +174,10 @@ async fn admit(
 ) -> Response {
     let Entrance { pdp, admission, .. } = entrance;
     if request.uri().path().starts_with(OPEN) {
-        drop(arrival);
+        arrival.has_its_turn();
         return answer(pdp, call, request, next).await;
     }
-    if let Err(shed) = admission.admit(arrival, call.deadline.map(Instant::into_std)) {
+    if let Err(shed) = admission.admit(&arrival, call.deadline.map(Instant::into_std)) {
         // What was sent is not kept while it waits to leave.
         drop(request);
         return call.turn_away(entrance, shed).await;

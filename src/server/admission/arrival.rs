@@ -3,37 +3,50 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 use axum::http::Request;
 use hyper::service::Service;
 
 use super::Admission;
+use super::crowd::Standing;
 
-/// The arrival of a request, until somebody looks at it. An extension of the request.
+/// The arrival of a request, under way until the last of its copies is dropped. An extension of the request.
 #[derive(Debug, Clone)]
-pub struct Arrival(Arc<Waiting>);
+pub struct Arrival(Arc<Call>);
 
 #[derive(Debug)]
-struct Waiting {
+struct Call {
     at: Instant,
     origin: Option<IpAddr>,
-    in_excess: bool,
+    standing: Standing,
+    waits: AtomicBool,
     admission: Option<Arc<Admission>>,
+    /// Those of its connection that are under way, this one with them.
+    under_way: Arc<AtomicUsize>,
 }
 
 impl Arrival {
-    /// A request that came from there, just now.
-    fn now(origin: Option<IpAddr>, admission: Option<&Arc<Admission>>) -> Self {
-        let in_excess = admission.is_some_and(|admission| admission.arrives());
-        Self(Arc::new(Waiting { at: Instant::now(), origin, in_excess, admission: admission.cloned() }))
+    /// A request that came from there, just now, over a connection that has so many under way.
+    fn now(origin: Option<IpAddr>, admission: Option<&Arc<Admission>>, under_way: &Arc<AtomicUsize>) -> Self {
+        let is_alone = under_way.fetch_add(1, Relaxed) == 0;
+        let standing = admission.map_or(Standing::Alone, |admission| admission.arrives(is_alone));
+        let (admission, under_way) = (admission.cloned(), Arc::clone(under_way));
+        Self(Arc::new(Call {
+            at: Instant::now(),
+            origin,
+            standing,
+            waits: AtomicBool::new(true),
+            admission,
+            under_way,
+        }))
     }
 
     /// That of a request; without one, it is taken to have come just now, from nowhere.
     #[must_use]
     pub fn of<B>(request: &mut Request<B>) -> Self {
-        request.extensions_mut().remove().unwrap_or_else(|| Self::now(None, None))
+        request.extensions_mut().remove().unwrap_or_else(|| Self::now(None, None, &Arc::default()))
     }
 
     /// When it came.
@@ -48,22 +61,31 @@ impl Arrival {
         self.0.origin
     }
 
-    /// Whether there were too many already when it came.
-    pub(super) fn is_in_excess(&self) -> bool {
-        self.0.in_excess
+    /// Who it was among those that waited when it came.
+    pub(super) fn standing(&self) -> Standing {
+        self.0.standing
     }
 
-    /// Somebody looks at it: how many others wait for that.
-    pub(super) fn has_its_turn(self) -> usize {
-        self.0.admission.as_ref().map_or(0, |admission| admission.arrived.load(Relaxed))
+    /// Somebody looks at it: it waits no more.
+    pub fn has_its_turn(&self) {
+        self.0.has_its_turn();
     }
 }
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Some(admission) = &self.admission {
-            admission.arrived.fetch_sub(1, Relaxed);
+impl Call {
+    fn has_its_turn(&self) {
+        if let Some(admission) = &self.admission
+            && self.waits.swap(false, Relaxed)
+        {
+            admission.crowd.has_its_turn(self.standing);
         }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.has_its_turn();
+        self.under_way.fetch_sub(1, Relaxed);
     }
 }
 
@@ -73,12 +95,13 @@ pub struct Arriving<S> {
     service: S,
     origin: Option<IpAddr>,
     admission: Option<Arc<Admission>>,
+    under_way: Arc<AtomicUsize>,
 }
 
 impl<S> Arriving<S> {
     /// The service, of a connection from there.
     pub fn new(service: S, origin: Option<IpAddr>, admission: Option<Arc<Admission>>) -> Self {
-        Self { service, origin, admission }
+        Self { service, origin, admission, under_way: Arc::default() }
     }
 }
 
@@ -91,7 +114,7 @@ where
     type Future = S::Future;
 
     fn call(&self, mut request: Request<B>) -> Self::Future {
-        request.extensions_mut().insert(Arrival::now(self.origin, self.admission.as_ref()));
+        request.extensions_mut().insert(Arrival::now(self.origin, self.admission.as_ref(), &self.under_way));
         self.service.call(request)
     }
 }

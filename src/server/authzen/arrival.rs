@@ -79,7 +79,7 @@ where
         origin: arrival.origin(),
         trace,
     };
-    if let Err(shed) = door.admission.admit(arrival, Some(call.deadline)) {
+    if let Err(shed) = door.admission.admit(&arrival, Some(call.deadline)) {
         return turn_away(&door, request, &call, shed).await;
     }
     let response = admitted(&door, request, call, answer).await;
