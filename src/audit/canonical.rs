@@ -112,11 +112,19 @@ fn write_whole(out: &mut Vec<u8>, value: i64) -> serde_json::Result<()> {
 
 /// RFC 8785 §3.2.3: members stand by the UTF-16 code units of their names.
 fn by_utf16(one: &str, other: &str) -> Ordering {
-    // Names are ASCII nearly always, which stands by its bytes.
-    if one.is_ascii() && other.is_ascii() {
-        one.cmp(other)
-    } else {
-        one.encode_utf16().cmp(other.encode_utf16())
+    match one.bytes().zip(other.bytes()).find(|(one, other)| one != other) {
+        Some((one, other)) => turned(one).cmp(&turned(other)),
+        None => one.len().cmp(&other.len()),
+    }
+}
+
+/// UTF-8 stands in the order of code points, and UTF-16 too, but for those beyond the basic plane: they are written as two
+/// surrogates, which come before U+E000. So what begins such a code point stands before what begins U+E000 and above.
+fn turned(byte: u8) -> u8 {
+    match byte {
+        0xee | 0xef => byte + 5,
+        0xf0..=0xf4 => byte - 2,
+        _ => byte,
     }
 }
 

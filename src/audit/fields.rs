@@ -18,10 +18,13 @@ use crate::engine::request::AuthzRequest;
 
 /// Largest context that is written, in bytes of JSON.
 const MAX_CONTEXT_BYTES: usize = 4096;
+/// About how much a context is, in bytes of JSON, and how deep: room made at once, and not bit by bit.
+const USUAL_BYTES: usize = 512;
+const USUAL_DEPTH: usize = 4;
 /// Most paths of masked values that a record names.
 const MAX_MASKED: usize = 64;
 /// Nothing is said here.
-static SILENT: Disclosures = Disclosures { here: None, members: std::collections::BTreeMap::new() };
+static SILENT: Disclosures = Disclosures::SILENT;
 
 /// How much of what callers send is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,13 +50,13 @@ pub struct Fields {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// The context, as JSON, less what is masked.
-    pub context: Option<Box<[u8]>>,
+    pub context: Option<Vec<u8>>,
     /// There was more of it than is written.
     pub context_truncated: bool,
     /// Digest of all of it.
     pub context_digest: Option<String>,
     /// The tool's arguments, as JSON, less what is masked.
-    pub arguments: Option<Box<[u8]>>,
+    pub arguments: Option<Vec<u8>>,
     /// Digest of all of them.
     pub arguments_digest: Option<String>,
     /// Paths of what is left out.
@@ -63,7 +66,7 @@ pub struct Facts {
 impl Facts {
     /// How much it holds, in bytes.
     pub(super) fn size(&self) -> usize {
-        let bytes = |json: &Option<Box<[u8]>>| json.as_ref().map_or(0, |json| json.len());
+        let bytes = |json: &Option<Vec<u8>>| json.as_ref().map_or(0, Vec::len);
         bytes(&self.context) + bytes(&self.arguments) + self.masked.iter().map(String::len).sum::<usize>()
     }
 
@@ -111,8 +114,13 @@ impl Fields {
     fn try_facts(&self, request: &AuthzRequest, annotated: &Disclosures, now: SystemTime) -> Result<Facts> {
         let AuthzRequest { context, arguments, .. } = request;
         let mut facts = Facts::default();
-        let mut telling =
-            Telling { fields: self, now, path: Vec::new(), facts: &mut facts, scratch: Vec::new() };
+        let mut telling = Telling {
+            fields: self,
+            now,
+            path: Vec::with_capacity(USUAL_DEPTH),
+            facts: &mut facts,
+            scratch: Vec::with_capacity(USUAL_BYTES),
+        };
         if !context.is_empty() {
             telling.context(context, annotated)?;
         }
@@ -185,8 +193,7 @@ impl<'a> Said<'a> {
 
     /// Whether the same holds of everything in it.
     fn is_whole(self) -> bool {
-        let within = |said: &Disclosures| said.members.values().any(Disclosures::says_anything);
-        !within(self.rules) && !within(self.annotated)
+        !self.rules.says_anything_within() && !self.annotated.says_anything_within()
     }
 }
 
@@ -218,7 +225,7 @@ impl<'a> Telling<'a> {
             return Ok(());
         };
         if told.len() <= MAX_CONTEXT_BYTES {
-            self.facts.context = Some(told.into());
+            self.facts.context = Some(told);
         } else {
             self.facts.context_truncated = true;
         }
@@ -228,9 +235,8 @@ impl<'a> Telling<'a> {
     fn arguments(&mut self, arguments: &'a Datum, annotated: &'a Disclosures) -> Result<()> {
         self.facts.arguments_digest = self.digest("arguments_digest", Canonical::Datum(arguments))?;
         let annotated = annotated.member("input").unwrap_or(&SILENT);
-        let told =
+        self.facts.arguments =
             self.told("arguments", annotated, |telling, said, out| telling.value(arguments, said, out))?;
-        self.facts.arguments = told.map(Into::into);
         Ok(())
     }
 
@@ -252,7 +258,7 @@ impl<'a> Telling<'a> {
             Disclose::Everything => Said { rules: &SILENT, annotated: &SILENT, now: Disclosure::Clear },
         };
         self.path.push(part);
-        let mut out = Vec::with_capacity(256);
+        let mut out = Vec::with_capacity(USUAL_BYTES);
         let written = write(self, said, &mut out)?;
         self.path.pop();
         Ok(written.then_some(out))
@@ -261,7 +267,7 @@ impl<'a> Telling<'a> {
     /// Appends a value, or what stands for it; false if nothing may be told of it.
     fn value(&mut self, value: &'a Datum, said: Said<'a>, out: &mut Vec<u8>) -> Result<bool> {
         match (value, said.now) {
-            (Datum::Record(members), _) if !said.is_whole() => self.members(members, said, out),
+            (Datum::Record(members), _) if !said.is_whole() => self.each_member(members, said, out),
             (Datum::List(elements), now) if now != Disclosure::Hmac && !said.is_whole() => {
                 self.elements(elements, said, out)
             }
@@ -279,6 +285,16 @@ impl<'a> Telling<'a> {
                 Disclosure::Hmac => return self.hmac(Canonical::Members(members), out),
             }
         }
+        self.each_member(members, said, out)
+    }
+
+    /// Appends an object of which the same does not hold throughout.
+    fn each_member(
+        &mut self,
+        members: &'a [(String, Datum)],
+        said: Said<'a>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool> {
         let (start, mut any) = (out.len(), false);
         out.push(b'{');
         for (name, value) in members {

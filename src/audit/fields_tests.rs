@@ -50,9 +50,10 @@ fn what_nobody_listed_is_left_out_and_named() {
 #[test]
 fn names_that_the_schema_declares_are_told_of_what_is_left_out() {
     let mut annotated = said(&[("session.id", Disclosure::Clear)]);
-    let session_said = annotated.members.get_mut("session").unwrap();
-    session_said.members.insert("purpose".into(), Disclosures::default());
-    session_said.members.insert("calls".into(), Disclosures::default());
+    let mut session_said = annotated.member("session").unwrap().clone();
+    session_said.put("purpose", Disclosures::default());
+    session_said.put("calls", Disclosures::default());
+    annotated.put("session", session_said);
     let facts = fields(&[]).facts(&session(), &annotated, SystemTime::now());
     assert_eq!(facts.masked, ["context.session.purpose", "context.session.calls", "context.*"]);
 }

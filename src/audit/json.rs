@@ -31,11 +31,25 @@ impl Formatter for OneLine {
     }
 }
 
-/// Whether a text stands in JSON as it is. Every byte is looked at, whatever the first ones say: without a way out the loop
-/// becomes a few wide instructions.
+/// Whether a text stands in JSON as it is. Eight bytes are looked at at once, the last eight of those that are left with some of
+/// those before them; and all of them, whatever the first ones say: without a way out the loop becomes a few wide instructions.
 pub(super) fn needs_no_escapes(text: &str) -> bool {
-    let plain = |byte: u8| (0x20..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\');
-    text.bytes().fold(true, |all, byte| all & plain(byte))
+    let bytes = text.as_bytes();
+    let Some(last) = bytes.last_chunk() else { return bytes.iter().all(|byte| special([*byte; 8]) == 0) };
+    let (words, _in_last) = bytes.as_chunks();
+    words.iter().fold(special(*last), |found, word| found | special(*word)) == 0
+}
+
+/// Zero unless one of these bytes is a control, a quote, a backslash, or no ASCII.
+fn special(bytes: [u8; 8]) -> u64 {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHEST: u64 = u64::from_ne_bytes([0x80; 8]);
+    let word = u64::from_ne_bytes(bytes);
+    // The highest bit of a byte that is below that many tells so; of one above it another's may too.
+    let below = |word: u64, count: u8| word.wrapping_sub(u64::from_ne_bytes([count; 8])) & !word;
+    let is = |byte: u8| below(word ^ u64::from_ne_bytes([byte; 8]), 1);
+    let above = word | word.wrapping_add(EACH);
+    (below(word, 0x20) | is(b'"') | is(b'\\') | above) & HIGHEST
 }
 
 /// Whether some reader takes a character for the end of a line, or a terminal acts on it. All of these are in the basic
@@ -282,11 +296,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_is_written_alike_with_and_without_a_look_ahead(word in "[ -~\u{7f}é\u{2028}\n\"\\\\]{1,12}|.{1,12}") {
+        fn a_text_is_written_alike_with_and_without_a_look_ahead(word in "[ -~]{0,30}[ -~\u{7f}é\u{2028}\n\"\\\\]{0,2}[ -~]{0,20}|.{1,12}") {
             let (mut fast, mut slow) = (Vec::new(), Vec::new());
             text(&mut fast, &word).unwrap();
             write(&mut slow, word.as_str()).unwrap();
             prop_assert_eq!(String::from_utf8(fast).unwrap(), String::from_utf8(slow).unwrap());
         }
+    }
+
+    #[test]
+    fn one_byte_that_is_special_is_found_wherever_it_stands() {
+        let is_plain = |byte: u8| (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
+        for length in 1..=25 {
+            for (place, byte) in (0..length).flat_map(|place| (0..0x80).map(move |byte| (place, byte))) {
+                let mut text = vec![b'a'; length];
+                text[place] = byte;
+                let text = String::from_utf8(text).unwrap();
+                assert_eq!(needs_no_escapes(&text), is_plain(byte), "{text:?}");
+            }
+        }
+        assert!(needs_no_escapes("") && !needs_no_escapes("é") && !needs_no_escapes("0123456789é"));
     }
 }

@@ -80,6 +80,22 @@ fn the_members_of_a_line_stand_in_the_same_order_always() {
 }
 
 #[test]
+fn every_line_tells_a_policy_alike_and_of_each_policy_its_own() {
+    let annotated = |value: &str| format!("@note(\"{value}\") permit(principal, action, resource);");
+    let policies = ["one", "\u{2028}two"].map(|value| policy(&annotated(value)));
+    for turn in [0, 1, 0, 1] {
+        let mut record = decision();
+        change(&mut record, |decision| decision.determining = vec![Arc::clone(&policies[turn])]);
+        let text = text_of(Record::Decision(Box::new(record)), false);
+        let note = ["one", "\\u2028two"][turn];
+        let told = format!(
+            r#""determining":[{{"id":"house.reads","effect":"permit","annotations":{{"note":"{note}"}}}}]"#
+        );
+        assert!(text.contains(&told), "{text}");
+    }
+}
+
+#[test]
 fn a_refusal_says_only_what_is_safe() {
     let Record::Refusal(mut record) = refusal("r-2") else { panic!("a refusal") };
     record.field = "context.".to_owned() + &"x".repeat(400);

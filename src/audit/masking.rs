@@ -17,7 +17,7 @@ use crate::engine::request::AuthzRequest;
 /// What stands for an id that is not told.
 const MASKED: &str = "masked";
 /// Nothing is said of the members of an action that nobody declared.
-static SILENT: Disclosures = Disclosures { here: None, members: std::collections::BTreeMap::new() };
+static SILENT: Disclosures = Disclosures::SILENT;
 
 impl Record {
     /// Leaves in the record what may be written down of it.

@@ -26,8 +26,15 @@ pub(super) fn write(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
     }
 }
 
+/// Appends what is said of a policy that decided: annotations and all, which is most of many a line.
 fn determining(out: &mut Vec<u8>, policy: &CompiledPolicy) -> Result<()> {
-    let mut object = Object::begin(out);
+    out.extend_from_slice(policy.told(told)?);
+    Ok(())
+}
+
+fn told(policy: &CompiledPolicy) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut object = Object::begin(&mut out);
     object.whole("id", &policy.id)?;
     let effect = match policy.effect {
         PolicyEffect::Permit => "permit",
@@ -40,7 +47,7 @@ fn determining(out: &mut Vec<u8>, policy: &CompiledPolicy) -> Result<()> {
     }
     annotations.end();
     object.end();
-    Ok(())
+    Ok(out)
 }
 
 /// An obligation; its properties are among its policy's annotations.

@@ -1,7 +1,7 @@
 //! A policy prepared for evaluation: its scope and its condition as separate parts.
 
 use std::ops::Range;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use cedar_policy::Policy;
 use cedar_policy_core::ast::{
@@ -71,6 +71,8 @@ pub struct CompiledPolicy {
     pub(super) slots: Arc<SlotEnv>,
     /// The policy as its author wrote it; a link has its template's.
     text: Arc<str>,
+    /// What decision logs say of it where it decides, once one has.
+    told: OnceLock<Arc<[u8]>>,
 }
 
 /// A policy's annotations, in the order of their names.
@@ -146,6 +148,7 @@ impl CompiledPolicy {
             conditions,
             slots: if inner.env().is_empty() { Arc::clone(&NO_SLOTS) } else { Arc::new(inner.env().clone()) },
             text: text.written,
+            told: OnceLock::new(),
         }
     }
 
@@ -158,6 +161,18 @@ impl CompiledPolicy {
     /// The policy as its author wrote it; a link has its template's text. Empty if it was not read from text.
     pub(in crate::engine) fn text(&self) -> &Arc<str> {
         &self.text
+    }
+
+    /// What decision logs say of it: written by the first, and the same ever after, for what it is made of never changes.
+    ///
+    /// # Errors
+    /// Those of `write`, which is asked again the next time.
+    pub(crate) fn told<E>(&self, write: impl FnOnce(&Self) -> Result<Vec<u8>, E>) -> Result<&[u8], E> {
+        if let Some(told) = self.told.get() {
+            return Ok(told);
+        }
+        let told = write(self)?.into();
+        Ok(self.told.get_or_init(|| told))
     }
 
     /// A policy of Cedar's own that evaluates to what this one does, put together from its parts. It lacks annotations, and

@@ -52,7 +52,7 @@ fn members<'a>(
             }
         }
         members(attribute, resolve, path, &mut member, unknown);
-        found.members.insert(name.into(), member);
+        found.put(name.as_str(), member);
         path.pop();
     }
 }
