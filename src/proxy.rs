@@ -31,6 +31,7 @@ mod relay;
 mod server_side;
 mod subject;
 mod tap;
+mod unprocessed;
 mod upstream;
 mod verdict;
 

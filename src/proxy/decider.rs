@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
+use super::unprocessed::is_unprocessed;
 use crate::audit::record::Surface;
 use crate::engine::datum::Reference;
 use crate::identity::caller::Caller;
@@ -53,8 +54,11 @@ impl Decider {
         match self {
             Self::Embedded(embedded) => embedded.authorize(request).await,
             Self::Remote(remote) => {
-                let mut client = remote.decisions.clone();
-                remote.within(request, async |request| client.authorize(request).await).await
+                let ask = |request| {
+                    let mut client = remote.decisions.clone();
+                    async move { client.authorize(request).await }
+                };
+                told(remote.within, request, ask).await
             }
         }
     }
@@ -88,8 +92,11 @@ impl Decider {
             let answer = match self {
                 Self::Embedded(embedded) => embedded.search(request.clone()).await,
                 Self::Remote(remote) => {
-                    let mut client = remote.searches.clone();
-                    remote.within(request.clone(), async |page| client.search_resources(page).await).await
+                    let ask = |page| {
+                        let mut client = remote.searches.clone();
+                        async move { client.search_resources(page).await }
+                    };
+                    told(remote.within, request.clone(), ask).await
                 }
             }?;
             ids.extend(answer.found.into_iter().filter(is_possible).filter_map(|found| Some(found.uid?.id)));
@@ -120,9 +127,11 @@ impl Decider {
         match self {
             Self::Embedded(embedded) => embedded.report(report).await,
             Self::Remote(remote) => {
-                let mut client = remote.outcomes.clone();
-                let within = remote.within + REPORTING;
-                told(within, report, async |report| client.report_outcome(report).await).await.map(drop)
+                let ask = |report| {
+                    let mut client = remote.outcomes.clone();
+                    async move { client.report_outcome(report).await }
+                };
+                told(remote.within + REPORTING, report, ask).await.map(drop)
             }
         }
     }
@@ -193,23 +202,18 @@ impl Remote {
         Self { decisions, searches, outcomes: DecisionLogServiceClient::new(channel), within }
     }
 
-    async fn within<M, A>(
-        &self,
-        message: M,
-        ask: impl AsyncFnOnce(Request<M>) -> Result<tonic::Response<A>, Status>,
-    ) -> Result<A, Status> {
-        told(self.within, message, ask).await
-    }
-
     async fn batch(
         &self,
         defaults: pb::AuthorizeRequest,
         requests: Vec<pb::AuthorizeRequest>,
     ) -> Vec<Answered> {
         let asked = requests.len();
-        let mut client = self.decisions.clone();
         let batch = pb::AuthorizeBatchRequest { defaults: Some(defaults), requests };
-        let answered = self.within(batch, async |batch| client.authorize_batch(batch).await).await;
+        let ask = |batch| {
+            let mut client = self.decisions.clone();
+            async move { client.authorize_batch(batch).await }
+        };
+        let answered = told(self.within, batch, ask).await;
         let results = match answered {
             Ok(answered) if answered.results.len() == asked => answered.results,
             Ok(_) => return vec![Err(Status::internal("the batch was not answered whole")); asked],
@@ -228,15 +232,28 @@ fn one(outcome: Option<pb::authorize_result::Outcome>) -> Answered {
     }
 }
 
-/// Asks, and waits no longer than told, whether or not the server keeps to it.
-async fn told<M, A>(
+/// Asks, and waits no longer than told, whether or not the server keeps to it. What nobody looked at is asked once more.
+async fn told<M: Clone, A, F>(
     within: Duration,
     message: M,
-    ask: impl AsyncFnOnce(Request<M>) -> Result<tonic::Response<A>, Status>,
-) -> Result<A, Status> {
-    let mut request = Request::new(message);
-    request.set_timeout(within);
-    match timeout(within, ask(request)).await {
+    ask: impl Fn(Request<M>) -> F,
+) -> Result<A, Status>
+where
+    F: Future<Output = Result<tonic::Response<A>, Status>>,
+{
+    let begun = Instant::now();
+    let mut once_more = true;
+    let asked = async {
+        loop {
+            let mut request = Request::new(message.clone());
+            request.set_timeout(within.saturating_sub(begun.elapsed()));
+            match ask(request).await {
+                Err(status) if once_more && is_unprocessed(&status) => once_more = false,
+                answered => return answered,
+            }
+        }
+    };
+    match timeout(within, asked).await {
         Ok(answered) => answered.map(tonic::Response::into_inner),
         Err(_late) => Err(Status::deadline_exceeded(format!("no answer within {within:?}"))),
     }
