@@ -47,7 +47,7 @@ const PINNED: [Pinned; 6] = [
         chain: false,
         cache: CacheUse::Hit,
         log: true,
-        allocations: (24, 24),
+        allocations: (19, 19),
     },
     Pinned {
         what: "a chain, decided anew",
@@ -63,7 +63,7 @@ const PINNED: [Pinned; 6] = [
         log: false,
         allocations: (58, 58),
     },
-    Pinned { what: "a chain, recorded", chain: true, cache: CacheUse::Hit, log: true, allocations: (77, 77) },
+    Pinned { what: "a chain, recorded", chain: true, cache: CacheUse::Hit, log: true, allocations: (72, 72) },
 ];
 
 #[test]
