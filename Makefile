@@ -30,7 +30,7 @@ CEDAR_AGENT_VERSION := 0.2.0
 PEERS := benches/peers/Cargo.toml
 NPM_CLIENT := clients/typescript/node_modules/.package-lock.json
 
-.PHONY: run bench bench-peers test fmt clippy lint-proto release-contract deny alerts rotel oidc nats envoy authzen mcp example unit clients clients-python clients-typescript clients-generate release-hostile soak faults previous fuzz cases references docs chart chart-files image sbom help
+.PHONY: run bench bench-peers test fmt locks clippy lint-proto release-contract deny alerts rotel oidc nats envoy authzen mcp example unit clients clients-python clients-typescript clients-generate release-hostile soak faults previous fuzz cases references docs chart chart-files image sbom help
 
 help: ## Show the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -56,12 +56,16 @@ bench-peers: $(CERBOS) $(CEDAR_AGENT) ## Mandate against its peers (docs/benchma
 	cargo build --release --locked
 	cargo run --release --locked --manifest-path $(PEERS) --target-dir target/peers -- $(if $(QUICK),--quick) $(ARGS)
 
-test: fmt clippy lint-proto deny alerts unit release-hostile clients cases docs chart ## Check everything CI checks.
+test: fmt locks clippy lint-proto deny alerts unit release-hostile clients cases docs chart ## Check everything CI checks.
 	@echo "all checks passed"
 
 fmt: ## Formatting.
 	cargo fmt --check
 	cargo fmt --check --manifest-path $(PEERS)
+
+locks: ## The lock files of the packages beside hold what the crate takes.
+	cargo update --workspace --locked --quiet --manifest-path $(PEERS)
+	cargo update --workspace --locked --quiet --manifest-path fuzz/Cargo.toml
 
 clippy: ## Lints: anything that can panic is an error.
 	cargo clippy --locked --all-targets -- -D warnings
