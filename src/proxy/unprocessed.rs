@@ -38,9 +38,9 @@ fn is_before_it(error: &h2::Error) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use axum::http::{HeaderMap, Response};
     use bytes::Bytes;
     use h2::Reason;
+    use http::{HeaderMap, Response};
     use prost::Message as _;
     use tokio::net::TcpListener;
     use tonic::Code;
