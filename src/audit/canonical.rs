@@ -178,4 +178,16 @@ mod tests {
         digest(Value::Members(&members), &mut scratch).unwrap();
         assert_eq!(String::from_utf8(scratch).unwrap(), "{\"a\":3,\"\u{1f600}\":2,\"\u{ffff}\":1}");
     }
+
+    #[test]
+    fn any_two_names_stand_as_their_utf16_does() {
+        let first_and_last_of_each_length = "a~\u{80}\u{7ff}\u{800}\u{d7ff}\u{e000}\u{efff}\u{f000}\u{ffff}\u{10000}\u{3ffff}\u{40000}\u{10ffff}";
+        let each: Vec<_> = first_and_last_of_each_length.chars().map(String::from).collect();
+        let two = each.iter().flat_map(|one| each.iter().map(move |other| format!("{one}{other}")));
+        let names: Vec<_> = two.chain(each.clone()).chain([String::new()]).collect();
+        for (one, other) in names.iter().flat_map(|one| names.iter().map(move |other| (one, other))) {
+            let expected = one.encode_utf16().cmp(other.encode_utf16());
+            assert_eq!(by_utf16(one, other), expected, "{one:?}, {other:?}");
+        }
+    }
 }
