@@ -13,7 +13,7 @@ use super::canonical::{self, Value as Canonical};
 use super::json;
 use super::salts::{Salt, Salts};
 use crate::engine::datum::Datum;
-use crate::engine::disclosure::{Disclosure, Disclosures};
+use crate::engine::disclosure::{Disclosure, Disclosures, SILENT};
 use crate::engine::request::AuthzRequest;
 
 /// Largest context that is written, in bytes of JSON.
@@ -23,8 +23,6 @@ const USUAL_BYTES: usize = 512;
 const USUAL_DEPTH: usize = 4;
 /// Most paths of masked values that a record names.
 const MAX_MASKED: usize = 64;
-/// Nothing is said here.
-static SILENT: Disclosures = Disclosures::SILENT;
 
 /// How much of what callers send is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -11,13 +11,11 @@ use super::record::{ChangeRecord, DecisionRecord, Evidence, Record, RefusalRecor
 use super::search::SearchRecord;
 use crate::engine::catalog::ActionType;
 use crate::engine::decision::{Decision, GrantName};
-use crate::engine::disclosure::{Disclosure, Disclosures};
+use crate::engine::disclosure::{Disclosure, SILENT};
 use crate::engine::request::AuthzRequest;
 
 /// What stands for an id that is not told.
 const MASKED: &str = "masked";
-/// Nothing is said of the members of an action that nobody declared.
-static SILENT: Disclosures = Disclosures::SILENT;
 
 impl Record {
     /// Leaves in the record what may be written down of it.

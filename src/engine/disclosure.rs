@@ -27,6 +27,9 @@ impl Disclosure {
     }
 }
 
+/// Nothing is said.
+pub static SILENT: Disclosures = Disclosures { here: None, members: BTreeMap::new(), within: false };
+
 /// What is said of a value and of its members, by name. What is said of a set is meant of its elements.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Disclosures {
@@ -39,9 +42,6 @@ pub struct Disclosures {
 }
 
 impl Disclosures {
-    /// Nothing is said.
-    pub const SILENT: Self = Self { here: None, members: BTreeMap::new(), within: false };
-
     /// What is said of the member of that name.
     pub fn member(&self, name: &str) -> Option<&Self> {
         self.members.get(name)
