@@ -36,12 +36,16 @@ pub struct Embedded {
     within: Duration,
 }
 
+type Decisions = AuthorizationServiceClient<Channel>;
+type Searches = SearchServiceClient<Channel>;
+type Outcomes = DecisionLogServiceClient<Channel>;
+
 /// A server.
 #[derive(Debug)]
 pub struct Remote {
-    decisions: AuthorizationServiceClient<Channel>,
-    searches: SearchServiceClient<Channel>,
-    outcomes: DecisionLogServiceClient<Channel>,
+    decisions: Decisions,
+    searches: Searches,
+    outcomes: Outcomes,
     within: Duration,
 }
 
@@ -54,11 +58,8 @@ impl Decider {
         match self {
             Self::Embedded(embedded) => embedded.authorize(request).await,
             Self::Remote(remote) => {
-                let ask = |request| {
-                    let mut client = remote.decisions.clone();
-                    async move { client.authorize(request).await }
-                };
-                told(remote.within, request, ask).await
+                let ask = |mut client: Decisions, request| async move { client.authorize(request).await };
+                told(remote.within, &remote.decisions, &request, ask).await
             }
         }
     }
@@ -92,11 +93,8 @@ impl Decider {
             let answer = match self {
                 Self::Embedded(embedded) => embedded.search(request.clone()).await,
                 Self::Remote(remote) => {
-                    let ask = |page| {
-                        let mut client = remote.searches.clone();
-                        async move { client.search_resources(page).await }
-                    };
-                    told(remote.within, request.clone(), ask).await
+                    let ask = |mut client: Searches, page| async move { client.search_resources(page).await };
+                    told(remote.within, &remote.searches, &request, ask).await
                 }
             }?;
             ids.extend(answer.found.into_iter().filter(is_possible).filter_map(|found| Some(found.uid?.id)));
@@ -127,11 +125,8 @@ impl Decider {
         match self {
             Self::Embedded(embedded) => embedded.report(report).await,
             Self::Remote(remote) => {
-                let ask = |report| {
-                    let mut client = remote.outcomes.clone();
-                    async move { client.report_outcome(report).await }
-                };
-                told(remote.within + REPORTING, report, ask).await.map(drop)
+                let ask = |mut client: Outcomes, report| async move { client.report_outcome(report).await };
+                told(remote.within + REPORTING, &remote.outcomes, &report, ask).await.map(drop)
             }
         }
     }
@@ -209,11 +204,8 @@ impl Remote {
     ) -> Vec<Answered> {
         let asked = requests.len();
         let batch = pb::AuthorizeBatchRequest { defaults: Some(defaults), requests };
-        let ask = |batch| {
-            let mut client = self.decisions.clone();
-            async move { client.authorize_batch(batch).await }
-        };
-        let answered = told(self.within, batch, ask).await;
+        let ask = |mut client: Decisions, batch| async move { client.authorize_batch(batch).await };
+        let answered = told(self.within, &self.decisions, &batch, ask).await;
         let results = match answered {
             Ok(answered) if answered.results.len() == asked => answered.results,
             Ok(_) => return vec![Err(Status::internal("the batch was not answered whole")); asked],
@@ -233,10 +225,11 @@ fn one(outcome: Option<pb::authorize_result::Outcome>) -> Answered {
 }
 
 /// Asks, and waits no longer than told, whether or not the server keeps to it. What nobody looked at is asked once more.
-async fn told<M: Clone, A, F>(
+async fn told<C: Clone, M: Clone, A, F>(
     within: Duration,
-    message: M,
-    ask: impl Fn(Request<M>) -> F,
+    client: &C,
+    message: &M,
+    ask: impl Fn(C, Request<M>) -> F,
 ) -> Result<A, Status>
 where
     F: Future<Output = Result<tonic::Response<A>, Status>>,
@@ -247,7 +240,7 @@ where
         loop {
             let mut request = Request::new(message.clone());
             request.set_timeout(within.saturating_sub(begun.elapsed()));
-            match ask(request).await {
+            match ask(client.clone(), request).await {
                 Err(status) if once_more && is_unprocessed(&status) => once_more = false,
                 answered => return answered,
             }
