@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use mandate::server::pb;
 use serde_json::Value;
-use tempfile::TempDir;
 
 pub(crate) use killed::kill;
 
@@ -36,12 +35,11 @@ pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// A server's sources, its log and its counters, over many starts.
+/// A server's sources and its log, over many starts.
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) sources: Sources,
     pub(crate) log: PathBuf,
-    counters: TempDir,
     settings: Vec<String>,
 }
 
@@ -60,13 +58,9 @@ impl Site {
 
     /// A log of these sources.
     pub(crate) fn of(sources: Sources, log: PathBuf, settings: &[&str]) -> Self {
-        let counters = tempfile::tempdir_in("/dev/shm").expect("memory");
-        let mut all = vec![
-            format!("MANDATE__LOG__DIRECTORY={}", log.display()),
-            format!("MANDATE__LOG__COUNTERS={}", counters.path().display()),
-        ];
+        let mut all = vec![format!("MANDATE__LOG__DIRECTORY={}", log.display())];
         all.extend(settings.iter().map(|setting| format!("MANDATE__LOG__{setting}")));
-        Self { sources, log, counters, settings: all }
+        Self { sources, log, settings: all }
     }
 
     pub(crate) fn start(&self) -> Process {

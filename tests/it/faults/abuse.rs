@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mandate::server::pb::authorization_service_client::AuthorizationServiceClient;
-use tempfile::TempDir;
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
 
@@ -57,19 +56,17 @@ impl Ask for Callers {
     }
 }
 
-/// A server with its counters in memory, as everywhere: on a disk each answer would cost a call of the system more.
-fn serve(sources: &Sources, counters: &TempDir) -> Process {
+fn serve(sources: &Sources) -> Process {
     sources.put("mandate.toml", LIMITS);
     let file = sources.path("mandate.toml").display().to_string();
-    let counters = format!("MANDATE__LOG__COUNTERS={}", counters.path().display());
-    Process::try_start_with(sources, &["--config", &file, &counters]).unwrap()
+    Process::try_start_with(sources, &["--config", &file]).unwrap()
 }
 
 /// Attacks for rounds, compared with rounds of peace.
 #[track_caller]
 fn attacked(fault: &'static str, attacks: &[(Attack, usize)]) {
-    let (sources, counters) = (mixed_sources(), tempfile::tempdir_in("/dev/shm").unwrap());
-    let process = serve(&sources, &counters);
+    let sources = mixed_sources();
+    let process = serve(&sources);
     let callers = Arc::new(Callers::of(&process.data));
     Traffic::run(&callers, RATE, ROUND).check_all_answered();
     let before = Usage::of(process.pid());

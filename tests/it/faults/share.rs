@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tempfile::TempDir;
 
 use super::group::ControlGroup;
 use crate::support::{Process, Sources};
@@ -20,8 +19,6 @@ const PERIOD: Duration = Duration::from_millis(20);
 pub(crate) struct Share {
     pid: Pid,
     by: By,
-    /// Where a server has its counters: in memory, as everywhere. In a file of the disk, a call of the system for every answer would be measured.
-    _counters: Option<TempDir>,
 }
 
 #[derive(Debug)]
@@ -36,23 +33,21 @@ impl Share {
     /// Starts a server that may use so many hundredths of a core, as a container does: it is so when it counts its processors.
     pub(crate) fn start(sources: &Sources, percent: u32) -> (Process, Self) {
         let group = group(percent);
-        let counters = tempfile::tempdir_in("/dev/shm").expect("memory");
-        let setting = format!("MANDATE__LOG__COUNTERS={}", counters.path().display());
-        let process = Process::start_within(sources, group.as_ref().map(ControlGroup::folder), &[&setting]);
+        let process = Process::start_within(sources, group.as_ref().map(ControlGroup::folder), &[]);
         let pid = process.pid();
         let by = group.map_or_else(|| signals(pid, percent), By::Group);
-        (process, Self { pid, by, _counters: Some(counters) })
+        (process, Self { pid, by })
     }
 
     /// Holds a process to so many hundredths of a core: by a control group where one can be made, else by stopping it again and again.
     pub(crate) fn of_a_core(pid: Pid, percent: u32) -> Self {
         let group = group(percent).filter(|group| group.take(pid).is_ok());
-        Self { pid, by: group.map_or_else(|| signals(pid, percent), By::Group), _counters: None }
+        Self { pid, by: group.map_or_else(|| signals(pid, percent), By::Group) }
     }
 
     /// The same, where no control group can be made.
     pub(crate) fn by_signals(pid: Pid, percent: u32) -> Self {
-        Self { pid, by: signals(pid, percent), _counters: None }
+        Self { pid, by: signals(pid, percent) }
     }
 
     /// How it is done, for the record.

@@ -172,7 +172,7 @@ fn in_async_a_power_cut_loses_no_more_than_was_signed() {
         });
         disk.restore_power();
         // Memory is lost as well.
-        for counters in fs::read_dir(site.counters.path()).unwrap() {
+        for counters in fs::read_dir(site.sources.counters()).unwrap() {
             fs::remove_file(counters.unwrap().path()).unwrap();
         }
         site.start().crash();

@@ -69,7 +69,7 @@ fn config(folder: &Path) -> AuditConfig {
 fn copy(site: &Site, folder: &Path, length: u64) {
     fs::create_dir_all(folder.join("log").join(FOLDER)).unwrap();
     fs::copy(site.sources.path("data/keys/log.key"), folder.join("log.key")).unwrap();
-    for counters in fs::read_dir(site.counters.path()).unwrap() {
+    for counters in fs::read_dir(site.sources.counters()).unwrap() {
         let counters = counters.unwrap();
         fs::copy(counters.path(), folder.join(counters.file_name())).unwrap();
     }

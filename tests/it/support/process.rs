@@ -126,8 +126,7 @@ impl Process {
             .arg(sources.path("data"))
             .args(flags)
             .args(more)
-            // What is killed leaves them, and they are to go with the test.
-            .env("MANDATE__LOG__COUNTERS", sources.path("."))
+            .env("MANDATE__LOG__COUNTERS", sources.counters())
             // Builds with all checks are slow: nobody is turned away for having to wait.
             .envs(cfg!(debug_assertions).then_some(("MANDATE__LIMITS__QUEUE_DELAY", "60s")))
             .envs(variables)

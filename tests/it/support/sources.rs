@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mandate::audit::ledger;
 use mandate::config::{Config, ConfigError, Overrides};
 use mandate::engine::compile::compile;
 use mandate::store::directory;
@@ -56,6 +57,7 @@ pub(crate) const SMALL_SCHEMA: &str = r#"namespace Mandate {
 #[derive(Debug)]
 pub(crate) struct Sources {
     folder: TempDir,
+    counters: TempDir,
 }
 
 /// What `mandate validate` says.
@@ -95,7 +97,8 @@ impl Sources {
         for kind in ["policies", "schemas", "entities"] {
             fs::create_dir(folder.path().join(kind)).expect("a folder");
         }
-        Self { folder }
+        let counters = tempfile::tempdir_in(ledger::FOLDER).expect("memory");
+        Self { folder, counters }
     }
 
     /// Sources that load: `ana` may view the document `plan`.
@@ -181,6 +184,13 @@ impl Sources {
 
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.folder.path().join(path)
+    }
+
+    /// Where servers of these sources count, over many starts: in memory, as everywhere, for on a disk each answer costs a call of the
+    /// system more and wakes who watches the sources. In a folder of its own, for what is killed leaves its counters, and they are to
+    /// go with the test.
+    pub(crate) fn counters(&self) -> &Path {
+        self.counters.path()
     }
 
     pub(crate) fn config(&self) -> Config {
