@@ -132,6 +132,8 @@ pub(super) struct Reading {
     /// What the files looked like; none if they would not stand still, or the system would not give one of them: then
     /// nothing is known of the files, and they are read again.
     pub(super) fingerprint: Option<Fingerprint>,
+    /// Whether they would not stand still.
+    pub(super) is_moving: bool,
     /// The files, for the next reading.
     pub(super) remembered: Arc<Remembered>,
     /// Names what was found, good or broken.
@@ -177,7 +179,7 @@ impl Reading {
         let place = Place::new(&folders.policies.display().to_string(), "");
         let mut report = Report::default();
         report.push(Problem::error(&place, "the files are still changing").help("they are looked at again"));
-        Self::new(Sources::default(), report, None, Remembered::default())
+        Self { is_moving: true, ..Self::new(Sources::default(), report, None, Remembered::default()) }
     }
 
     fn new(
@@ -187,7 +189,8 @@ impl Reading {
         remembered: Remembered,
     ) -> Self {
         let digest = set_digest::of_reading(&sources, &report);
-        Self { sources, report, fingerprint, remembered: Arc::new(remembered), digest, manifest: None }
+        let (remembered, manifest) = (Arc::new(remembered), None);
+        Self { sources, report, fingerprint, remembered, digest, manifest, is_moving: false }
     }
 
     /// The same, held to a signature, where one is asked for.

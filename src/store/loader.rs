@@ -140,6 +140,8 @@ pub struct Loader {
     unapplied: bool,
     /// The files as they were read last.
     remembered: Arc<Remembered>,
+    /// Since when they changed whenever they were read; none if they stood still.
+    moving_since: Option<Instant>,
     /// Name of what the folders held when they were read last.
     seen: String,
     /// Whether that was rejected.

@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command as Process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::super::support_tests::{SCHEMA, Site, forbid, permit};
-use super::{Command, Outcome};
+use super::super::directory::Fingerprint;
+use super::super::support_tests::{SCHEMA, Site, forbid, open_data, permit};
+use super::load::MOVING;
+use super::{Command, Loader, Outcome};
 
 /// A permit that stands alone, and the forbid that was to follow it.
 fn halves() -> (String, String) {
@@ -233,4 +236,39 @@ fn what_is_no_file_rejects_and_hangs_nothing() {
         running.until("good again", |running| !running.status().serving_stale);
     }
     running.stop();
+}
+
+#[test]
+fn files_that_change_while_they_are_read_are_no_rejected_set_until_they_have_done_so_for_long() {
+    let site = Site::new();
+    let data = open_data(&site.path("data"));
+    let (mut loader, _store, _found) = Loader::open(site.config(), &data).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                // Good each time.
+                site.rename_in("policies/base.cedar", &permit("one"));
+                site.rename_in("policies/base.cedar", &permit("other"));
+            }
+        });
+        let mut look = |loader: &mut Loader| {
+            loader.take_changed_files(&Fingerprint::of(&site.folders()));
+            loader.moving_since
+        };
+        let mut looks = 0;
+        while look(&mut loader).is_none() && looks < 10_000 {
+            looks += 1;
+        }
+        let moved = (loader.moving_since.is_some(), loader.reloads.rejected);
+        loader.moving_since = Instant::now().checked_sub(MOVING);
+        while look(&mut loader).is_none() && looks < 10_000 {
+            loader.moving_since = Instant::now().checked_sub(MOVING);
+            looks += 1;
+        }
+        done.store(true, Ordering::Release);
+        assert_eq!(moved, (true, 0));
+    });
+    assert_eq!(loader.reloads.rejected, 1);
+    assert!(loader.last_load.problems[0].contains("still changing"), "{:?}", loader.last_load);
 }

@@ -1,7 +1,7 @@
 //! From files to a published world, or to a rejection that everybody sees.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::directory::{Fingerprint, Reading};
 use super::super::emergency::Files;
@@ -20,12 +20,14 @@ use crate::engine::progress::Progress;
 
 /// How often a set is compiled again because of what was written meanwhile.
 const ATTEMPTS: usize = 3;
+/// Files that change for so long whenever they are read are told of as a set that is rejected.
+pub(super) const MOVING: Duration = Duration::from_secs(10);
 
 impl Loader {
     /// Loads files that changed and have settled.
     pub(super) fn take_changed_files(&mut self, seen: &Fingerprint) {
         let reading = self.read();
-        if reading.fingerprint.as_ref().is_some_and(|read| read != seen) {
+        if reading.fingerprint.as_ref().is_some_and(|read| read != seen) || self.is_moving_for_now() {
             // They changed again, and have yet to settle.
             return;
         }
@@ -34,6 +36,12 @@ impl Loader {
             return self.files.handled(reading.fingerprint);
         }
         self.take(reading);
+    }
+
+    /// Whether the files changed while they were read, which is an update under way rather than a set that is wrong, until it has been
+    /// so for long.
+    fn is_moving_for_now(&self) -> bool {
+        self.moving_since.is_some_and(|since| since.elapsed() < MOVING)
     }
 
     /// Loads files that a manifest or an atomic swap vouches for, if it does. Otherwise an update is under way, which

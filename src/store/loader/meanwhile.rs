@@ -58,6 +58,7 @@ impl Loader {
         let (folders, known) = (self.config.folders.clone(), Arc::clone(&self.remembered));
         let reading = self.meanwhile(move || Reading::after(&folders, &known));
         self.remembered = Arc::clone(&reading.remembered);
+        self.moving_since = reading.is_moving.then(|| self.moving_since.unwrap_or_else(Instant::now));
         reading.signed(&self.config.signers)
     }
 

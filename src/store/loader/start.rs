@@ -195,6 +195,7 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
         files,
         unapplied: false,
         remembered,
+        moving_since: None,
         seen,
         rejected: first.rejected.is_some(),
         retired: Retired::default(),
