@@ -207,7 +207,9 @@ fn the_answer_to_a_rollback_under_load_divides_the_answers() {
         let to = if round % 2 == 0 { &pair.plan_hidden } else { &pair.notes_hidden };
         let begun = std::time::Instant::now();
         process.command(&["rollback", prefix(to)]).check_code(0);
-        divides.push((begun, std::time::Instant::now(), to.clone()));
+        let answered = std::time::Instant::now();
+        divides.push((begun, answered, to.clone()));
+        load.until(PATIENCE, |call| call.asked > answered);
         pause(100);
     }
     let calls = load.finish();

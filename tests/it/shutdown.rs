@@ -74,7 +74,9 @@ fn a_server_told_to_stop_serves_its_grace_out_and_loses_no_answer() {
     for call in &failed {
         assert!(call.ended > told + Duration::from_millis(2950), "failed within the grace: {call:?}");
         let code = call.outcome.as_ref().unwrap_err().code();
-        assert_eq!(code, Code::Unavailable, "a client may ask another server: {call:?}");
+        // Of a call that it had not sent yet a client says that it was cancelled, if the connection closes just then.
+        let may_ask_another = [Code::Unavailable, Code::Cancelled].contains(&code);
+        assert!(may_ask_another, "a client may ask another server: {call:?}");
     }
     let (issued, written, dropped) = closed(&finished.stderr);
     assert_eq!((issued, dropped), (written, 0));

@@ -252,7 +252,7 @@ fn files_that_change_while_they_are_read_are_no_rejected_set_until_they_have_don
                 site.rename_in("policies/base.cedar", &permit("other"));
             }
         });
-        let mut look = |loader: &mut Loader| {
+        let look = |loader: &mut Loader| {
             loader.take_changed_files(&Fingerprint::of(&site.folders()));
             loader.moving_since
         };

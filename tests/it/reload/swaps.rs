@@ -9,8 +9,10 @@ use crate::support::{Load, Mount, Process, SMALL_SCHEMA, Sources, Truth, doc};
 
 /// Swaps of a test that must not take longer than [`TIME`].
 const SWAPS: usize = 1000;
-/// What is compiled without optimisation, and shares the machine with other tests, may take twice as long.
-const TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 60 } else { 30 });
+/// What is compiled without optimisation, and shares the machine with other tests, may take longer.
+const TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 90 } else { 30 });
+/// The same for one swap.
+const SOON: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 2 });
 
 /// Three volumes, the policies in one that a test swaps.
 fn mounted(sources: &Sources, hidden: &str) -> Mount {
@@ -61,7 +63,7 @@ fn a_thousand_swaps_are_served_whole_and_leave_nothing_behind() {
         mount.swap(&policies(if odd { "notes" } else { "plan" }));
         let expected = if odd { &pair.notes_hidden } else { &pair.plan_hidden };
         let took = load.until(PATIENCE, |call| call.is_of(expected));
-        assert!(took < Duration::from_secs(2), "a swap was served after {took:?} only");
+        assert!(took < SOON, "a swap was served after {took:?} only");
         if swaps >= 100 {
             settled.get_or_insert_with(|| (process.memory(), process.open_files()));
         }
