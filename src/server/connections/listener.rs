@@ -14,6 +14,9 @@ use crate::listening::Address;
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// Bytes of answers that the system keeps for a connection beside what is on its way.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 64 * 1024;
 
 /// What comes in.
 pub(super) type Stream = Either<TcpStream, UnixStream>;
@@ -77,6 +80,7 @@ impl Listener {
         match address {
             Address::Tcp(address) => {
                 let listener = TcpListener::bind(address).await?;
+                keep_little(&listener)?;
                 let bound = listener.local_addr()?;
                 Ok((Self::Tcp(listener), bound.into()))
             }
@@ -113,6 +117,19 @@ impl Listener {
             }
         }
     }
+}
+
+/// Has the system keep few answers for each connection that comes in here (`TCP_NOTSENT_LOWAT`, tcp(7)). It would keep megabytes for one that
+/// reads nothing, which are more than ten thousand answers that have to be decided first.
+#[cfg(target_os = "linux")]
+fn keep_little(listener: &TcpListener) -> io::Result<()> {
+    socket2::SockRef::from(listener).set_tcp_notsent_lowat(UNSENT_BYTES)
+}
+
+/// Other systems keep as much as they like.
+#[cfg(not(target_os = "linux"))]
+fn keep_little(_listener: &TcpListener) -> io::Result<()> {
+    Ok(())
 }
 
 impl UnixDoor {
@@ -162,10 +179,35 @@ impl Drop for SocketFile {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpSocket;
+    use tokio::time::timeout;
+
     use super::*;
 
     fn mode(path: &Path) -> u32 {
         fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn little_is_kept_for_a_connection_that_reads_nothing() {
+        let free = "127.0.0.1:0".parse().unwrap();
+        let (listener, Address::Tcp(bound)) = Listener::bind(&Address::Tcp(free), 0).await.unwrap() else {
+            panic!("an address")
+        };
+        let silent = TcpSocket::new_v4().unwrap();
+        silent.set_recv_buffer_size(4096).unwrap();
+        let (accepted, silent) = tokio::join!(listener.accept(), silent.connect(bound));
+        let (Either::Left(stream), Some(_)) = accepted.unwrap() else { panic!("by TCP") };
+        let (mut kept, answer) = (0, [0; 256]);
+        while let Ok(Ok(())) = timeout(Duration::from_millis(200), stream.writable()).await {
+            kept += stream.try_write(&answer).unwrap_or(0);
+        }
+        let most = 2 * usize::try_from(UNSENT_BYTES).unwrap();
+        assert!(kept > answer.len() && kept < most, "{kept} bytes");
+        drop(silent);
     }
 
     async fn bind(path: &Path) -> io::Result<Listener> {
