@@ -71,7 +71,7 @@ fn a_thousand_swaps_are_served_whole_and_leave_nothing_behind() {
     let elapsed = begun.elapsed();
     mount.swap(&policies("plan"));
     mount.swap(&policies("notes"));
-    let took = load.until(Duration::from_secs(1), |call| call.is_of(&pair.notes_hidden));
+    let took = load.until(SOON, |call| call.is_of(&pair.notes_hidden));
     let calls = load.finish();
     let answered = pair.truth().check(&calls);
     assert!(answered.len() == 2, "both were served: {answered:?}");
