@@ -24,6 +24,7 @@ pub mod reading;
 mod recent;
 pub mod record;
 mod replace;
+mod said;
 mod salts;
 mod search;
 pub mod sinks;
@@ -54,6 +55,7 @@ use ledger::{Ledger, Left};
 use lifecycle::{Counted, Previous, Start};
 use line::Encoder;
 use queue::Queue;
+use reading::contents::Sealed;
 use reading::source::Source;
 use sinks::config::SinkConfig;
 use sinks::{Accounts, Sinks, SinksError};
@@ -200,7 +202,7 @@ impl AuditLog {
         let sinks = Sinks::open(&config.sinks, directory)?;
         let accounts = sinks.accounts();
         let (witnesses, signed) = (notary.witnesses().into(), notary.signed());
-        let appender = Appender::new(directory, last);
+        let (appender, sealed) = (Appender::new(directory, last), Sealed::default());
         let parts = journal::Parts {
             directory: directory.clone(),
             log,
@@ -208,6 +210,7 @@ impl AuditLog {
             appender,
             notary,
             limits: limits.clone(),
+            sealed: sealed.clone(),
             lock,
         };
         let journal = Journal::new(parts);
@@ -230,7 +233,7 @@ impl AuditLog {
             faults,
         })?;
         let feeding = sinks.start(log, directory.clone(), &progress)?;
-        let source = Some(Source { directory: directory.clone(), progress });
+        let source = Some(Source { directory: directory.clone(), progress, sealed });
         let log = Self { queue: Some(queue), accounts, witnesses, signed, lost, source };
         Ok(OpenLog { log, writer, feeding: Some(feeding) })
     }

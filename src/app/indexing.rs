@@ -2,12 +2,12 @@
 //! search takes longer.
 
 use std::io;
-use std::path::Path;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
 use crate::audit::reading::indexer::Indexer;
+use crate::audit::reading::source::Source;
 use crate::store::workers::{self, GiveWay};
 
 /// How often sealed segments are looked for.
@@ -20,13 +20,13 @@ pub(super) struct Indexing {
 }
 
 impl Indexing {
-    /// Begins to index the log in this folder.
+    /// Begins to index this log.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub(super) fn start(directory: &Path) -> io::Result<Self> {
+    pub(super) fn start(source: &Source) -> io::Result<Self> {
         let (until_dropped, dropped) = mpsc::channel();
-        let mut indexer = Indexer::new(directory);
+        let mut indexer = Indexer::after(&source.directory, source.sealed.clone());
         thread::Builder::new().name("mandate-index".to_owned()).spawn(move || {
             workers::give_way(GiveWay::Wholly);
             while !has_ended(&dropped) {

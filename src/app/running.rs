@@ -113,7 +113,7 @@ impl Prepared {
             Some(config) => AuditLog::open(&config)?,
             None => AuditLog::off(),
         };
-        let indexing = audit.source().map(|source| Indexing::start(&source.directory)).transpose()?;
+        let indexing = audit.source().map(Indexing::start).transpose()?;
         let check = config
             .check_one_in
             .map(|one_in| SampledCheck::start(one_in, Arc::clone(&metrics)))

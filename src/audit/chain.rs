@@ -1,5 +1,6 @@
 //! What a line says of a chain: who stands in it, how each of them was decided, and who denied first.
 
+use cedar_policy::EntityUid;
 use serde_json::Result;
 
 use super::json::{self, Object, Uid};
@@ -8,11 +9,8 @@ use crate::engine::decision::{Decision, GrantName, HopOutcome};
 
 /// Writes `chain`, and for a request that shows delegations or a token `hops` and `denied_by`.
 pub(super) fn write(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
-    let Decision { principal, hops, .. } = decision;
-    let known = hops.iter().map(|hop| &hop.decision.principal);
-    // A chain that leads to no root is known in part.
-    let actor = [principal].into_iter().filter(|actor| known.clone().next_back() != Some(*actor));
-    line.list("chain", known.clone().chain(actor), |out, principal| Uid::Known(principal).write(out))?;
+    let hops = &decision.hops;
+    line.list("chain", members(decision), |out, principal| Uid::Known(principal).write(out))?;
     if hops.is_empty() {
         return Ok(());
     }
@@ -21,6 +19,14 @@ pub(super) fn write(line: &mut Object<'_>, decision: &Decision) -> Result<()> {
         Some(denied) => denied_by(line.object("denied_by"), denied),
         None => Ok(()),
     }
+}
+
+/// Everybody on whose authority is acted, root first; who acts is last.
+pub(super) fn members(decision: &Decision) -> impl Iterator<Item = &EntityUid> + Clone {
+    let known = decision.hops.iter().map(|hop| &hop.decision.principal);
+    // A chain that leads to no root is known in part.
+    let last = known.clone().next_back();
+    known.chain([&decision.principal].into_iter().filter(move |actor| last != Some(*actor)))
 }
 
 /// Appends how one principal was decided.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,6 +14,7 @@ use super::first_seen::FirstSeen;
 use super::generation::GenerationRecord;
 use super::lifecycle::Lifecycle;
 use super::line::{self, Line};
+use super::reading::contents::{Gathering, Said, Sealed};
 use super::spool::Progress;
 use super::spool::appender::Appender;
 use super::spool::frame::{self, TooLong};
@@ -32,7 +34,10 @@ pub(super) struct Journal {
     limits: Limits,
     /// Frames that are not written yet, and where in them the records stand.
     frames: Vec<u8>,
-    lines: Vec<Range<usize>>,
+    lines: Vec<Framed>,
+    /// What is known of the open segment.
+    gathering: Gathering,
+    sealed: Sealed,
     /// As `progress` says: for each record a lock would be taken there.
     written: u64,
     progress: watch::Sender<Progress>,
@@ -41,6 +46,13 @@ pub(super) struct Journal {
     reserved: u64,
     /// Nobody else writes while this is held.
     _lock: File,
+}
+
+/// A line that waits: where in the frames it stands, and what it says, where that was told with it.
+#[derive(Debug)]
+struct Framed {
+    line: Range<usize>,
+    said: Option<Said>,
 }
 
 /// Why a line is not added.
@@ -68,13 +80,14 @@ pub(super) struct Parts {
     pub(super) appender: Appender,
     pub(super) notary: Notary,
     pub(super) limits: Limits,
+    pub(super) sealed: Sealed,
     pub(super) lock: File,
 }
 
 impl Journal {
     /// A log that goes on at the notary's tree's size.
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { directory, log, instance, appender, notary, limits, lock } = parts;
+        let Parts { directory, log, instance, appender, notary, limits, sealed, lock } = parts;
         let next = notary.tree().size();
         Self {
             directory,
@@ -86,6 +99,9 @@ impl Journal {
             limits,
             frames: Vec::new(),
             lines: Vec::new(),
+            // Of a segment that an earlier process began it is not known what stands in it.
+            gathering: Gathering::default(),
+            sealed,
             written: next,
             progress: watch::Sender::new(Progress { written: next, synced: next }),
             synced_at: Instant::now(),
@@ -115,7 +131,7 @@ impl Journal {
     /// It is too long for a frame; nothing is added.
     pub(super) fn add(&mut self, line: &Line) -> Result<(), NotFramed> {
         let first_seen = line.combination.is_some_and(|combination| self.seen.first(combination));
-        self.frame(|(_, sequence), frames| line.number(sequence, first_seen, frames))
+        self.frame(line.said, |(_, sequence), frames| line.number(sequence, first_seen, frames))
     }
 
     /// Adds what became of a generation to what waits to be written.
@@ -123,17 +139,18 @@ impl Journal {
     /// # Errors
     /// As [`add`](Self::add), or it cannot be JSON: a defect.
     pub(super) fn add_generation(&mut self, record: &GenerationRecord) -> Result<(), NotFramed> {
-        self.frame(|named, frames| line::of_nobody("generation", record, record.at, named, frames))
+        self.frame(None, |named, frames| line::of_nobody("generation", record, record.at, named, frames))
     }
 
     fn add_own(&mut self, record: &Lifecycle) -> Result<(), NotFramed> {
         let now = SystemTime::now();
-        self.frame(|named, frames| line::of_nobody(record.kind(), record, now, named, frames))
+        self.frame(None, |named, frames| line::of_nobody(record.kind(), record, now, named, frames))
     }
 
     /// Adds a line to what waits, under its number.
     fn frame(
         &mut self,
+        said: Option<Said>,
         write: impl FnOnce((Uuid, u64), &mut Vec<u8>) -> Result<(), serde_json::Error>,
     ) -> Result<(), NotFramed> {
         let start = self.frames.len();
@@ -142,7 +159,7 @@ impl Journal {
         let encoded = write((self.instance, sequence), &mut self.frames).map_err(NotFramed::from);
         let framed = encoded.and_then(|()| Ok(frame::close(start, &mut self.frames)?));
         match framed {
-            Ok(()) => self.lines.push(start + frame::HEAD_BYTES..self.frames.len()),
+            Ok(()) => self.lines.push(Framed { line: start + frame::HEAD_BYTES..self.frames.len(), said }),
             Err(_) => self.frames.truncate(start),
         }
         framed
@@ -159,10 +176,14 @@ impl Journal {
         if !self.appender.is_open() {
             self.begin_segment()?;
         }
+        let (begin, _since) = self.appender.extent().unwrap_or((0, self.synced_at));
         self.appender.append(&self.frames)?;
         let written = self.lines.len() as u64;
-        for line in self.lines.drain(..) {
-            self.notary.record(self.frames.get(line).unwrap_or_default());
+        for Framed { line, said } in self.lines.drain(..) {
+            let offset = begin + line.start.saturating_sub(frame::HEAD_BYTES) as u64;
+            let line = self.frames.get(line).unwrap_or_default();
+            self.notary.record(line);
+            self.gathering.add(offset, line, said.as_ref());
         }
         self.frames.clear();
         self.written += written;
@@ -273,7 +294,12 @@ impl Journal {
             frontier: tree.hashes(),
         };
         let digest = header.digest()?;
+        let before = self.appender.first().zip(self.appender.extent());
         self.appender.begin(&header)?;
+        let gathered = mem::replace(&mut self.gathering, Gathering::begin());
+        if let Some((first, (bytes, _since))) = before {
+            self.sealed.hand_over(first, bytes, gathered);
+        }
         self.notary.segment(digest);
         Ok(())
     }

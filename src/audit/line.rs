@@ -13,7 +13,9 @@ use super::fields::Facts;
 use super::first_seen::{Combination, Combinations};
 use super::json::{self, Object, Uid};
 use super::outcome::OutcomeRecord;
+use super::reading::contents::Said;
 use super::record::{ChangeRecord, DecisionRecord, EntityChange, Evidence, Record, RefusalRecord, Surface};
+use super::said;
 use super::verdict;
 use crate::engine::authorize::Now;
 use crate::engine::convert::datetime;
@@ -43,6 +45,8 @@ pub(super) struct Line {
     rest: Vec<u8>,
     /// Of a decision: what may be seen for the first time.
     pub(super) combination: Option<Combination>,
+    /// Of a decision: what may be looked for; none if the line has to be read for it.
+    pub(super) said: Option<Said>,
 }
 
 impl Line {
@@ -77,7 +81,7 @@ impl Encoder {
     /// A value cannot be JSON: a defect, for every value of a record can.
     pub(super) fn line(&self, record: &Record) -> Result<Line> {
         let mut rest = Vec::with_capacity(USUAL_BYTES + record.size());
-        let mut combination = None;
+        let (mut combination, mut told) = (None, None);
         let out = &mut rest;
         let kind = match record {
             Record::Decision(record) => {
@@ -85,6 +89,7 @@ impl Encoder {
                 let seen = (&decision.principal, &decision.action, &request.resource);
                 combination = Some(self.combinations.of(seen));
                 self.decision(record, out)?;
+                told = said::of(record);
                 "decision"
             }
             Record::Refusal(record) => {
@@ -104,7 +109,7 @@ impl Encoder {
                 "search"
             }
         };
-        Ok(Line { kind, rest, combination })
+        Ok(Line { kind, rest, combination, said: told })
     }
 
     fn decision(&self, record: &DecisionRecord, out: &mut Vec<u8>) -> Result<()> {
@@ -297,7 +302,7 @@ fn is_named(name: &cedar_policy::EntityTypeName, text: &str) -> bool {
 }
 
 /// A clock beyond what calendars hold reads 1970.
-fn timestamp(at: SystemTime) -> Timestamp {
+pub(super) fn timestamp(at: SystemTime) -> Timestamp {
     Timestamp::try_from(at).unwrap_or_default()
 }
 

@@ -1,12 +1,13 @@
 //! Reading the decision log: finding records in one folder or in many, and telling what they come to.
 //!
-//! In reading order: [`seen`] (what a reader looks at in a record), [`query`] (what is looked for), [`index`] (where records
-//! of a sealed segment stand, by what is said in them), [`search`] (one log), [`gathered`] (many, as one), [`census`] (whose
+//! In reading order: [`seen`] (what a reader looks at in a record), [`query`] (what is looked for), `contents` (what
+//! a segment's records say), [`index`] (the same as a file, to look into), [`search`] (one log), [`gathered`] (many, as one), [`census`] (whose
 //! records are there and whose are missing), [`story`] and [`reconcile`].
 //!
 //! An index is never believed: it says where to look, and the record says whether it is meant.
 
 pub mod census;
+pub(in crate::audit) mod contents;
 pub mod decided;
 pub mod gathered;
 pub mod index;

@@ -15,24 +15,18 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use super::contents::Contents;
 use super::index_file::{BLOCK_BYTES, Bytes, Column, Unusable};
-use super::query::{self, Key, Query};
-use super::seen::Seen;
+use super::query::{Key, Query};
 use crate::audit::replace;
 use crate::audit::spool::frame::{self, Found};
 use crate::audit::spool::segment::{Segment, SegmentError};
 use crate::engine::digest;
 
 const MAGIC: [u8; 8] = *b"MANDIDX1";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Bytes of a segment's end that an index holds it to. A sealed segment ends with a checkpoint over all of it.
 const END_BYTES: u64 = 4096;
-/// Most that an index says; a segment with more is read through.
-const MAX_TERMS: usize = 32 * 1024 * 1024;
-
-/// About how long a record is, and how many things it says: room made at once, and not by copying.
-const USUAL_BYTES: u64 = 1024;
-const USUAL_TERMS: usize = 8;
 
 /// Which segment an index is of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,6 +111,19 @@ impl Index {
         Ok(Some(read))
     }
 
+    /// Writes the index of a sealed segment beside it, from what was gathered of it while it was so many bytes long.
+    ///
+    /// # Errors
+    /// The segment cannot be read, is of another length, or the index not written.
+    pub(super) fn keep(path: &Path, (bytes, contents): (u64, Contents)) -> Result<(), SegmentError> {
+        let segment = Identity::of(path, &Segment::open(path)?)?;
+        if segment.bytes != bytes {
+            return Err(io::Error::other("the segment is not as it was gathered").into());
+        }
+        let bytes = bytes_of(segment, contents)?;
+        Ok(replace::replace(&path.with_extension("index"), &bytes)?)
+    }
+
     fn read(bytes: Bytes) -> Result<Self, Unusable> {
         let mut head = [0; BLOCK_BYTES];
         bytes.read(0, &mut head)?;
@@ -184,34 +191,24 @@ impl About {
 
 /// The bytes of a segment's index; none if it would be too large.
 fn built(path: &Path) -> Result<Option<Vec<u8>>, SegmentError> {
-    let mut segment = Segment::open(path)?;
-    let identity = Identity::of(path, &segment)?;
-    let about_so_many = usize::try_from(identity.bytes / USUAL_BYTES).unwrap_or_default();
-    let mut offsets = Vec::with_capacity(about_so_many);
-    let mut terms = Vec::with_capacity(about_so_many.saturating_mul(USUAL_TERMS).min(MAX_TERMS));
-    let mut times: Option<(i64, i64)> = None;
-    while let Some(framed) = segment.next()? {
-        let Ok(place) = u32::try_from(offsets.len()) else { return Ok(None) };
-        offsets.push(framed.offset);
-        let seen = Seen::read(framed.line);
-        query::keys(&seen, |key| terms.push((key, place)));
-        if let Some(at) = seen.micros() {
-            times = Some(times.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
-        }
-        if terms.len() > MAX_TERMS {
-            return Ok(None);
-        }
-    }
+    let segment = Identity::of(path, &Segment::open(path)?)?;
+    let contents = Contents::read(path, segment.bytes)?;
+    Ok(contents.map(|contents| bytes_of(segment, contents)).transpose()?)
+}
+
+/// The bytes of an index that says this.
+fn bytes_of(segment: Identity, contents: Contents) -> io::Result<Vec<u8>> {
+    let Contents { offsets, mut terms, times } = contents;
     terms.sort_unstable();
     let (records, count) = (offsets.len() as u64, terms.len() as u64);
-    let about = About { format: FORMAT, segment: identity, records, terms: count, times };
+    let about = About { format: FORMAT, segment, records, terms: count, times };
     let mut bytes = Vec::from(MAGIC);
     let head = serde_json::to_vec(&about).map_err(io::Error::other)?;
     frame::append(&head, &mut bytes).map_err(io::Error::other)?;
     bytes.resize(BLOCK_BYTES, 0);
     about.offsets().write(offsets.iter().map(|offset| offset.to_le_bytes()), &mut bytes);
     about.terms().write(terms.iter().map(|(key, place)| term(*key, *place)), &mut bytes);
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 fn term(key: Key, place: u32) -> [u8; 12] {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::contents::Sealed;
 use super::index::{self, Index};
 use crate::audit::spool::segment;
 
@@ -10,6 +11,8 @@ use crate::audit::spool::segment;
 #[derive(Debug)]
 pub struct Indexer {
     directory: PathBuf,
+    /// What is known of segments without reading them.
+    sealed: Sealed,
     /// Segments that were looked at. What cannot be indexed is not tried again and again.
     done: BTreeSet<u64>,
 }
@@ -17,7 +20,12 @@ pub struct Indexer {
 impl Indexer {
     /// Of the log in this folder.
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), done: BTreeSet::new() }
+        Self::after(directory, Sealed::default())
+    }
+
+    /// The same, told of segments by whoever writes them.
+    pub fn after(directory: &Path, sealed: Sealed) -> Self {
+        Self { directory: directory.to_owned(), sealed, done: BTreeSet::new() }
     }
 
     /// Makes the indexes that are missing, that of the latest segment first, one after the other, until `goes_on` says no;
@@ -36,8 +44,15 @@ impl Indexer {
                 return;
             }
             if self.done.insert(file.first) {
-                drop(Index::open_or_make(&file.path));
+                self.make(file.first, &file.path);
             }
+        }
+    }
+
+    fn make(&self, first: u64, path: &Path) {
+        let gathered = self.sealed.take(first);
+        if gathered.is_none_or(|gathered| Index::keep(path, gathered).is_err()) {
+            drop(Index::open_or_make(path));
         }
     }
 }

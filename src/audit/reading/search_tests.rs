@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::census::{Census, Expected, Missing};
+use super::contents::{Gathering, Said, Sealed};
 use super::example_logs_for_tests::{TEN, decision, id, name, other, path, write};
 use super::gathered::{Gathered, folders};
 use super::index::Index;
@@ -15,7 +16,7 @@ use super::indexer::Indexer;
 use super::query::{Field, Query, Term};
 use super::search::{Indexes, Search};
 use crate::audit::spool::reader::ReadError;
-use crate::audit::spool::segment::SegmentError;
+use crate::audit::spool::segment::{Segment, SegmentError};
 
 fn found(directory: &Path, query: &Query, indexes: Indexes) -> Vec<u64> {
     let hits = Search::new(directory, query.clone(), u64::MAX, indexes).unwrap();
@@ -220,6 +221,24 @@ fn indexes_are_made_of_sealed_segments_and_swept_with_them() {
     fs::remove_file(path(folder.path(), 0)).unwrap();
     indexer.index(|| true);
     assert_eq!(indexes(folder.path()), [path(folder.path(), 4).with_extension("index")]);
+}
+
+#[test]
+fn a_segment_that_was_gathered_is_indexed_without_being_read() {
+    let folder = small();
+    let first = path(folder.path(), 0);
+    let (mut segment, mut gathering) = (Segment::open(&first).unwrap(), Gathering::begin());
+    // Something that no record says.
+    let mut said = Said::at(0);
+    said.add(77).unwrap();
+    while let Some(framed) = segment.next().unwrap() {
+        gathering.add(framed.offset, framed.line, Some(&said));
+    }
+    let sealed = Sealed::default();
+    sealed.hand_over(0, fs::metadata(&first).unwrap().len(), gathering);
+    Indexer::after(folder.path(), sealed).index(|| true);
+    let index = Index::open(&first).unwrap().unwrap();
+    assert_eq!(index.rarest(&[vec![77]]).unwrap(), [0, 1, 2, 3]);
 }
 
 #[test]

@@ -172,28 +172,34 @@ impl<'a> Seen<'a> {
 
     /// The agent's session: as the evidence names it, or else as the context does (`context.session.id`).
     pub fn session(&self) -> Cow<'_, str> {
-        /// A context that names a session, whatever else it is.
-        #[derive(Default, Deserialize)]
-        struct Context<'c> {
-            #[serde(borrow)]
-            session: Session<'c>,
-        }
-        #[derive(Default, Deserialize)]
-        struct Session<'c> {
-            #[serde(borrow)]
-            id: Cow<'c, str>,
-        }
         if !self.evidence.session_id.is_empty() {
             return Cow::Borrowed(&self.evidence.session_id);
         }
-        let named = self.context.and_then(|context| serde_json::from_str::<Context<'_>>(context.get()).ok());
-        named.unwrap_or_default().session.id
+        self.context.map(|context| session_of(context.get().as_bytes())).unwrap_or_default()
     }
 
     /// When it was made, in microseconds since 1970; none if it does not say.
     pub fn micros(&self) -> Option<i64> {
         self.time.parse::<Timestamp>().ok().map(Timestamp::as_microsecond)
     }
+}
+
+/// The session that a context names, as JSON; empty if it names none.
+pub(in crate::audit) fn session_of(context: &[u8]) -> Cow<'_, str> {
+    /// A context that names a session, whatever else it is.
+    #[derive(Default, Deserialize)]
+    struct Context<'c> {
+        #[serde(borrow)]
+        session: Session<'c>,
+    }
+    #[derive(Default, Deserialize)]
+    struct Session<'c> {
+        #[serde(borrow)]
+        id: Cow<'c, str>,
+    }
+    let named =
+        std::str::from_utf8(context).ok().and_then(|text| serde_json::from_str::<Context<'_>>(text).ok());
+    named.unwrap_or_default().session.id
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tokio::sync::watch;
 
+use super::contents::Sealed;
 use crate::audit::spool::Progress;
 
 /// Where the log is, and how far it has come.
@@ -13,6 +14,8 @@ pub struct Source {
     pub directory: PathBuf,
     /// How far it has come.
     pub progress: watch::Receiver<Progress>,
+    /// What is known of segments that were sealed, for whoever makes their indexes.
+    pub sealed: Sealed,
 }
 
 impl Source {
