@@ -10,8 +10,8 @@ use crate::audit::reading::indexer::Indexer;
 use crate::audit::reading::source::Source;
 use crate::store::workers::{self, GiveWay};
 
-/// How often sealed segments are looked for.
-const EVERY: Duration = Duration::from_secs(5);
+/// How often sealed segments are looked for: before more of them were filled than wait.
+const EVERY: Duration = Duration::from_secs(1);
 
 /// The thread; it ends soon after this is dropped.
 #[derive(Debug)]

@@ -296,7 +296,8 @@ impl Journal {
         let digest = header.digest()?;
         let before = self.appender.first().zip(self.appender.extent());
         self.appender.begin(&header)?;
-        let gathered = mem::replace(&mut self.gathering, Gathering::begin());
+        let gathered = mem::take(&mut self.gathering);
+        self.gathering = Gathering::after(&gathered);
         if let Some((first, (bytes, _since))) = before {
             self.sealed.hand_over(first, bytes, gathered);
         }

@@ -102,9 +102,12 @@ impl Said {
 pub(in crate::audit) struct Gathering(Option<Contents>);
 
 impl Gathering {
-    /// Of a segment that begins now.
-    pub(in crate::audit) fn begin() -> Self {
-        Self(Some(Contents::default()))
+    /// Of a segment that begins now, and will say about as much as the one before.
+    pub(in crate::audit) fn after(before: &Self) -> Self {
+        let (records, terms) =
+            before.0.as_ref().map_or((0, 0), |before| (before.offsets.len(), before.terms.len()));
+        let (offsets, terms) = (Vec::with_capacity(records), Vec::with_capacity(terms));
+        Self(Some(Contents { offsets, terms, times: None }))
     }
 
     /// Adds a line that was written, whose frame begins there; it is read unless it is known what it says.

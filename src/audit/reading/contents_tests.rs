@@ -64,7 +64,7 @@ async fn what_is_gathered_is_what_stands_there() {
 fn who_writes_waits_for_nobody_who_makes_indexes() {
     let sealed = Sealed::default();
     for first in 0..6 {
-        sealed.hand_over(first, 0, Gathering::begin());
+        sealed.hand_over(first, 0, Gathering::after(&Gathering::default()));
     }
     let waiting: Vec<_> = (0..6).filter(|first| sealed.take(*first).is_some()).collect();
     assert_eq!(waiting, [2, 3, 4, 5]);

@@ -227,7 +227,8 @@ fn indexes_are_made_of_sealed_segments_and_swept_with_them() {
 fn a_segment_that_was_gathered_is_indexed_without_being_read() {
     let folder = small();
     let first = path(folder.path(), 0);
-    let (mut segment, mut gathering) = (Segment::open(&first).unwrap(), Gathering::begin());
+    let (mut segment, mut gathering) =
+        (Segment::open(&first).unwrap(), Gathering::after(&Gathering::default()));
     // Something that no record says.
     let mut said = Said::at(0);
     said.add(77).unwrap();
