@@ -131,7 +131,7 @@ impl Journal {
     /// It is too long for a frame; nothing is added.
     pub(super) fn add(&mut self, line: &Line) -> Result<(), NotFramed> {
         let first_seen = line.combination.is_some_and(|combination| self.seen.first(combination));
-        self.frame(line.said, |(_, sequence), frames| line.number(sequence, first_seen, frames))
+        self.frame(line.said(), |(_, sequence), frames| line.number(sequence, first_seen, frames))
     }
 
     /// Adds what became of a generation to what waits to be written.

@@ -41,25 +41,30 @@ pub(super) struct Encoder {
 #[derive(Debug)]
 pub(super) struct Line {
     kind: &'static str,
-    /// The members behind the number. The object is not closed.
+    /// The members behind the number, whose object is not closed; and of a decision what may be looked for.
     rest: Vec<u8>,
+    /// How much of this is members.
+    members: usize,
     /// Of a decision: what may be seen for the first time.
     pub(super) combination: Option<Combination>,
-    /// Of a decision: what may be looked for; none if the line has to be read for it.
-    pub(super) said: Option<Said>,
 }
 
 impl Line {
     /// Appends the line with its number, without an end.
     pub(super) fn number(&self, sequence: u64, first_seen: bool, out: &mut Vec<u8>) -> Result<()> {
         begin(self.kind, sequence, out)?;
-        out.extend_from_slice(&self.rest);
+        out.extend_from_slice(self.rest.get(..self.members).unwrap_or_default());
         let mut line = Object::behind_others(out);
         if first_seen {
             line.holds("first_seen");
         }
         line.end();
         Ok(())
+    }
+
+    /// What it says that may be looked for; none if it has to be read for that.
+    pub(super) fn said(&self) -> Option<Said> {
+        Said::read(self.rest.get(self.members..)?)
     }
 
     /// Whether it holds a text.
@@ -81,7 +86,7 @@ impl Encoder {
     /// A value cannot be JSON: a defect, for every value of a record can.
     pub(super) fn line(&self, record: &Record) -> Result<Line> {
         let mut rest = Vec::with_capacity(USUAL_BYTES + record.size());
-        let (mut combination, mut told) = (None, None);
+        let (mut combination, mut said) = (None, None);
         let out = &mut rest;
         let kind = match record {
             Record::Decision(record) => {
@@ -89,7 +94,7 @@ impl Encoder {
                 let seen = (&decision.principal, &decision.action, &request.resource);
                 combination = Some(self.combinations.of(seen));
                 self.decision(record, out)?;
-                told = said::of(record);
+                said = said::of(record);
                 "decision"
             }
             Record::Refusal(record) => {
@@ -109,7 +114,11 @@ impl Encoder {
                 "search"
             }
         };
-        Ok(Line { kind, rest, combination, said: told })
+        let members = rest.len();
+        if let Some(said) = said {
+            said.write(&mut rest);
+        }
+        Ok(Line { kind, rest, members, combination })
     }
 
     fn decision(&self, record: &DecisionRecord, out: &mut Vec<u8>) -> Result<()> {

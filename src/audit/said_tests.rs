@@ -16,8 +16,11 @@ use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::{Decision, Effect, GrantName, HopOutcome};
 use crate::engine::delegation::hop::Role;
 
-/// What is told beside a line, and what a reader finds in it: keys, and the time.
-fn both(record: DecisionRecord, fields: &Fields) -> (Option<(Vec<u64>, i64)>, (Vec<u64>, i64)) {
+/// Keys in their order, and the time.
+type Found = (Vec<u64>, i64);
+
+/// What is told beside a line, and what a reader finds in it.
+fn both(record: DecisionRecord, fields: &Fields) -> (Option<Found>, Found) {
     let mut record = Record::Decision(Box::new(record));
     record.mask(fields);
     let line = Encoder::new(Uuid::from_u128(9)).line(&record).unwrap();
@@ -27,7 +30,7 @@ fn both(record: DecisionRecord, fields: &Fields) -> (Option<(Vec<u64>, i64)>, (V
     let mut found = Vec::new();
     query::keys(&seen, |key| found.push(key));
     found.sort_unstable();
-    let told = line.said.map(|said| {
+    let told = line.said().map(|said| {
         let mut keys = said.keys().to_vec();
         keys.sort_unstable();
         (keys, said.micros)

@@ -91,7 +91,22 @@ impl Said {
         Some(())
     }
 
-    /// Their keys.
+    /// Appends it to the line that says it, to be handed over in one buffer.
+    pub(in crate::audit) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.micros.to_ne_bytes());
+        self.keys().iter().for_each(|key| out.extend_from_slice(&key.to_ne_bytes()));
+    }
+
+    /// What was handed over; none if nothing was.
+    pub(in crate::audit) fn read(bytes: &[u8]) -> Option<Self> {
+        let (words, _whole) = bytes.as_chunks();
+        let (micros, keys) = words.split_first()?;
+        let mut said = Self::at(i64::from_ne_bytes(*micros));
+        keys.iter().try_for_each(|key| said.add(Key::from_ne_bytes(*key)))?;
+        Some(said)
+    }
+
+    /// The keys of what it says.
     pub(in crate::audit) fn keys(&self) -> &[Key] {
         self.keys.get(..self.count).unwrap_or_default()
     }

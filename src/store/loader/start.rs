@@ -158,8 +158,7 @@ fn open(config: LoaderConfig, data: &DataDir) -> Result<(Loader, Arc<Store>, Rep
     let Standing { mut emergency, revocations, revoked, log, pin_file, pin } = Standing::open(&config, data)?;
     let (history, damaged) = History::open(&data.generations());
     let mut reading = Reading::take(&config.folders).signed(&config.signers);
-    let seen = reading.digest.clone();
-    let remembered = Arc::clone(&reading.remembered);
+    let (seen, remembered) = (reading.digest.clone(), Arc::clone(&reading.remembered));
     let begun = Instant::now();
     let mut kept = KeptWorlds::new(&config, &history, &emergency, log.contents());
     let (held, unclear) = still_held(pin.as_ref(), &reading, &seen);
