@@ -1,7 +1,7 @@
 //! Who is let in when there is too much to do: requests are turned away before anything of them is read, and never answered
 //! with anything but a refusal.
 //!
-//! In reading order: `arrival` is when and from where a request came; `crowd` is who waits, and who of them is let in before others; `delay` says
+//! In reading order: `arrival` is when and from where a request came; `crowd` is who waits, `peers` of whom they are, and who of them is let in before others; `delay` says
 //! whether requests wait for a thread longer than they should; `pacing` is how fast they are turned away. How many are decided at once is bounded where they are
 //! decided: a request whose body is still on its way must keep nobody out.
 
@@ -9,6 +9,7 @@ mod arrival;
 mod crowd;
 mod delay;
 mod pacing;
+mod peers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -148,9 +149,9 @@ impl Admission {
         self.pacing.answered();
     }
 
-    /// Counts one that arrives, over a connection that has nothing else under way or that has, and says who it is.
-    fn arrives(&self, is_alone: bool) -> Standing {
-        self.crowd.arrives(is_alone, self.delay.is_overloaded())
+    /// Counts one that arrives, of somebody who asks little or not, and says who it is.
+    fn arrives(&self, is_modest: bool) -> Standing {
+        self.crowd.arrives(is_modest, self.delay.is_overloaded())
     }
 
     /// Why a request is turned away, that has waited so long while so many did, and has so much time left.

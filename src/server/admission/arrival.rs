@@ -11,6 +11,7 @@ use hyper::service::Service;
 
 use super::Admission;
 use super::crowd::Standing;
+use super::peers::Peer;
 
 /// The arrival of a request, under way until the last of its copies is dropped. An extension of the request.
 #[derive(Debug, Clone)]
@@ -25,28 +26,32 @@ struct Call {
     admission: Option<Arc<Admission>>,
     /// Those of its connection that are under way, this one with them.
     under_way: Arc<AtomicUsize>,
+    /// Those of its peer that wait, this one with them until it has its turn.
+    peer: Peer,
 }
 
 impl Arrival {
-    /// A request that came from there, just now, over a connection that has so many under way.
-    fn now(origin: Option<IpAddr>, admission: Option<&Arc<Admission>>, under_way: &Arc<AtomicUsize>) -> Self {
-        let is_alone = under_way.fetch_add(1, Relaxed) == 0;
-        let standing = admission.map_or(Standing::Alone, |admission| admission.arrives(is_alone));
-        let (admission, under_way) = (admission.cloned(), Arc::clone(under_way));
+    /// A request that came from there just now.
+    fn now(source: &Source) -> Self {
+        let Source { origin, admission, under_way, peer } = source;
+        let (is_alone, are_few) = (under_way.fetch_add(1, Relaxed) == 0, peer.arrives());
+        let is_modest = is_alone || are_few;
+        let standing = admission.as_ref().map_or(Standing::Modest, |admission| admission.arrives(is_modest));
         Self(Arc::new(Call {
             at: Instant::now(),
-            origin,
+            origin: *origin,
             standing,
             waits: AtomicBool::new(true),
-            admission,
-            under_way,
+            admission: admission.clone(),
+            under_way: Arc::clone(under_way),
+            peer: peer.clone(),
         }))
     }
 
     /// That of a request; without one, it is taken to have come just now, from nowhere.
     #[must_use]
     pub fn of<B>(request: &mut Request<B>) -> Self {
-        request.extensions_mut().remove().unwrap_or_else(|| Self::now(None, None, &Arc::default()))
+        request.extensions_mut().remove().unwrap_or_else(|| Self::now(&Source::default()))
     }
 
     /// When it came.
@@ -74,9 +79,11 @@ impl Arrival {
 
 impl Call {
     fn has_its_turn(&self) {
-        if let Some(admission) = &self.admission
-            && self.waits.swap(false, Relaxed)
-        {
+        if !self.waits.swap(false, Relaxed) {
+            return;
+        }
+        self.peer.has_its_turn();
+        if let Some(admission) = &self.admission {
             admission.crowd.has_its_turn(self.standing);
         }
     }
@@ -93,15 +100,23 @@ impl Drop for Call {
 #[derive(Debug, Clone)]
 pub struct Arriving<S> {
     service: S,
+    source: Source,
+}
+
+/// Where requests come from: a connection.
+#[derive(Debug, Clone, Default)]
+struct Source {
     origin: Option<IpAddr>,
     admission: Option<Arc<Admission>>,
     under_way: Arc<AtomicUsize>,
+    peer: Peer,
 }
 
 impl<S> Arriving<S> {
     /// The service, of a connection from there.
     pub fn new(service: S, origin: Option<IpAddr>, admission: Option<Arc<Admission>>) -> Self {
-        Self { service, origin, admission, under_way: Arc::default() }
+        let peer = admission.as_ref().map(|admission| admission.crowd.peers.of(origin)).unwrap_or_default();
+        Self { service, source: Source { origin, admission, under_way: Arc::default(), peer } }
     }
 }
 
@@ -114,7 +129,7 @@ where
     type Future = S::Future;
 
     fn call(&self, mut request: Request<B>) -> Self::Future {
-        request.extensions_mut().insert(Arrival::now(self.origin, self.admission.as_ref(), &self.under_way));
+        request.extensions_mut().insert(Arrival::now(&self.source));
         self.service.call(request)
     }
 }
