@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use crate::listening::network;
 
 /// So few requests of a peer that wait are no flood.
-pub(super) const FEW_OF_A_PEER: usize = 16;
+pub(super) const FEW_OF_A_PEER: usize = 32;
 
 /// One peer: what its connections share.
 #[derive(Debug, Clone, Default)]
