@@ -1,7 +1,7 @@
 //! Who is let in when there is too much to do: requests are turned away before anything of them is read, and never answered
 //! with anything but a refusal.
 //!
-//! In reading order: `arrival` is when and from where a request came; `crowd` is who waits, `peers` of whom they are, and who of them is let in before others; `delay` says
+//! In reading order: `arrival` is when and from where a request came; `crowd` is who waits, and who of them is let in before others; `peers` is whose they are; `delay` says
 //! whether requests wait for a thread longer than they should; `pacing` is how fast they are turned away. How many are decided at once is bounded where they are
 //! decided: a request whose body is still on its way must keep nobody out.
 

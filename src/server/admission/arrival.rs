@@ -20,38 +20,35 @@ pub struct Arrival(Arc<Call>);
 #[derive(Debug)]
 struct Call {
     at: Instant,
-    origin: Option<IpAddr>,
     standing: Standing,
     waits: AtomicBool,
+    source: Arc<Source>,
+}
+
+/// Where requests come from: a connection.
+#[derive(Debug, Default)]
+struct Source {
+    origin: Option<IpAddr>,
     admission: Option<Arc<Admission>>,
-    /// Those of its connection that are under way, this one with them.
-    under_way: Arc<AtomicUsize>,
-    /// Those of its peer that wait, this one with them until it has its turn.
+    /// Its requests that are under way.
+    under_way: AtomicUsize,
+    /// Whose requests wait as well.
     peer: Peer,
 }
 
 impl Arrival {
     /// A request that came from there just now.
-    fn now(source: &Source) -> Self {
-        let Source { origin, admission, under_way, peer } = source;
-        let (is_alone, are_few) = (under_way.fetch_add(1, Relaxed) == 0, peer.arrives());
-        let is_modest = is_alone || are_few;
-        let standing = admission.as_ref().map_or(Standing::Modest, |admission| admission.arrives(is_modest));
-        Self(Arc::new(Call {
-            at: Instant::now(),
-            origin: *origin,
-            standing,
-            waits: AtomicBool::new(true),
-            admission: admission.clone(),
-            under_way: Arc::clone(under_way),
-            peer: peer.clone(),
-        }))
+    fn now(source: Arc<Source>) -> Self {
+        let (is_alone, are_few) = (source.under_way.fetch_add(1, Relaxed) == 0, source.peer.arrives());
+        let arrives = |admission: &Arc<Admission>| admission.arrives(is_alone || are_few);
+        let standing = source.admission.as_ref().map_or(Standing::Modest, arrives);
+        Self(Arc::new(Call { at: Instant::now(), standing, waits: AtomicBool::new(true), source }))
     }
 
     /// That of a request; without one, it is taken to have come just now, from nowhere.
     #[must_use]
     pub fn of<B>(request: &mut Request<B>) -> Self {
-        request.extensions_mut().remove().unwrap_or_else(|| Self::now(&Source::default()))
+        request.extensions_mut().remove().unwrap_or_else(|| Self::now(Arc::default()))
     }
 
     /// When it came.
@@ -63,7 +60,7 @@ impl Arrival {
     /// The address that its connection came from.
     #[must_use]
     pub fn origin(&self) -> Option<IpAddr> {
-        self.0.origin
+        self.0.source.origin
     }
 
     /// Who it was among those that waited when it came.
@@ -82,8 +79,8 @@ impl Call {
         if !self.waits.swap(false, Relaxed) {
             return;
         }
-        self.peer.has_its_turn();
-        if let Some(admission) = &self.admission {
+        self.source.peer.has_its_turn();
+        if let Some(admission) = &self.source.admission {
             admission.crowd.has_its_turn(self.standing);
         }
     }
@@ -92,7 +89,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         self.has_its_turn();
-        self.under_way.fetch_sub(1, Relaxed);
+        self.source.under_way.fetch_sub(1, Relaxed);
     }
 }
 
@@ -100,23 +97,14 @@ impl Drop for Call {
 #[derive(Debug, Clone)]
 pub struct Arriving<S> {
     service: S,
-    source: Source,
-}
-
-/// Where requests come from: a connection.
-#[derive(Debug, Clone, Default)]
-struct Source {
-    origin: Option<IpAddr>,
-    admission: Option<Arc<Admission>>,
-    under_way: Arc<AtomicUsize>,
-    peer: Peer,
+    source: Arc<Source>,
 }
 
 impl<S> Arriving<S> {
     /// The service, of a connection from there.
     pub fn new(service: S, origin: Option<IpAddr>, admission: Option<Arc<Admission>>) -> Self {
         let peer = admission.as_ref().map(|admission| admission.crowd.peers.of(origin)).unwrap_or_default();
-        Self { service, source: Source { origin, admission, under_way: Arc::default(), peer } }
+        Self { service, source: Arc::new(Source { origin, admission, under_way: AtomicUsize::new(0), peer }) }
     }
 }
 
@@ -129,7 +117,7 @@ where
     type Future = S::Future;
 
     fn call(&self, mut request: Request<B>) -> Self::Future {
-        request.extensions_mut().insert(Arrival::now(&self.source));
+        request.extensions_mut().insert(Arrival::now(Arc::clone(&self.source)));
         self.service.call(request)
     }
 }

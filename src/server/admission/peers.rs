@@ -11,7 +11,7 @@ use crate::listening::network;
 pub(super) const FEW_OF_A_PEER: usize = 32;
 
 /// One peer: what its connections share.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Peer {
     waiting: Arc<AtomicUsize>,
 }
