@@ -176,8 +176,7 @@ impl Journal {
         if !self.appender.is_open() {
             self.begin_segment()?;
         }
-        let (begin, _since) = self.appender.extent().unwrap_or((0, self.synced_at));
-        self.appender.append(&self.frames)?;
+        let begin = self.appender.append(&self.frames)?;
         let written = self.lines.len() as u64;
         for Framed { line, said } in self.lines.drain(..) {
             let offset = begin + line.start.saturating_sub(frame::HEAD_BYTES) as u64;

@@ -197,9 +197,7 @@ pub(in crate::audit) fn session_of(context: &[u8]) -> Cow<'_, str> {
         #[serde(borrow)]
         id: Cow<'c, str>,
     }
-    let named =
-        std::str::from_utf8(context).ok().and_then(|text| serde_json::from_str::<Context<'_>>(text).ok());
-    named.unwrap_or_default().session.id
+    serde_json::from_slice::<Context<'_>>(context).unwrap_or_default().session.id
 }
 
 #[cfg(test)]

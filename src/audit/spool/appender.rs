@@ -81,23 +81,24 @@ impl Appender {
         Ok(())
     }
 
-    /// Appends frames: all of them, or none.
+    /// Appends frames, all of them or none, and says at which byte of the segment they begin.
     ///
     /// # Errors
     /// The disk takes no more, or nothing is open.
-    pub(in crate::audit) fn append(&mut self, frames: &[u8]) -> io::Result<()> {
+    pub(in crate::audit) fn append(&mut self, frames: &[u8]) -> io::Result<u64> {
         self.check()?;
         let open = self.open.as_mut().ok_or_else(|| io::Error::other("no segment is open"))?;
         if open.torn {
             open.file.set_len(open.end)?;
             open.torn = false;
         }
-        let written = open.file.write_all_at(frames, open.end);
+        let begin = open.end;
+        let written = open.file.write_all_at(frames, begin);
         match written {
             Ok(()) => open.end += frames.len() as u64,
-            Err(_) => open.torn = open.file.set_len(open.end).is_err(),
+            Err(_) => open.torn = open.file.set_len(begin).is_err(),
         }
-        written
+        written.map(|()| begin)
     }
 
     /// Makes what was appended last.
