@@ -34,7 +34,11 @@ pub enum Style {
 /// # Errors
 /// [`LogError`]; nothing is written then.
 pub fn begin(style: Style, level: &str) -> Result<(), LogError> {
-    let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::try_new(level)?).with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(level)?)
+        .with_writer(io::stderr)
+        // Where nobody reads the log any more, to say so there would be a panic of whoever had something to say.
+        .log_internal_errors(false);
     match style {
         Style::Pretty => {
             lines.with_target(false).with_ansi(io::stderr().is_terminal()).finish().try_init()?

@@ -5,6 +5,7 @@ mod half_written;
 mod incompatible;
 mod storm;
 mod swaps;
+mod unheard;
 
 use std::time::{Duration, Instant};
 

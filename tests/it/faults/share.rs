@@ -1,103 +1,99 @@
 //! Holding a process to a part of a core, so that a machine with few of them can overload it.
+//!
+//! It runs on one processor and is stopped whenever it has used more than its part, some milliseconds at a time: a slow core. The kernel's
+//! own bandwidth control deals out shares to processors and enforces them at its ticks; what it holds to a fifth of a core by 4 ms of
+//! every 20 stands still for up to 40, which is then what a test of latency measures.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::time::{ClockId, clock_getcpuclockid};
+use nix::unistd::{Pid, gettid};
 
-use super::group::ControlGroup;
 use crate::support::{Process, Sources};
 
-/// How often the share is given out anew.
-const PERIOD: Duration = Duration::from_millis(20);
+/// How often is looked at what it has used.
+const LOOK: Duration = Duration::from_millis(1);
+/// What it may use at once, if it has used nothing for long: its part of this.
+const PERIOD: Duration = Duration::from_millis(10);
 
 /// A process that may use a part of a core, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
-    pid: Pid,
-    by: By,
-}
-
-#[derive(Debug)]
-enum By {
-    /// A control group.
-    Group(ControlGroup),
-    /// Stopping it for the rest of each period.
-    Signals { end: Arc<AtomicBool>, thread: Option<JoinHandle<()>> },
+    end: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Share {
-    /// Starts a server that may use so many hundredths of a core, as a container does: it is so when it counts its processors.
+    /// Starts a server that may use so many hundredths of a core, and counts one processor.
     pub(crate) fn start(sources: &Sources, percent: u32) -> (Process, Self) {
-        let group = group(percent);
-        let process = Process::start_within(sources, group.as_ref().map(ControlGroup::folder), &[]);
-        let pid = process.pid();
-        let by = group.map_or_else(|| signals(pid, percent), By::Group);
-        (process, Self { pid, by })
+        let process = Process::start_on_processor(sources, &first_processor());
+        let share = Self::of_a_core(process.pid(), percent);
+        (process, share)
     }
 
-    /// Holds a process to so many hundredths of a core: by a control group where one can be made, else by stopping it again and again.
+    /// Holds a process to so many hundredths of a core.
     pub(crate) fn of_a_core(pid: Pid, percent: u32) -> Self {
-        let group = group(percent).filter(|group| group.take(pid).is_ok());
-        Self { pid, by: group.map_or_else(|| signals(pid, percent), By::Group) }
-    }
-
-    /// The same, where no control group can be made.
-    pub(crate) fn by_signals(pid: Pid, percent: u32) -> Self {
-        Self { pid, by: signals(pid, percent) }
-    }
-
-    /// How it is done, for the record.
-    pub(crate) fn means(&self) -> &'static str {
-        match self.by {
-            By::Group(_) => "control group",
-            By::Signals { .. } => "signals",
-        }
+        let clock = clock_getcpuclockid(pid).expect("the clock of a process of ours");
+        let end = Arc::new(AtomicBool::new(false));
+        let ending = Arc::clone(&end);
+        let thread = std::thread::spawn(move || {
+            go_first();
+            hold(pid, clock, f64::from(percent) / 100.0, &ending);
+        });
+        Self { end, thread: Some(thread) }
     }
 }
 
-fn micros(percent: u32) -> u128 {
-    PERIOD.as_micros() * u128::from(percent) / 100
-}
-
-/// A control group that may use so many hundredths of a core, if one can be made.
-fn group(percent: u32) -> Option<ControlGroup> {
-    let (period, quota) = (PERIOD.as_micros().to_string(), micros(percent).to_string());
-    let both = format!("{quota} {period}");
-    ControlGroup::with(
-        "cpu",
-        &[("cpu.cfs_period_us", &period), ("cpu.cfs_quota_us", &quota)],
-        &[("cpu.max", &both)],
-    )
-}
-
-fn signals(pid: Pid, percent: u32) -> By {
-    let end = Arc::new(AtomicBool::new(false));
-    let ending = Arc::clone(&end);
-    let running = PERIOD * percent / 100;
-    let thread = std::thread::spawn(move || {
+/// Stops the process whenever it has used more than its part, and lets it go on once it has not, until told to end.
+fn hold(pid: Pid, clock: ClockId, part: f64, end: &AtomicBool) {
+    let most = PERIOD.as_secs_f64() * part;
+    let (mut left, mut stopped) = (most, false);
+    let (mut looked, mut before) = (Instant::now(), used(clock));
+    while !end.load(Ordering::Relaxed) {
+        std::thread::sleep(LOOK);
+        let (now, used) = (Instant::now(), used(clock));
+        left = (left + (now - looked).as_secs_f64() * part).min(most) - (used - before).as_secs_f64();
+        (looked, before) = (now, used);
+        let stop = left < 0.0;
         // A process that has ended needs no holding.
-        while !ending.load(Ordering::Relaxed) && kill(pid, Signal::SIGSTOP).is_ok() {
-            std::thread::sleep(PERIOD.saturating_sub(running));
-            _ = kill(pid, Signal::SIGCONT);
-            std::thread::sleep(running);
+        if stop != stopped && kill(pid, if stop { Signal::SIGSTOP } else { Signal::SIGCONT }).is_err() {
+            return;
         }
-    });
-    By::Signals { end, thread: Some(thread) }
+        stopped = stop;
+    }
+    _ = kill(pid, Signal::SIGCONT);
+}
+
+/// Processor time that was used. A process that has ended uses no more.
+fn used(clock: ClockId) -> Duration {
+    clock.now().map_or(Duration::ZERO, Duration::from)
+}
+
+/// Has this thread run as soon as it is to, however busy those are that the process is overloaded by. Where that is not allowed, shares
+/// are less exact.
+fn go_first() {
+    let thread = gettid().to_string();
+    let given = Command::new("renice").args(["-n", "-20", "-p", &thread]).output();
+    if !given.is_ok_and(|given| given.status.success()) {
+        eprintln!("shares of a core are less exact: this may not run before others");
+    }
+}
+
+/// The first processor that this process may use.
+fn first_processor() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").expect("what this process may use");
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    allowed.expect("processors").trim().chars().take_while(char::is_ascii_digit).collect()
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        match &mut self.by {
-            // It may have ended.
-            By::Group(group) => drop(group.give_back(self.pid)),
-            By::Signals { end, thread } => {
-                end.store(true, Ordering::Relaxed);
-                drop(thread.take().map(JoinHandle::join));
-            }
-        }
+        self.end.store(true, Ordering::Relaxed);
+        drop(self.thread.take().map(JoinHandle::join));
     }
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -26,6 +27,8 @@ pub(crate) struct Process {
     /// What it has written to standard error since it announced itself, and who reads that.
     said: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
+    /// Whether its standard error is to be read no more.
+    unheard: Arc<AtomicBool>,
     data_directory: PathBuf,
     pub(crate) data: String,
     pub(crate) http: String,
@@ -57,6 +60,13 @@ impl Process {
     /// As [`Self::try_start_with`], another build of the server.
     pub(crate) fn try_start_build(build: &Path, sources: &Sources, more: &[&str]) -> Result<Self, Finished> {
         Self::launch(Command::new(build), sources, more, Stdio::null())
+    }
+
+    /// As [`Self::start`], on this processor alone: it is so when it counts its processors.
+    pub(crate) fn start_on_processor(sources: &Sources, processor: &str) -> Self {
+        let mut pinned = Command::new("taskset");
+        pinned.args(["--cpu-list", processor]).arg(binary());
+        Self::launch(pinned, sources, &[], Stdio::null()).expect("the server starts")
     }
 
     /// As [`Self::start`], with at most so many open files.
@@ -155,10 +165,12 @@ impl Process {
             said += &line;
         }
         let more = Arc::new(Mutex::new(String::new()));
-        let heard = Arc::clone(&more);
+        let (heard, unheard) = (Arc::clone(&more), Arc::new(AtomicBool::new(false)));
+        let stop = Arc::clone(&unheard);
         let rest = std::thread::spawn(move || {
             let mut line = String::new();
-            while reader.read_line(&mut line).is_ok_and(|length| length > 0) {
+            while !stop.load(Ordering::Relaxed) && reader.read_line(&mut line).is_ok_and(|length| length > 0)
+            {
                 heard.lock().expect("nobody panicked").push_str(&line);
                 line.clear();
             }
@@ -168,6 +180,7 @@ impl Process {
             child,
             said: more,
             reader: Some(rest),
+            unheard,
             data_directory: sources.path("data"),
             data: address("gRPC"),
             http: address("HTTP"),
@@ -220,6 +233,11 @@ impl Process {
         self.reader.take().expect("read once").join().expect("the reading thread");
         let output = std::process::Output { status, stdout: Vec::new(), stderr: self.said().into_bytes() };
         Finished::from(output)
+    }
+
+    /// Closes the pipe on its standard error, once it has written one more line.
+    pub(crate) fn stop_listening(&self) {
+        self.unheard.store(true, Ordering::Relaxed);
     }
 
     /// What it has written to standard error since it announced itself.
