@@ -1,11 +1,12 @@
 //! Accepting connections, and bounding what each of them and all of them may hold.
 //!
 //! What one caller leaves idle must not keep another out, nor the loader of policies from its files: there are so many
-//! [`places`] and no more, whoever says nothing or does not end what it begins is put out, HTTP/2 buffers little for those
-//! who do not read, and connections of callers come to an age at which they make way, so that callers spread anew over all
+//! [`places`] and no more, whoever says nothing or does not end what it begins is put out, who does not read is not read either
+//! ([`backpressure`]), and connections of callers come to an age at which they make way, so that callers spread anew over all
 //! servers there are.
 
 pub mod account;
+pub mod backpressure;
 pub mod listener;
 pub mod places;
 mod talk;
@@ -31,6 +32,7 @@ use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt as _;
 
 use self::account::{Account, Limit};
+use self::backpressure::Backpressure;
 use self::listener::{Listener, Stream};
 use self::places::{FreePlace, Place, Places};
 use self::talk::{Talk, Watched};
@@ -190,7 +192,8 @@ impl Connection {
         let (leave, leaving) = watch::channel(false);
         let service = service(self.router.clone(), &talk, peer, Leaving(leaving));
         let service = Arriving::new(service, self.origin, self.admission.clone());
-        let stream = TokioIo::new(Watched::new(Together::new(stream), Arc::clone(&talk), self.limits.header));
+        let stream = Backpressure::new(Together::new(stream));
+        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&talk), self.limits.header));
         let builder = builder(&self.limits);
         let serving = builder.serve_connection(stream, service);
         tokio::pin!(serving);
