@@ -18,8 +18,9 @@ const HELD: u64 = 5_000_000_000;
 /// How much longer one is held back at most for which there is no turn. Those that came together do not leave together: they would come back
 /// together, and everybody would wait for that.
 const SPREAD: u64 = 5_000_000_000;
-/// Requests that are held back at once: more would take memory for nothing.
-const MOST: usize = 20_000;
+/// Requests that are held back at once, all that forty connections may have under way: each takes some five kilobytes, and more would
+/// take memory for nothing.
+const MOST: usize = 4_000;
 const SECOND: u64 = 1_000_000_000;
 
 /// When requests are turned away. Times are nanoseconds from one moment on.
