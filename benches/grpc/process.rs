@@ -17,6 +17,10 @@ use crate::cpu;
 /// Longest time a server may take to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Between two looks at whether a server is quiet, and what it may use of a processor between them: a tick of the kernel's account.
+const QUIET: Duration = Duration::from_millis(300);
+const LITTLE: Duration = Duration::from_millis(10);
+
 /// `command` without the settings that the caller's environment has for a server of its own.
 pub(crate) fn mandate(command: &mut Command) -> &mut Command {
     for (key, _) in std::env::vars_os() {
@@ -79,6 +83,26 @@ impl Server {
     /// The kernel does not account for it.
     pub(crate) fn cpu(&self) -> Attempt<Duration> {
         cpu::of_process(self.child.id())
+    }
+
+    /// Waits until it has done what its start began: what a server keeps on disk of a set of many files, it writes beside the first
+    /// answers, which would be counted for them.
+    ///
+    /// # Errors
+    /// It is never quiet, or the kernel does not account for it.
+    pub(crate) async fn is_quiet(&self) -> Attempt<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let (mut before, mut quiet) = (self.cpu()?, 0);
+        while quiet < 2 {
+            sleep(QUIET).await;
+            let now = self.cpu()?;
+            quiet = if now.saturating_sub(before) <= LITTLE { quiet + 1 } else { 0 };
+            before = now;
+            if Instant::now() > deadline {
+                return Err("the server is never quiet".into());
+            }
+        }
+        Ok(())
     }
 
     /// Asks it to stop, and waits until it has. The runtime of its clients must go on: they still have to say goodbye.

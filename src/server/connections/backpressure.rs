@@ -99,6 +99,8 @@ mod tests {
 
     /// As much as a stream takes that nobody reads.
     const ROOM: usize = 64;
+    /// As much as is read at once.
+    const PIECE: usize = TURN / 4;
 
     #[derive(Debug, Default)]
     struct Woken(AtomicUsize);
@@ -110,7 +112,7 @@ mod tests {
     }
 
     fn read(server: &mut Backpressure<DuplexStream>, context: &mut Context<'_>) -> Option<usize> {
-        let mut bytes = [0; ROOM];
+        let mut bytes = [0; PIECE];
         let mut buffer = ReadBuf::new(&mut bytes);
         match Pin::new(server).poll_read(context, &mut buffer) {
             Poll::Ready(read) => read.map(|()| buffer.filled().len()).ok(),
@@ -149,8 +151,8 @@ mod tests {
         let context = &mut Context::from_waker(&waker);
         client.write_all(&vec![b'x'; 2 * TURN]).await.unwrap();
         for turn in 1..=2 {
-            for _ in 0..TURN / ROOM {
-                assert_eq!(read(&mut server, context), Some(ROOM));
+            for _ in 0..TURN / PIECE {
+                assert_eq!(read(&mut server, context), Some(PIECE));
             }
             assert_eq!((read(&mut server, context), woken.0.load(Ordering::Relaxed)), (None, turn));
         }

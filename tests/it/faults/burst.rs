@@ -10,7 +10,7 @@ use crate::support::{Flood, Numbers, Pace, Process, Sources, Washed, get, questi
 const SECOND: Duration = Duration::from_secs(1);
 const CONNECTIONS: usize = 16;
 /// How long the burst lasts.
-const BURST: Duration = Duration::from_secs(20);
+const BURST: Duration = Duration::from_secs(60);
 /// Most that an answer may take which is given in a burst.
 const PROMPT: Duration = Duration::from_millis(50);
 /// Longest time until all is as before.
