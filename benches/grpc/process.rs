@@ -14,11 +14,12 @@ use tokio::time::sleep;
 use crate::Attempt;
 use crate::cpu;
 
-/// Longest time a server may take to stop.
+/// Longest time a server may take to stop, or to be quiet.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Between two looks at whether a server is quiet, and what it may use of a processor between them: a tick of the kernel's account.
+/// Between two looks at whether a server is quiet.
 const QUIET: Duration = Duration::from_millis(300);
+/// What one that is quiet may use of a processor between them: a tick of the kernel's account.
 const LITTLE: Duration = Duration::from_millis(10);
 
 /// `command` without the settings that the caller's environment has for a server of its own.
@@ -90,7 +91,7 @@ impl Server {
     ///
     /// # Errors
     /// It is never quiet, or the kernel does not account for it.
-    pub(crate) async fn is_quiet(&self) -> Attempt<()> {
+    pub(crate) async fn until_quiet(&self) -> Attempt<()> {
         let deadline = Instant::now() + PATIENCE;
         let (mut before, mut quiet) = (self.cpu()?, 0);
         while quiet < 2 {

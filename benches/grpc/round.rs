@@ -106,7 +106,7 @@ impl Bench {
     pub(crate) fn round(&self, subject: Subject) -> Attempt<Round> {
         let (warmed_up, ()) = self.served(subject, |_, _| Ok(()))?;
         let (measured, (by_clock, saturated, resident)) = self.served(subject, |server, client| {
-            self.runtime.block_on(server.is_quiet())?;
+            self.runtime.block_on(server.until_quiet())?;
             let before = server.cpu()?;
             let saturated = self.runtime.block_on(client.saturate(self.options.requests))?;
             Ok((server.cpu()?.saturating_sub(before), saturated, server.resident()?))
@@ -132,7 +132,7 @@ impl Bench {
         let url = format!("{}{METHOD}", server.url);
         let run = |requests| h2load::run(&url, h2load::GRPC, &body, self.options.shape(), requests);
         run(self.options.warm_up)?;
-        self.runtime.block_on(server.is_quiet())?;
+        self.runtime.block_on(server.until_quiet())?;
         let before = server.cpu()?;
         let throughput = run(self.options.requests)?;
         let cpu = server.cpu()?.saturating_sub(before) / u32::try_from(self.options.requests)?;

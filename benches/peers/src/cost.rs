@@ -165,7 +165,7 @@ fn lived(
     bench.runtime.block_on(async {
         let running = Subject::Mandate(setting).start(world, folder.path(), &bench.binaries, shape).await?;
         load(&running).await?;
-        running.server.is_quiet().await?;
+        running.server.until_quiet().await?;
         let before = running.server.cpu()?;
         let (answers, elapsed) = load(&running).await?;
         let cpu = running.server.cpu()?.saturating_sub(before);

@@ -80,7 +80,7 @@ impl Bench {
         let idle = running.server.resident()?;
         let least = if site.world.never_twice { 0 } else { site.world.questions.len() };
         checked(saturate(&running, self.effort.warm_up(), least).await?)?;
-        running.server.is_quiet().await?;
+        running.server.until_quiet().await?;
         let before = running.server.cpu()?;
         let saturated = checked(saturate(&running, self.effort.saturated(), 0).await?)?;
         let cpu = running.server.cpu()?.saturating_sub(before);

@@ -142,6 +142,7 @@ mod tests {
         assert_eq!(woken.0.load(Ordering::Relaxed), before + 1, "who wanted to read is told");
         assert_eq!(read(&mut server, context), Some("another".len()));
     }
+
     #[tokio::test]
     async fn what_waits_may_be_sent_before_much_more_is_read() {
         let (mut client, server) = duplex(2 * TURN);
