@@ -3,6 +3,8 @@
 //! A value is told if the schema says so at the member (`@log`), or the configuration does at its path; of both, what is
 //! said nearest to the value counts, and the configuration where both speak of the same. What is left out is named in `masked`.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -49,6 +51,8 @@ pub struct Fields {
 pub struct Facts {
     /// The context, as JSON, less what is masked.
     pub context: Option<Vec<u8>>,
+    /// Where in it the session's id stands: to look for it again costs as much as to write it all.
+    session: Option<Range<usize>>,
     /// There was more of it than is written.
     pub context_truncated: bool,
     /// Digest of all of it.
@@ -66,6 +70,12 @@ impl Facts {
     pub(super) fn size(&self) -> usize {
         let bytes = |json: &Option<Vec<u8>>| json.as_ref().map_or(0, Vec::len);
         bytes(&self.context) + bytes(&self.arguments) + self.masked.iter().map(String::len).sum::<usize>()
+    }
+
+    /// The session that the context names, as it is written; empty if it names none.
+    pub(super) fn session(&self) -> Cow<'_, str> {
+        let written = self.context.as_deref().zip(self.session.clone()).and_then(|(json, at)| json.get(at));
+        written.map(json::read_text).unwrap_or_default()
     }
 
     /// What is told where telling failed: nothing.
@@ -265,6 +275,9 @@ impl<'a> Telling<'a> {
     /// Appends a value, or what stands for it; false if nothing may be told of it.
     fn value(&mut self, value: &'a Datum, said: Said<'a>, out: &mut Vec<u8>) -> Result<bool> {
         match (value, said.now) {
+            (Datum::Record(members), Disclosure::Clear) if self.seeks_in(members) => {
+                self.each_member(members, said, out)
+            }
             (Datum::Record(members), _) if !said.is_whole() => self.each_member(members, said, out),
             (Datum::List(elements), now) if now != Disclosure::Hmac && !said.is_whole() => {
                 self.elements(elements, said, out)
@@ -278,6 +291,7 @@ impl<'a> Telling<'a> {
     fn members(&mut self, members: &'a [(String, Datum)], said: Said<'a>, out: &mut Vec<u8>) -> Result<bool> {
         if said.is_whole() {
             match said.now {
+                Disclosure::Clear if self.seeks_in(members) => {}
                 Disclosure::Clear => return json::members(out, members).map(|()| true),
                 Disclosure::Masked => return Ok(self.masked()),
                 Disclosure::Hmac => return self.hmac(Canonical::Members(members), out),
@@ -286,7 +300,12 @@ impl<'a> Telling<'a> {
         self.each_member(members, said, out)
     }
 
-    /// Appends an object of which the same does not hold throughout.
+    /// Whether the session's id may be among these, or within one of them.
+    fn seeks_in(&self, members: &[(String, Datum)]) -> bool {
+        !members.is_empty() && matches!(*self.path, ["context"] | ["context", "session"])
+    }
+
+    /// Appends an object, member by member.
     fn each_member(
         &mut self,
         members: &'a [(String, Datum)],
@@ -306,7 +325,11 @@ impl<'a> Telling<'a> {
             // A name that nobody listed may be a caller's own word: it is told only with everything else.
             let nameless = !known && said.now != Disclosure::Clear;
             self.path.push(if nameless { "*" } else { name });
+            let from = out.len();
             let told = if nameless { self.masked() } else { self.value(value, of_member, out)? };
+            if told && matches!(*self.path, ["context", "session", "id"]) {
+                self.facts.session = Some(from..out.len());
+            }
             self.path.pop();
             any |= told;
             if !told {
@@ -322,6 +345,8 @@ impl<'a> Telling<'a> {
 
     fn elements(&mut self, elements: &'a [Datum], said: Said<'a>, out: &mut Vec<u8>) -> Result<bool> {
         let (start, mut any) = (out.len(), false);
+        // What is one of many is not the session.
+        let session = self.facts.session.clone();
         out.push(b'[');
         for element in elements {
             let before = out.len();
@@ -335,6 +360,7 @@ impl<'a> Telling<'a> {
             }
         }
         out.push(b']');
+        self.facts.session = session;
         if !any {
             out.truncate(start);
         }

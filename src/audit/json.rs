@@ -1,8 +1,10 @@
 //! JSON that stays on one line, written straight to where it belongs: no tree between, and no look at a text that needs none.
 
+use std::borrow::Cow;
 use std::io;
 
 use cedar_policy::{EntityTypeName, EntityUid};
+use serde::Deserialize;
 use serde::ser::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
@@ -77,6 +79,13 @@ pub(super) fn quoted(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     out.extend_from_slice(text.as_bytes());
     out.push(b'"');
+}
+
+/// A text as it was before it was written; empty if that is none.
+pub(super) fn read_text(json: &[u8]) -> Cow<'_, str> {
+    #[derive(Default, Deserialize)]
+    struct Text<'j>(#[serde(borrow)] Cow<'j, str>);
+    serde_json::from_slice::<Text<'_>>(json).unwrap_or_default().0
 }
 
 /// Appends a list, each of its elements as `write` does it.

@@ -244,7 +244,7 @@ pub(super) fn facts(
     token_digest: Option<&str>,
     entities: &[RequestEntity],
 ) -> Result<()> {
-    let Facts { context, context_truncated, context_digest, arguments, arguments_digest, masked } = facts;
+    let Facts { context, context_truncated, context_digest, arguments, arguments_digest, masked, .. } = facts;
     line.text("token_digest", token_digest.unwrap_or_default())?;
     if let Some(context) = context {
         line.written("context", context);

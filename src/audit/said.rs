@@ -7,7 +7,6 @@ use super::json::MAX_TEXT_BYTES;
 use super::line::timestamp;
 use super::reading::contents::Said;
 use super::reading::query::{Field, key};
-use super::reading::seen::session_of;
 use super::record::DecisionRecord;
 use crate::engine::datum::Reference;
 use crate::engine::decision::Decision;
@@ -29,9 +28,9 @@ pub(super) fn of(record: &DecisionRecord) -> Option<Said> {
     says(Field::Decision, decision.effect.as_str());
     let evidence = evidence.as_deref();
     let conversation = evidence.map_or("", |evidence| &evidence.conversation_id);
-    let session = match (evidence.map_or("", |evidence| &evidence.session_id), &facts.context) {
-        ("", Some(context)) => session_of(context),
-        (named, _) => named.into(),
+    let session = match evidence.map_or("", |evidence| &evidence.session_id) {
+        "" => facts.session(),
+        named => named.into(),
     };
     let policies = decision.determining.iter().map(|policy| (Field::Policy, &*policy.id));
     let texts = [

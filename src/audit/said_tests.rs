@@ -15,6 +15,7 @@ use super::super::{Disclose, Fields};
 use crate::engine::datum::{Datum, Reference};
 use crate::engine::decision::{Decision, Effect, GrantName, HopOutcome};
 use crate::engine::delegation::hop::Role;
+use crate::engine::disclosure::Disclosure;
 
 /// Keys in their order, and the time.
 type Found = (Vec<u64>, i64);
@@ -53,17 +54,31 @@ fn long() -> String {
     "z".repeat(1_025)
 }
 
+fn named(id: String) -> Datum {
+    Datum::Record(vec![("id".to_owned(), Datum::String(id))])
+}
+
 fn context() -> impl Strategy<Value = Vec<(String, Datum)>> {
     let session = prop_oneof![
-        text().prop_map(|id| Datum::Record(vec![("id".to_owned(), Datum::String(id))])),
+        text().prop_map(named),
+        text().prop_map(|id| Datum::Record(vec![
+            ("a".to_owned(), named(id.clone())),
+            ("id".to_owned(), Datum::String(id))
+        ])),
         text().prop_map(Datum::String),
         Just(Datum::Record(vec![("id".to_owned(), Datum::Long(7))])),
         Just(Datum::Record(vec![("calls".to_owned(), Datum::Long(7))])),
+        Just(Datum::Record(Vec::new())),
+        // No session, whatever it holds.
+        text().prop_map(|id| Datum::List(vec![named(id)])),
         // More than is told.
         Just(Datum::String("a".repeat(5_000))),
     ];
-    proptest::option::of(session)
-        .prop_map(|session| session.into_iter().map(|session| ("session".to_owned(), session)).collect())
+    proptest::option::of(session).prop_map(|session| {
+        let other = ("id".to_owned(), named("none".to_owned()));
+        let session = session.map(|session| ("session".to_owned(), session));
+        [other].into_iter().chain(session).collect()
+    })
 }
 
 fn evidence() -> impl Strategy<Value = Option<Box<Evidence>>> {
@@ -78,6 +93,8 @@ fn fields_told() -> impl Strategy<Value = Fields> {
         Just(fields(true)),
         Just(Fields::new(Disclose::Nothing, [], None)),
         Just(Fields::new(Disclose::Everything, [], None)),
+        proptest::sample::select(vec!["context", "context.session", "context.session.id"])
+            .prop_map(|path| Fields::new(Disclose::Listed, [(path, Disclosure::Clear)], None)),
     ]
 }
 

@@ -185,7 +185,7 @@ impl<'a> Seen<'a> {
 }
 
 /// The session that a context names, as JSON; empty if it names none.
-pub(in crate::audit) fn session_of(context: &[u8]) -> Cow<'_, str> {
+fn session_of(context: &[u8]) -> Cow<'_, str> {
     /// A context that names a session, whatever else it is.
     #[derive(Default, Deserialize)]
     struct Context<'c> {
