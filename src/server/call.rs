@@ -175,25 +175,31 @@ async fn admit(
     let Entrance { pdp, admission, .. } = entrance;
     if request.uri().path().starts_with(OPEN) {
         arrival.has_its_turn();
-        return answer(pdp, call, request, next).await;
+        return Box::pin(answer(pdp, call, request, next)).await;
     }
     if let Err(shed) = admission.admit(&arrival, call.deadline.map(Instant::into_std)) {
-        // What was sent is not kept while it waits to leave.
-        drop(request);
+        // What was sent, and what would have answered it, is not kept while it waits to leave.
+        drop((request, next));
         return call.turn_away(entrance, shed).await;
     }
-    let (head, body) = request.into_parts();
-    let identified = Identified::of(pdp.callers(), &head).await;
-    let request = Request::from_parts(head, body);
-    let answered = match identified {
-        Ok(identified) => answer(pdp, call.by(identified), request, next).await,
-        Err(refused) => call.refuse(pdp, refused),
-    };
+    // In a place of its own: those that are held back, of which there may be thousands, need none of it.
+    let answered = Box::pin(let_in(pdp, call, request, next)).await;
     admission.answered();
     answered
 }
 
-/// The answer to a call that was let in.
+/// The answer to a call that was let in, if it is known who makes it.
+async fn let_in(pdp: &Pdp, call: Underway, request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let identified = Identified::of(pdp.callers(), &head).await;
+    let request = Request::from_parts(head, body);
+    match identified {
+        Ok(identified) => answer(pdp, call.by(identified), request, next).await,
+        Err(refused) => call.refuse(pdp, refused),
+    }
+}
+
+/// The answer to a call.
 async fn answer(pdp: &Pdp, call: Underway, mut request: Request, next: Next) -> Response {
     let call = Arc::new(call);
     request.extensions_mut().insert(Arc::clone(&call));

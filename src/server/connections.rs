@@ -15,12 +15,14 @@ pub mod together;
 use std::error::Error;
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use futures_util::FutureExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -153,13 +155,21 @@ struct Connection {
 }
 
 impl Connection {
-    async fn begin(mut self, stream: Stream, tls: Option<Acceptor>, _place: Place) {
+    async fn begin(self, stream: Stream, tls: Option<Acceptor>, _place: Place) {
         let _counted = self.account.open();
         let mut stream = TimeoutStream::new(stream);
         stream.set_read_timeout(Some(self.limits.idle));
         stream.set_write_timeout(Some(self.limits.idle));
         let stream = Box::pin(stream);
-        let Some(tls) = tls else { return self.talk(stream, None).await };
+        // Each in a place of its own: one that says nothing should not take room for what the largest needs.
+        match tls {
+            None => self.talk(stream, None).boxed().await,
+            Some(tls) => self.secure(stream, tls).boxed().await,
+        }
+    }
+
+    /// Serves the connection once it is secured.
+    async fn secure(mut self, stream: Pin<Box<TimeoutStream<Stream>>>, tls: Acceptor) {
         let greeted = tokio::select! {
             greeted = tokio::time::timeout(self.limits.handshake, tls.tls.accept(stream)) => greeted,
             // Nothing is under way yet that should be finished.
@@ -169,7 +179,7 @@ impl Connection {
             Ok(Ok(stream)) => {
                 tls.handshakes.completed();
                 let peer = Peer::of(stream.get_ref().1.peer_certificates()).map(Arc::new);
-                self.talk(stream, peer).await;
+                self.talk(Box::new(stream), peer).boxed().await;
             }
             Ok(Err(error)) => {
                 tls.handshakes.failed();
