@@ -5,13 +5,10 @@ use std::time::Duration;
 
 use mandate::server::pb::AuthorizeResponse;
 use prost::Message;
-use tonic::Status;
-use tonic::client::Grpc;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::Attempt;
+use crate::caller::Caller;
 use crate::checked::{Checked, METHOD};
-use crate::encoded;
 use crate::load::{self, Ask, Shape, Source, Tally};
 use crate::workload::{Asked, Workload};
 
@@ -31,9 +28,8 @@ impl Client {
         let mut connections = Vec::new();
         let mut generation = Arc::from("");
         for _ in 0..shape.connections {
-            let channel = Endpoint::from_shared(url.to_owned())?.connect().await?;
-            let (grpc, workload) = (Grpc::new(channel), Arc::clone(workload));
-            let mut connection = Connection { grpc, generation: Arc::clone(&generation), workload };
+            let (caller, workload) = (Caller::connect(url).await?, Arc::clone(workload));
+            let mut connection = Connection { caller, generation: Arc::clone(&generation), workload };
             if generation.is_empty() {
                 generation = connection.generation().await?;
                 connection.generation = Arc::clone(&generation);
@@ -80,7 +76,7 @@ impl Client {
 /// One connection, and the generation that must answer on it.
 #[derive(Debug, Clone)]
 struct Connection {
-    grpc: Grpc<Channel>,
+    caller: Caller,
     generation: Arc<str>,
     workload: Arc<Workload>,
 }
@@ -89,7 +85,7 @@ impl Ask for Connection {
     async fn ask(&mut self, number: usize) -> Result<Source, String> {
         let workload = Arc::clone(&self.workload);
         let asked = workload.turn(number);
-        let answer: Checked = self.call(asked).await.map_err(|status| status.to_string())?;
+        let answer: Checked = self.call(asked).await.map_err(|error| error.to_string())?;
         answer.check((asked.expected, &asked.id, &self.generation))
     }
 }
@@ -102,7 +98,7 @@ impl Connection {
         Ok(self.call::<Checked>(first).await?.generation.into())
     }
 
-    async fn call<M: Message + Default + 'static>(&mut self, asked: &Asked) -> Result<M, Status> {
-        encoded::call(&mut self.grpc, METHOD, asked.bytes.clone()).await
+    async fn call<M: Message + Default>(&mut self, asked: &Asked) -> Attempt<M> {
+        self.caller.call(METHOD, &asked.bytes).await
     }
 }

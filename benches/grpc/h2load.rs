@@ -43,12 +43,6 @@ pub(crate) fn run(url: &str, flags: &[&str], body: &Path, shape: Shape, requests
     throughput(&String::from_utf8_lossy(&output.stdout), requests)
 }
 
-/// A message as gRPC frames it: not compressed, its length, itself.
-pub(crate) fn framed(message: &[u8]) -> Attempt<Vec<u8>> {
-    let length = u32::try_from(message.len())?;
-    Ok([&[0], length.to_be_bytes().as_slice(), message].concat())
-}
-
 /// Reads `finished in 1.23s, 4567.89 req/s, …`, if all requests succeeded.
 fn throughput(report: &str, requests: usize) -> Attempt<f64> {
     let complaint = || format!("`h2load` reports neither success nor a rate: {report}");

@@ -1,16 +1,16 @@
 //! What a decision costs over gRPC: `mandate serve` as users run it, against a bare tonic echo of the same messages.
 //!
 //! In reading order: [`workload`] is what is asked, [`configuration`] of which servers, over which [`sources`]; [`process`] runs
-//! one, [`echo`] is the one to compare with; [`load`] is how much is asked when, [`client`] asks and holds answers to what is [`checked`]; [`round`] puts them
+//! one, [`echo`] is the one to compare with; [`load`] is how much is asked when, [`client`] asks by way of its [`caller`] and holds answers to what is [`checked`]; [`round`] puts them
 //! together; [`report`] sums [`figures`] up. `benches/peers` asks with the same load.
 
+mod caller;
 mod checked;
 mod children;
 mod client;
 mod configuration;
 mod cpu;
 mod echo;
-mod encoded;
 mod figures;
 mod h2load;
 mod load;

@@ -17,7 +17,7 @@ use crate::options::Options;
 use crate::process::{Server, announced};
 use crate::sources::Sources;
 use crate::workload::Workload;
-use crate::{children, h2load};
+use crate::{caller, children, h2load};
 
 /// What is measured.
 #[derive(Debug, Clone, Copy)]
@@ -127,7 +127,7 @@ impl Bench {
         let folder = tempfile::tempdir()?;
         let body = folder.path().join("body.bin");
         let asked = self.workload.longest_allowed().ok_or("no request is allowed")?;
-        fs::write(&body, h2load::framed(&asked.bytes)?)?;
+        fs::write(&body, caller::framed(&asked.bytes)?)?;
         let server = self.start(subject)?;
         let url = format!("{}{METHOD}", server.url);
         let run = |requests| h2load::run(&url, h2load::GRPC, &body, self.options.shape(), requests);

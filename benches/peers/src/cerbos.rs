@@ -9,11 +9,9 @@ use std::sync::Arc;
 use prost::Message;
 use prost::bytes::Bytes;
 use prost_types::Value;
-use tonic::client::Grpc;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::Attempt;
-use crate::encoded;
+use crate::caller::Caller;
 use crate::load::{Ask, Source};
 use crate::ours::value;
 use crate::world::{CerbosFile, Members, Question, World};
@@ -172,7 +170,7 @@ fn request(question: &Question, number: usize) -> Request {
 /// A connection to a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
-    grpc: Grpc<Channel>,
+    caller: Caller,
     questions: Arc<Encoded>,
 }
 
@@ -182,8 +180,7 @@ impl Connection {
     /// # Errors
     /// The server cannot be reached.
     pub(crate) async fn open(url: &str, questions: &Arc<Encoded>) -> Attempt<Self> {
-        let channel = Endpoint::from_shared(url.to_owned())?.connect().await?;
-        Ok(Self { grpc: Grpc::new(channel), questions: Arc::clone(questions) })
+        Ok(Self { caller: Caller::connect(url).await?, questions: Arc::clone(questions) })
     }
 }
 
@@ -192,9 +189,7 @@ impl Ask for Connection {
         let questions = Arc::clone(&self.questions);
         let turn = number.checked_rem(questions.0.len()).ok_or("there is nothing to ask")?;
         let (bytes, action, expected) = questions.0.get(turn).ok_or("there is nothing to ask")?;
-        let answer: Response = encoded::call(&mut self.grpc, METHOD, bytes.clone())
-            .await
-            .map_err(|status| status.to_string())?;
+        let answer: Response = self.caller.call(METHOD, bytes).await.map_err(|error| error.to_string())?;
         let effect = answer.results.first().and_then(|result| result.actions.get(action));
         if answer.request_id.parse() == Ok(turn) && effect == Some(&(*expected as i32)) {
             return Ok(Source::Untold);

@@ -6,6 +6,8 @@
 //! engines in process; [`report`] and [`plots`] sum up. How load is made is `benches/grpc`'s.
 
 mod agents;
+#[path = "../../grpc/caller.rs"]
+mod caller;
 mod cedar_agent;
 mod cerbos;
 #[path = "../../grpc/checked.rs"]
@@ -17,8 +19,6 @@ mod cpu;
 #[path = "../../grpc/echo.rs"]
 mod echo;
 mod embedded;
-#[path = "../../grpc/encoded.rs"]
-mod encoded;
 #[path = "../../grpc/figures.rs"]
 mod figures;
 #[path = "../../grpc/h2load.rs"]

@@ -1,23 +1,16 @@
 //! Many questions at once: batches, and streams with so many under way.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mandate::server::pb::{AuthorizeBatchRequest, Decision};
 use prost::Message;
 use prost::bytes::Bytes;
-use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::client::Grpc;
-use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Streaming};
 
 use crate::Attempt;
+use crate::caller::Caller;
 use crate::checked::Checked;
-use crate::encoded::{self, Encoded};
 use crate::load::{Ask, Source};
 use crate::ours::{self, check, check_by_id, decision_of, request};
 use crate::world::World;
@@ -79,7 +72,7 @@ impl Batches {
 /// A connection on which batches are asked.
 #[derive(Debug, Clone)]
 pub(crate) struct BatchLine {
-    grpc: Grpc<Channel>,
+    caller: Caller,
     generation: Arc<str>,
     batches: Arc<Batches>,
 }
@@ -87,8 +80,8 @@ pub(crate) struct BatchLine {
 impl BatchLine {
     /// Asks on a connection on which single questions were asked.
     pub(crate) fn on(connection: &ours::Connection, batches: &Arc<Batches>) -> Self {
-        let ours::Connection { grpc, generation, .. } = connection;
-        Self { grpc: grpc.clone(), generation: Arc::clone(generation), batches: Arc::clone(batches) }
+        let ours::Connection { caller, generation, .. } = connection;
+        Self { caller: caller.clone(), generation: Arc::clone(generation), batches: Arc::clone(batches) }
     }
 }
 
@@ -97,9 +90,8 @@ impl Ask for BatchLine {
         let batches = Arc::clone(&self.batches);
         let turn = number.checked_rem(batches.0.len()).ok_or("there is no batch")?;
         let batch = batches.0.get(turn).ok_or("there is no batch")?;
-        let answer: BatchChecked = encoded::call(&mut self.grpc, BATCH, batch.bytes.clone())
-            .await
-            .map_err(|status| status.to_string())?;
+        let answer: BatchChecked =
+            self.caller.call(BATCH, &batch.bytes).await.map_err(|error| error.to_string())?;
         if answer.results.len() != batch.expected.len() {
             return Err(format!("{} answers to {} questions", answer.results.len(), batch.expected.len()));
         }
@@ -126,8 +118,7 @@ pub(crate) async fn streamed(
     let end = Instant::now() + time;
     let mut streams = JoinSet::new();
     for _ in 0..connections {
-        let mut connection = ours::Connection::open(url, questions).await?;
-        connection.grpc = Grpc::new(Endpoint::from_shared(url.to_owned())?.connect().await?);
+        let connection = ours::Connection::open(url, questions).await?;
         streams.spawn(one_stream(connection, window, end));
     }
     let mut answered = 0;
@@ -138,29 +129,19 @@ pub(crate) async fn streamed(
 }
 
 async fn one_stream(mut connection: ours::Connection, window: usize, end: Instant) -> Attempt<u64> {
-    let (sender, receiver) = channel::<Bytes>(window);
     let questions = Arc::clone(&connection.questions);
+    let mut stream = connection.caller.begin::<StreamChecked>(STREAM).await?;
     for number in 0..window {
-        send(&sender, &questions, number).await?;
+        stream.send(questions.turn(number)?.1, false)?;
     }
-    connection.grpc.ready().await?;
-    let path = PathAndQuery::from_static(STREAM);
-    let codec = Encoded::<StreamChecked>(PhantomData);
-    let answers = connection.grpc.streaming(Request::new(ReceiverStream::new(receiver)), path, codec).await?;
-    let mut answers: Streaming<StreamChecked> = answers.into_inner();
     let (mut asked, mut answered) = (window, 0);
     while Instant::now() < end {
-        let answer = answers.message().await?.ok_or("the stream ended")?;
+        let answer = stream.next().await?.ok_or("the stream ended")?;
         let response = answer.response.ok_or("a question was not answered")?;
         check_by_id(&response, &questions, &connection.generation)?;
         answered += 1;
-        send(&sender, &questions, asked).await?;
+        stream.send(questions.turn(asked)?.1, false)?;
         asked += 1;
     }
     Ok(answered)
-}
-
-async fn send(sender: &Sender<Bytes>, questions: &ours::Encoded, number: usize) -> Attempt<()> {
-    let (_, bytes, _) = questions.turn(number)?;
-    Ok(sender.send(bytes.clone()).await?)
 }

@@ -12,12 +12,10 @@ use prost::Message as _;
 use prost::bytes::Bytes;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
-use tonic::client::Grpc;
-use tonic::transport::{Channel, Endpoint};
 
 use crate::Attempt;
+use crate::caller::Caller;
 use crate::checked::{Checked, METHOD};
-use crate::encoded;
 use crate::load::{Ask, Source};
 use crate::world::{Members, Name, Question, World};
 
@@ -161,7 +159,7 @@ pub(crate) fn check_by_id(answer: &Checked, questions: &Encoded, generation: &st
 /// A connection to a server that answers as Mandate does.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
-    pub(crate) grpc: Grpc<Channel>,
+    pub(crate) caller: Caller,
     pub(crate) generation: Arc<str>,
     pub(crate) questions: Arc<Encoded>,
 }
@@ -172,13 +170,13 @@ impl Connection {
     /// # Errors
     /// The server cannot be reached, or does not answer the first question.
     pub(crate) async fn open(url: &str, questions: &Arc<Encoded>) -> Attempt<Self> {
-        let mut grpc = Grpc::new(Endpoint::from_shared(url.to_owned())?.connect().await?);
+        let mut caller = Caller::connect(url).await?;
         let (_, first, _) = questions.turn(0)?;
-        let answer: Checked = encoded::call(&mut grpc, METHOD, first.clone()).await?;
+        let answer: Checked = caller.call(METHOD, first).await?;
         if answer.generation.is_empty() {
             return Err("the server's answers name no generation".into());
         }
-        Ok(Self { grpc, generation: answer.generation.into(), questions: Arc::clone(questions) })
+        Ok(Self { caller, generation: answer.generation.into(), questions: Arc::clone(questions) })
     }
 
     /// Whole answers to all questions, for an echo to repeat.
@@ -189,7 +187,7 @@ impl Connection {
         let questions = Arc::clone(&self.questions);
         let mut answers = Vec::with_capacity(questions.questions.len());
         for (bytes, _) in &questions.questions {
-            answers.push(encoded::call(&mut self.grpc, METHOD, bytes.clone()).await?);
+            answers.push(self.caller.call(METHOD, bytes).await?);
         }
         Ok(answers)
     }
@@ -199,9 +197,7 @@ impl Ask for Connection {
     async fn ask(&mut self, number: usize) -> Result<Source, String> {
         let questions = Arc::clone(&self.questions);
         let (number, bytes, expected) = questions.turn(number)?;
-        let answer: Checked = encoded::call(&mut self.grpc, METHOD, bytes.clone())
-            .await
-            .map_err(|status| status.to_string())?;
+        let answer: Checked = self.caller.call(METHOD, bytes).await.map_err(|error| error.to_string())?;
         check(&answer, number, expected, &self.generation)
     }
 }

@@ -15,7 +15,7 @@ use crate::ours::Setting;
 use crate::process::{Server, announced};
 use crate::scaling::Changed;
 use crate::world::{self, World};
-use crate::{cedar_agent, cerbos, checked, h2load, ours};
+use crate::{caller, cedar_agent, cerbos, checked, h2load, ours};
 
 /// Longest time until a server answers.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -206,10 +206,10 @@ impl Subject {
         let none = "there is nothing to ask";
         Ok(match self.questions(world) {
             Questions::Ours(questions) => {
-                (checked::METHOD, h2load::GRPC, h2load::framed(questions.turn(0)?.1)?)
+                (checked::METHOD, h2load::GRPC, caller::framed(questions.turn(0)?.1)?)
             }
             Questions::Cerbos(questions) => {
-                (cerbos::METHOD, h2load::GRPC, h2load::framed(questions.message(0).ok_or(none)?)?)
+                (cerbos::METHOD, h2load::GRPC, caller::framed(questions.message(0).ok_or(none)?)?)
             }
             Questions::CedarAgent(questions) => {
                 (cedar_agent::PATH, cedar_agent::FLAGS, questions.message(0).ok_or(none)?.to_vec())
