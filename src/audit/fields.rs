@@ -207,12 +207,7 @@ impl<'a> Said<'a> {
 
 /// Whether a path is this one, its names joined by dots.
 fn is_joined(path: &str, names: &[&str]) -> bool {
-    let mut rest = Some(path);
-    for (place, name) in names.iter().enumerate() {
-        rest = rest.and_then(|rest| if place == 0 { Some(rest) } else { rest.strip_prefix('.') });
-        rest = rest.and_then(|rest| rest.strip_prefix(name));
-    }
-    rest == Some("")
+    path.split('.').eq(names.iter().flat_map(|name| name.split('.')))
 }
 
 /// Writing down what one question brought.
