@@ -340,8 +340,7 @@ impl<'a> Telling<'a> {
 
     fn elements(&mut self, elements: &'a [Datum], said: Said<'a>, out: &mut Vec<u8>) -> Result<bool> {
         let (start, mut any) = (out.len(), false);
-        // What is one of many is not the session.
-        let session = self.facts.session.clone();
+        let session = self.facts.session.clone(); // What is one of many is not it.
         out.push(b'[');
         for element in elements {
             let before = out.len();
