@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::datum::Reference;
+use crate::engine::datum::{Datum, Reference};
+use crate::engine::disclosure::SILENT;
 
 fn text(value: &str) -> Datum {
     Datum::String(value.to_owned())

@@ -153,6 +153,16 @@ proptest! {
 }
 
 #[test]
+fn one_of_many_is_no_session() {
+    let fields = Fields::new(Disclose::Listed, [("context.session.id", Disclosure::Clear)], None);
+    let mut record = decision();
+    record.evidence = None;
+    record.request.context = vec![("session".to_owned(), Datum::List(vec![named("one".to_owned())]))];
+    let (told, found) = both(record, &fields);
+    assert_eq!(told, Some(found));
+}
+
+#[test]
 fn most_lines_need_not_be_read() {
     let (told, found) = both(decision(), &fields(false));
     assert_eq!(told, Some(found));

@@ -179,7 +179,7 @@ impl Connection {
             Ok(Ok(stream)) => {
                 tls.handshakes.completed();
                 let peer = Peer::of(stream.get_ref().1.peer_certificates()).map(Arc::new);
-                self.talk(Box::new(stream), peer).boxed().await;
+                self.talk(stream, peer).boxed().await;
             }
             Ok(Err(error)) => {
                 tls.handshakes.failed();
